@@ -1,0 +1,271 @@
+"""Strided convolution over time and frequency, with bias, ReLU and lengths (section 3, figure 3).
+
+    forward    y[b, t, f, d]    = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
+    backward   dz[b, t, f, d]   = dy[b, t, f, d] where y > 0, else 0
+               dx[b, u, v, c]   = Σ_i Σ_j Σ_d dz[b, (u + pt - i) / st, (v + pf - j) / sf, d] W[i, j, c, d]   over whole quotients
+               dW[i, j, c, d]  += Σ_b Σ_t Σ_f x[b, t st + i - pt, f sf + j - pf, c] dz[b, t, f, d]
+               dbias[d]        += Σ_b Σ_t Σ_f dz[b, t, f, d]
+
+x, dx     (B, T, F, C)      frame t, frequency bin f, input channel c
+y, dy     (B, T', F', D)    T' = ⌈T / st⌉, F' = ⌈F / sf⌉, output channel d
+lengths   (B,)  int64       frames of each utterance; output frames: ⌈length / st⌉
+W         (I, J, C, D)      I x J kernel, time x frequency;   bias (D,)
+st, sf    ()                strides;   pt = ⌊(I - 1) / 2⌋, pf = ⌊(J - 1) / 2⌋: fixed, whatever the batch's T
+
+All arrays of one dtype, float32 or float64, C-contiguous. Outside [0, length) x [0, F) everything reads 0, and past an utterance's
+end nothing is computed: its result is the same alone and in any batch (the paper masks in front of the Bi-LSTM only).
+
+How it becomes a matrix product without copying windows: channels lie last, so kernel row i of the window around (t, f) is ONE run
+of J C neighbouring numbers, the next window of the frame starts sf C numbers later, the next kernel row a frame later:
+
+    frame t st + i - pt   │ 0 0 │ f=0: c c c │ f=1: c c c │ f=2: c c c │ ...          margins of zeros, F C numbers, margins
+    row of the matrix for f = 0: └─────────── J C numbers ───────────┘
+    row of the matrix for f = 1:                └ sf C later, the same length
+
+matmul.tile reads such rows where they lie. dx is the same with dz for x, once for each remainder of (u, v) modulo the strides: the taps
+that reach an input position depend on that remainder only, and for one remainder they form a dense little kernel of their own.
+"""
+
+import numpy as np
+
+from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels.matmul import COLS, ROWS, multiply_panel, pack, pack_all
+
+BLOCK = 4  # output frames that a core does at a time: their input stays in its cache
+PARTIALS = 16  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
+
+
+def output_lengths(lengths, stride):
+    """Frames after a layer with this time stride, ⌈length / stride⌉."""
+    return (lengths + stride - 1) // stride
+
+
+def _blocks(lengths):
+    """(N, 2) int64: utterance and first frame of each block of BLOCK frames, real frames only."""
+    counts = (lengths + BLOCK - 1) // BLOCK
+    utterance = np.repeat(np.arange(len(lengths)), counts)
+    first = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
+    return np.stack([utterance, first], axis=1).astype(np.int64)
+
+
+# ---- shared by the three products -----------------------------------------------------------------------------------------------
+
+
+@jit
+def copy_frames(x, utterance, length, first, before, window):
+    """window[i] = frame first + i of x, `before` positions of zeros in front; zeros outside the utterance and behind F."""
+    F, C = x.shape[2], x.shape[3]
+    frames, width = window.shape
+    for i in range(frames):
+        u = first + i
+        if 0 <= u < length:
+            row = x[utterance, u].reshape(F * C)
+            window[i, : before * C] = 0
+            window[i, before * C : (before + F) * C] = row
+            window[i, (before + F) * C :] = 0
+        else:
+            window[i] = 0
+
+
+@jit
+def taps(remainder, pad, kernel, stride):
+    """Kernel taps that connect input position a stride + remainder with output positions: their number, the last one (the largest),
+    and the output position of that one, relative to a. One tap less by `stride` lies one output position later."""
+    first = (remainder + pad) % stride
+    if first >= kernel:
+        return 0, 0, 0
+    count = (kernel - 1 - first) // stride + 1
+    last = first + (count - 1) * stride
+    return count, last, (remainder + pad - last) // stride
+
+
+# ---- forward --------------------------------------------------------------------------------------------------------------------
+
+
+@pjit
+def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
+    F, C = x.shape[2], x.shape[3]
+    I, J, _, D = W.shape
+    frames_out, positions = y.shape[1], y.shape[2]
+    pt, pf = (I - 1) // 2, (J - 1) // 2
+    width = max((positions - 1) * sf + J, pf + F) * C
+    depth = I * J * C
+    panels = pack_all(W.reshape(W.size), 0, D, 1, depth, D)
+    out = y.reshape(y.size)
+    for n in prange(len(blocks)):
+        utterance, first = blocks[n, 0], blocks[n, 1]
+        length = lengths[utterance]
+        count = min(BLOCK, (length + st - 1) // st - first)
+        window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
+        edge = np.empty(ROWS * COLS, x.dtype)
+        copy_frames(x, utterance, length, first * st - pt, pf, window)
+        flat = window.reshape(window.size)
+        for t in range(count):
+            frame = y[utterance, first + t]
+            for f in range(positions):
+                for d in range(D):
+                    frame[f, d] = bias[d]
+            at = (utterance * frames_out + first + t) * positions * D
+            for d in range(0, D, COLS):
+                panel = panels[d * depth : (d + COLS) * depth]
+                multiply_panel(
+                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, min(COLS, D - d), out, at + d, D, edge
+                )
+            if relu:
+                for f in range(positions):
+                    for d in range(D):
+                        if frame[f, d] < 0:  # so written, a NaN stays a NaN
+                            frame[f, d] = 0
+
+
+# ---- backward -------------------------------------------------------------------------------------------------------------------
+
+
+@jit
+def rectified(dy, y, utterance, t, relu, f, d):
+    """dz: the gradient in front of the ReLU."""
+    if relu and y[utterance, t, f, d] == 0:
+        return y.dtype.type(0)
+    return dy[utterance, t, f, d]
+
+
+@jit
+def pack_taps(W, rt, rf, pt, pf, st, sf):
+    """The panels of the little kernel that belongs to remainders (rt, rf): rows (output frame, output position, d), columns c."""
+    I, J, C, D = W.shape
+    nt, last_i, _ = taps(rt, pt, I, st)
+    nf, last_j, _ = taps(rf, pf, J, sf)
+    depth = nt * nf * D
+    flat = W.reshape(W.size)
+    panels = np.empty((C + COLS - 1) // COLS * depth * COLS, W.dtype)
+    for c in range(0, C, COLS):
+        for s in range(nt):
+            for q in range(nf):
+                tap = (last_i - s * st) * J + last_j - q * sf
+                start = c * depth + (s * nf + q) * D * COLS
+                pack(flat, (tap * C + c) * D, 1, D, D, min(COLS, C - c), panels[start : start + D * COLS])
+    return panels
+
+
+@pjit
+def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
+    T, F, C = dx.shape[1], dx.shape[2], dx.shape[3]
+    I, J, _, D = W.shape
+    positions = y.shape[2]
+    pt, pf = (I - 1) // 2, (J - 1) // 2
+    # dz reaches from `before` output positions earlier to `after` later, in time (t) and in frequency (f)
+    before_t, after_t = (I - 1 - pt + st - 1) // st, (st - 1 + pt) // st
+    before_f, after_f = (J - 1 - pf + sf - 1) // sf, (sf - 1 + pf) // sf
+    width = (before_f + positions + after_f) * D
+    panels = [pack_taps(W, r // sf, r % sf, pt, pf, st, sf) for r in range(st * sf)]
+    out = dx.reshape(dx.size)
+    for n in prange(len(blocks)):
+        utterance, first = blocks[n, 0], blocks[n, 1]
+        length = lengths[utterance]
+        length_out = (length + st - 1) // st
+        count = min(BLOCK, length_out - first)
+        dz = np.zeros((before_t + count + after_t, width), dy.dtype)
+        edge = np.empty(ROWS * COLS, dy.dtype)
+        for i in range(dz.shape[0]):
+            t = first - before_t + i
+            if 0 <= t < length_out:
+                for f in range(positions):
+                    for d in range(D):
+                        dz[i, (before_f + f) * D + d] = rectified(dy, y, utterance, t, relu, f, d)
+        flat = dz.reshape(dz.size)
+        for a in range(first, first + count):
+            for rt in range(min(st, length - a * st)):
+                u = a * st + rt
+                dx[utterance, u] = 0
+                nt, _, shift_t = taps(rt, pt, I, st)
+                for rf in range(min(sf, F)):
+                    nf, _, shift_f = taps(rf, pf, J, sf)
+                    rows = (F - 1 - rf) // sf + 1
+                    start = (a - first + before_t + shift_t) * width + (before_f + shift_f) * D
+                    at = ((utterance * T + u) * F + rf) * C
+                    depth = nt * nf * D
+                    if depth > 0:
+                        for c in range(0, C, COLS):
+                            multiply_panel(
+                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth, min(COLS, C - c),
+                                out, at + c, sf * C, edge,
+                            )  # fmt: skip
+
+
+@pjit
+def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
+    F, C = x.shape[2], x.shape[3]
+    I, J, _, D = dW.shape
+    positions = y.shape[2]
+    pt, pf = (I - 1) // 2, (J - 1) // 2
+    width = max((positions - 1) * sf + J, pf + F) * C
+    run = J * C
+    columns = (D + COLS - 1) // COLS * COLS
+    sums = np.zeros((PARTIALS, I * run + 1, columns), x.dtype)  # the last row is the bias's
+    for p in prange(PARTIALS):
+        window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
+        dz = np.zeros(columns * BLOCK * positions, x.dtype)  # panels of COLS channels, as matmul.tile wants its B
+        edge = np.empty(ROWS * COLS, x.dtype)
+        flat, out = window.reshape(window.size), sums[p].reshape((I * run + 1) * columns)
+        for n in range(p, len(blocks), PARTIALS):
+            utterance, first = blocks[n, 0], blocks[n, 1]
+            length = lengths[utterance]
+            count = min(BLOCK, (length + st - 1) // st - first)
+            copy_frames(x, utterance, length, first * st - pt, pf, window)
+            for t in range(count):
+                for f in range(positions):
+                    row = t * positions + f
+                    for d in range(D):
+                        value = rectified(dy, y, utterance, first + t, relu, f, d)
+                        dz[(d // COLS * BLOCK * positions + row) * COLS + d % COLS] = value
+                        sums[p, I * run, d] += value
+            for i in range(I):
+                for d in range(0, D, COLS):
+                    multiply_panel(
+                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d * BLOCK * positions, COLS,
+                        out, i * run * columns + d, columns, edge,
+                    )  # fmt: skip
+    weights = dW.reshape(I * run, D)
+    for k in prange(I * run + 1):
+        for d in range(D):
+            total = sums[0, k, d]
+            for p in range(1, PARTIALS):
+                total += sums[p, k, d]
+            if k < I * run:
+                weights[k, d] += total
+            else:
+                dbias[d] += total
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------------------
+
+
+def forward(x, lengths, W, bias, stride, relu=True, out=None):
+    """y (B, ⌈T / st⌉, ⌈F / sf⌉, D) of x (B, T, F, C), W (I, J, C, D), bias (D,), stride (st, sf); shapes as in the module's text.
+
+    With `out`, the result is written there and what lies past an utterance's end is left as it is; without, it is zero.
+    Raises ValueError where shapes do not fit.
+    """
+    (B, T, F, C), (st, sf) = x.shape, stride
+    if W.shape[2] != C or W.shape[3] != bias.shape[0] or len(lengths) != B:
+        raise ValueError(f"conv2d: x {x.shape}, lengths {lengths.shape}, W {W.shape} and bias {bias.shape} do not fit together")
+    if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= T:
+        raise ValueError(f"conv2d: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
+    y = np.zeros((B, -(-T // st), -(-F // sf), W.shape[3]), x.dtype) if out is None else out
+    forward_cpu(x, lengths, W, bias, st, sf, relu, _blocks(output_lengths(lengths, st)), y)
+    return y
+
+
+def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, out=None):
+    """dx (B, T, F, C), or None without `need_dx` (the first layer's input is data); dW and dbias are added to.
+
+    dy, y (B, T', F', D) and x as in `forward`; `out` as there, for dx.
+    """
+    st, sf = stride
+    blocks = _blocks(output_lengths(lengths, st))
+    weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias)
+    if not need_dx:
+        return None
+    dx = np.zeros_like(x) if out is None else out
+    input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx)
+    return dx
