@@ -1,7 +1,7 @@
 """The one table that every corpus becomes: a row per utterance.
 
-Readers of corpora (iemocap.py, emodb.py, csv_manifest.py, synthetic.py) end here, and everything later begins here. Labels
-never depend on the audio: a table can be read, counted and split into folds where there is no wav file at all.
+Readers of corpora (iemocap.py, emodb.py, csv_manifest.py, synthetic.py) end here, and everything later begins here.
+Labels never depend on the audio: a table can be read, counted and split into folds where there is no wav file at all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ import soundfile
 
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
 SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file of this name in a corpus's folder says that no human spoke there
+
+
+class CorpusError(ValueError):
+    """No table can be made; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,30 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Problem:
-    """A broken thing, named so that it can be found and mended."""
+    """A broken thing, named so that it can be found and mended.
+
+    Where an utterance of the table has to be skipped because of it, `utterance` is its name. A problem that names
+    none, such as a line that cannot be read, never reached the table.
+    """
 
     where: str  # "path" or "path:line"
     what: str
-    utterance: str = ""  # the utterance that has to be skipped because of it, if one
+    utterance: str = ""
+
+
+@dataclass(frozen=True)
+class GoldCount:
+    """A count of a complete release that is known beforehand."""
+
+    what: str
+    found: int
+    expected: int
 
 
 def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
     """The utterance's audio as float32 in [-1, 1], (samples,) or (samples, channels), and its rate in Hz.
 
-    Raises ValueError where the utterance has no file, soundfile.LibsndfileError where the file is missing or unreadable.
+    Raises ValueError where the utterance has no file, soundfile.LibsndfileError where it is missing or unreadable.
     """
     if utterance.path is None:
         raise ValueError(f"{utterance.name} has no wav file")
@@ -54,7 +71,7 @@ def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances sorted by name, the classes their labels index, and what was found wrong while reading the labels."""
+    """Utterances sorted by name, the classes that their labels index, and what was noticed while reading the labels."""
 
     name: str  # "iemocap", "emodb", "csv" or "synthetic"
     classes: tuple[str, ...]
@@ -62,7 +79,9 @@ class Corpus:
     problems: tuple[Problem, ...] = ()
     root: Path | None = None  # the folder; None where the corpus lives in the program
     read: Callable[[Utterance], tuple[np.ndarray, int]] = read_wav
-    notes: tuple[str, ...] = ()  # what a reader of the counts should know, e.g. which labels were left aside
+    aside: tuple[tuple[str, int], ...] = ()  # labels outside the classes and how many utterances each
+    gold: tuple[GoldCount, ...] = ()  # empty where nothing is known beforehand
+    notes: tuple[str, ...] = ()  # one sentence each, for whoever reads the counts
 
     @property
     def synthetic(self) -> bool:
@@ -82,12 +101,13 @@ class Corpus:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256, as hex, of all that decides a run: classes, rows and the size of each wav file in bytes.
+        """SHA-256, as hex, of all that decides a run: classes, rows, and the size of each wav file in bytes.
 
-        Paths do not count, so that a moved corpus stays the same corpus.
+        Paths do not count, so that a corpus that was moved stays the same corpus.
         """
         rows = [
-            (u.name, u.speaker, u.gender, u.session, self.classes[u.label], u.votes, _size(u.path)) for u in self.utterances
+            (u.name, u.speaker, u.gender, u.session, self.classes[u.label], u.votes, _size(u.path))
+            for u in self.utterances
         ]
         return hashlib.sha256(json.dumps([self.classes, rows]).encode()).hexdigest()
 

@@ -1,0 +1,171 @@
+"""A corpus of one's own: a CSV file with a row per utterance.
+
+    path,speaker,emotion,gender,session,votes
+    anna/001.wav,anna,neutral,F,1,"neu|neu,sad|oth"
+
+path, speaker and emotion must be there, the other columns may. Paths count from the CSV file's folder. votes: one
+part per annotator between |, the labels of each between commas (the field then needs its quotes). A label may be
+written in full or, where it has one, as its three-letter code; words.py lists both. Labels outside the classes are
+counted and left aside.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance
+from scratchser.corpus.words import class_list, spell
+
+NEEDED = ("path", "speaker", "emotion")
+OPTIONAL = ("gender", "session", "votes")
+GENDERS = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
+Row = dict[str, str]
+
+
+def find(root: Path) -> list[Path]:
+    """The CSV files that could be meant: `root` itself, or those of the folder that have the needed columns."""
+    if root.is_file():
+        return [root] if root.suffix.lower() == ".csv" else []
+    return [
+        file
+        for file in sorted(root.glob("*.csv"))
+        if not file.name.startswith(".") and set(NEEDED) <= set(_columns(file))
+    ]
+
+
+def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
+    """The utterances of the CSV file `root`, or of the only fitting one in the folder `root`.
+
+    Raises CorpusError where there is no such file, more than one, or one that cannot be read as a table; whatever is
+    broken in single rows becomes a Problem.
+    """
+    files = find(root)
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise CorpusError(f"{root}: needs exactly one CSV file with the columns {', '.join(NEEDED)}; found: {found}")
+    reader = _Reader(files[0], class_list(classes, None, "the CSV file"))
+    ignored = [name for name in _columns(files[0]) if name not in NEEDED + OPTIONAL]
+    for line, row, problem in _rows(files[0]):
+        if problem:
+            reader.problems.append(Problem(f"{files[0]}:{line}", problem))
+        else:
+            reader.add(line, row)
+    reader.check_sessions()
+    return Corpus(
+        name="csv",
+        classes=reader.classes,
+        utterances=tuple(sorted(reader.utterances.values(), key=lambda u: u.name)),
+        problems=tuple(reader.problems),
+        root=files[0].parent,
+        aside=tuple(reader.aside.most_common()),
+        notes=(f"columns not read: {', '.join(ignored)}",) if ignored else (),
+    )
+
+
+def _columns(file: Path) -> list[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            columns = [name.strip() for name in next(csv.reader(lines), [])]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{file}:1: not a CSV file in UTF-8: {error}") from error
+    except OSError as error:
+        raise CorpusError(f"{file}: {error.strerror}") from error
+    return columns
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Row, str]]:
+    """Line number, fields by column, and what is wrong with the row's form, if anything. Empty lines are no rows."""
+    columns = _columns(file)
+    missing = [name for name in NEEDED if name not in columns]
+    if missing or len(set(columns)) < len(columns):
+        what = f"no column {', '.join(missing)}" if missing else "a column appears twice"
+        raise CorpusError(f"{file}:1: {what}; needed are {', '.join(NEEDED)}, possible {', '.join(OPTIONAL)}")
+    line = 1
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            next(reader)
+            for fields in reader:
+                line = reader.line_num
+                if not any(field.strip() for field in fields):
+                    continue
+                row = {name: field.strip() for name, field in zip(columns, fields, strict=False)}
+                empty = [name for name in NEEDED if not row.get(name)]
+                if len(fields) != len(columns):
+                    yield line, row, f"{len(fields)} fields instead of {len(columns)} (votes with commas need quotes)"
+                else:
+                    yield line, row, f"no {', no '.join(empty)}" if empty else ""
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{file}: not a CSV file in UTF-8, somewhere after line {line}: {error}") from error
+
+
+class _Reader:
+    """Collects utterances, problems and labels left aside over the rows."""
+
+    def __init__(self, file: Path, classes: tuple[str, ...]) -> None:
+        self.file = file
+        self.classes = classes
+        self.seen: dict[str, int] = {}
+        self.speakers: dict[str, tuple[str, str, int]] = {}
+        self.utterances: dict[str, Utterance] = {}
+        self.problems: list[Problem] = []
+        self.aside: Counter[str] = Counter()
+
+    def add(self, line: int, row: Row) -> None:
+        where, name = f"{self.file}:{line}", os.path.normpath(row["path"])
+        if name in self.seen:
+            self._problem(line, f"duplicate of {name}, first at line {self.seen[name]}", name)
+            return
+        self.seen[name] = line
+        label = spell(row["emotion"], self.classes)
+        if label is None:
+            self._problem(line, f"unknown label {row['emotion']!r}; the classes are {', '.join(self.classes)}", "")
+            return
+        if label not in self.classes:
+            self.aside[label] += 1
+            return
+        gender, session = GENDERS.get(row.get("gender", "").lower()), row.get("session", "")
+        if gender is None:
+            self._problem(line, f"unknown gender {row['gender']!r}: F, M or nothing", name)
+            gender = ""
+        self._check_speaker(line, name, row["speaker"], gender, session)
+        votes = self._votes(line, name, row.get("votes", ""))
+        path = self.file.parent / row["path"]
+        number = self.classes.index(label)
+        self.utterances[name] = Utterance(name, path, row["speaker"], gender, session, number, votes, where)
+
+    def check_sessions(self) -> None:
+        """Folds need a session for everybody or for nobody."""
+        without = [u for u in self.utterances.values() if not u.session]
+        if len(without) < len(self.utterances):
+            what = "no session, though other rows have one"
+            self.problems += [Problem(utterance.source, what, utterance.name) for utterance in without]
+
+    def _check_speaker(self, line: int, name: str, speaker: str, gender: str, session: str) -> None:
+        """A speaker in two sessions would be heard in training and in the test."""
+        known_gender, known_session, first = self.speakers.setdefault(speaker, (gender, session, line))
+        if gender != known_gender:
+            self._problem(line, f"speaker {speaker} has another gender at line {first}", name)
+        if session != known_session:
+            self._problem(line, f"speaker {speaker} is in another session at line {first}", name)
+
+    def _votes(self, line: int, name: str, field: str) -> tuple[tuple[str, ...], ...]:
+        if not field:
+            return ()
+        words = [[word.strip() for word in part.split(",")] for part in field.split("|")]
+        votes = [[spell(word, self.classes) for word in given] for given in words]
+        strange = [word for given in words for word in given if word and spell(word, self.classes) is None]
+        if strange:
+            self._problem(line, f"broken votes {field!r}: unknown label {', '.join(map(repr, strange))}", name)
+        elif not all(word for given in words for word in given):
+            self._problem(line, f"broken votes {field!r}: an empty label", name)
+        elif any(len(set(given)) < len(given) for given in votes):
+            self._problem(line, f"broken votes {field!r}: an annotator gives a label twice", name)
+        return tuple(tuple(label for label in given if label) for given in votes)
+
+    def _problem(self, line: int, what: str, name: str) -> None:
+        self.problems.append(Problem(f"{self.file}:{line}", what, name))

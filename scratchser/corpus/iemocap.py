@@ -1,0 +1,190 @@
+"""The IEMOCAP release tree: labels and votes from SessionN/dialog/EmoEvaluation, audio from SessionN/sentences/wav.
+
+A label file holds one block per utterance, blocks apart by a blank line:
+
+    [6.2901 - 8.2357]<TAB>Ses01F_impro01_F000<TAB>neu<TAB>[2.5000, 2.5000, 2.5000]
+    C-E2:<TAB>Neutral;<TAB>()                      three external annotators: C-E*
+    C-E3:<TAB>Neutral; Sadness;<TAB>(a; comment)
+    C-F1:<TAB>;<TAB>()                             the speakers about themselves, C-F* and C-M*: not read
+    A-E3:<TAB>val 3; act 2; dom  2;<TAB>()         ratings on scales: not read
+
+The speaker is the F or M of the LAST part of an utterance's name: Ses03M_impro05a_F000 is spoken by the woman of
+session 3. The letter after the session's number says who wore the motion-capture markers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scratchser.corpus import gold
+from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER, Corpus, CorpusError, Problem, Utterance
+from scratchser.corpus.words import CODES, class_list, spell
+
+LABELS = frozenset(CODES.values()) - {"boredom"}
+ANNOTATORS = 3
+DIALOG = re.compile(r"Ses0(?P<session>[1-5])[FM]_(impro|script)\w+")
+HEADER = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\s+(?P<name>\S+)\s+(?P<code>\w+)\s+\[[^\]]*\]\s*")
+SPEAKER = re.compile(r"_([FM])[^_]*$")
+VOTE = re.compile(r"C-E\d+:\s*(?P<labels>[^(]*)")
+
+
+@dataclass
+class Turn:
+    """A block of a label file."""
+
+    name: str
+    label: str
+    line: int
+    votes: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def looks_like(root: Path) -> bool:
+    """True where there is at least one SessionN/dialog/EmoEvaluation."""
+    return any(root.glob("Session[1-5]/dialog/EmoEvaluation"))
+
+
+def load(
+    root: Path, *, scripted: bool = False, merge_excited: bool = False, classes: Sequence[str] | None = None
+) -> Corpus:
+    """The improvised dialogs, or all with `scripted`; `merge_excited` counts excited as happiness, in labels and votes.
+
+    An incomplete tree and one without audio can be read too. Raises CorpusError where there is no label file at all
+    or the classes are not IEMOCAP's; whatever is broken in single lines becomes a Problem.
+    """
+    possible = LABELS - ({"excited"} if merge_excited else set())
+    classes = class_list(classes, possible, "IEMOCAP, as asked for,")
+    files = label_files(root)
+    if not files:
+        raise CorpusError(f"{root}: no label files; the folder must hold Session1 ... Session5 as released")
+    reader = _Reader(classes, merge_excited)
+    for file in files:
+        if scripted or "_impro" in file.stem:
+            reader.read(file)
+    utterances = tuple(sorted(reader.utterances.values(), key=lambda u: u.name))
+    synthetic = (root / SYNTHETIC_MARKER).exists()
+    complete = len(files) == gold.DIALOGS and not synthetic
+    notes = [] if complete or synthetic else [_incomplete(files)]
+    return Corpus(
+        name="iemocap",
+        classes=classes,
+        utterances=utterances,
+        problems=tuple(reader.problems),
+        root=root,
+        aside=tuple(reader.aside.most_common()),
+        gold=gold.gold_counts(utterances, scripted, merge_excited) if complete and classes == CLASSES else (),
+        notes=tuple(notes),
+    )
+
+
+def label_files(root: Path) -> list[Path]:
+    """All label files in the order of their names; "._" files, which some systems add when copying, are none."""
+    return sorted(root.glob("Session[1-5]/dialog/EmoEvaluation/Ses*.txt"), key=lambda file: file.name)
+
+
+def _incomplete(files: list[Path]) -> str:
+    sessions = sorted({file.parents[2].name.removeprefix("Session") for file in files})
+    return (
+        f"incomplete release: {len(files)} of {gold.DIALOGS} label files (sessions {', '.join(sessions)}), "
+        "so the counts are not compared with IEMOCAP's known ones"
+    )
+
+
+class _Reader:
+    """Collects utterances, problems and labels left aside over the label files."""
+
+    def __init__(self, classes: tuple[str, ...], merge_excited: bool) -> None:
+        self.classes = classes
+        self.merge_excited = merge_excited
+        self.seen: dict[str, str] = {}
+        self.utterances: dict[str, Utterance] = {}
+        self.problems: list[Problem] = []
+        self.aside: Counter[str] = Counter()
+
+    def read(self, file: Path) -> None:
+        dialog = DIALOG.fullmatch(file.stem)
+        if not dialog or file.parents[2].name != f"Session{dialog['session']}":
+            self.problems.append(Problem(str(file), "not the name of a dialog of this session"))
+            return
+        turns = list(self._turns(file))
+        if not turns:
+            self.problems.append(Problem(str(file), "no utterance in it: empty or cut off"))
+        for turn in turns:
+            self._add(file, dialog["session"], turn)
+
+    def _turns(self, file: Path) -> Iterator[Turn]:
+        """The blocks of a file. A block ends with a blank line or the next header."""
+        turn: Turn | None = None
+        for number, line in enumerate(_lines(file), start=1):
+            where = f"{file}:{number}"
+            if not line.strip():
+                turn = None
+            elif line.startswith("["):
+                turn = self._header(line, number, where)
+                if turn is not None:
+                    yield turn
+            elif vote := VOTE.match(line):
+                if turn is None:
+                    self.problems.append(Problem(where, "an annotator's line without a readable header above it"))
+                else:
+                    turn.votes.append(self._vote(vote["labels"], where, turn.name))
+
+    def _header(self, line: str, number: int, where: str) -> Turn | None:
+        header = HEADER.fullmatch(line)
+        if not header:
+            self.problems.append(Problem(where, f"not a readable header: {line.strip()!r}"))
+            return None
+        label = CODES.get(header["code"], "")
+        if label not in LABELS:
+            self.problems.append(Problem(where, f"unknown label {header['code']!r} of {header['name']}"))
+        return Turn(header["name"], self._merge(label), number)
+
+    def _vote(self, labels: str, where: str, name: str) -> tuple[str, ...]:
+        """One annotator's labels, each once. Merging comes first: excited and happiness together are one label."""
+        words = [word.strip() for word in labels.split(";") if word.strip()]
+        names = [spell(word) or "" for word in words]
+        strange = [word for word, spelled in zip(words, names, strict=True) if spelled not in LABELS - {"undecided"}]
+        if strange:
+            self.problems.append(Problem(where, f"unknown label {', '.join(map(repr, strange))} in the votes", name))
+        elif not names:
+            self.problems.append(Problem(where, "an annotator without a label", name))
+        return tuple(dict.fromkeys(self._merge(spelled) for spelled in names))
+
+    def _merge(self, label: str) -> str:
+        return "happiness" if self.merge_excited and label == "excited" else label
+
+    def _add(self, file: Path, session: str, turn: Turn) -> None:
+        where = f"{file}:{turn.line}"
+        speaker = SPEAKER.search(turn.name)
+        if not speaker or not turn.name.startswith(f"{file.stem}_"):
+            self.problems.append(Problem(where, f"{turn.name} is not the name of an utterance of this dialog"))
+            return
+        if turn.name in self.seen:
+            first = self.seen[turn.name]
+            self.problems.append(Problem(where, f"duplicate of {turn.name}, first at {first}", turn.name))
+            return
+        self.seen[turn.name] = where
+        if len(turn.votes) != ANNOTATORS:
+            what = f"{turn.name} has {len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
+            self.problems.append(Problem(where, what, turn.name))
+        if turn.label in self.classes:
+            self.utterances[turn.name] = Utterance(
+                name=turn.name,
+                path=file.parents[2] / "sentences" / "wav" / file.stem / f"{turn.name}.wav",
+                speaker=session + speaker[1],
+                gender=speaker[1],
+                session=session,
+                label=self.classes.index(turn.label),
+                votes=tuple(turn.votes),
+                source=where,
+            )
+        elif turn.label:
+            self.aside[turn.label] += 1
+
+
+def _lines(file: Path) -> list[str]:
+    """The release is ASCII; a stray byte can only stand in a comment, where it does no harm."""
+    return file.read_text(encoding="ascii", errors="replace").splitlines()

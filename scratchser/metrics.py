@@ -1,0 +1,43 @@
+"""Weighted and unweighted accuracy, section 3 of the paper, from a confusion matrix.
+
+confusion[i, j]   (K, K) int64, utterances of class i that were taken for class j
+weighted (WA)     share of all utterances that were right
+recall of i       share of class i's utterances that were right
+unweighted (UA)   mean of the recalls: each class counts the same, however rare
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike, K: int) -> np.ndarray:
+    """The (K, K) int64 matrix of two equally long sequences of class indices in [0, K). Raises ValueError otherwise."""
+    truth, predicted = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    if truth.shape != predicted.shape or truth.ndim != 1:
+        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be equally long sequences")
+    both = np.concatenate([truth, predicted])
+    if np.any((both < 0) | (both >= K)):
+        raise ValueError(f"a class index is outside 0 ... {K - 1}")
+    matrix = np.zeros((K, K), dtype=np.int64)
+    np.add.at(matrix, (truth, predicted), 1)
+    return matrix
+
+
+def wa(confusion: np.ndarray) -> float:
+    """Weighted accuracy in [0, 1]; NaN where there is no utterance."""
+    total = confusion.sum()
+    return float(np.trace(confusion) / total) if total else float("nan")
+
+
+def recalls(confusion: np.ndarray) -> np.ndarray:
+    """Recall of each class, (K,) float64 in [0, 1]; NaN for a class without an utterance."""
+    counts = confusion.sum(axis=1)
+    return np.where(counts > 0, np.diagonal(confusion) / np.maximum(counts, 1), np.nan)
+
+
+def ua(confusion: np.ndarray) -> float:
+    """Unweighted accuracy in [0, 1], over the classes that are present; NaN where there is no utterance."""
+    present = confusion.sum(axis=1) > 0
+    return float(recalls(confusion)[present].mean()) if present.any() else float("nan")
