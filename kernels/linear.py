@@ -1,0 +1,63 @@
+"""Dense layer, the last one in section 3: the read-out of the Bi-LSTM becomes one score per class.
+
+    forward    y[b, k]   = b[k] + Σ_d x[b, d] W[d, k]
+    backward   dx[b, d]  = Σ_k dy[b, k] W[d, k]
+               dW[d, k] += Σ_b x[b, d] dy[b, k]
+               db[k]    += Σ_b dy[b, k]
+
+x, dx   (B, D)   one row per utterance            W, dW   (D, K)   weights
+y, dy   (B, K)   scores before the softmax        b, db   (K,)     biases
+All of one dtype, float32 or float64; no units.
+
+K is four in the paper, which leaves nothing for the tiles of matmul.py to share: these are the plain loops. Sums run in
+the order of their index, one utterance after the other, so a row of y does not depend on the rows beside it.
+"""
+
+import numpy as np
+
+from scratchser.kernels._launch import jit
+from scratchser.kernels._shapes import expect
+
+
+@jit
+def forward_cpu(x, W, b, y):
+    for u in range(x.shape[0]):
+        for k in range(W.shape[1]):
+            y[u, k] = b[k]
+        for d in range(W.shape[0]):
+            for k in range(W.shape[1]):
+                y[u, k] += x[u, d] * W[d, k]
+
+
+@jit
+def backward_cpu(dy, x, W, dW, db, dx):
+    for u in range(x.shape[0]):
+        for k in range(W.shape[1]):
+            db[k] += dy[u, k]
+        for d in range(W.shape[0]):
+            dx[u, d] = 0
+            for k in range(W.shape[1]):
+                dx[u, d] += dy[u, k] * W[d, k]
+                dW[d, k] += x[u, d] * dy[u, k]
+
+
+def forward(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Scores (B, K) of x (B, D), W (D, K), b (K,). Raises ValueError where shapes or dtypes differ."""
+    B, (D, K) = x.shape[0], W.shape
+    expect("x", x, (B, D), W.dtype)
+    expect("b", b, (K,), W.dtype)
+    y = np.empty((B, K), W.dtype)
+    forward_cpu(x, W, b, y)
+    return y
+
+
+def backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, dW: np.ndarray, db: np.ndarray) -> np.ndarray:
+    """dx (B, D); adds to dW (D, K) and db (K,). Raises ValueError where shapes or dtypes differ."""
+    B, (D, K) = x.shape[0], W.shape
+    expect("dy", dy, (B, K), W.dtype)
+    expect("x", x, (B, D), W.dtype)
+    expect("dW", dW, (D, K), W.dtype)
+    expect("db", db, (K,), W.dtype)
+    dx = np.empty_like(x)
+    backward_cpu(dy, x, W, dW, db, dx)
+    return dx

@@ -1,0 +1,83 @@
+"""Softmax and its cross-entropy with soft targets and utterance weights, section 3 and section 3.3.
+
+    forward    p[b, k] = exp(z[b, k] - m[b]) / Σ_j exp(z[b, j] - m[b]),   m[b] = max_j z[b, j]
+    loss       L = 1/B Σ_b w[b] Σ_k t[b, k] (m[b] + log Σ_j exp(z[b, j] - m[b]) - z[b, k])
+    backward   dz[b, k] = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k])
+
+z, dz   (B, K)   scores and their gradient, K classes         p   (B, K)   probabilities, each row sums to 1
+t       (B, K)   targets: one-hot, or a distribution over the classes from several annotators
+w       (B,)     weight of an utterance: 1, or the share of the annotators' votes that fell on the K classes
+L       ()       loss in nats
+All arrays of one dtype, float32 or float64.
+
+The maximum is taken out before exp, so scores of any size that can be subtracted give finite results. L is divided by
+the batch size, not by Σ w.
+"""
+
+import math
+
+import numpy as np
+
+from scratchser.kernels._launch import jit
+from scratchser.kernels._shapes import expect
+
+
+@jit
+def softmax_row(z, p):
+    """Write the probabilities of one row and return its log Σ_j exp z[j], less its maximum, and that maximum."""
+    highest = z[0]
+    for k in range(1, len(z)):
+        highest = max(highest, z[k])
+    total = z.dtype.type(0)
+    for k in range(len(z)):
+        p[k] = math.exp(z[k] - highest)
+        total += p[k]
+    for k in range(len(z)):
+        p[k] /= total
+    return math.log(total), highest
+
+
+@jit
+def forward_cpu(z, p):
+    for b in range(z.shape[0]):
+        softmax_row(z[b], p[b])
+
+
+@jit
+def loss_cpu(z, t, w, dz):
+    B, K = z.shape
+    loss = z.dtype.type(0)
+    for b in range(B):
+        log_total, highest = softmax_row(z[b], dz[b])
+        scale = w[b] / z.dtype.type(B)
+        mass = z.dtype.type(0)
+        entropy = z.dtype.type(0)
+        for k in range(K):
+            mass += t[b, k]
+            entropy += t[b, k] * (log_total - (z[b, k] - highest))
+        loss += scale * entropy
+        for k in range(K):
+            dz[b, k] = scale * (dz[b, k] * mass - t[b, k])
+    return loss
+
+
+def forward(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (B, K) of logits (B, K), of their dtype."""
+    p = np.empty_like(logits)
+    forward_cpu(logits, p)
+    return p
+
+
+def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+    """Weighted cross-entropy and its gradient.
+
+    logits (B, K), target (B, K), weight (B,). Returns the loss in nats, summed in the arrays' precision, and its
+    gradient with respect to the logits (B, K). Raises ValueError for an empty batch and where shapes or dtypes differ.
+    """
+    B, K = logits.shape
+    if B == 0:
+        raise ValueError("the mean loss of an empty batch is undefined")
+    expect("target", target, (B, K), logits.dtype)
+    expect("weight", weight, (B,), logits.dtype)
+    dlogits = np.empty_like(logits)
+    return float(loss_cpu(logits, target, weight, dlogits)), dlogits
