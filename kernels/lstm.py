@@ -1,0 +1,275 @@
+"""Bi-LSTM over utterances of unequal lengths, with full backprop through time (section 3; gates as in Hochreiter & Schmidhuber 1997).
+
+One direction; the other walks from an utterance's own last frame to its first. n counts the steps of the walk, h[-1] = h0, c[-1] = c0:
+
+    forward    i, f, o = σ(·), g = tanh(·) of the four parts of   z[n] = x[n] Wx + h[n-1] Wh + b
+               c[n] = f c[n-1] + i g          h[n] = o tanh c[n]
+    backward   dh      = dy[n] + dz[n+1] Whᵀ                            what comes from above and from the step after
+               dc      = dh o (1 - tanh² c[n]) + f[n+1] dc[n+1]
+               dz[n]   = ( dc g i (1-i),  dc c[n-1] f (1-f),  dc i (1-g²),  dh tanh c[n] o (1-o) )
+               dx[n]   = dz[n] Wxᵀ             dh0 = dz[0] Whᵀ          dc0 = f[0] dc[0]
+               dWx    += Σ x[n]ᵀ dz[n]         dWh += Σ h[n-1]ᵀ dz[n]   db += Σ dz[n]        over all utterances and steps
+
+x, dx      (B, T, D)     frames of the padded batch; past an utterance's end nothing is read
+lengths    (B,)  int64   1 ... T
+Wx         (D, 2, 4H)    input weights, [direction, gate i f g o]: one product serves both directions
+Wh         (2, H, 4H)    recurrent weights;   b (2, 4H)
+h0, c0     (2, B, H)     initial states, zero if not given
+y, dy      (B, T, 2H)    forward state, then backward state; zero past the end
+
+All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that the input part and
+all weight gradients are one product each; what is left inside the time loop is h Wh, done for ROWS utterances at a time: a tile of
+matmul.py. Groups are cut from the utterances sorted by length, so the rows of a tile that still run are always its first ones.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all
+
+# ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 ---------------------------------------
+
+
+@jit
+def sigmoid(z, one):
+    return one / (one + math.exp(-z))
+
+
+@jit
+def cell(zi, zf, zg, zo, c_before, one):
+    """i, f, g, o, c, h of one unit."""
+    i, f, o = sigmoid(zi, one), sigmoid(zf, one), sigmoid(zo, one)
+    g = math.tanh(zg)
+    c = f * c_before + i * g
+    return i, f, g, o, c, o * math.tanh(c)
+
+
+@jit
+def cell_gradient(dh, dc, i, f, g, o, c, c_before, one):
+    """The gradients of zi, zf, zg, zo and of c_before; dc is what comes from the step after."""
+    squashed = math.tanh(c)
+    dc = dc + dh * o * (one - squashed * squashed)
+    dzi = dc * g * i * (one - i)
+    dzf = dc * c_before * f * (one - f)
+    dzg = dc * i * (one - g * g)
+    dzo = dh * squashed * o * (one - o)
+    return dzi, dzf, dzg, dzo, dc * f
+
+
+# ---- frames of a padded batch <-> real frames one after the other -----------------------------------------------------------------
+
+
+@pjit
+def gather_frames(x, lengths, starts, frames):
+    for b in prange(len(lengths)):
+        frames[starts[b] : starts[b] + lengths[b]] = x[b, : lengths[b]]
+
+
+@pjit
+def scatter_frames(frames, lengths, starts, x):
+    for b in prange(len(lengths)):
+        x[b, : lengths[b]] = frames[starts[b] : starts[b] + lengths[b]]
+
+
+# ---- the time loop ----------------------------------------------------------------------------------------------------------------
+
+
+@jit
+def group_of(task, order, lengths):
+    """Direction and utterances of a task: first all groups of direction 0, so that two cores get equal shares."""
+    groups = (len(order) + ROWS - 1) // ROWS
+    members = order[task % groups * ROWS : min(len(order), (task % groups + 1) * ROWS)]
+    return task // groups, members, lengths[members[0]]
+
+
+@jit
+def running(members, lengths, n):
+    """How many of the group's utterances, longest first, still run at step n."""
+    count = 0
+    while count < len(members) and lengths[members[count]] > n:
+        count += 1
+    return count
+
+
+@jit
+def frame_at(direction, n, length):
+    return n if direction == 0 else length - 1 - n
+
+
+@pjit
+def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
+    """z (N, 2, 4H): x Wx + b comes in, the activated gates i f g o go out. c (N, 2, H) and y (B, T, 2H) are written."""
+    H = Wh.shape[1]
+    one = z.dtype.type(1)
+    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H) for direction in range(2)]
+    for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
+        direction, members, steps = group_of(task, order, lengths)
+        h, cell_state = np.empty((ROWS, H), z.dtype), np.empty((ROWS, H), z.dtype)
+        gates, edge = np.empty((ROWS, 4 * H), z.dtype), np.empty(ROWS * COLS, z.dtype)
+        for r in range(len(members)):
+            h[r], cell_state[r] = h0[direction, members[r]], c0[direction, members[r]]
+        flat_h, flat_gates = h.reshape(ROWS * H), gates.reshape(ROWS * 4 * H)
+        for n in range(steps):
+            rows = running(members, lengths, n)
+            for r in range(rows):
+                gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
+            for j in range(0, 4 * H, COLS):
+                multiply_panel(
+                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, min(COLS, 4 * H - j), flat_gates, j, 4 * H, edge
+                )
+            for r in range(rows):
+                t = frame_at(direction, n, lengths[members[r]])
+                out = z[starts[members[r]] + t, direction]
+                for u in range(H):
+                    i, f, g, o, cell_state[r, u], h[r, u] = cell(
+                        gates[r, u], gates[r, H + u], gates[r, 2 * H + u], gates[r, 3 * H + u], cell_state[r, u], one
+                    )
+                    out[u], out[H + u], out[2 * H + u], out[3 * H + u] = i, f, g, o
+                c[starts[members[r]] + t, direction] = cell_state[r]
+                y[members[r], t, direction * H : (direction + 1) * H] = h[r]
+
+
+@pjit
+def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
+    """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
+    H = Wh.shape[1]
+    one = dz.dtype.type(1)
+    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H) for direction in range(2)]
+    for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
+        direction, members, steps = group_of(task, order, lengths)
+        dh, dc = np.zeros((ROWS, H), dz.dtype), np.zeros((ROWS, H), dz.dtype)
+        dgates, edge = np.empty((ROWS, 4 * H), dz.dtype), np.empty(ROWS * COLS, dz.dtype)
+        flat_dh, flat_dgates = dh.reshape(ROWS * H), dgates.reshape(ROWS * 4 * H)
+        for n in range(steps - 1, -1, -1):
+            rows = running(members, lengths, n)
+            for r in range(rows):
+                utterance = members[r]
+                length, start = lengths[utterance], starts[utterance]
+                t = frame_at(direction, n, length)
+                gate = gates[start + t, direction]
+                before = c[start + frame_at(direction, n - 1, length), direction] if n > 0 else c0[direction, utterance]
+                now = c[start + t, direction]
+                from_above = dy[utterance, t, direction * H : (direction + 1) * H]
+                for u in range(H):
+                    dzi, dzf, dzg, dzo, dc[r, u] = cell_gradient(
+                        dh[r, u] + from_above[u], dc[r, u],
+                        gate[u], gate[H + u], gate[2 * H + u], gate[3 * H + u], now[u], before[u], one,
+                    )  # fmt: skip
+                    dgates[r, u], dgates[r, H + u], dgates[r, 2 * H + u], dgates[r, 3 * H + u] = dzi, dzf, dzg, dzo
+                dz[start + t, direction] = dgates[r]
+                dh[r] = 0
+            for j in range(0, H, COLS):
+                multiply_panel(
+                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, min(COLS, H - j), flat_dh, j, H, edge
+                )
+        for r in range(len(members)):
+            dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]
+
+
+@pjit
+def states_before(y, h0, lengths, starts, before):
+    """before (2, N, H): h[n-1] of every frame, h0 in front of an utterance's first step."""
+    H = h0.shape[2]
+    for b in prange(len(lengths)):
+        length = lengths[b]
+        for direction in range(2):
+            for n in range(length):
+                row = before[direction, starts[b] + frame_at(direction, n, length)]
+                if n == 0:
+                    row[:] = h0[direction, b]
+                else:
+                    row[:] = y[b, frame_at(direction, n - 1, length), direction * H : (direction + 1) * H]
+
+
+@pjit
+def add_column_sums(dz, db):
+    """db (M,) += Σ of the rows of dz (N, M), in the order of the rows."""
+    for j in prange((len(db) + COLS - 1) // COLS):
+        for n in range(dz.shape[0]):
+            for m in range(j * COLS, min(len(db), (j + 1) * COLS)):
+                db[m] += dz[n, m]
+
+
+# ---- entry points -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What backward needs of forward. N real frames: frames (N, D), gates (N, 2, 4H), c (N, 2, H)."""
+
+    shape: tuple[int, int, int]
+    lengths: np.ndarray
+    starts: np.ndarray
+    order: np.ndarray
+    frames: np.ndarray
+    gates: np.ndarray
+    c: np.ndarray
+    y: np.ndarray
+    h0: np.ndarray
+    c0: np.ndarray
+
+
+def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
+    """y (B, T, 2H) and the cache for `backward`; shapes as in the module's text.
+
+    Raises ValueError where shapes do not fit or a length lies outside 1 ... T.
+    """
+    B, T, D = x.shape
+    H = Wh.shape[1]
+    if Wx.shape != (D, 2, 4 * H) or Wh.shape != (2, H, 4 * H) or b.shape != (2, 4 * H) or lengths.shape != (B,):
+        raise ValueError(f"lstm: x {x.shape}, lengths {lengths.shape}, Wx {Wx.shape}, Wh {Wh.shape}, b {b.shape} do not fit together")
+    if not 1 <= lengths.min() <= lengths.max() <= T:
+        raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
+    h0 = np.zeros((2, B, H), x.dtype) if h0 is None else h0
+    c0 = np.zeros((2, B, H), x.dtype) if c0 is None else c0
+    N = int(lengths.sum())
+    starts = np.cumsum(lengths) - lengths
+    order = np.argsort(-lengths, kind="stable")
+    frames = np.empty((N, D), x.dtype)
+    gather_frames(x, lengths, starts, frames)
+    z = np.empty((N, 2, 4 * H), x.dtype)
+    z[:] = b
+    add_product(frames.ravel(), D, 1, Wx.ravel(), 8 * H, 1, z.ravel(), N, 8 * H, D)
+    c = np.empty((N, 2, H), x.dtype)
+    y = np.zeros((B, T, 2 * H), x.dtype)
+    forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y)
+    return y, Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
+
+
+def backward(dy, cache, Wx, Wh, dWx, dWh, db):
+    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to."""
+    (N, D), H = cache.frames.shape, Wh.shape[1]
+    dz = np.empty((N, 2, 4 * H), dy.dtype)
+    dh0, dc0 = np.empty_like(cache.h0), np.empty_like(cache.c0)
+    backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.lengths, cache.starts, cache.order, dz, dh0, dc0)
+    before = np.empty((2, N, H), dy.dtype)
+    states_before(cache.y, cache.h0, cache.lengths, cache.starts, before)
+
+    flat = dz.ravel()
+    add_product(cache.frames.ravel(), 1, D, flat, 8 * H, 1, dWx.ravel(), D, 8 * H, N)
+    for direction in range(2):
+        add_product(before[direction].ravel(), 1, H, flat[direction * 4 * H :], 8 * H, 1, dWh[direction].ravel(), H, 4 * H, N)
+    add_column_sums(dz.reshape(N, 8 * H), db.ravel())
+    dframes = np.zeros((N, D), dy.dtype)
+    add_product(flat, 8 * H, 1, Wx.ravel(), 1, 8 * H, dframes.ravel(), N, D, 8 * H)
+    dx = np.zeros(cache.shape, dy.dtype)
+    scatter_frames(dframes, cache.lengths, cache.starts, dx)
+    return dx, dh0, dc0
+
+
+def readout_forward(y, lengths):
+    """r (B, 2H): what each direction knows after its whole walk: the forward state at length - 1, the backward state at 0."""
+    H = y.shape[2] // 2
+    return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
+
+
+def readout_backward(dr, lengths, T):
+    """dy (B, T, 2H) of dr (B, 2H): zero but for the two frames that were read."""
+    B, H = len(lengths), dr.shape[1] // 2
+    dy = np.zeros((B, T, 2 * H), dr.dtype)
+    dy[np.arange(B), lengths - 1, :H] = dr[:, :H]
+    dy[:, 0, H:] = dr[:, H:]
+    return dy
