@@ -122,11 +122,33 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
 
 
 @jit
-def rectified(dy, y, utterance, t, relu, f, d):
-    """dz: the gradient in front of the ReLU."""
-    if relu and y[utterance, t, f, d] == 0:
-        return y.dtype.type(0)
-    return dy[utterance, t, f, d]
+def rectify(dy, y, relu, dz):
+    """dz[k] = the gradient in front of the ReLU, for as many neighbouring numbers as dz has."""
+    zero = dy.dtype.type(0)
+    if relu:
+        for k in range(len(dz)):
+            dz[k] = zero if y[k] == zero else dy[k]
+    else:
+        dz[:] = dy
+
+
+@jit
+def rectify_panels(dy, y, relu, D, dz, rows, row, dbias):
+    """The same for one frame, written as rows `row` ... of panels (⌈D / COLS⌉, rows, COLS), and its sum over positions to dbias."""
+    zero = dy.dtype.type(0)
+    for d in range(0, D, COLS):
+        for f in range(len(dy) // D):
+            at, to = f * D + d, (d // COLS * rows + row + f) * COLS
+            if D - d >= COLS:
+                for n in range(COLS):  # a constant length becomes one vector instruction
+                    value = zero if relu and y[at + n] == zero else dy[at + n]
+                    dz[to + n] = value
+                    dbias[d + n] += value
+            else:
+                for n in range(D - d):
+                    value = zero if relu and y[at + n] == zero else dy[at + n]
+                    dz[to + n] = value
+                    dbias[d + n] += value
 
 
 @jit
@@ -169,9 +191,9 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
         for i in range(dz.shape[0]):
             t = first - before_t + i
             if 0 <= t < length_out:
-                for f in range(positions):
-                    for d in range(D):
-                        dz[i, (before_f + f) * D + d] = rectified(dy, y, utterance, t, relu, f, d)
+                size = positions * D
+                inside = dz[i, before_f * D : before_f * D + size]
+                rectify(dy[utterance, t].reshape(size), y[utterance, t].reshape(size), relu, inside)
         flat = dz.reshape(dz.size)
         for a in range(first, first + count):
             for rt in range(min(st, length - a * st)):
@@ -213,12 +235,10 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
             count = min(BLOCK, (length + st - 1) // st - first)
             copy_frames(x, utterance, length, first * st - pt, pf, window)
             for t in range(count):
-                for f in range(positions):
-                    row = t * positions + f
-                    for d in range(D):
-                        value = rectified(dy, y, utterance, first + t, relu, f, d)
-                        dz[(d // COLS * BLOCK * positions + row) * COLS + d % COLS] = value
-                        sums[p, I * run, d] += value
+                rectify_panels(
+                    dy[utterance, first + t].reshape(positions * D), y[utterance, first + t].reshape(positions * D), relu, D,
+                    dz, BLOCK * positions, t * positions, sums[p, I * run],
+                )  # fmt: skip
             for i in range(I):
                 for d in range(0, D, COLS):
                     multiply_panel(
