@@ -1,0 +1,56 @@
+"""What a run ran on: enough to say later why two runs differ."""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numba
+
+LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
+
+
+def describe(device: str) -> dict[str, Any]:
+    """Versions, commit, machine and the device in words, as a JSON-able dict."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "commit": _commit(Path(__file__).parent),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": numba.get_num_threads(),
+        "device": device,
+    }
+
+
+def _commit(folder: Path) -> str | None:
+    """The git commit of this very source, marked "+changes" where files differ from it; None outside its repository.
+
+    An installed copy may lie in a virtual environment within somebody else's repository: only a tracked file counts.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):  # no git, no repository, or not ours
+        return None
+
+
+def _cpu() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

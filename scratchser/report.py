@@ -1,0 +1,127 @@
+"""What a run says to people: the printed text, the figures, and the files beside its folds'.
+
+The text has the form of the paper's table 2, then what belongs beside it: mean and deviation, all test sets pooled, the
+confusion matrix, trivial guesses, and for IEMOCAP the paper's own figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchser import figures, results
+from scratchser.atomic import write_bytes, write_json, write_text
+from scratchser.rundir import Run
+
+SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
+
+
+def write(
+    run: Run,
+    *,
+    baselines: Mapping[str, Mapping[str, float]],
+    tuned_on: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Bring the run's own files up to date with its folds, and give what result.json now holds.
+
+    To be called with at least one fold done, and after each one, so that a run can be read while it goes on. Arguments
+    as in `results.result`; raises StorageError where a file cannot be written.
+    """
+    run.merge()
+    result = results.result(
+        run.settings, run.results(), baselines=baselines, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
+    )
+    write_json(run.path / "result.json", result)
+    write_text(run.path / "report.txt", text(result))
+    write_bytes(run.path / "learning_curves.png", figures.learning_curves(result, run.metrics()))
+    write_bytes(run.path / "confusion.png", figures.confusion(result))
+    return result
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """The report as it is printed, from what result.json holds."""
+    parts = [_title(result), _folds(result), _headline(result), _confusion(result), _baselines(result), _notes(result)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    corpus = result["corpus"]
+    counts = ", ".join(f"{name} {count}" for name, count in zip(corpus["classes"], corpus["counts"], strict=True))
+    lines = [
+        f"corpus {corpus['name']}: {sum(corpus['counts'])} utterances ({counts})",
+        f"preset {result['preset']}, seed {result['seed']}",
+    ]
+    return "\n".join(lines + [SYNTHETIC] * result["synthetic"])
+
+
+def _folds(result: Mapping[str, Any]) -> str:
+    paper, pooled, count = result["paper"], result["pooled"], len(result["folds"])
+    theirs = {fold["fold"]: fold for fold in paper["folds"]} if paper else {}
+
+    def row(who: Sequence[object], scores: Mapping[str, Any], n: object = "", beside: Any = None) -> list[str]:
+        cells = [*who, *_scores(scores), n, *(_scores(beside or {}) if paper else [])]
+        return [str(cell) for cell in cells]
+
+    rows = [["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances"]]
+    rows[0] += ["paper WA %", "UA %"] if paper else []
+    for fold in result["folds"]:
+        who = [fold[key] or "-" for key in ("fold", "test_speaker", "session", "gender")]
+        rows.append(row(who, fold, fold["n_test"], theirs.get(fold["fold"])))
+    rows.append(row(["mean", "", "", ""], _of(result, "mean"), beside=_of(paper or {}, "mean")))
+    rows.append(row(["std", "", "", ""], _of(result, "std")))
+    rows.append(row(["pooled", "", "", ""], pooled, pooled["n"]))
+    over = f"{count} fold{'s' * (count > 1)}"
+    legend = [f"mean and std (sample standard deviation, n - 1) over {over}; pooled: the test sets as one"]
+    legend += [] if result["complete"] else ["more folds are to come: none of this is the run's last word"]
+    legend += ["paper: table 2, its best model on these folds"] if paper else []
+    return "\n".join([_table(rows, left=4), *legend])
+
+
+def _headline(result: Mapping[str, Any]) -> str:
+    if (headline := result["headline"]) is None:
+        return ""
+    wa, ua = _scores(_of(headline, "mean"))
+    speakers = ", ".join(headline["speakers"]) or "none so far"
+    return f"speakers by whom no hyper-parameter was chosen ({speakers}): mean WA {wa} %, mean UA {ua} %"
+
+
+def _confusion(result: Mapping[str, Any]) -> str:
+    names, pooled = result["corpus"]["classes"], result["pooled"]
+    rows = [["label", *names, "recall %"]]
+    for name, counts, recall in zip(names, pooled["confusion"], pooled["recalls"], strict=True):
+        rows.append([name, *(str(count) for count in counts), _percent(recall)])
+    return "all test sets together, in columns what an utterance was taken for\n" + _table(rows, left=1)
+
+
+def _baselines(result: Mapping[str, Any]) -> str:
+    rows = [["guess from", "WA %", "UA %"]]
+    rows += [[name, *_scores(scores)] for name, scores in result["baselines"].items()]
+    rows += [["this model", *_scores(_of(result, "mean"))]]
+    return "means over the folds, beside those of trivial guesses\n" + _table(rows, left=1)
+
+
+def _notes(result: Mapping[str, Any]) -> str:
+    left_out = [f"left out: {p['utterance']}, {p['where']}: {p['what']}" for p in result["left_out"]]
+    return "\n".join([f"note: {warning}" for warning in result["warnings"]] + left_out)
+
+
+def _of(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {name: summary.get(f"{name}_{kind}") for name in ("wa", "ua")}
+
+
+def _scores(scores: Mapping[str, Any]) -> list[str]:
+    return [_percent(scores.get(name)) for name in ("wa", "ua")]
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _table(rows: Iterable[Sequence[str]], left: int) -> str:
+    """Columns as wide as their widest cell; the first `left` begin at the left, the others end at the right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [f"{'<' if i < left else '>'}{width}" for i, width in enumerate(widths)]
+    lines = ("  ".join(f"{cell:{column}}" for cell, column in zip(row, columns, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,149 @@
+"""The numbers that a run ends with, as result.json holds them: docs/result-schema.md says it key by key.
+
+WA, UA and recalls are fractions; what cannot be known (the recall of a class without an utterance, the deviation over
+one fold) is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scratchser import metrics
+from scratchser.atomic import plain
+from scratchser.corpus.gold import IMPROVISED
+from scratchser.corpus.table import CLASSES
+from scratchser.folds import Fold
+
+SCHEMA = 1
+
+# The paper's table 2, its best model: WA and UA of the ten folds in its order, and its last row
+PAPER_FOLDS = (
+    (0.641, 0.664),
+    (0.688, 0.677),
+    (0.703, 0.713),
+    (0.620, 0.676),
+    (0.648, 0.521),
+    (0.664, 0.560),
+    (0.685, 0.597),
+    (0.643, 0.673),
+    (0.648, 0.642),
+    (0.510, 0.442),
+)
+PAPER_MEAN = (0.645, 0.617)
+
+
+def fold_result(
+    fold: Fold,
+    classes: Sequence[str],
+    confusion: np.ndarray,
+    *,
+    validation: Mapping[str, float],
+    best_epoch: int,
+    epochs_run: int,
+    seconds: float,
+    frames_per_second: float,
+) -> dict[str, Any]:
+    """A fold's entry in result.json.
+
+    confusion           (K, K) of the test speaker, row: label, column: prediction
+    validation          loss, wa and ua of the validation speaker at `best_epoch`, whose parameters were tested
+    seconds             time of the fold, training and test
+    frames_per_second   real frames trained on per second
+    """
+    recalls = metrics.recalls(confusion)
+    return plain(
+        {
+            "fold": fold.number,
+            "session": fold.session,
+            "gender": fold.gender,
+            "test_speaker": fold.test,
+            "validation_speaker": fold.validation,
+            "train_speakers": fold.train,
+            "n_test": confusion.sum(),
+            "wa": metrics.wa(confusion),
+            "ua": metrics.ua(confusion),
+            "recalls": recalls,
+            "missing_classes": [name for name, recall in zip(classes, recalls, strict=True) if np.isnan(recall)],
+            "confusion": confusion,
+            "best_epoch": best_epoch,
+            "epochs_run": epochs_run,
+            "validation": {key: validation[key] for key in ("loss", "wa", "ua")},
+            "seconds": seconds,
+            "frames_per_second": frames_per_second,
+        }
+    )
+
+
+def result(
+    settings: Mapping[str, Any],
+    folds: Sequence[Mapping[str, Any]],
+    *,
+    baselines: Mapping[str, Mapping[str, float]],
+    tuned_on: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What result.json holds, from the run's settings and the results of one fold or more that are done.
+
+    baselines   name of a trivial guess -> its {"wa", "ua"}, means over the same folds, fractions
+    tuned_on    the corpus's speakers by whom hyper-parameters were chosen: the headline is that of the others
+    """
+    corpus = settings["corpus"]
+    pooled = np.sum([fold["confusion"] for fold in folds], axis=0)
+    unseen = [fold for fold in folds if fold["test_speaker"] not in tuned_on]
+    speakers = [fold["test_speaker"] for fold in unseen]
+    return plain(
+        {
+            "schema": SCHEMA,
+            "synthetic": corpus["synthetic"],
+            "corpus": corpus,
+            "preset": settings["preset"],
+            "seed": settings["seed"],
+            "config": settings["config"],
+            "complete": len(folds) == len(settings["folds"]),
+            **_summary(folds),
+            "pooled": {
+                "n": pooled.sum(),
+                "wa": metrics.wa(pooled),
+                "ua": metrics.ua(pooled),
+                "recalls": metrics.recalls(pooled),
+                "confusion": pooled,
+            },
+            "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
+            "folds": folds,
+            "baselines": baselines,
+            "paper": _paper(settings),
+            "left_out": settings["left_out"],
+            "warnings": [*warnings, *(_missing(fold) for fold in folds if fold["missing_classes"])],
+        }
+    )
+
+
+def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Mean and sample standard deviation (n - 1) over folds; None where there are too few."""
+    summary: dict[str, float | None] = {}
+    for name in ("wa", "ua"):
+        scores = [fold[name] for fold in folds]
+        summary[f"{name}_mean"] = float(np.mean(scores)) if scores else None
+        summary[f"{name}_std"] = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    return summary
+
+
+def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The paper's table 2, where it is about the same utterances: all of IEMOCAP's improvised dialogs, four classes."""
+    corpus = settings["corpus"]
+    total = sum(corpus["counts"]) + len(settings["left_out"])
+    same = corpus["name"] == "iemocap" and tuple(corpus["classes"]) == CLASSES and total == sum(IMPROVISED)
+    if corpus["synthetic"] or not same:
+        return None
+    folds = [{"fold": i, "wa": wa, "ua": ua} for i, (wa, ua) in enumerate(PAPER_FOLDS, start=1)]
+    return {"wa_mean": PAPER_MEAN[0], "ua_mean": PAPER_MEAN[1], "folds": folds}
+
+
+def _missing(fold: Mapping[str, Any]) -> str:
+    return (
+        f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
+        " the fold's UA is the mean over the other classes"
+    )
