@@ -1,41 +1,135 @@
 """Every hyper-parameter, once. The columns of the paper's table 1 are named presets.
 
-What the paper leaves open (figure 3's channels, kernels, strides and units, the rates and L2) is our choice, made by experiment:
-docs/experiments.md.
+What the paper leaves open (figure 3's channels, kernels, strides and units, the rates, L2, the floor of the logarithm, the number of
+epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md.
 """
 
-from dataclasses import dataclass
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+
+class SettingError(ValueError):
+    """A setting that does not exist or cannot have this value; the message says what could be meant."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one run. Frequencies in kHz, times in ms, rates per update."""
+    """Settings of one run."""
 
     # signal, section 1.2
-    frequency_khz: int = 4
+    frequency_khz: int = 8  # upper end of the spectrogram, 4 or 8
     window_ms: int = 64
     shift_ms: int = 32
-    log_floor: float = 1e-6
-    normalisation: str = "fold"
+    log_floor: float = 1e-2  # added to nothing: power below it counts as this much; full scale is 1, the window's sum 512
+    normalisation: str = "fold"  # eq. (5): mean and deviation of the fold's training speakers, of the "whole-corpus", or "off"
     # data, section 2
-    vtlp: str = "utterance"
-    oversample: tuple[str, ...] = ("happiness", "anger")
-    soft_labels: bool = False
-    # model, section 3 and figure 3
+    vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
+    oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
+    soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
+    # model, section 3 and figure 3: channels, kernel (time, frequency), stride (time, frequency) of each conv layer
     conv_channels: tuple[int, ...] = (16, 24, 32, 48)
     conv_kernels: tuple[tuple[int, int], ...] = ((5, 5), (5, 5), (5, 5), (5, 5))
     conv_strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2))
     lstm_layers: int = 1
     lstm_units: int = 128
-    # training, section 3
+    # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
     batch_size: int = 16
-    epochs: int = 40
-    patience: int = 40
+    epochs: int = 30
+    patience: int = 30  # epochs without a better validation UA before a fold stops
     momentum: float = 0.9
-    rate: float = 0.01
-    l2: float = 1e-4
-    conv_rate: float = 0.02
-    conv_l2: float = 1e-3
+    rate: float = 0.005
+    l2: float = 1e-3
+    conv_rate: float = 0.01
+    conv_l2: float = 2e-3
+    schedule: str = "cosine"  # how all rates go down to 0 over the epochs, or "constant"
+
+    def __post_init__(self) -> None:
+        """Raises SettingError for a value that cannot be meant."""
+        choices = {
+            "frequency_khz": (4, 8),
+            "normalisation": ("fold", "whole-corpus", "off"),
+            "vtlp": ("off", "epoch", "utterance"),
+            "schedule": ("constant", "cosine"),
+        }
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise SettingError(f"{key} is {getattr(self, key)!r}, not one of {', '.join(map(repr, allowed))}")
+        for key in ("window_ms", "shift_ms", "log_floor", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience"):
+            if not getattr(self, key) > 0:
+                raise SettingError(f"{key} must be greater than 0, not {getattr(self, key)}")
+        for key in ("rate", "l2", "conv_rate", "conv_l2", "momentum"):
+            if not 0 <= getattr(self, key) < (1 if key == "momentum" else math.inf):
+                raise SettingError(f"{key} must be at least 0 and finite (momentum below 1), not {getattr(self, key)}")
+        if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides) > 0:
+            raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer, and one layer at least")
+        for pair in (*self.conv_kernels, *self.conv_strides, self.conv_channels):
+            if min(pair) < 1 or (pair is not self.conv_channels and len(pair) != 2):
+                raise SettingError(f"kernels and strides are pairs (time, frequency) of numbers from 1, channels numbers from 1: {pair}")
+
+    def factor(self, epoch: int) -> float:
+        """By what all rates are multiplied in this epoch, counted from 1."""
+        if self.schedule == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
 
 
-PRESETS: dict[str, Config] = {"best": Config()}
+PAPER_BEST = Config()
+
+PRESETS: dict[str, Config] = {
+    "baseline": replace(PAPER_BEST, frequency_khz=4, vtlp="off", oversample=(), conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
+    "over": replace(PAPER_BEST, frequency_khz=4, vtlp="off", conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
+    "over-aug": replace(PAPER_BEST, frequency_khz=4, conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
+    "over-grdt": replace(PAPER_BEST, frequency_khz=4, vtlp="off"),
+    "best-4khz": replace(PAPER_BEST, frequency_khz=4),
+    "best": PAPER_BEST,
+    # small enough for all folds of the built-in corpus in three minutes
+    "demo": replace(
+        PAPER_BEST,
+        frequency_khz=4,
+        conv_channels=(16, 16, 16),
+        conv_kernels=((5, 5), (5, 5), (5, 5)),
+        conv_strides=((2, 2), (2, 2), (1, 2)),
+        lstm_units=32,
+        epochs=12,
+    ),
+}
+
+
+def with_settings(config: Config, settings: Sequence[str]) -> Config:
+    """The config with "key=value" settings, values as in TOML (lists for tuples, words may go without quotes).
+
+    Raises SettingError for an unknown key, with the nearest known one, and for a value of the wrong kind.
+    """
+    known = {field.name: getattr(config, field.name) for field in fields(Config)}
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise SettingError(f"{setting!r} is not of the form key=value")
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            raise SettingError(f"there is no setting {key!r}" + (f"; {near[0]!r}?" if near else f"; there are {', '.join(known)}"))
+        changes[key] = _value(key, text, known[key])
+    return replace(config, **changes)
+
+
+def _value(key: str, text: str, like: Any) -> Any:
+    try:
+        value = _frozen(tomllib.loads(f"value = {text}")["value"])
+    except tomllib.TOMLDecodeError:
+        value = text
+    if isinstance(like, float) and type(value) is int:
+        value = float(value)
+    if isinstance(like, tuple) and isinstance(value, str):
+        value = (value,)
+    if type(value) is not type(like):
+        raise SettingError(f"{key}={text} is not of the kind of {like!r}")
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,100 @@
+"""The layers: parameters, and what forward leaves behind for backward. All arithmetic is in scratchser.kernels.
+
+Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y, lengths of y); and `backward(dy)` -> dx, which adds to
+the gradients of its parameters. A layer keeps its activations until the next forward.
+"""
+
+import numpy as np
+
+from scratchser.kernels import conv2d, linear, lstm
+from scratchser.parameters import Parameters, Spec
+
+
+class Conv2d:
+    """Strided convolution with bias and ReLU: x (B, T, F, C) -> y (B, ⌈T/st⌉, ⌈F/sf⌉, D)."""
+
+    def __init__(self, name: str, parameters: Parameters, stride: tuple[int, int], first: bool) -> None:
+        self.name, self.stride, self.first = name, stride, first
+        self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
+        self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
+        self._y, self._dx = _Workspace(), _Workspace()
+
+    @staticmethod
+    def specs(name: str, kernel: tuple[int, int], channels_in: int, channels_out: int) -> list[Spec]:
+        shape = (*kernel, channels_in, channels_out)
+        return [Spec(f"{name}.W", shape, "conv", True), Spec(f"{name}.b", (channels_out,), "conv", False)]
+
+    def output_shape(self, T: int, F: int) -> tuple[int, int, int]:
+        return -(-T // self.stride[0]), -(-F // self.stride[1]), self.W.shape[3]
+
+    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        out = self._y.take((len(x), *self.output_shape(x.shape[1], x.shape[2])), x.dtype)
+        self.x, self.lengths = x, lengths
+        self.y = conv2d.forward(x, lengths, self.W, self.b, self.stride, out=out)
+        return self.y, conv2d.output_lengths(lengths, self.stride[0])
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """None for the first layer: nobody asks for the gradient of the data."""
+        out = None if self.first else self._dx.take(self.x.shape, self.x.dtype)
+        return conv2d.backward(
+            dy, self.x, self.y, self.lengths, self.W, self.stride, self.dW, self.db, need_dx=not self.first, out=out
+        )
+
+
+class BiLSTM:
+    """x (B, T, D) -> y (B, T, 2H), forward and backward states side by side."""
+
+    def __init__(self, name: str, parameters: Parameters) -> None:
+        self.name = name
+        self.Wx, self.Wh, self.b = (parameters.W[f"{name}.{part}"] for part in ("Wx", "Wh", "b"))
+        self.dWx, self.dWh, self.db = (parameters.dW[f"{name}.{part}"] for part in ("Wx", "Wh", "b"))
+
+    @staticmethod
+    def specs(name: str, features: int, units: int) -> list[Spec]:
+        return [
+            Spec(f"{name}.Wx", (features, 2, 4 * units), "rest", True),
+            Spec(f"{name}.Wh", (2, units, 4 * units), "rest", True),
+            Spec(f"{name}.b", (2, 4 * units), "rest", False),
+        ]
+
+    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, self.cache = lstm.forward(x, lengths, self.Wx, self.Wh, self.b)
+        return y, lengths
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        dx, _, _ = lstm.backward(dy, self.cache, self.Wx, self.Wh, self.dWx, self.dWh, self.db)
+        return dx
+
+
+class Dense:
+    """x (B, D) -> scores (B, K)."""
+
+    def __init__(self, name: str, parameters: Parameters) -> None:
+        self.name = name
+        self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
+        self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
+
+    @staticmethod
+    def specs(name: str, features: int, classes: int) -> list[Spec]:
+        return [Spec(f"{name}.W", (features, classes), "rest", True), Spec(f"{name}.b", (classes,), "rest", False)]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.x = x
+        return linear.forward(x, self.W, self.b)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return linear.backward(dy, self.x, self.W, self.dW, self.db)
+
+
+class _Workspace:
+    """One piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
+
+    def __init__(self) -> None:
+        self.flat = np.empty(0)
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An array of this shape, its contents left over from before: what lies past an utterance's end is never read."""
+        size = int(np.prod(shape))
+        if self.flat.size < size or self.flat.dtype != dtype:
+            self.flat = np.zeros(size, dtype)
+        return self.flat[:size].reshape(shape)

@@ -1,0 +1,82 @@
+"""The paper's stack, top to bottom (section 3, figure 3):
+
+    spectrogram (B, T, F, 1) -> conv ... conv -> one vector a frame -> Bi-LSTM ... Bi-LSTM -> last states -> dense -> scores (B, K)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchser.kernels import lstm
+from scratchser.layers import BiLSTM, Conv2d, Dense
+from scratchser.parameters import Parameters, Spec
+from scratchser.presets import Config
+
+
+class Model:
+    """The network of a Config for spectrograms of `bins` frequency bins and `classes` emotions.
+
+    `seed` (anything that numpy's default_rng takes) fixes the initial weights; float32 trains, float64 checks gradients.
+    """
+
+    def __init__(self, config: Config, bins: int, classes: int, seed: int | Sequence[int] = 0, dtype: type = np.float32) -> None:
+        specs: list[Spec] = []
+        channels, positions = 1, bins
+        for n, (out, kernel, stride) in enumerate(zip(config.conv_channels, config.conv_kernels, config.conv_strides, strict=True), 1):
+            specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
+            channels, positions = out, -(-positions // stride[1])
+        features = channels * positions
+        for n in range(1, config.lstm_layers + 1):
+            specs += BiLSTM.specs(f"lstm{n}", features, config.lstm_units)
+            features = 2 * config.lstm_units
+        specs += Dense.specs("dense", features, classes)
+
+        self.parameters = Parameters(specs, np.dtype(dtype))
+        initialise(self.parameters, np.random.default_rng(seed))
+        self.convs = [Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)]
+        self.lstms = [BiLSTM(f"lstm{n}", self.parameters) for n in range(1, config.lstm_layers + 1)]
+        self.dense = Dense("dense", self.parameters)
+
+    def forward(self, x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters."""
+        for conv in self.convs:
+            x, lengths = conv.forward(x, lengths)
+        self.conv_shape = x.shape
+        x = x.reshape(*x.shape[:2], -1)
+        for layer in self.lstms:
+            x, lengths = layer.forward(x, lengths)
+        self.lengths, self.frames = lengths, x.shape[1]
+        return self.dense.forward(lstm.readout_forward(x, lengths))
+
+    def backward(self, dscores: np.ndarray) -> None:
+        """Add the gradient of all parameters, given the gradient (B, K) of the scores of the forward before."""
+        dx = lstm.readout_backward(self.dense.backward(dscores), self.lengths, self.frames)
+        for layer in reversed(self.lstms):
+            dx = layer.backward(dx)
+        dx = dx.reshape(self.conv_shape)
+        for conv in reversed(self.convs):
+            dx = conv.backward(dx)
+
+
+def initialise(parameters: Parameters, rng: np.random.Generator) -> None:
+    """Conv weights He normal, recurrent weights orthogonal per gate and direction, other weights Glorot uniform, biases 0 but the
+    forget gate's 1 (reading of the paper, which does not say)."""
+    for spec in parameters.specs:
+        W, kind = parameters.W[spec.name], spec.name.rpartition(".")[2]
+        if kind == "b":
+            W[...] = 0
+            if spec.layer.startswith("lstm"):
+                units = W.shape[1] // 4
+                W[:, units : 2 * units] = 1
+        elif spec.layer.startswith("conv"):
+            W[...] = rng.standard_normal(spec.shape) * np.sqrt(2 / np.prod(spec.shape[:3]))
+        elif kind == "Wh":
+            units = spec.shape[1]
+            for direction in range(2):
+                for gate in range(4):
+                    Q, R = np.linalg.qr(rng.standard_normal((units, units)))
+                    W[direction, :, gate * units : (gate + 1) * units] = Q * np.sign(np.diag(R))
+        else:  # Wx (D, 2, 4H): each gate of each direction is a matrix (D, H) of its own
+            fan_in, fan_out = spec.shape[0], spec.shape[-1] // 4 if kind == "Wx" else spec.shape[-1]
+            limit = np.sqrt(6 / (fan_in + fan_out))
+            W[...] = rng.uniform(-limit, limit, spec.shape)

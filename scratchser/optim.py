@@ -1,0 +1,47 @@
+"""Nesterov SGD with layer-wise learning rate and L2 (sections 3 and 3.2), over the flat buffers."""
+
+import numpy as np
+
+from scratchser.kernels import nesterov, norms
+from scratchser.parameters import Parameters
+from scratchser.presets import Config
+
+
+class Optimiser:
+    """Updates `parameters` in place; `velocity` (n,) is its only state."""
+
+    def __init__(self, parameters: Parameters, config: Config) -> None:
+        self.parameters, self.momentum = parameters, config.momentum
+        self.velocity = np.zeros_like(parameters.values)
+        rates, decays = {"conv": config.conv_rate, "rest": config.rate}, {"conv": config.conv_l2, "rest": config.l2}
+        self.rate = np.array([rates[spec.group] for spec in parameters.specs])
+        self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
+
+    def step(self, factor: float) -> None:
+        """One update from the gradients, then the gradients are cleared. `factor` scales all rates (presets.schedule)."""
+        p = self.parameters
+        nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.rate * factor, self.l2, self.momentum)
+        p.gradients[:] = 0
+
+
+class GradientNorms:
+    """||dW|| / sqrt(n) of each layer's weights, of the data loss alone, as the mean over an epoch's updates (figure 4)."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.layers = list(dict.fromkeys(spec.layer for spec in parameters.specs))
+        self.total = dict.fromkeys(self.layers, 0.0)
+        self.updates = 0
+
+    def add(self) -> None:
+        """Take the gradients as they are now: after backward, before the update."""
+        p = self.parameters
+        squares = norms.squares(p.gradients, p.ends)
+        for layer in self.layers:
+            weights = [g for g, spec in enumerate(p.specs) if spec.layer == layer and spec.decays]
+            count = sum(p.W[p.specs[g].name].size for g in weights)
+            self.total[layer] += float(np.sqrt(sum(float(squares[g]) for g in weights) / count))
+        self.updates += 1
+
+    def means(self) -> dict[str, float]:
+        return {layer: total / max(1, self.updates) for layer, total in self.total.items()}
