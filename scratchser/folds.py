@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from scratchser.corpus.table import Corpus
+from scratchser.corpus.table import Corpus, natural
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
 
 
 def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """Pseudo-sessions: women with men in the order of their names, then those left over with each other, one perhaps alone.
+    """Pseudo-sessions: women with men in the order of their names, then those left over together, one perhaps alone.
 
     The pairs are numbered in the order of the first name in each, the women stand first.
     """
@@ -86,8 +86,3 @@ def _sessions(corpus: Corpus) -> dict[str, tuple[str, ...]]:
         session: tuple(sorted(members, key=lambda name: (members[name] != "F", natural(name))))
         for session, members in speakers.items()
     }
-
-
-def natural(name: str) -> tuple[bool, int, str]:
-    """Sorts "2" before "10", and numbers before words."""
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -114,3 +114,8 @@ class Corpus:
 
 def _size(path: Path | None) -> int:
     return path.stat().st_size if path is not None and path.exists() else -1
+
+
+def natural(name: str) -> tuple[bool, int, str]:
+    """Sorting key that puts "2" before "10", and numbers before words."""
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

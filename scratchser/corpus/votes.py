@@ -5,7 +5,6 @@ An annotator may give several labels, some outside the classes. votes[a] are the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,10 +43,3 @@ def soft_label(votes: Votes, classes: Sequence[str]) -> tuple[np.ndarray, float]
                 mass[classes.index(label)] += 1.0 / len(given)
     total = float(mass.sum())
     return (mass / total if total > 0 else mass), total / len(votes)
-
-
-def majority(votes: Votes) -> str | None:
-    """The only label that two annotators or more gave; None where there is no such label or more than one."""
-    counts = Counter(label for given in votes for label in given)
-    several = [label for label, count in counts.items() if count >= 2]
-    return several[0] if len(several) == 1 else None

@@ -23,7 +23,7 @@ CODES = {
 
 
 def spell(word: str, known: Collection[str] = ()) -> str | None:
-    """The full name of a label given in either form and any case; a word of `known` stands for itself. None if unknown."""
+    """The full name of a label in either form and any case; a word of `known` stands for itself. None if unknown."""
     if word in known:
         return word
     lower = word.strip().lower()

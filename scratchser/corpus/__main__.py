@@ -1,0 +1,146 @@
+"""python -m scratchser.corpus: look at a corpus before anything is trained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from scratchser import baselines
+from scratchser.corpus import KINDS, load
+from scratchser.corpus.audio import has_audio, survey
+from scratchser.corpus.screen import render
+from scratchser.corpus.summary import Json, summarise
+from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.folds import Fold, make_folds
+
+DESCRIPTION = """\
+Counts per class, speaker and agreement, durations, and all that is broken, with file and line. Labels are
+counted even where there is no audio. docs/corpora.md tells how each kind of corpus is laid out.
+"""
+EXAMPLES = """\
+examples
+  python -m scratchser.corpus IEMOCAP_full_release              improvised dialogs, the paper's four classes
+  python -m scratchser.corpus IEMOCAP_full_release --scripted --merge-excited
+  python -m scratchser.corpus emodb/wav --baselines             what does clip length alone give away?
+  python -m scratchser.corpus mine.csv --classes calm,joy,grief --json
+  python -m scratchser.corpus synthetic --write tree            the built-in corpus as an IEMOCAP release tree
+
+exit code  0 nothing is broken   1 something is, or a complete release does not have its known counts   2 usage
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.write is not None:
+            return _write(parser, options)
+        return _show(options)
+    except CorpusError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scratchser.corpus",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dir", metavar="DIR", nargs="?", help="folder or CSV file; nothing or synthetic: built-in")
+    parser.add_argument("--corpus", choices=KINDS, default="auto", help="what DIR holds (default: auto, and says why)")
+    parser.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
+    parser.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
+    parser.add_argument("--merge-excited", action="store_true", help="IEMOCAP: excited counts as happiness")
+    parser.add_argument("--baselines", action="store_true", help="how well trivial guesses do, a speaker left out")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.add_argument("--write", metavar="DIR", type=Path, help="synthetic only: write it as an IEMOCAP release tree")
+    return parser
+
+
+def _show(options: argparse.Namespace) -> int:
+    corpus = load(
+        _root(options),
+        "synthetic" if _wants_synthetic(options) else options.corpus,
+        scripted=options.scripted,
+        merge_excited=options.merge_excited,
+        classes=options.classes.split(",") if options.classes else None,
+    )
+    heard = survey(corpus, progress=_bar("listening")) if has_audio(corpus) else None
+    summary = summarise(corpus, heard)
+    sound = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
+    folds = _folds(sound, summary)
+    if options.baselines:
+        guesses = baselines.guess(sound, folds, _bar("measuring")) if folds else ()
+        summary["baselines"] = {guess.name: guess.as_dict() for guess in guesses}
+    print(json.dumps(summary, indent=1) if options.json else render(summary))
+    return _verdict(summary, in_full=not options.json)
+
+
+def _wants_synthetic(options: argparse.Namespace) -> bool:
+    """The word synthetic in DIR's place means the built-in corpus, unless there is a folder of that name."""
+    return options.dir == "synthetic" and not Path(options.dir).exists()
+
+
+def _root(options: argparse.Namespace) -> Path | None:
+    return None if options.dir is None or _wants_synthetic(options) else Path(options.dir)
+
+
+def _bar(what: str) -> Any:
+    def progress(utterances: Sequence[Utterance]) -> Iterable[Utterance]:
+        return tqdm(utterances, desc=what, unit=" utterances", leave=False, disable=None)
+
+    return progress
+
+
+def _folds(corpus: Corpus, summary: Json) -> tuple[Fold, ...]:
+    """Enters the folds of the unbroken part, or the reason why there are none."""
+    try:
+        folds = make_folds(corpus)
+    except ValueError as error:
+        folds = ()
+        summary["warnings"].append(f"no folds can be made: {error}")
+    summary["folds"] = [
+        {"fold": fold.number, "test": fold.test, "validation": fold.validation, "train": list(fold.train)}
+        for fold in folds
+    ]
+    return folds
+
+
+def _verdict(summary: Json, in_full: bool) -> int:
+    """Names all problems on the error output; gives the exit code."""
+    problems = summary["problems"]
+    if problems:
+        lines = [f"broken: {problem['where']}: {problem['what']}" for problem in problems] if in_full else []
+        print(*lines, f"{len(problems)} broken", sep="\n", file=sys.stderr)
+    differ = summary["gold"]["differ"] if summary["gold"] else []
+    if differ:
+        print(f"{len(differ)} counts differ from those of the complete release", file=sys.stderr)
+    return 1 if problems or differ else 0
+
+
+def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.dir is not None and not _wants_synthetic(options):
+        parser.error("--write belongs to the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
+    from scratchser.corpus.synthetic import write_iemocap_tree
+
+    folder = options.write
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        parser.error(f"{folder} is already there and not an empty folder: nothing is overwritten, choose another name")
+    try:
+        write_iemocap_tree(folder)
+    except OSError as error:
+        parser.exit(1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
+    print(f"SYNTHETIC speech written to {folder}; to look at it: python -m scratchser.corpus {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Listens to every file once: how long, in what form, and what is broken."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from scratchser.corpus.table import Corpus, Problem, Utterance
+
+WINDOW_MS = 64.0  # section 1.2 of the paper: an utterance shorter than one window has no frame
+Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]  # e.g. tqdm
+
+
+@dataclass
+class Survey:
+    """What was heard. Utterances with a problem have no entry in `seconds`."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    formats: Counter[tuple[int, int]] = field(default_factory=Counter)  # (rate in Hz, channels) -> files
+    problems: list[Problem] = field(default_factory=list)
+    cut_off: list[Path] = field(default_factory=list)  # files that end before their header says
+
+
+def has_audio(corpus: Corpus) -> bool:
+    """False where there are labels only: not a single wav file is where it should be."""
+    return any(u.path is None or u.path.is_file() for u in corpus.utterances)
+
+
+def survey(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> Survey:
+    """Reads the audio of all utterances. `window_ms` is the shortest length that is still an utterance.
+
+    A file that is missing, unreadable, empty, too short or holds samples that are no numbers becomes a Problem.
+    """
+    heard = Survey()
+    for utterance in progress(corpus.utterances):
+        what = _listen(corpus, utterance, window_ms, heard)
+        if what:
+            place = "" if utterance.source == str(utterance.path) else f": {utterance.path}"
+            heard.problems.append(Problem(utterance.source or str(utterance.path), what + place, utterance.name))
+    return heard
+
+
+def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Survey) -> str:
+    """Enters one utterance into the survey, or says what is wrong with it."""
+    path = utterance.path
+    if path is not None and not path.is_file():
+        return "missing wav file"
+    if path is not None and path.stat().st_size == 0:
+        return "empty wav file, 0 bytes"
+    try:
+        sound, rate = corpus.read(utterance)
+    except soundfile.LibsndfileError as error:
+        return f"unreadable wav file, {error.error_string.rstrip('.')}"
+    seconds = len(sound) / rate
+    if not len(sound):
+        return "empty wav file, no samples"
+    if seconds * 1000 < window_ms:
+        return f"too short wav file, {1000 * seconds:.1f} ms of at least {window_ms:g} ms"
+    if not np.isfinite(sound).all():
+        return "wav file with samples that are no numbers"
+    if path is not None and _ends_early(path):
+        heard.cut_off.append(path)
+    heard.seconds[utterance.name] = seconds
+    heard.formats[rate, 1 if sound.ndim == 1 else sound.shape[1]] += 1
+    return ""
+
+
+def _ends_early(path: Path) -> bool:
+    """True where a RIFF file is shorter than its header says, as a copy that was interrupted is.
+
+    Programs that write to a pipe cannot know the length and enter a huge one: that is no sign of anything.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+    if len(head) < 8 or head[:4] != b"RIFF":
+        return False
+    promised = struct.unpack("<I", head[4:])[0]
+    return path.stat().st_size < promised + 8 and promised < 0x7FFF0000

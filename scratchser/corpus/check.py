@@ -1,0 +1,48 @@
+"""What has to be mended before a corpus is trained on, and what one should know about it."""
+
+from __future__ import annotations
+
+from scratchser.corpus.audio import WINDOW_MS, Progress, has_audio, survey
+from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
+
+
+def check(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> tuple[Problem, ...]:
+    """All broken things, in the labels and in the audio. Raises CorpusError where there is no audio at all.
+
+    `corpus.without({problem.utterance for problem in ...})` is what remains when they are skipped.
+    """
+    if not has_audio(corpus):
+        raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files is there")
+    if all(u.path is None for u in corpus.utterances):
+        return corpus.problems  # the corpus makes its sound itself
+    return (*corpus.problems, *survey(corpus, window_ms, progress).problems)
+
+
+def warnings(corpus: Corpus) -> tuple[str, ...]:
+    """One sentence for each thing that is not broken but bears on the results."""
+    return (*_missing_classes(corpus), *_outvoted(corpus))
+
+
+def _missing_classes(corpus: Corpus) -> list[str]:
+    spoken: dict[str, set[int]] = {speaker: set() for speaker in sorted(corpus.speakers, key=natural)}
+    for utterance in corpus.utterances:
+        spoken[utterance.speaker].add(utterance.label)
+    lines = []
+    for speaker, labels in spoken.items():
+        missing = [name for index, name in enumerate(corpus.classes) if index not in labels]
+        if missing:
+            names = ", ".join(missing)
+            lines.append(f"speaker {speaker} has no {names}: the UA is the mean over {len(labels)} classes there")
+    return lines
+
+
+def _outvoted(corpus: Corpus) -> list[str]:
+    def share(utterance: Utterance) -> float:
+        label = corpus.classes[utterance.label]
+        return sum(label in given for given in utterance.votes) / len(utterance.votes)
+
+    names = [u.name for u in corpus.utterances if u.votes and share(u) < 0.5]
+    if not names:
+        return []
+    shown = ", ".join(names[:5]) + " ..." * (len(names) > 5)
+    return [f"the label of {len(names)} utterances was given by fewer than half of their annotators: {shown}"]
