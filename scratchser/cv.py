@@ -1,0 +1,175 @@
+"""The main job: cross-validation over speakers, from a folder of wav files to the paper's table 2.
+
+    python -m scratchser.cv                                   the built-in synthetic corpus, about two minutes
+    python -m scratchser.cv path/to/IEMOCAP_full_release      the paper's experiment
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scratchser import baselines, corpus, environment, report, rundir
+from scratchser.atomic import StorageError
+from scratchser.corpus import Corpus, CorpusError, Problem
+from scratchser.corpus.check import check, warnings
+from scratchser.device import DeviceError, choose
+from scratchser.features import Features, extract
+from scratchser.folds import Fold, make_folds
+from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
+from scratchser.progress import Epochs, bar, say
+from scratchser.workers import Job, cores, run_folds
+
+EXAMPLES = """\
+what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, all other sessions train.
+
+examples
+  python -m scratchser.cv                                     the synthetic corpus that the package makes: no data needed
+  python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
+  python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
+  python -m scratchser.cv DIR --preset baseline --set rate=0.01 --set conv_channels=[16,32] ...
+  python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
+
+A look at the corpus before anything is trained: python -m scratchser.corpus DIR
+The presets and what each setting means: scratchser/presets.py. What lies in a run's folder: docs/result-schema.md.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m scratchser.cv",
+        description="Train and test a speech emotion recogniser, leaving one speaker out at a time.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; without one, the synthetic corpus")
+    p.add_argument("--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: seen from the folder)")
+    p.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
+    p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
+    p.add_argument("--classes", type=_words, metavar="A,B,...", help="other classes than the paper's four")
+    p.add_argument("--skip-broken", action="store_true", help="leave broken utterances out, and say so in the report")
+    p.add_argument("--preset", choices=PRESETS, help="settings (default: demo for the synthetic corpus, else best)")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable")
+    p.add_argument("--epochs", type=int, metavar="N", help="short for --set epochs=N")
+    p.add_argument("--folds", default="all", metavar="all|1,4,...", help="numbers of the folds to run (default: all)")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
+    p.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:K", help="where to compute (default: auto)")
+    p.add_argument("--workers", type=int, metavar="N", help="folds at a time, each in a process of its own (default: one per core)")
+    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
+    p.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    p.add_argument("--json", action="store_true", help="print result.json instead of the report")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 broken data or an interrupted run, 2 a wrong command."""
+    p = parser()
+    args = p.parse_args(arguments)
+    if args.resume and args.out is None:
+        p.error("--resume needs --out RUN, the run to go on with")
+    try:
+        return run(args)
+    except (SettingError, DeviceError, CorpusError, StorageError, FoldsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what is done is kept, and --resume --out RUN goes on", file=sys.stderr)
+        return 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole job of a parsed command line."""
+    device, chosen = choose(args.device)
+    preset = args.preset or ("demo" if args.dir is None else "best")
+    config = with_settings(PRESETS[preset], args.set)
+    config = config if args.epochs is None else replace(config, epochs=args.epochs)
+    data = corpus.load(args.dir, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes)
+    say("\n".join([chosen, *data.notes]))
+
+    problems = check(data, config.window_ms, lambda items: bar(items, "checking audio"))
+    if problems and not args.skip_broken:
+        show(problems)
+        return 1
+    left_out = tuple(problem for problem in problems if problem.utterance)
+    data = data.without({problem.utterance for problem in left_out})
+    folds = chosen_folds(data, args.folds)
+
+    settings = rundir.settings(
+        data, config, preset=preset, seed=args.seed, folds=[fold.number for fold in folds], left_out=problems
+    )
+    path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
+    begin = rundir.resume if args.resume else rundir.create
+    with begin(path, settings, environment.describe(device)) as opened:
+        say(f"run: {path}")
+        result = train(opened, data, config, args.seed, folds, args.workers or min(cores(), len(folds)))
+    print(json.dumps(result, indent=1) if args.json else report.text(result), end="\n" if args.json else "")
+    say(f"all of it in {path}")
+    return 0
+
+
+def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Sequence[Fold], workers: int) -> dict[str, Any]:
+    """Run the folds that are not done yet; the run's result."""
+    cache = opened.path / "features"
+    features = prepared(cache, data, config)
+    said = (*data.notes, *features.notes, *warnings(data))
+    guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
+    tuned_on = TUNED_ON.get(data.name, ())
+    tasks = list(zip(folds, opened.folds, strict=True))
+    progress = Epochs(sum(folder.result() is None for _, folder in tasks), config.epochs)
+    result = None
+    try:
+        for fold_result in run_folds(Job(data.classes, data.utterances, cache, config, seed), tasks, workers, progress.epoch):
+            progress.fold(fold_result)
+            result = report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=said)
+    finally:
+        progress.close()
+    assert result is not None, "chosen_folds gives one fold at least"
+    shutil.rmtree(cache)  # large, and made again from the wav files in no time
+    return result
+
+
+def prepared(cache: Path, data: Corpus, config: Config) -> Features:
+    """The features in the run's folder, computed once."""
+    features = Features.open(cache, data, config) if cache.exists() else None
+    if features is None:
+        features = extract(data, config, lambda items: bar(items, "features"))
+        features.save(cache, data, config)
+    return features
+
+
+class FoldsError(ValueError):
+    """Folds that do not exist, or a corpus that cannot be split into folds."""
+
+
+def chosen_folds(data: Corpus, text: str) -> tuple[Fold, ...]:
+    """The folds of "all" or "1,4,...". Raises FoldsError for others."""
+    try:
+        folds = make_folds(data)
+    except ValueError as error:
+        raise FoldsError(str(error)) from error
+    if text == "all":
+        return folds
+    known = {str(fold.number): fold for fold in folds}
+    wrong = [number for number in text.split(",") if number not in known]
+    if wrong:
+        raise FoldsError(f"--folds {text}: there is no fold {wrong[0]!r}; this corpus has {', '.join(known)}")
+    return tuple(known[number] for number in sorted(set(text.split(",")), key=int))
+
+
+def show(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        print(f"{problem.where}: {problem.what}", file=sys.stderr)
+    print(f"{len(problems)} broken; nothing was trained. Mend them, or leave them out with --skip-broken", file=sys.stderr)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

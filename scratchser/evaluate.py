@@ -1,0 +1,57 @@
+"""Predictions of a trained model: single pass, or the vote of eleven warped copies (section 2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchser.batches import Normalisation, assemble
+from scratchser.features import Features
+from scratchser.kernels import softmax
+from scratchser.model import Model
+
+COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alpha of the test's copies
+TOGETHER = 32  # utterances of similar length at a time; a prediction does not depend on it
+
+
+def scores(model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """The model's scores (U, K) for utterances (U,), indices into `features`, each warped by its alpha (U,)."""
+    order = np.argsort(features.lengths[utterances], kind="stable")
+    parts = []
+    for at in range(0, len(order), TOGETHER):
+        rows = order[at : at + TOGETHER]
+        parts.append(model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows])))
+    sorted_scores = np.concatenate(parts)
+    result = np.empty_like(sorted_scores)
+    result[order] = sorted_scores
+    return result
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """first, second (U,): most and next likely class; mean (U, K): probabilities, over the copies; votes (U, K) of the copies."""
+
+    first: np.ndarray
+    second: np.ndarray
+    mean: np.ndarray
+    votes: np.ndarray
+
+
+def vote(probabilities: np.ndarray) -> Prediction:
+    """Majority vote of the copies' probabilities (A, U, K); of equally many votes, the larger mean probability wins.
+
+    A single copy (A = 1) gives the plain prediction.
+    """
+    A, U, K = probabilities.shape
+    votes = np.zeros((U, K), np.int64)
+    np.add.at(votes, (np.tile(np.arange(U), A), probabilities.argmax(axis=2).ravel()), 1)
+    mean = probabilities.mean(axis=0)
+    ranked = np.array([np.lexsort((-mean[u], -votes[u])) for u in range(U)]).reshape(U, K)
+    return Prediction(ranked[:, 0], ranked[:, 1], mean, votes)
+
+
+def predict(model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, copies: np.ndarray) -> Prediction:
+    """The vote over warped copies with alpha in `copies` (A,); one copy with alpha 1 is the single pass."""
+    probabilities = [
+        softmax.forward(scores(model, features, normalisation, utterances, np.full(len(utterances), alpha))) for alpha in copies
+    ]
+    return vote(np.stack(probabilities))

@@ -1,0 +1,184 @@
+"""One fold: train, choose the epoch by the validation speaker, test once.
+
+The test speaker's utterances are touched in `_test` alone, after everything has been chosen. All randomness of an epoch comes from
+(seed, fold, epoch), so a run that was killed goes on as if it had not been.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchser import metrics
+from scratchser.batches import Normalisation, minibatches, rng_of, validation_alphas
+from scratchser.corpus.table import Utterance
+from scratchser.corpus.votes import soft_label
+from scratchser.evaluate import COPIES, predict, scores
+from scratchser.features import Features
+from scratchser.folds import Fold
+from scratchser.kernels import softmax
+from scratchser.model import Model
+from scratchser.optim import GradientNorms, Optimiser
+from scratchser.presets import Config
+from scratchser.results import fold_result
+from scratchser.rundir import FoldDir
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus as arrays: labels (U,) int64, targets (U, K) and weights (U,) float32, and the features of the same U utterances."""
+
+    classes: tuple[str, ...]
+    utterances: tuple[Utterance, ...]
+    features: Features
+    labels: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    @staticmethod
+    def of(classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config) -> "Dataset":
+        labels = np.array([u.label for u in utterances], np.int64)
+        targets = np.eye(len(classes), dtype=np.float32)[labels]
+        weights = np.ones(len(labels), np.float32)
+        if config.soft_labels:
+            for n, utterance in enumerate(utterances):
+                if utterance.votes:
+                    targets[n], weights[n] = soft_label(utterance.votes, classes)
+        return Dataset(classes, utterances, features, labels, targets, weights)
+
+    def of_speakers(self, *speakers: str) -> np.ndarray:
+        """Indices of these speakers' utterances."""
+        return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
+
+
+def run_fold(data: Dataset, fold: Fold, config: Config, seed: int, folder: FoldDir, notify: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Train and test one fold, or go on with it; the fold's entry of result.json.
+
+    `notify` gets each epoch's line of metrics.jsonl. What is on the disk after each epoch is enough to go on to the bit.
+    """
+    with folder:
+        finished = folder.result()
+        if finished is not None:
+            return finished
+        training = _Training(data, fold, config, seed)
+        training.restore(folder)
+        while not training.over:
+            row = training.epoch()
+            training.save(folder)
+            notify(row)
+        result = _test(training, folder)
+        folder.finish(result)
+        return result
+
+
+class _Training:
+    """The state of one fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl."""
+
+    def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int) -> None:
+        self.data, self.fold, self.config, self.seed = data, fold, config, seed
+        self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
+        heard = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
+        self.normalisation = Normalisation.of(data.features, heard, config.normalisation)
+        self.model = Model(config, data.features.values.shape[1], len(data.classes), [seed, fold.number])
+        self.optimiser = Optimiser(self.model.parameters, config)
+        self.best = self.model.parameters.values.copy()
+        self.best_epoch = 0
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def over(self) -> bool:
+        done = len(self.rows)
+        return done >= self.config.epochs or done - self.best_epoch >= self.config.patience
+
+    def epoch(self) -> dict[str, Any]:
+        """Train and validate once; the new row of metrics.jsonl."""
+        number = len(self.rows) + 1
+        started = time.perf_counter()
+        train, frames, norms = self._pass(number)
+        trained = time.perf_counter()
+        row = {
+            "epoch": number,
+            "train": train,
+            "validation": self._validate(number),
+            "gradient_norms": norms,
+            "rate_factor": self.config.factor(number),
+            "frames_per_second": frames / (trained - started),
+            "seconds": time.perf_counter() - started,
+        }
+        self.rows.append(row)
+        if number == 1 or self._quality(row) > self._quality(self.rows[self.best_epoch - 1]):
+            self.best_epoch = number
+            self.best[:] = self.model.parameters.values
+        return row
+
+    @staticmethod
+    def _quality(row: dict[str, Any]) -> tuple[float, float]:
+        return row["validation"]["ua"], -row["validation"]["loss"]
+
+    def _pass(self, number: int) -> tuple[dict[str, float], int, dict[str, float]]:
+        """One pass over the training utterances: scores, real frames, gradient norms."""
+        norms, factor = GradientNorms(self.model.parameters), self.config.factor(number)
+        confusion = np.zeros((len(self.data.classes),) * 2, np.int64)
+        loss, count, frames = 0.0, 0, 0
+        rng = rng_of(self.seed, self.fold.number, number)
+        for batch in minibatches(self.data, self.train, self.config, self.normalisation, rng):
+            logits = self.model.forward(batch.x, batch.lengths)
+            batch_loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
+            self.model.backward(dlogits)
+            norms.add()
+            self.optimiser.step(factor)
+            confusion += metrics.confusion(self.data.labels[batch.utterances], logits.argmax(axis=1), len(confusion))
+            loss, count, frames = loss + batch_loss * len(logits), count + len(logits), frames + int(batch.lengths.sum())
+        return {"loss": loss / count, "wa": metrics.wa(confusion), "ua": metrics.ua(confusion)}, frames, norms.means()
+
+    def _validate(self, number: int) -> dict[str, float]:
+        chosen = self.validation
+        alphas = validation_alphas(self.config, len(chosen), rng_of(self.seed, self.fold.number, number))
+        logits = scores(self.model, self.data.features, self.normalisation, chosen, alphas)
+        loss, _ = softmax.loss(logits, self.data.targets[chosen], self.data.weights[chosen])
+        confusion = metrics.confusion(self.data.labels[chosen], logits.argmax(axis=1), len(self.data.classes))
+        return {"loss": loss, "wa": metrics.wa(confusion), "ua": metrics.ua(confusion)}
+
+    def save(self, folder: FoldDir) -> None:
+        folder.write_metrics(self.rows)
+        arrays = {"values": self.model.parameters.values, "velocity": self.optimiser.velocity, "best": self.best}
+        folder.save_checkpoint(arrays, {"epoch": len(self.rows), "best_epoch": self.best_epoch})
+
+    def restore(self, folder: FoldDir) -> None:
+        saved = folder.checkpoint()
+        if saved is not None:
+            arrays, meta = saved
+            self.model.parameters.values[:] = arrays["values"]
+            self.optimiser.velocity[:] = arrays["velocity"]
+            self.best[:] = arrays["best"]
+            self.best_epoch = meta["best_epoch"]
+            self.rows = folder.metrics(until=meta["epoch"])
+
+
+def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
+    """The only look at the test speaker: the best epoch's parameters, eleven copies if training was augmented, else one."""
+    data, fold, rows = training.data, training.fold, training.rows
+    started = time.perf_counter()
+    training.model.parameters.values[:] = training.best
+    chosen = data.of_speakers(fold.test)
+    copies = COPIES if training.config.vtlp != "off" else np.ones(1)
+    prediction = predict(training.model, data.features, training.normalisation, chosen, copies)
+    folder.write_predictions(
+        data.classes,
+        [data.utterances[n] for n in chosen],
+        prediction.mean,
+        prediction.first,
+        prediction.votes if len(copies) > 1 else None,
+    )
+    return fold_result(
+        fold,
+        data.classes,
+        metrics.confusion(data.labels[chosen], prediction.first, len(data.classes)),
+        validation=rows[training.best_epoch - 1]["validation"],
+        best_epoch=training.best_epoch,
+        epochs_run=len(rows),
+        seconds=sum(row["seconds"] for row in rows) + time.perf_counter() - started,
+        frames_per_second=float(np.mean([row["frames_per_second"] for row in rows])),
+    )
