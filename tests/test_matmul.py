@@ -1,0 +1,86 @@
+"""The tiled product against NumPy's, which is the oracle here and nowhere in the package."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import get_num_threads, set_num_threads
+
+from scratchser.kernels import matmul
+
+sizes = st.one_of(st.integers(1, 40), st.sampled_from([matmul.DEPTH, matmul.DEPTH + 1]))
+
+
+def product(A, B, C, dtype=np.float64, transposed=(False, False)):
+    """C + A B by the kernel, with operands stored the other way round where asked."""
+    (M, K), N = A.shape, B.shape[1]
+    a, am, ak = (A.T, 1, M) if transposed[0] else (A, K, 1)
+    b, bk, bn = (B.T, 1, K) if transposed[1] else (B, N, 1)
+    flat_a, flat_b = (np.ascontiguousarray(x, dtype).ravel() for x in (a, b))
+    result = C.astype(dtype).ravel()
+    matmul.add_product(flat_a, am, ak, flat_b, bk, bn, result, M, N, K)
+    return result.reshape(M, N)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, sizes, sizes, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_product_of_any_size_and_orientation(M, N, K, flip_a, flip_b, seed):
+    rng = np.random.default_rng(seed)
+    A, B, C = rng.standard_normal((M, K)), rng.standard_normal((K, N)), rng.standard_normal((M, N))
+    bound = 4 * K * np.finfo(float).eps * (np.abs(A) @ np.abs(B) + np.abs(C))
+    assert np.all(np.abs(product(A, B, C, transposed=(flip_a, flip_b)) - (C + A @ B)) <= bound)
+
+
+def test_float32_stays_within_its_rounding():
+    """K roundings of 2^-24 each, relative to the sum of magnitudes, at the size of the model's largest product."""
+    rng = np.random.default_rng(0)
+    A, B = rng.standard_normal((37, 1584)), rng.standard_normal((1584, 96))
+    C = np.zeros((37, 96))
+    A, B = A.astype(np.float32), B.astype(np.float32)
+    error = np.abs(product(A, B, C, np.float32) - A.astype(float) @ B.astype(float))
+    assert np.all(error <= 1584 * 2.0**-24 * (np.abs(A).astype(float) @ np.abs(B)))
+
+
+def test_a_rows_bits_do_not_depend_on_the_rows_beside_it():
+    rng = np.random.default_rng(1)
+    A, B = rng.standard_normal((13, 600)).astype(np.float32), rng.standard_normal((600, 33)).astype(np.float32)
+    C = np.zeros((13, 33))
+    whole = product(A, B, C, np.float32)
+    for row in range(13):
+        alone = product(A[row : row + 1], B, C[row : row + 1], np.float32)
+        assert np.array_equal(alone[0], whole[row]), row
+
+
+def test_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(2)
+    A, B = rng.standard_normal((50, 700)).astype(np.float32), rng.standard_normal((700, 130)).astype(np.float32)
+    C = rng.standard_normal((50, 130))
+    many, before = product(A, B, C, np.float32), get_num_threads()
+    set_num_threads(1)
+    try:
+        one = product(A, B, C, np.float32)
+    finally:
+        set_num_threads(before)
+    assert np.array_equal(one, many)
+
+
+def test_runs_read_overlapping_windows_where_they_lie():
+    """Rows of two runs of three numbers, the next row two numbers later: a convolution's windows."""
+    rng = np.random.default_rng(3)
+    A, B = rng.standard_normal(40), rng.standard_normal((6, 5))
+    windows = np.array([np.concatenate([A[1 + 2 * m : 4 + 2 * m], A[11 + 2 * m : 14 + 2 * m]]) for m in range(8)])
+    C, edge = np.zeros(8 * 5), np.empty(matmul.ROWS * matmul.COLS)
+    panels = matmul.pack_all(B.ravel(), 0, 5, 1, 6, 5)
+    matmul.multiply_panel(A, 1, 2, 10, 1, 2, 3, 8, panels, 0, 5, C, 0, 5, edge)
+    np.testing.assert_allclose(C.reshape(8, 5), windows @ B, rtol=1e-13, atol=1e-13)
+
+
+def test_nan_passes_through():
+    A, B = np.ones((3, 4)), np.ones((4, 5))
+    A[1, 2] = np.nan
+    assert np.isnan(product(A, B, np.zeros((3, 5)))).tolist() == [[False] * 5, [True] * 5, [False] * 5]
+
+
+def test_operands_of_two_dtypes_are_refused():
+    with pytest.raises(TypeError, match="one dtype"):
+        matmul.add_product(np.ones(4), 2, 1, np.ones(4, np.float32), 2, 1, np.zeros(4, np.float32), 2, 2, 2)
