@@ -1,0 +1,129 @@
+"""The whole stack: gradients from the loss to every parameter, initial weights, and independence of the batch."""
+
+import numpy as np
+import pytest
+
+from scratchser.gradcheck import check, require
+from scratchser.kernels import conv2d, softmax
+from scratchser.model import Model
+from scratchser.presets import Config
+
+SHAPES = {
+    "1 conv, 1 lstm": ((3,), 1),
+    "4 conv, 1 lstm": ((2, 3, 2, 2), 1),
+    "2 conv, 2 lstm": ((2, 3), 2),
+    "1 conv, 4 lstm": ((2,), 4),
+}
+
+
+def small(name, dtype=np.float64):
+    channels, layers = SHAPES[name]
+    n = len(channels)
+    config = Config(
+        conv_channels=channels,
+        conv_kernels=((3, 5), (2, 3), (3, 2), (1, 3))[:n],
+        conv_strides=((2, 2), (1, 2), (2, 1), (1, 2))[:n],
+        lstm_layers=layers,
+        lstm_units=4,
+    )
+    return Model(config, bins=11, classes=4, seed=3, dtype=dtype)
+
+
+def batch(dtype=np.float64):
+    """Spectrograms (5, 13, 11, 1) with NaN past each end, lengths, soft targets, weights."""
+    rng = np.random.default_rng(7)
+    lengths = np.array([13, 1, 8, 5, 12])
+    x = rng.standard_normal((5, 13, 11, 1))
+    for b, length in enumerate(lengths):
+        x[b, length:] = np.nan
+    return x.astype(dtype), lengths, rng.dirichlet(np.ones(4), 5).astype(dtype), rng.uniform(0.3, 1, 5).astype(dtype)
+
+
+def preactivations(model, x, lengths):
+    """What the ReLUs see, over real frames: their kinks."""
+    seen = []
+    for conv in model.convs:
+        y = conv.forward(x, lengths)[0].copy()
+        linear = conv.W, conv.b
+        z = conv2d.forward(x, lengths, *linear, conv.stride, relu=False)
+        lengths = conv2d.output_lengths(lengths, conv.stride[0])
+        seen += [z[b, :length].ravel() for b, length in enumerate(lengths)]
+        x = y
+    return np.concatenate(seen)
+
+
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("name", SHAPES)
+def test_gradient_of_every_parameter(name):
+    model, (x, lengths, target, weight) = small(name), batch()
+    rng = np.random.default_rng(1)
+    for spec in model.parameters.specs:  # zero biases and h0 would leave terms untested
+        if spec.name.endswith(".b"):
+            model.parameters.W[spec.name] += 0.3 * rng.standard_normal(spec.shape)
+    inputs = {name: view.copy() for name, view in model.parameters.W.items()}
+
+    def place(arrays):
+        for key, value in arrays.items():
+            model.parameters.W[key][...] = value
+
+    def forward(**arrays):
+        place(arrays)
+        return np.array([softmax.loss(model.forward(x, lengths), target, weight)[0]])
+
+    def backward(dy, **arrays):
+        place(arrays)
+        model.parameters.gradients[:] = 0
+        model.backward(dy[0] * softmax.loss(model.forward(x, lengths), target, weight)[1])
+        return {key: value.copy() for key, value in model.parameters.dW.items()}
+
+    def kinks(**arrays):
+        place(arrays)
+        return preactivations(model, x, lengths)
+
+    require(check(forward, backward, inputs, directions=3, kinks=kinks))
+
+
+def test_scores_do_not_depend_on_the_batch():
+    """To the bit: alone, in another order, or with more padding."""
+    model, (x, lengths, _, _) = small("4 conv, 1 lstm", np.float32), batch(np.float32)
+    together = model.forward(x, lengths).copy()
+    for b, length in enumerate(lengths):
+        assert np.array_equal(model.forward(np.ascontiguousarray(x[b : b + 1, :length]), lengths[b : b + 1])[0], together[b]), b
+    padded = np.full((5, 30, 11, 1), np.nan, np.float32)
+    padded[:, :13] = x[::-1]
+    assert np.array_equal(model.forward(padded, lengths[::-1].copy())[::-1], together)
+
+
+def test_gradients_accumulate_over_batches():
+    model, (x, lengths, target, weight) = small("2 conv, 2 lstm"), batch()
+
+    def gradient_of(rows):
+        logits = model.forward(x[rows], lengths[rows])
+        model.backward(softmax.loss(logits, target[rows], weight[rows])[1] * len(rows) / 5)
+
+    gradient_of([0, 1, 2, 3, 4])
+    whole = model.parameters.gradients.copy()
+    model.parameters.gradients[:] = 0
+    gradient_of([0, 3])
+    gradient_of([1, 2, 4])
+    np.testing.assert_allclose(model.parameters.gradients, whole, rtol=1e-10, atol=1e-13 * np.abs(whole).max())
+
+
+def test_initial_weights():
+    """He for conv, orthogonal recurrences, Glorot for the rest, forget bias 1; another seed gives others."""
+    config = Config(conv_channels=(16, 32), conv_kernels=((5, 5),) * 2, conv_strides=((2, 2),) * 2, lstm_units=32)
+    model = Model(config, bins=65, classes=4, seed=5)
+    W = model.parameters.W
+    assert np.std(W["conv2.W"]) == pytest.approx(np.sqrt(2 / (25 * 16)), rel=0.03)
+    for direction in range(2):
+        for gate in range(4):
+            Q = W["lstm1.Wh"][direction, :, gate * 32 : (gate + 1) * 32]
+            np.testing.assert_allclose(Q @ Q.T, np.eye(32), atol=1e-5)
+    limit = np.sqrt(6 / (17 * 32 + 32))
+    assert limit * 0.99 < np.abs(W["lstm1.Wx"]).max() <= limit
+    assert np.sqrt(6 / 68) * 0.9 < np.abs(W["dense.W"]).max() <= np.sqrt(6 / 68)
+    forget = np.zeros((2, 128))
+    forget[:, 32:64] = 1
+    assert np.array_equal(W["lstm1.b"], forget) and not W["conv1.b"].any() and not W["dense.b"].any()
+    assert np.array_equal(Model(config, 65, 4, seed=5).parameters.values, model.parameters.values)
+    assert not np.array_equal(Model(config, 65, 4, seed=6).parameters.values, model.parameters.values)

@@ -1,0 +1,75 @@
+"""Layer-wise rates and L2, and the gradient norms of figure 4."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scratchser.kernels import norms
+from scratchser.optim import GradientNorms, Optimiser
+from scratchser.parameters import Parameters, Spec
+from scratchser.presets import Config
+
+SPECS = [
+    Spec("conv1.W", (2, 3), "conv", True),
+    Spec("conv1.b", (3,), "conv", False),
+    Spec("dense.W", (4, 2), "rest", True),
+    Spec("dense.b", (2,), "rest", False),
+]
+CONFIG = replace(Config(), rate=0.1, conv_rate=0.3, l2=0.01, conv_l2=0.05, momentum=0.8)
+
+
+def filled(seed=0):
+    parameters = Parameters(SPECS, np.dtype(np.float64))
+    rng = np.random.default_rng(seed)
+    parameters.values[:] = rng.standard_normal(parameters.values.size)
+    parameters.gradients[:] = rng.standard_normal(parameters.values.size)
+    return parameters
+
+
+def test_each_group_has_its_rate_and_only_weights_decay():
+    parameters = filled()
+    before = {name: (parameters.W[name].copy(), parameters.dW[name].copy()) for name in parameters.W}
+    Optimiser(parameters, CONFIG).step(0.5)
+    for name, rate, l2 in [("conv1.W", 0.3, 0.05), ("conv1.b", 0.3, 0), ("dense.W", 0.1, 0.01), ("dense.b", 0.1, 0)]:
+        W, dW = before[name]
+        g = dW + l2 * W
+        np.testing.assert_allclose(parameters.W[name], W - 0.5 * rate * (g + 0.8 * g), rtol=1e-13)
+    assert not parameters.gradients.any()
+
+
+def test_momentum_carries_over_to_the_next_step():
+    parameters = filled()
+    optimiser = Optimiser(parameters, replace(CONFIG, l2=0.0, conv_l2=0.0))
+    g = parameters.dW["dense.W"].copy()
+    optimiser.step(1.0)
+    W = parameters.W["dense.W"].copy()
+    optimiser.step(1.0)  # gradients are cleared, so v = 0.8 g and the step is rate · mu · v
+    np.testing.assert_allclose(parameters.W["dense.W"], W - 0.1 * 0.8 * 0.8 * g, rtol=1e-13)
+
+
+def test_gradient_norms_are_those_of_the_weights_per_layer():
+    parameters = filled()
+    watch, first = GradientNorms(parameters), parameters.dW["conv1.W"].copy()
+    watch.add()
+    parameters.gradients *= 3
+    watch.add()
+    rms = np.sqrt(np.mean(first**2))
+    assert watch.means()["conv1"] == pytest.approx(2 * rms, rel=1e-12)
+    assert list(watch.means()) == ["conv1", "dense"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_squares_of_segments(dtype):
+    rng = np.random.default_rng(4)
+    sizes = [1, 15, 0, norms.PIECE, norms.PIECE + 1, 100_003]
+    dW = rng.standard_normal(sum(sizes)).astype(dtype)
+    expected = [np.sum(part.astype(np.float64) ** 2) for part in np.split(dW, np.cumsum(sizes)[:-1])]
+    found = norms.squares(dW, np.cumsum(sizes))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=300 * np.finfo(dtype).eps)
+
+
+def test_segments_must_cover_the_buffer():
+    with pytest.raises(ValueError, match="do not cover"):
+        norms.squares(np.ones(5), np.array([2, 4]))
