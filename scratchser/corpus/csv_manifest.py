@@ -67,14 +67,14 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
 
 
 def _columns(file: Path) -> list[str]:
+    """The headings; a file that is no table at all has none that matter. Raises CorpusError where it cannot be opened."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            columns = [name.strip() for name in next(csv.reader(lines), [])]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{file}:1: not a CSV file in UTF-8: {error}") from error
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            return [name.strip() for name in next(csv.reader(lines), [])]
+    except csv.Error:
+        return []
     except OSError as error:
         raise CorpusError(f"{file}: {error.strerror}") from error
-    return columns
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Row, str]]:

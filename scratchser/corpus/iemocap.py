@@ -109,14 +109,15 @@ class _Reader:
         if not dialog or file.parents[2].name != f"Session{dialog['session']}":
             self.problems.append(Problem(str(file), "not the name of a dialog of this session"))
             return
+        before = len(self.problems)
         turns = list(self._turns(file))
-        if not turns:
+        if not turns and len(self.problems) == before:
             self.problems.append(Problem(str(file), "no utterance in it: empty or cut off"))
         for turn in turns:
             self._add(file, dialog["session"], turn)
 
     def _turns(self, file: Path) -> Iterator[Turn]:
-        """The blocks of a file. A block ends with a blank line or the next header."""
+        """The blocks of a file. A block ends with a blank line or the next header. One without a name is broken."""
         turn: Turn | None = None
         for number, line in enumerate(_lines(file), start=1):
             where = f"{file}:{number}"
@@ -124,19 +125,19 @@ class _Reader:
                 turn = None
             elif line.startswith("["):
                 turn = self._header(line, number, where)
-                if turn is not None:
+                if turn.name:
                     yield turn
             elif vote := VOTE.match(line):
                 if turn is None:
+                    turn = Turn("", "", number)
                     self.problems.append(Problem(where, "an annotator's line without a readable header above it"))
-                else:
-                    turn.votes.append(self._vote(vote["labels"], where, turn.name))
+                turn.votes.append(self._vote(vote["labels"], where, turn.name))
 
-    def _header(self, line: str, number: int, where: str) -> Turn | None:
+    def _header(self, line: str, number: int, where: str) -> Turn:
         header = HEADER.fullmatch(line)
         if not header:
             self.problems.append(Problem(where, f"not a readable header: {line.strip()!r}"))
-            return None
+            return Turn("", "", number)
         label = CODES.get(header["code"], "")
         if label not in LABELS:
             self.problems.append(Problem(where, f"unknown label {header['code']!r} of {header['name']}"))

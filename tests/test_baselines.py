@@ -1,0 +1,112 @@
+"""Trivial guesses: what they measure, how they guess, and that they see only the training speakers."""
+
+import numpy as np
+import pytest
+from scipy.stats import gaussian_kde
+
+from scratchser import baselines
+from scratchser.corpus.table import CLASSES, Corpus, Utterance
+from scratchser.folds import make_folds
+
+RATE = 16000
+
+
+def voice(hz: float, seconds: float, rate: int = RATE, gain: float = 0.1) -> np.ndarray:
+    """Ten harmonics, louder below than above."""
+    time = np.arange(round(seconds * rate)) / rate
+    return gain * sum(np.sin(2 * np.pi * hz * n * time + n) / n for n in range(1, 11))
+
+
+def corpus(describe) -> Corpus:
+    """Six speakers in three sessions, four utterances of each class, their sound from `describe(speaker, label, take)`."""
+    rows, sounds = [], {}
+    for speaker in ("1F", "1M", "2F", "2M", "3F", "3M"):
+        for label in range(4):
+            for take in range(4):
+                name = f"{speaker}_{label}_{take}"
+                rows.append(Utterance(name, None, speaker, speaker[1], speaker[0], label))
+                sounds[name] = describe(speaker, label, take)
+    return Corpus("csv", CLASSES, tuple(rows), read=lambda u: (sounds[u.name].astype(np.float32), RATE))
+
+
+def scores(made: Corpus) -> dict[str, float]:
+    return {guess.name: guess.ua_mean for guess in baselines.guess(made, make_folds(made))}
+
+
+@pytest.mark.parametrize("hz", [90.0, 133.0, 220.0, 410.0])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_finds_the_pitch_of_a_voice_at_any_rate(hz, rate):
+    f0 = np.exp(baselines.mean_log_f0(voice(hz, 0.6, rate), rate))
+    assert f0 == pytest.approx(hz, rel=0.015)  # lags are whole samples
+
+
+def test_pitch_is_heard_only_where_a_voice_sounds():
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE)
+    assert np.isnan(baselines.mean_log_f0(noise, RATE))
+    assert np.isnan(baselines.mean_log_f0(np.zeros(RATE), RATE))
+    assert np.isnan(baselines.mean_log_f0(voice(200, 0.01), RATE))
+    half = np.concatenate([voice(200, 0.5), noise[: RATE // 2] * 1e-3])
+    assert np.exp(baselines.mean_log_f0(half, RATE)) == pytest.approx(200, rel=0.01)
+
+
+def test_measures_the_mean_of_the_channels():
+    sound = np.stack([voice(200, 0.5), 0 * voice(200, 0.5)], axis=1).astype(np.float32)
+    made = Corpus("csv", CLASSES, (Utterance("u", None, "s", "", "", 0),), read=lambda u: (sound, RATE))
+    numbers = baselines.measure(made)
+    assert np.exp(numbers["duration"]) == pytest.approx([0.5])
+    assert np.exp(numbers["loudness"]) == pytest.approx([np.sqrt(np.mean((voice(200, 0.5) / 2) ** 2))], rel=1e-4)
+
+
+def test_density_is_that_of_scipy():
+    rng = np.random.default_rng(1)
+    values, asked = rng.normal(0, 2, 30), np.linspace(-5, 5, 11)
+    width = 2.0 * values.std() * 30**-0.2
+    expected = np.log(gaussian_kde(values, width / values.std(ddof=1))(asked)) + 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(baselines.log_density(values, asked), expected, rtol=1e-10)
+
+
+def test_every_class_is_as_likely_as_the_others():
+    values = np.concatenate([np.linspace(-1, 1, 100), np.linspace(1, 3, 4)])
+    labels = np.repeat([0, 1], [100, 4])
+    assert baselines.classify(values, labels, np.array([0.0, 1.9, np.nan]), 3).tolist() == [0, 1, 0]
+
+
+def test_a_corpus_whose_length_betrays_the_class_is_found_out():
+    rng = np.random.default_rng(2)
+    found = scores(corpus(lambda speaker, label, take: voice(rng.choice([120.0, 200.0]), 0.3 + 0.2 * label)))
+    assert found["duration"] == 1.0
+    assert found["majority"] == 0.25
+    assert found["loudness"] < 0.5 and found["mean F0"] < 0.5
+
+
+def test_loudness_and_pitch_are_found_out_too():
+    found = scores(corpus(lambda speaker, label, take: voice(120.0 * 1.4**label, 0.4, gain=0.1 * 0.5**label)))
+    assert found["loudness"] == 1.0 and found["mean F0"] == 1.0
+    assert found["duration"] == 0.25
+
+
+def test_only_the_training_speakers_are_seen():
+    """Whatever the test and the validation speaker's labels are, the guesses for the test speaker stay the same."""
+    rng = np.random.default_rng(3)
+    lengths = {(s, k, t): 0.3 + 0.1 * k + 0.2 * rng.random() for s in "123" for k in range(4) for t in range(4)}
+    honest = corpus(lambda speaker, label, take: voice(150.0, lengths[speaker[0], label, take]))
+    fold = make_folds(honest)[0]
+    turned = tuple(
+        Utterance(u.name, None, u.speaker, u.gender, u.session, (u.label + (u.speaker in ("1F", "1M"))) % 4)
+        for u in honest.utterances
+    )
+    lying = Corpus("csv", CLASSES, turned, read=honest.read)
+    for before, after in zip(baselines.guess(honest, [fold]), baselines.guess(lying, [fold]), strict=True):
+        assert np.array_equal(np.roll(before.confusions[0], 1, axis=0), after.confusions[0])
+    assert before.name == "mean F0"
+
+
+def test_majority_is_that_of_the_training_speakers():
+    """Everybody has each class four times, but session 2's speakers the first three only once."""
+    everything = corpus(lambda speaker, label, take: voice(150.0, 0.3))
+    rows = tuple(u for u in everything.utterances if u.session != "2" or u.label == 3 or u.name.endswith("0"))
+    made = Corpus("csv", CLASSES, rows, read=everything.read)
+    majority = baselines.guess(made, make_folds(made))[0]
+    guessed = [matrix.sum(axis=0).tolist() for matrix in majority.confusions]
+    assert guessed == [[0, 0, 0, 16]] * 2 + [[7, 0, 0, 0]] * 2 + [[0, 0, 0, 16]] * 2  # session 2's folds see a tie
+    assert majority.wa_mean == pytest.approx((4 * 4 / 16 + 2 * 1 / 7) / 6)

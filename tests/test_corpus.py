@@ -1,0 +1,206 @@
+"""What holds for every corpus: telling kinds apart, listening, checking, and the command that shows it all."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from trees import agreed, block, dialog, sentence, wav
+
+from scratchser.corpus import CorpusError, detect, load
+from scratchser.corpus.__main__ import main
+from scratchser.corpus.audio import survey
+from scratchser.corpus.check import check, warnings
+from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER
+
+WORDS = ("Neutral", "Happiness", "Sadness", "Anger")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Two sessions, four speakers, a clip of each class; 2M is never angry. With audio."""
+    root = tmp_path / "tree"
+    for stem in ("Ses01F_impro01", "Ses02F_impro01"):
+        names = [f"{stem}_{gender}{k:03d}" for gender in "FM" for k in range(4)]
+        names = [name for name in names if name != "Ses02F_impro01_M003"]
+        dialog(root, stem, *(agreed(name, WORDS[int(name[-1])]) for name in names))
+        for name in names:
+            wav(sentence(root, name), 0.2 + 0.1 * int(name[-1]))
+    return root
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output, error output."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    return code, *capsys.readouterr()
+
+
+class TestKinds:
+    def test_told_apart_with_a_reason(self, tree, tmp_path):
+        emodb, table = tmp_path / "emodb", tmp_path / "table"
+        wav(emodb / "03a01Wa.wav", 0.1)
+        table.mkdir()
+        (table / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
+        assert detect(tree)[0] == "iemocap"
+        assert detect(emodb) == ("emodb", "emodb holds wav files named like 03a01Wa.wav")
+        assert detect(table) == ("csv", "mine.csv has the columns path, speaker, emotion")
+        assert load(table).notes[0] == "taken for csv: mine.csv has the columns path, speaker, emotion"
+
+    def test_unclear_or_none(self, tree, tmp_path):
+        (tree / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
+        with pytest.raises(CorpusError, match="csv or iemocap: say which with --corpus"):
+            load(tree)
+        assert load(tree, "iemocap").name == "iemocap"
+        with pytest.raises(CorpusError, match="no corpus found"):
+            detect(tmp_path)
+        with pytest.raises(CorpusError, match="no such folder"):
+            load(tmp_path / "nowhere")
+
+    def test_options_that_do_not_fit(self, tmp_path):
+        wav(tmp_path / "03a01Wa.wav", 0.1)
+        with pytest.raises(CorpusError, match="IEMOCAP's"):
+            load(tmp_path, scripted=True)
+        with pytest.raises(CorpusError, match="unknown kind"):
+            load(tmp_path, "timit")
+        with pytest.raises(CorpusError, match="takes no folder"):
+            load(tmp_path, "synthetic")
+
+
+class TestTable:
+    def test_fingerprint_is_of_the_content_and_not_of_the_place(self, tree):
+        corpus = load(tree)
+        before = corpus.fingerprint()
+        moved = tree.rename(tree.parent / "elsewhere")
+        assert load(moved).fingerprint() == before
+        first = load(moved).utterances[0]
+        for change in ({"label": 1}, {"speaker": "9F"}, {"votes": (("anger",),)}, {"name": "x"}, {"session": "7"}):
+            changed = replace(load(moved), utterances=(replace(first, **change), *corpus.utterances[1:]))
+            assert changed.fingerprint() != before
+        wav(first.path, 0.9)
+        assert load(moved).fingerprint() != before
+
+    def test_a_tree_written_by_the_synthesiser_says_so(self, tree):
+        assert not load(tree).synthetic
+        (tree / SYNTHETIC_MARKER).touch()
+        assert load(tree).synthetic
+
+
+class TestAudio:
+    def test_lengths_and_forms(self, tree):
+        first = load(tree).utterances[0]
+        wav(first.path, 1.25, rate=44100, channels=2)
+        heard = survey(load(tree))
+        assert heard.problems == []
+        assert heard.seconds[first.name] == pytest.approx(1.25)
+        assert heard.formats == {(16000, 1): 14, (44100, 2): 1}
+
+    def test_everything_broken_is_named_at_once(self, tree):
+        paths = [u.path for u in load(tree).utterances]
+        paths[0].unlink()
+        paths[1].write_bytes(b"")
+        paths[2].write_bytes(b"this is not a wav file at all")
+        wav(paths[3], 0.0)
+        soundfile.write(paths[4], np.zeros(1023, dtype="float32"), 16000)
+        soundfile.write(paths[5], np.full(2000, np.nan, dtype="float32"), 16000, subtype="FLOAT")
+        corpus = load(tree)
+        problems = check(corpus)
+        expected = ["missing", "0 bytes", "unreadable", "no samples", "63.9 ms of at least 64 ms", "no numbers"]
+        assert len(problems) == len(expected)
+        for problem, utterance, what in zip(problems, corpus.utterances, expected, strict=False):
+            assert what in problem.what and str(utterance.path) in problem.what
+            assert re.fullmatch(r".*/Ses01F_impro01\.txt:\d+", problem.where)
+            assert problem.utterance == utterance.name
+        assert check(corpus.without({p.utterance for p in problems})) == ()
+
+    def test_one_window_is_enough_at_any_rate(self, tree):
+        path = load(tree).utterances[0].path
+        cases = [(16000, 1024, 0), (8000, 512, 0), (8000, 511, 1), (44100, 2823, 0), (44100, 2822, 1)]
+        for rate, samples, broken in cases:
+            soundfile.write(path, np.zeros(samples, dtype="float32"), rate)
+            assert len(check(load(tree))) == broken, (rate, samples)
+
+    def test_an_interrupted_copy_is_noticed(self, tree):
+        path = load(tree).utterances[0].path
+        path.write_bytes(path.read_bytes()[:-1000])
+        assert survey(load(tree)).cut_off == [path]
+
+    def test_labels_without_audio(self, tree):
+        for path in tree.rglob("*.wav"):
+            path.unlink()
+        with pytest.raises(CorpusError, match="labels only"):
+            check(load(tree))
+
+
+class TestWarnings:
+    def test_a_class_that_a_speaker_lacks(self, tree):
+        assert warnings(load(tree)) == ("speaker 2M has no anger: the UA is the mean over 3 classes there",)
+
+    def test_a_label_that_the_annotators_do_not_bear_out(self, tree):
+        dialog(tree, "Ses02M_impro09", block("Ses02M_impro09_M000", "ang", "Anger", "Sadness", "Sadness"))
+        (warning,) = warnings(load(tree))
+        assert "1 utterances" in warning and "Ses02M_impro09_M000" in warning
+
+
+class TestCommand:
+    def test_shows_all_counts(self, tree, capsys):
+        code, out, err = run(capsys, tree)
+        assert code == 0 and err == ""
+        lines = {line.split()[0]: line.split() for line in out.splitlines() if line}
+        assert lines["happiness"][1:4] == ["4", "26.7", "4"]
+        assert lines["2M"][:8] == ["2M", "M", "2", "1", "1", "1", "0", "3"]
+        assert lines["all"][1] == "15"
+        assert "2 of 151 label files" in out and "speaker 2M has no anger" in out
+        assert "16 kHz mono, 15 utterances" in out
+
+    def test_json_is_one_document(self, tree, capsys):
+        code, out, _ = run(capsys, tree, "--json", "--baselines")
+        shown = json.loads(out)
+        assert code == 0
+        assert shown["all"]["counts"] == {"neutral": 4, "happiness": 4, "sadness": 4, "anger": 3}
+        assert shown["all"]["unanimous"] == 15 and shown["all"]["ambiguous"] == 0
+        assert shown["all"]["seconds"] == pytest.approx({"all": 5.1, "min": 0.2, "median": 0.3, "max": 0.5})
+        assert [fold["test"] for fold in shown["folds"]] == ["1F", "1M", "2F", "2M"]
+        assert shown["baselines"]["duration"]["ua_mean"] == 1.0  # here the length gives the class away
+        assert set(shown["baselines"]) == {"majority", "duration", "loudness", "mean F0"}
+
+    def test_broken_things_go_to_the_error_output(self, tree, capsys):
+        gone = load(tree).utterances[3].path
+        gone.unlink()
+        code, out, err = run(capsys, tree, "--baselines")
+        assert code == 1
+        assert f"missing wav file: {gone}" in err and "1 broken" in err
+        assert "guess from" in out and str(gone) not in out
+
+    def test_labels_only(self, tree, capsys):
+        for path in tree.rglob("*.wav"):
+            path.unlink()
+        code, out, err = run(capsys, tree, "--baselines")
+        assert code == 0 and err == ""
+        assert "labels only" in out and "majority" in out and "duration" not in out
+
+    def test_no_folds_is_a_warning(self, tmp_path, capsys):
+        dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Anger"))
+        code, out, _ = run(capsys, tmp_path, "--baselines", "--classes", "ang,sad")
+        assert code == 0
+        assert "no folds can be made: 1 speakers are too few" in out
+
+    @pytest.mark.parametrize("arguments", [["nowhere"], ["--corpus", "timit"], [".", "--write", "x"], ["--scripted"]])
+    def test_usage(self, arguments, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        code, out, err = run(capsys, *arguments)
+        assert code == 2 and out == "" and "Traceback" not in err and err
+
+    def test_differing_counts_fail(self, tree, capsys, monkeypatch):
+        monkeypatch.setattr("scratchser.corpus.gold.DIALOGS", 2)
+        code, out, err = run(capsys, tree)
+        assert code == 1 and "counts differ" in err
+        assert re.search(r"^speaker 5M all +0 +259$", out, re.M)
+
+
+def test_the_classes_are_in_the_papers_order():
+    assert CLASSES == ("neutral", "happiness", "sadness", "anger")

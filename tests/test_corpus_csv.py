@@ -1,0 +1,115 @@
+"""A CSV file with a row per utterance."""
+
+import pytest
+
+from scratchser.corpus import CorpusError, load
+
+GOOD = """\
+path,speaker,emotion,gender,session,votes,remark
+anna/1.wav,anna,neutral,F,1,"neu|neu,sad|oth",slow
+anna/2.wav,anna,hap,female,1,Happiness|happiness,
+bert/1.wav,bert,Anger,m,1,,"two
+lines"
+
+carl/1.wav,carl,fru,M,2,,
+"""
+
+
+def manifest(folder, text, name="manifest.csv", encoding="utf-8"):
+    file = folder / name
+    file.write_bytes(text.encode(encoding))
+    return file
+
+
+def test_reads_names_codes_and_votes(tmp_path):
+    file = manifest(tmp_path, GOOD)
+    corpus = load(file)
+    assert not corpus.problems
+    anna, again, bert = corpus.utterances
+    assert (anna.name, anna.speaker, anna.gender, anna.session) == ("anna/1.wav", "anna", "F", "1")
+    assert anna.votes == (("neutral",), ("neutral", "sadness"), ("other",))
+    assert again.votes == (("happiness",), ("happiness",)) and bert.votes == ()
+    assert [corpus.classes[u.label] for u in corpus.utterances] == ["neutral", "happiness", "anger"]
+    assert anna.path == tmp_path / "anna/1.wav" and corpus.root == tmp_path
+    assert anna.source == f"{file}:2"
+    assert corpus.aside == (("frustration", 1),)
+    assert any("remark" in note for note in corpus.notes)
+
+
+def test_folder_or_file_with_any_line_ends_and_a_byte_order_mark(tmp_path):
+    plain = load(manifest(tmp_path, GOOD))
+    windows = tmp_path / "windows"
+    windows.mkdir()
+    manifest(windows, GOOD.replace("\n", "\r\n"), encoding="utf-8-sig")
+    assert load(windows).fingerprint() == plain.fingerprint()
+
+
+def test_classes_of_ones_own(tmp_path):
+    file = manifest(tmp_path, 'path,speaker,emotion,votes\na,s,Zorn,"Zorn|Trauer,neu"\nb,t,Trauer,\nc,t,neutral,\n')
+    corpus = load(file, classes=["Zorn", "Trauer"])
+    assert not corpus.problems
+    assert [(u.label, u.votes) for u in corpus.utterances] == [(0, (("Zorn",), ("Trauer", "neutral"))), (1, ())]
+    assert corpus.aside == (("neutral", 1),)
+    assert len(load(file).problems) == 2  # neither is a known word without the list
+
+
+BROKEN = {
+    "unknown label": ("x.wav,s,mad,,,", "unknown label 'mad'", ""),
+    "no speaker": ("x.wav,,neu,,,", "no speaker", ""),
+    "no path": (",s,neu,,,", "no path", ""),
+    "too many fields": ("x.wav,s,neu,,,neu|neu,sad", "7 fields instead of 6", ""),
+    "too few fields": ("x.wav,s,neu", "3 fields instead of 6", ""),
+    "duplicate": ("./good/../good.wav,s,neu,,,", "duplicate of good.wav, first at line 2", "good.wav"),
+    "unknown gender": ("x.wav,s,neu,x,,", "unknown gender 'x'", "x.wav"),
+    "unknown vote": ("x.wav,s,neu,,,neu|glad", "unknown label 'glad'", "x.wav"),
+    "empty vote": ("x.wav,s,neu,,,neu||sad", "an empty label", "x.wav"),
+    "vote twice": ('x.wav,s,neu,,,"neu,neutral|sad"', "a label twice", "x.wav"),
+    "another gender": ("x.wav,good,neu,M,,", "another gender at line 2", "x.wav"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_rows_are_named(tmp_path, case):
+    row, what, utterance = BROKEN[case]
+    file = manifest(tmp_path, f"path,speaker,emotion,gender,session,votes\ngood.wav,good,neu,F,,\n{row}\n")
+    (problem,) = load(file).problems
+    assert problem.where == f"{file}:3"
+    assert what in problem.what
+    assert problem.utterance == utterance
+
+
+def test_sessions_for_all_or_for_nobody_and_one_per_speaker(tmp_path):
+    file = manifest(tmp_path, "path,speaker,emotion,session\na,s,neu,1\nb,t,neu,\nc,s,sad,2\n")
+    assert [(p.where, p.what, p.utterance) for p in load(file).problems] == [
+        (f"{file}:4", "speaker s is in another session at line 2", "c"),
+        (f"{file}:3", "no session, though other rows have one", "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("path,speaker\na,b\n", ":1: no column emotion"),
+        ("path,speaker,emotion,path\na,b,neu,c\n", ":1: a column appears twice"),
+        ("", ":1: no column path"),
+        ('path,speaker,emotion\n"a,b,neu\n', "after line 1"),
+        ("path,speaker,emotion\na,b,fru\n", "no utterance of the classes"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, text, reason):
+    with pytest.raises(CorpusError, match=reason):
+        load(manifest(tmp_path, text))
+
+
+def test_another_encoding_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="UTF-8"):
+        load(manifest(tmp_path, "path,speaker,emotion\nä,b,neu\n", encoding="latin-1"))
+
+
+def test_two_tables_in_a_folder_need_a_choice(tmp_path):
+    manifest(tmp_path, GOOD, "one.csv")
+    manifest(tmp_path, "measurement,value\n1,2\n", "other.csv")
+    assert len(load(tmp_path).utterances) == 3
+    manifest(tmp_path, GOOD, "two.csv")
+    with pytest.raises(CorpusError, match=r"one\.csv, two\.csv"):
+        load(tmp_path)

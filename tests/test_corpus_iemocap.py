@@ -1,0 +1,197 @@
+"""The IEMOCAP release tree: the format with all its oddities, what is broken in it, and the known counts."""
+
+from collections import Counter
+
+import pytest
+from trees import CODES, agreed, block, dialog
+
+from scratchser.corpus import CorpusError, iemocap, load
+
+# Neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the real release.
+SPEAKERS = {
+    "1F": (119, 18, 43, 37), "1M": (104, 15, 61, 25), "2F": (90, 25, 63, 7), "2M": (127, 29, 37, 15),
+    "3F": (95, 39, 108, 22), "3M": (103, 21, 82, 68), "4F": (51, 10, 41, 47), "4M": (123, 21, 40, 37),
+    "5F": (151, 56, 73, 18), "5M": (136, 50, 60, 13),
+}  # fmt: skip
+UNANIMOUS = {"Neutral": 331, "Happiness": 51, "Sadness": 312, "Anger": 138}
+SCRIPTED = {"Neutral": 1708 - 1099, "Happiness": 595 - 284, "Sadness": 1084 - 608, "Anger": 1103 - 289, "Excited": 1041}
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Two sessions with every oddity of the real release that is known."""
+    dialog(
+        tmp_path,
+        "Ses01F_impro01",
+        block("Ses01F_impro01_F000", "neu", "Neutral", "Neutral; Sadness", "Neutral"),
+        block("Ses01F_impro01_M000", "xxx", "Neutral", "Sadness", "Anger"),
+        block("Ses01F_impro01_M001", "exc", "Excited", "Excited; Happiness", "Neutral"),
+        block("Ses01F_impro01_F001", "fru", "Frustration", "Frustration", "Other"),
+        newline="\r\n",
+    )
+    angry, sad = agreed("Ses03M_impro05a_F000", "Anger"), agreed("Ses03M_impro05a_M000", "Sadness")
+    dialog(tmp_path, "Ses03M_impro05a", angry, sad)
+    dialog(tmp_path, "Ses03M_impro05b", agreed("Ses03M_impro05b_M000", "Happiness"))
+    dialog(tmp_path, "Ses05M_script01_1b", agreed("Ses05M_script01_1b_F000", "Sadness"))
+    folder = dialog(tmp_path, "Ses05M_script01_1", agreed("Ses05M_script01_1_M000", "Neutral")).parent
+    (folder / "._Ses05M_script01_1.txt").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
+    (folder / "Categorical").mkdir()
+    (folder / "Categorical" / "Ses05M_script01_1_e2_cat.txt").write_text("Ses05M_script01_1_M000 :Neutral state; ()\n")
+    return tmp_path
+
+
+def test_improvised_dialogs_and_four_classes_by_default(odd):
+    corpus = load(odd)
+    assert corpus.name == "iemocap" and not corpus.problems
+    rows = {u.name: (u.speaker, u.gender, u.session, corpus.classes[u.label]) for u in corpus.utterances}
+    assert rows == {
+        "Ses01F_impro01_F000": ("1F", "F", "1", "neutral"),
+        "Ses03M_impro05a_F000": ("3F", "F", "3", "anger"),  # the last part's letter, not that after Ses03
+        "Ses03M_impro05a_M000": ("3M", "M", "3", "sadness"),
+        "Ses03M_impro05b_M000": ("3M", "M", "3", "happiness"),
+    }
+    assert list(rows) == sorted(rows)
+    assert dict(corpus.aside) == {"undecided": 1, "excited": 1, "frustration": 1}
+    assert any("5 of 151" in note for note in corpus.notes) and not corpus.gold
+
+
+def test_votes_are_those_of_the_external_annotators(odd):
+    first = load(odd).utterances[0]
+    assert first.votes == (("neutral",), ("neutral", "sadness"), ("neutral",))
+    assert first.source.endswith("Ses01F_impro01.txt:3")
+    assert first.path == odd / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
+
+
+def test_comments_may_hold_anything(tmp_path):
+    text = block("Ses02F_impro03_M007", "sad", "Sadness", "Other", "Sadness; Fear")
+    text = text.replace("Other;\t()", "Other;\t(bored; C-E9: Anger; [tired] \u00e9)")
+    dialog(tmp_path, "Ses02F_impro03", text)
+    corpus = load(tmp_path)
+    assert not corpus.problems
+    assert corpus.utterances[0].votes == (("sadness",), ("other",), ("sadness", "fear"))
+
+
+def test_scripted_dialogs_and_merging(odd):
+    assert len(load(odd, scripted=True).utterances) == 6
+    merged = load(odd, scripted=True, merge_excited=True)
+    excited = next(u for u in merged.utterances if u.name == "Ses01F_impro01_M001")
+    assert merged.classes[excited.label] == "happiness"
+    assert excited.votes == (("happiness",), ("happiness",), ("neutral",))  # excited and happiness have become one
+    assert dict(merged.aside) == {"undecided": 1, "frustration": 1}
+
+
+def test_a_class_list_of_ones_own(odd):
+    corpus = load(odd, classes=["fru", "excited"])
+    assert [corpus.classes[u.label] for u in corpus.utterances] == ["frustration", "excited"]
+    with pytest.raises(CorpusError, match="boredom"):
+        load(odd, classes=["neutral", "boredom"])
+    with pytest.raises(CorpusError, match="excited"):
+        load(odd, classes=["neutral", "excited"], merge_excited=True)
+    with pytest.raises(CorpusError, match="at least two"):
+        load(odd, classes=["neutral", "neu"])
+
+
+def test_nothing_to_train_on(tmp_path):
+    dialog(tmp_path, "Ses05M_script01_1", agreed("Ses05M_script01_1_M000", "Neutral"))
+    with pytest.raises(CorpusError, match="--scripted"):
+        load(tmp_path)
+    with pytest.raises(CorpusError, match="Session1"):
+        iemocap.load(tmp_path / "Session5")
+
+
+GOOD = agreed("Ses04F_impro02_F000", "Neutral")
+BROKEN = {
+    "unknown label": (GOOD.replace("\tneu\t", "\tmad\t"), 3, "unknown label 'mad'", ""),
+    "unknown vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\tMelancholy"), 5, "'Melancholy' in the votes", "F000"),
+    "undecided vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\txxx"), 5, "'xxx' in the votes", "F000"),
+    "empty vote": (GOOD.replace("C-E4:\tNeutral;", "C-E4:\t;"), 6, "without a label", "F000"),
+    "annotator lost": (GOOD.replace("C-E4:\tNeutral;\t()\n", ""), 3, "2 external annotators", "F000"),
+    "annotator too many": (GOOD.replace("C-F1:\t;", "C-E5:\tNeutral;"), 3, "4 external annotators", "F000"),
+    "header cut": (GOOD.replace("[6.2901 - 8.2357]", "[6.2901 -"), 3, "not a readable header", ""),
+    "no bracket": (GOOD.replace("[6.2901", "6.2901"), 4, "without a readable header", ""),
+    "another dialog": (GOOD.replace("impro02_F", "impro03_F"), 3, "not the name of an utterance of this dialog", ""),
+    "no speaker": (GOOD.replace("_F000", "_X000"), 3, "not the name of an utterance of this dialog", ""),
+    "duplicate": (GOOD + "\n" + GOOD, 11, "duplicate of Ses04F_impro02_F000, first at", "F000"),
+    "empty file": ("", 0, "empty or cut off", ""),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_lines_are_named(tmp_path, case):
+    text, line, what, utterance = BROKEN[case]
+    dialog(tmp_path, "Ses04F_impro01", agreed("Ses04F_impro01_M000", "Anger"))
+    file = dialog(tmp_path, "Ses04F_impro02", text)
+    problems = load(tmp_path).problems
+    assert len(problems) == 1 and what in problems[0].what
+    assert problems[0].where == (f"{file}:{line}" if line else str(file))
+    assert problems[0].utterance == (f"Ses04F_impro02_{utterance}" if utterance else "")
+    remaining = load(tmp_path).without({p.utterance for p in problems})
+    assert [u.name for u in remaining.utterances] == ["Ses04F_impro01_M000"]
+
+
+def test_a_label_file_in_the_wrong_place_is_named(tmp_path):
+    dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Neutral"))
+    moved = tmp_path / "Session1/dialog/EmoEvaluation/Ses02F_impro01.txt"
+    moved.write_text(agreed("Ses02F_impro01_F000", "Neutral"))
+    assert [(p.where, p.utterance) for p in load(tmp_path).problems] == [(str(moved), "")]
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """151 label files with the right counts: a speaker's utterances are all in one dialog, the rest is fear."""
+    root = tmp_path_factory.mktemp("iemocap")
+    left, scripted = dict(UNANIMOUS), []
+    for speaker, counts in SPEAKERS.items():
+        stem = f"Ses0{speaker}_impro01"
+        blocks = []
+        for word, count in zip(UNANIMOUS, counts, strict=True):
+            for number in range(count):
+                other = word if left[word] > 0 else "Surprise"
+                left[word] -= 1
+                name = f"{stem}_{speaker[1]}{len(blocks):03d}"
+                blocks.append(block(name, CODES[word], word, f"{word}; Other", other, start=float(number)))
+        dialog(root, stem, *blocks)
+    for word, count in SCRIPTED.items():
+        scripted += [(word, CODES[word])] * count
+    stem = "Ses02F_script01_1"
+    dialog(root, stem, *(block(f"{stem}_M{i:04d}", code, word, word, word) for i, (word, code) in enumerate(scripted)))
+    fill = [f"Ses0{s}{g}_impro{n:02d}" for s in range(1, 6) for g in "FM" for n in range(2, 9)]
+    fill += [f"Ses0{s}{g}_script{n:02d}_1" for s in range(1, 6) for g in "FM" for n in range(2, 9)]
+    for stem in fill:
+        dialog(root, stem, block(f"{stem}_F000", "fea", "Fear", "Fear", "Fear"))
+    assert sum(1 for _ in root.rglob("*.txt")) == 151
+    return root
+
+
+def test_known_counts_of_the_improvised_dialogs(complete):
+    corpus = load(complete)
+    assert len(corpus.utterances) == 2280
+    assert len(corpus.gold) == 5 + 5 + 50
+    assert [count for count in corpus.gold if count.found != count.expected] == []
+
+
+def test_known_counts_of_all_dialogs(complete):
+    everything = load(complete, scripted=True)
+    assert len(everything.utterances) == 4490
+    merged = load(complete, scripted=True, merge_excited=True)
+    labels = Counter(merged.classes[u.label] for u in merged.utterances)
+    assert labels == {"neutral": 1708, "happiness": 1636, "anger": 1103, "sadness": 1084}
+    for corpus in (everything, merged):
+        assert len(corpus.gold) == 5 and all(count.found == count.expected for count in corpus.gold)
+    assert load(complete, merge_excited=True).gold == ()  # no known counts for this choice
+
+
+def test_differing_counts_are_told(complete):
+    file = complete / "Session4/dialog/EmoEvaluation/Ses04M_impro01.txt"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("\tang\t", "\tsad\t", 1))
+        differ = {c.what: (c.found, c.expected) for c in load(complete).gold if c.found != c.expected}
+    finally:
+        file.write_text(before)
+    assert differ == {
+        "anger": (288, 289),
+        "sadness": (609, 608),
+        "speaker 4M anger": (36, 37),
+        "speaker 4M sadness": (41, 40),
+    }

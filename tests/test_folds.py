@@ -1,0 +1,70 @@
+"""Who tests, who validates, who trains."""
+
+import pytest
+
+from scratchser.corpus.emodb import GENDERS
+from scratchser.corpus.table import CLASSES, Corpus, Utterance
+from scratchser.folds import make_folds, pair
+
+
+def corpus(*speakers: tuple[str, str, str]) -> Corpus:
+    """One utterance each for (speaker, gender, session)."""
+    rows = (Utterance(f"u{i}", None, *speaker, label=0) for i, speaker in enumerate(speakers))
+    return Corpus("csv", CLASSES, tuple(rows))
+
+
+IEMOCAP = corpus(*((f"{session}{gender}", gender, session) for gender in "MF" for session in "53142"))
+
+
+def test_the_order_of_the_papers_table_2():
+    folds = make_folds(IEMOCAP)
+    assert [fold.test for fold in folds] == ["1F", "1M", "2F", "2M", "3F", "3M", "4F", "4M", "5F", "5M"]
+    assert [fold.number for fold in folds] == list(range(1, 11))
+    assert [fold.session + fold.gender for fold in folds] == [fold.test for fold in folds]
+
+
+def test_the_other_of_the_session_validates_and_four_sessions_train():
+    for fold in make_folds(IEMOCAP):
+        assert fold.validation == fold.session + {"F": "M", "M": "F"}[fold.gender]
+        assert set(fold.train) == {s for s in IEMOCAP.speakers if s[0] != fold.session}
+        assert len(fold.train) == len(set(fold.train))
+
+
+def test_emodb_is_paired_as_agreed():
+    pairs = {frozenset(group) for group in pair(GENDERS).values()}
+    assert pairs == {frozenset(p) for p in (("03", "08"), ("09", "10"), ("11", "13"), ("12", "14"), ("15", "16"))}
+    folds = make_folds(corpus(*((speaker, gender, "") for speaker, gender in GENDERS.items())))
+    assert [fold.test for fold in folds] == ["08", "03", "09", "10", "13", "11", "14", "12", "16", "15"]
+    assert [fold.session for fold in folds] == [str(n) for n in (1, 1, 2, 2, 3, 3, 4, 4, 5, 5)]
+
+
+def test_an_odd_speaker_takes_the_first_of_the_next_pair():
+    folds = {fold.test: fold for fold in make_folds(corpus(*((name, "", "") for name in "edcba")))}
+    assert {test: fold.validation for test, fold in folds.items()} == {"a": "b", "b": "a", "c": "d", "d": "c", "e": "a"}
+    assert folds["e"].train == ("b", "c", "d")
+    assert folds["a"].train == ("c", "d", "e")
+
+
+def test_without_a_partner_of_the_other_gender_names_decide():
+    groups = pair({"w1": "F", "w2": "F", "w3": "F", "m1": "M", "x": ""})
+    assert list(groups.values()) == [("w1", "m1"), ("w2", "w3"), ("x",)]
+
+
+def test_numbers_are_not_sorted_as_words():
+    speakers = [(f"s{session}{gender}", gender, str(session)) for session in (10, 9, 2) for gender in "FM"]
+    assert [fold.session for fold in make_folds(corpus(*speakers))] == ["2", "2", "9", "9", "10", "10"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "reason"),
+    [
+        ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], "session 1 has 3 speakers"),
+        ([("a", "F", "1"), ("b", "M", "1"), ("a", "F", "2"), ("d", "M", "2")], "more than one session"),
+        ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "")], "others have none"),
+        ([("a", "F", "1"), ("b", "M", "1")], "too few"),
+        ([("a", "", "")], "too few"),
+    ],
+)
+def test_refuses_what_the_protocol_does_not_know(speakers, reason):
+    with pytest.raises(ValueError, match=reason):
+        make_folds(corpus(*speakers))

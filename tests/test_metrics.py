@@ -1,0 +1,45 @@
+"""Accuracies against counting one utterance after the other."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchser import metrics
+
+K = 4
+pairs = st.lists(st.tuples(st.integers(0, K - 1), st.integers(0, K - 1)), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs)
+def test_counts_one_by_one(pairs):
+    truth, predicted = zip(*pairs, strict=True)
+    matrix = metrics.confusion(truth, predicted, K)
+    assert [[sum(pair == (i, j) for pair in pairs) for j in range(K)] for i in range(K)] == matrix.tolist()
+    assert metrics.wa(matrix) == pytest.approx(sum(t == p for t, p in pairs) / len(pairs))
+    each = [[p == k for t, p in pairs if t == k] for k in range(K)]
+    assert metrics.recalls(matrix).tolist() == pytest.approx(
+        [sum(hits) / len(hits) if hits else math.nan for hits in each], nan_ok=True
+    )
+    present = [sum(hits) / len(hits) for hits in each if hits]
+    assert metrics.ua(matrix) == pytest.approx(sum(present) / len(present))
+
+
+def test_a_rare_class_counts_as_much_as_a_frequent_one():
+    matrix = np.array([[90, 0], [10, 0]])
+    assert metrics.wa(matrix) == 0.9
+    assert metrics.ua(matrix) == 0.5
+
+
+def test_nothing_is_not_a_number():
+    nothing = np.zeros((K, K), dtype=np.int64)
+    assert math.isnan(metrics.wa(nothing)) and math.isnan(metrics.ua(nothing))
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([0, 1], [0]), ([0, 4], [0, 0]), ([0, 0], [0, -1])])
+def test_refuses_what_is_no_pair_of_class_indices(truth, predicted):
+    with pytest.raises(ValueError):
+        metrics.confusion(truth, predicted, K)
