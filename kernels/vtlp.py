@@ -1,0 +1,157 @@
+"""Vocal tract length perturbation: a warp of the frequency axis, eq. (4), and the batch that is read through it.
+
+    G(f) = α f                                             f ≤ f0,   f0 = 0.9 fmax
+    G(f) = (fmax - α f0) / (fmax - f0) (f - f0) + α f0     f > f0
+
+    forward    Y[t, k]    = (1 - w) S[t, i] + w S[t, i + 1],   i + w = G⁻¹(k),  0 ≤ i ≤ F - 2
+    backward   dS[t, i]   = Σ_k (weight of S[t, i] in Y[t, k]) dY[t, k]
+    batch      X[b, t, k] = (Y[t, k] of utterance b under its own α - mean) scale,   eq. (5);   0 past its end
+
+S, Y, dS, dY   (T, F)      log spectrogram before and after, frame t, frequency bin k: what S has at f, Y has at G(f)
+f, f0, fmax    ()          in bins, fmax = F - 1, so no sampling rate is needed
+α              ()          warp factor, no unit, 0 < α < 1 / 0.9; the paper's are in (0.9, 1.1)
+values         (N, F)      all frames of a corpus, utterance after utterance; starts, lengths, alphas (B,)
+mean, scale    ()          of eq. (5): scale = 1 / sqrt(σ² + ε)
+X              (B, T, F)   a padded batch
+
+All of one dtype, float32 or float64. G maps [0, fmax] onto itself and rises everywhere, so Y reads S at G⁻¹(k). With
+(fmax - α f0) / (fmax - f0) = 10 - 9α, and seen from fmax, that is
+
+    G⁻¹(k) = k / α                            k ≤ α f0
+    G⁻¹(k) = fmax - (fmax - k) / (10 - 9α)    k > α f0
+
+which in floating point too ends at fmax exactly, and for α = 1 changes nothing, to the bit. Backward gathers as well:
+the bins k whose lower neighbour is i lie side by side, so every dS[t, i] has one writer and one order of summation.
+"""
+
+import numpy as np
+
+from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._shapes import expect
+
+# ---- maths --------------------------------------------------------------------------------------------------------
+
+
+@jit
+def source(k, alpha, F):
+    """G⁻¹(k), the frequency that the warp moves to bin k: lower neighbour and weight of the upper one, of α's dtype."""
+    real = type(alpha)
+    bin, fmax = real(k), real(F - 1)
+    f = bin / alpha if bin <= alpha * real(0.9) * fmax else fmax - (fmax - bin) / (real(10) - real(9) * alpha)
+    lower = min(int(f), F - 2)
+    return lower, f - real(lower)
+
+
+@jit
+def tabulate(alpha, lower, weight):
+    """Fill both (F,) arrays with `source` of every bin: it is the same for all frames of an utterance."""
+    for k in range(lower.size):
+        lower[k], weight[k] = source(k, alpha, lower.size)
+
+
+@jit
+def warp_frame(s, lower, weight, mean, scale, y):
+    """One frame y (F,) of s (F,), normalised."""
+    one = type(mean)(1)
+    for k in range(y.size):
+        i, w = lower[k], weight[k]
+        y[k] = ((one - w) * s[i] + w * s[i + 1] - mean) * scale
+
+
+# ---- CPU: the frames are shared among the cores -------------------------------------------------------------------
+
+
+@pjit
+def forward_cpu(S, alpha, Y):
+    T, F = S.shape
+    lower, weight = np.empty(F, np.int64), np.empty(F, S.dtype)
+    tabulate(alpha, lower, weight)
+    for t in prange(T):
+        warp_frame(S[t], lower, weight, type(alpha)(0), type(alpha)(1), Y[t])
+
+
+@pjit
+def backward_cpu(dY, alpha, dS):
+    T, F = dY.shape
+    lower, weight = np.empty(F, np.int64), np.empty(F, dY.dtype)
+    tabulate(alpha, lower, weight)
+    first = np.searchsorted(lower, np.arange(F + 1))  # bins first[i] ... first[i + 1] - 1 have the lower neighbour i
+    for t in prange(T):
+        for i in range(F):
+            total = type(alpha)(0)
+            for k in range(first[max(i - 1, 0)], first[i]):
+                total += weight[k] * dY[t, k]
+            for k in range(first[i], first[i + 1]):
+                total += (type(alpha)(1) - weight[k]) * dY[t, k]
+            dS[t, i] = total
+
+
+@pjit
+def batch_cpu(values, starts, lengths, alphas, mean, scale, X):
+    B, T, F = X.shape
+    lower, weight = np.empty((B, F), np.int64), np.empty((B, F), values.dtype)
+    for b in range(B):
+        tabulate(alphas[b], lower[b], weight[b])
+    for row in prange(B * T):
+        b, t = row // T, row % T
+        if t < lengths[b]:
+            warp_frame(values[starts[b] + t], lower[b], weight[b], mean, scale, X[b, t])
+        else:
+            X[b, t] = 0
+
+
+# ---- entry points -------------------------------------------------------------------------------------------------
+
+
+def _check(S: np.ndarray, alphas: np.ndarray) -> None:
+    if S.ndim != 2 or S.shape[1] < 2 or S.dtype not in (np.float32, np.float64):
+        raise ValueError(f"spectrogram is {S.dtype} {S.shape}, expected float32 or float64 (T, F) with F of at least 2")
+    if not ((alphas > 0) & (alphas < 1 / 0.9)).all():
+        raise ValueError(f"warp factors {alphas}: the warp is a bijection for 0 < alpha < 1 / 0.9 only")
+
+
+def forward(S: np.ndarray, alpha: float) -> np.ndarray:
+    """The warped spectrogram (T, F) of S (T, F), of its dtype.
+
+    Raises ValueError unless 0 < alpha < 1 / 0.9 and S is a float32 or float64 matrix of at least two bins.
+    """
+    _check(S, np.array([alpha]))
+    Y = np.empty(S.shape, S.dtype)
+    forward_cpu(S, S.dtype.type(alpha), Y)
+    return Y
+
+
+def backward(dY: np.ndarray, alpha: float) -> np.ndarray:
+    """The gradient dS (T, F) for dY (T, F); dtype and errors as of `forward`."""
+    _check(dY, np.array([alpha]))
+    dS = np.empty(dY.shape, dY.dtype)
+    backward_cpu(dY, dY.dtype.type(alpha), dS)
+    return dS
+
+
+def batch(
+    values: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    alphas: np.ndarray,
+    mean: float,
+    scale: float,
+    T: int,
+) -> np.ndarray:
+    """Utterances gathered from the corpus, each warped by its own factor, normalised and padded with zeros: (B, T, F).
+
+    values (N, F) all frames of the corpus; starts and lengths (B,) int64, an utterance's first frame and number of
+    frames; alphas (B,). mean and scale of eq. (5).
+    Raises ValueError for warp factors as `forward` does, and where an utterance does not fit into values or T.
+    """
+    _check(values, alphas)
+    B, (N, F) = len(starts), values.shape
+    expect("starts", starts, (B,), np.dtype(np.int64))
+    expect("lengths", lengths, (B,), np.dtype(np.int64))
+    expect("alphas", alphas, (B,), alphas.dtype)
+    if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > N).any() or (lengths > T).any():
+        raise ValueError(f"an utterance lies outside the {N} frames of the corpus or the {T} frames of the batch")
+    X = np.empty((B, T, F), values.dtype)
+    real = values.dtype.type
+    batch_cpu(values, starts, lengths, alphas.astype(values.dtype), real(mean), real(scale), X)
+    return X

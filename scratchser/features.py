@@ -1,0 +1,166 @@
+"""From sound to numbers: the log power spectrograms of a corpus, section 1.2.
+
+All frames of all utterances lie one after the other in one matrix, so that a batch is a gather from it and worker
+processes share it as one memory-mapped file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.signal
+
+from scratchser.atomic import StorageError, read_json, write_json
+from scratchser.corpus.audio import Progress
+from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.kernels import stft
+from scratchser.presets import Config, SettingError
+
+RATE = 16000  # Hz, the rate of the paper's corpus; everything else is resampled to it
+ARRAYS = ("values", "starts", "lengths")
+SOURCE = "source.json"  # beside the saved arrays: what they were made of
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The settings of a spectrogram in samples and bins."""
+
+    window: int
+    hop: int
+    bins: int
+    floor: float
+
+    @classmethod
+    def of(cls, config: Config) -> Signal:
+        """Raises SettingError for a window whose samples are not a power of two: the transform needs that."""
+        window = config.window_ms * RATE // 1000
+        if window & (window - 1):
+            raise SettingError(f"window_ms={config.window_ms} is {window} samples at {RATE} Hz, not a power of two")
+        bins = config.frequency_khz * config.window_ms + 1  # they are 1 / window_ms kHz apart, and both ends count
+        return cls(window, config.shift_ms * RATE // 1000, bins, config.log_floor)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The spectrograms of a corpus, in the order of its utterances."""
+
+    values: np.ndarray  # (N, F) float32, log power of all frames, utterance after utterance
+    starts: np.ndarray  # (U,) int64, an utterance's first frame
+    lengths: np.ndarray  # (U,) int64, its number of frames
+    notes: tuple[str, ...] = ()  # what was done to the audio of some files, a sentence each
+
+    def of(self, utterance: int) -> np.ndarray:
+        """The spectrogram (T, F) of one utterance; a view."""
+        start = self.starts[utterance]
+        return self.values[start : start + self.lengths[utterance]]
+
+    def save(self, folder: Path, corpus: Corpus, config: Config) -> None:
+        """Write these features of a corpus under these settings as a folder that `open` reads.
+
+        The folder appears complete, in one step, or not at all. Raises StorageError where that fails or where it
+        exists: features are never overwritten.
+        """
+        part = folder.with_name(f"{folder.name}.part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)  # of a writer that was killed
+            part.mkdir(parents=True)
+            for name in ARRAYS:
+                with open(part / f"{name}.npy", "wb") as file:
+                    np.save(file, getattr(self, name), allow_pickle=False)
+                    file.flush()
+                    os.fsync(file.fileno())
+            write_json(part / SOURCE, {**_source(corpus, config), "notes": self.notes})
+            part.rename(folder)
+        except OSError as error:
+            reason = f"cannot write {folder}: {error.strerror or error}"
+            raise StorageError(f"{reason}. Make room, mend the permissions or remove it") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    @classmethod
+    def open(cls, folder: Path, corpus: Corpus | None = None, config: Config | None = None) -> Features:
+        """The features that `save` wrote, mapped into memory: processes that open the same folder share its pages.
+
+        What is written to the arrays stays in this process. Raises StorageError where the folder is missing or
+        damaged and, if a corpus and settings are given, where it was made of others; the message says which.
+        """
+        found = read_json(folder / SOURCE)
+        if corpus is not None and config is not None:
+            expected = _source(corpus, config)
+            if different := [name for name in expected if found.get(name) != expected[name]]:
+                raise StorageError(f"{folder} holds features of another {', another '.join(different)}: remove it")
+        try:
+            # copy on write, because numba would compile everything a second time for arrays that are read-only
+            mapped = [np.load(folder / f"{name}.npy", "c", allow_pickle=False) for name in ARRAYS]
+        except (OSError, ValueError, EOFError) as error:
+            raise StorageError(f"{folder} is damaged ({error}): remove it") from error
+        values, starts, lengths = (np.asarray(array) for array in mapped)
+        if len(starts) != len(lengths) or len(values) != lengths.sum():
+            raise StorageError(f"{folder} is damaged (its arrays do not belong together): remove it")
+        return cls(values, starts, lengths, tuple(found["notes"]))
+
+
+def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
+    """All that the features follow from."""
+    signal = Signal.of(config)
+    settings = {"window": signal.window, "hop": signal.hop, "number of bins": signal.bins, "log floor": signal.floor}
+    return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
+
+
+def extract(corpus: Corpus, config: Config, progress: Progress = iter) -> Features:
+    """Read, mix down, resample and transform every utterance of a corpus.
+
+    progress wraps the utterances while they are gone through, as tqdm does. Raises CorpusError, a ValueError, naming
+    all utterances that are shorter than one window or hold samples that are no finite numbers, and SettingError for
+    settings that do not fit; errors of corpus.read come through.
+    """
+    signal = Signal.of(config)
+    window = stft.hann(signal.window)
+    spectrograms, broken, ear = [np.empty((0, signal.bins), np.float32)], [], _Ear()
+    for utterance in progress(corpus.utterances):
+        sound = ear.listen(corpus, utterance)
+        if not np.isfinite(sound).all():
+            broken.append(f"{utterance.name}: samples that are no finite numbers")
+        elif sound.size < signal.window:
+            broken.append(f"{utterance.name}: too short, {sound.size} samples of at least {signal.window}")
+        else:
+            spectrograms.append(stft.forward(sound, window, signal.hop, signal.bins, signal.floor))
+    if broken:
+        raise CorpusError("\n".join(broken))
+    lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)
+    return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths, ear.notes())
+
+
+class _Ear:
+    """Hears everything as 16 kHz mono, and counts what had to be changed for that: said once, not file by file."""
+
+    def __init__(self) -> None:
+        self.utterances = 0
+        self.rates: Counter[int] = Counter()
+        self.channels: Counter[int] = Counter()
+
+    def listen(self, corpus: Corpus, utterance: Utterance) -> np.ndarray:
+        """The sound (samples,) float32 at RATE."""
+        sound, rate = corpus.read(utterance)
+        self.utterances += 1
+        if sound.ndim == 2:
+            self.channels[sound.shape[1]] += 1
+            sound = sound.mean(axis=1)
+        if rate != RATE:
+            self.rates[rate] += 1
+            common = math.gcd(rate, RATE)
+            sound = scipy.signal.resample_poly(sound, RATE // common, rate // common) if sound.size else sound
+        return np.ascontiguousarray(sound, np.float32)
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each rate and number of channels; none where everything is 16 kHz mono."""
+        what = [(count, f"resampled from {rate} to {RATE} Hz") for rate, count in sorted(self.rates.items())]
+        what += [(count, f"mixed down from {channels} channels") for channels, count in sorted(self.channels.items())]
+        return tuple(f"{count} of {self.utterances} utterances {done}" for count, done in what)
