@@ -85,7 +85,18 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file in one step; the errors of `write_bytes`."""
-    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, layout(plain(value)) + "\n")
+
+
+def layout(value: Any, newline: str = "\n") -> str:
+    """Indented JSON in which a list of numbers or words takes one line, so that a matrix looks like one."""
+    inner = newline + "  "
+    if isinstance(value, dict) and value:
+        entries = (f"{json.dumps(key, ensure_ascii=False)}: {layout(entry, inner)}" for key, entry in value.items())
+        return "{" + inner + ("," + inner).join(entries) + newline + "}"
+    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        return "[" + inner + ("," + inner).join(layout(entry, inner) for entry in value) + newline + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The figures of a run as PNG bytes: learning curves and the confusion matrix.
+"""The figures of a run: learning curves and the confusion matrix.
 
 Drawn with matplotlib's objects and no global state, so that a run in a thread or a worker draws the same.
 """
@@ -20,7 +20,7 @@ COLOURS = {"train": "tab:blue", "validation": "tab:orange"}
 DOTS = 150  # per inch
 
 
-def learning_curves(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bytes:
+def learning_curves(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss and UA per epoch: a thin line per fold, a thick one for their mean, the best epochs marked.
 
     result   what result.json holds
@@ -45,7 +45,7 @@ def learning_curves(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize="small")
     figure.suptitle(_title(result))
-    return _png(figure)
+    return figure
 
 
 def _curves(
@@ -54,7 +54,7 @@ def _curves(
     """One measure against the epoch. A missing value (null) leaves a gap."""
     together = min(map(len, folds.values()))  # beyond, a mean would jump whenever a fold stops early
     for part, colour in COLOURS.items():
-        lines = {}
+        shared = []
         for number, rows in folds.items():
             values = np.array([row[part][name] for row in rows], dtype=float) * unit
             epochs = np.array([row["epoch"] for row in rows])
@@ -62,15 +62,15 @@ def _curves(
             if part == "validation" and number in best:
                 chosen = epochs == best[number]
                 axes.plot(epochs[chosen], values[chosen], "o", color="black", ms=4, zorder=4)
-            lines[number] = values[:together]
-        axes.plot(epochs[:together], np.mean(list(lines.values()), axis=0), color=colour, lw=2.5, zorder=3)
+            shared.append(values[:together])
+        axes.plot(epochs[:together], np.mean(shared, axis=0), color=colour, lw=2.5, zorder=3)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def confusion(result: Mapping[str, Any]) -> bytes:
+def confusion(result: Mapping[str, Any]) -> Figure:
     """All test sets together: each cell the share of its row in percent and the number of utterances."""
     pooled, names = result["pooled"], result["corpus"]["classes"]
     counts = np.array(pooled["confusion"])
@@ -91,7 +91,7 @@ def confusion(result: Mapping[str, Any]) -> bytes:
     scores = f"WA {100 * pooled['wa']:.1f} %, UA {100 * pooled['ua']:.1f} %"
     axes.set_title(f"{scores}, all test sets together", fontsize="medium")
     figure.suptitle(_title(result))
-    return _png(figure)
+    return figure
 
 
 def _title(result: Mapping[str, Any]) -> str:
@@ -99,7 +99,8 @@ def _title(result: Mapping[str, Any]) -> str:
     return title + (" (synthetic data)" if result["synthetic"] else "")
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()

@@ -11,6 +11,7 @@ from typing import Any
 
 from scratchser import figures, results
 from scratchser.atomic import write_bytes, write_json, write_text
+from scratchser.baselines import Guess
 from scratchser.rundir import Run
 
 SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
@@ -19,7 +20,7 @@ SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures sa
 def write(
     run: Run,
     *,
-    baselines: Mapping[str, Mapping[str, float]],
+    guesses: Sequence[Guess],
     tuned_on: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -30,12 +31,12 @@ def write(
     """
     run.merge()
     result = results.result(
-        run.settings, run.results(), baselines=baselines, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
+        run.settings, run.results(), guesses=guesses, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
     )
     write_json(run.path / "result.json", result)
     write_text(run.path / "report.txt", text(result))
-    write_bytes(run.path / "learning_curves.png", figures.learning_curves(result, run.metrics()))
-    write_bytes(run.path / "confusion.png", figures.confusion(result))
+    write_bytes(run.path / "learning_curves.png", figures.png(figures.learning_curves(result, run.metrics())))
+    write_bytes(run.path / "confusion.png", figures.png(figures.confusion(result)))
     return result
 
 
@@ -71,10 +72,10 @@ def _folds(result: Mapping[str, Any]) -> str:
     rows.append(row(["mean", "", "", ""], _of(result, "mean"), beside=_of(paper or {}, "mean")))
     rows.append(row(["std", "", "", ""], _of(result, "std")))
     rows.append(row(["pooled", "", "", ""], pooled, pooled["n"]))
-    over = f"{count} fold{'s' * (count > 1)}"
-    legend = [f"mean and std (sample standard deviation, n - 1) over {over}; pooled: the test sets as one"]
+    over = f"over {count} fold{'s' * (count > 1)}"
+    legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (the test sets as one)"]
     legend += [] if result["complete"] else ["more folds are to come: none of this is the run's last word"]
-    legend += ["paper: table 2, its best model on these folds"] if paper else []
+    legend += [f"paper: its tables 1 and 2, the model that the preset {paper['column']} follows"] if paper else []
     return "\n".join([_table(rows, left=4), *legend])
 
 
@@ -83,7 +84,7 @@ def _headline(result: Mapping[str, Any]) -> str:
         return ""
     wa, ua = _scores(_of(headline, "mean"))
     speakers = ", ".join(headline["speakers"]) or "none so far"
-    return f"speakers by whom no hyper-parameter was chosen ({speakers}): mean WA {wa} %, mean UA {ua} %"
+    return f"headline, over the speakers by whom no hyper-parameter was chosen ({speakers}): WA {wa} %, UA {ua} %"
 
 
 def _confusion(result: Mapping[str, Any]) -> str:
@@ -95,9 +96,11 @@ def _confusion(result: Mapping[str, Any]) -> str:
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
-    rows = [["guess from", "WA %", "UA %"]]
-    rows += [[name, *_scores(scores)] for name, scores in result["baselines"].items()]
-    rows += [["this model", *_scores(_of(result, "mean"))]]
+    headline = result["headline"]
+    rows = [["guess from", "WA %", "UA %"] + ["headline WA %", "UA %"] * (headline is not None)]
+    for name, scores in [*result["baselines"].items(), ("this model", result)]:
+        beside = _scores(_of(scores["headline"] or {}, "mean")) if headline else []
+        rows.append([name, *_scores(_of(scores, "mean")), *beside])
     return "means over the folds, beside those of trivial guesses\n" + _table(rows, left=1)
 
 

@@ -13,13 +13,23 @@ import numpy as np
 
 from scratchser import metrics
 from scratchser.atomic import plain
+from scratchser.baselines import Guess
 from scratchser.corpus.gold import IMPROVISED
 from scratchser.corpus.table import CLASSES
 from scratchser.folds import Fold
 
 SCHEMA = 1
 
-# The paper's table 2, its best model: WA and UA of the ten folds in its order, and its last row
+# The paper's table 1: mean WA and UA over the ten folds, by the preset that has a column's settings
+PAPER_MEANS = {
+    "baseline": (0.664, 0.577),
+    "over": (0.632, 0.586),
+    "over-aug": (0.649, 0.595),
+    "over-grdt": (0.635, 0.598),
+    "best-4khz": (0.642, 0.609),
+    "best": (0.645, 0.617),
+}
+# Its table 2: WA and UA of the best model, fold by fold
 PAPER_FOLDS = (
     (0.641, 0.664),
     (0.688, 0.677),
@@ -32,7 +42,6 @@ PAPER_FOLDS = (
     (0.648, 0.642),
     (0.510, 0.442),
 )
-PAPER_MEAN = (0.645, 0.617)
 
 
 def fold_result(
@@ -81,19 +90,23 @@ def result(
     settings: Mapping[str, Any],
     folds: Sequence[Mapping[str, Any]],
     *,
-    baselines: Mapping[str, Mapping[str, float]],
+    guesses: Sequence[Guess],
     tuned_on: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What result.json holds, from the run's settings and the results of one fold or more that are done.
 
-    baselines   name of a trivial guess -> its {"wa", "ua"}, means over the same folds, fractions
-    tuned_on    the corpus's speakers by whom hyper-parameters were chosen: the headline is that of the others
+    guesses    trivial ones, over all folds of the settings; those of the folds that are done are counted
+    tuned_on   the corpus's speakers by whom hyper-parameters were chosen: the headline is that of the others
+    warnings   what a reader of the figures should know
     """
     corpus = settings["corpus"]
     pooled = np.sum([fold["confusion"] for fold in folds], axis=0)
     unseen = [fold for fold in folds if fold["test_speaker"] not in tuned_on]
     speakers = [fold["test_speaker"] for fold in unseen]
+    places = {number: place for place, number in enumerate(settings["folds"])}
+    done = [places[fold["fold"]] for fold in folds]
+    headline = [places[fold["fold"]] for fold in unseen] if tuned_on else []
     return plain(
         {
             "schema": SCHEMA,
@@ -113,7 +126,7 @@ def result(
             },
             "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
             "folds": folds,
-            "baselines": baselines,
+            "baselines": {guess.name: _baseline(guess, done, headline) for guess in guesses},
             "paper": _paper(settings),
             "left_out": settings["left_out"],
             "warnings": [*warnings, *(_missing(fold) for fold in folds if fold["missing_classes"])],
@@ -131,15 +144,29 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return summary
 
 
+def _baseline(guess: Guess, done: Sequence[int], headline: Sequence[int]) -> dict[str, Any]:
+    """A guess over the folds at the places `done`, and over the headline's."""
+
+    def over(places: Sequence[int]) -> dict[str, Any]:
+        return Guess(guess.name, tuple(guess.confusions[place] for place in places)).as_dict()
+
+    return {**over(done), "headline": over(headline) if headline else None}
+
+
 def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paper's table 2, where it is about the same utterances: all of IEMOCAP's improvised dialogs, four classes."""
+    """The paper's own figures for the preset, those of its best model where it has no such column.
+
+    None where they are about other utterances than all improvised ones of IEMOCAP in four classes.
+    """
     corpus = settings["corpus"]
     total = sum(corpus["counts"]) + len(settings["left_out"])
     same = corpus["name"] == "iemocap" and tuple(corpus["classes"]) == CLASSES and total == sum(IMPROVISED)
     if corpus["synthetic"] or not same:
         return None
-    folds = [{"fold": i, "wa": wa, "ua": ua} for i, (wa, ua) in enumerate(PAPER_FOLDS, start=1)]
-    return {"wa_mean": PAPER_MEAN[0], "ua_mean": PAPER_MEAN[1], "folds": folds}
+    column = settings["preset"] if settings["preset"] in PAPER_MEANS else "best"
+    wa, ua = PAPER_MEANS[column]
+    folds = [{"fold": i, "wa": wa, "ua": ua} for i, (wa, ua) in enumerate(PAPER_FOLDS, start=1) if column == "best"]
+    return {"column": column, "wa_mean": wa, "ua_mean": ua, "folds": folds}
 
 
 def _missing(fold: Mapping[str, Any]) -> str:

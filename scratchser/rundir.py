@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -202,7 +203,7 @@ class FoldDir:
     def metrics(self, until: int | None = None) -> list[dict[str, Any]]:
         """The metrics so far; `until` leaves out the epochs after it, which a killed run wrote past its checkpoint."""
         path = self.path / "metrics.jsonl"
-        rows = read_json_lines(path) if path.exists() else []
+        rows = _numbers(read_json_lines(path)) if path.exists() else []
         return [row for row in rows if until is None or row["epoch"] <= until]
 
     def write_predictions(
@@ -241,6 +242,15 @@ class FoldDir:
         """What `finish` wrote, None where the fold is not done."""
         path = self.path / "result.json"
         return read_json(path) if path.exists() else None
+
+
+def _numbers(value: Any) -> Any:
+    """The measurements with NaN where JSON holds null."""
+    if isinstance(value, dict):
+        return {key: _numbers(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_numbers(entry) for entry in value]
+    return math.nan if value is None else value
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:

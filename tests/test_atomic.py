@@ -1,0 +1,218 @@
+"""Files survive a kill, a full disk and a flipped bit; what is read is to the bit what was written."""
+
+import errno
+import json
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchser import atomic
+
+# Saves epoch 1, then is killed by the system at a chosen moment of saving epoch 2
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from scratchser import atomic
+
+moment, path = sys.argv[1], Path(sys.argv[2])
+save = lambda epoch: atomic.save_npz(path, {"w": np.full(50_000, float(epoch))}, {"epoch": epoch})
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+
+class Half:
+    def __init__(self, file): self.file = file
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
+        die()
+
+save(1)
+if moment == "half written":
+    real_open = open
+    atomic.open = lambda *arguments: Half(real_open(*arguments))
+elif moment == "written":
+    os.fsync = die
+elif moment == "forced to the disk":
+    os.replace = die
+elif moment == "moved":
+    real_replace = os.replace
+    os.replace = lambda *names: (real_replace(*names), die())
+save(2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "epoch"), [("half written", 1), ("written", 1), ("forced to the disk", 1), ("moved", 2)]
+)
+def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path, moment, epoch):
+    path = tmp_path / "checkpoint.npz"
+    done = subprocess.run([sys.executable, "-c", KILLED, moment, str(path)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    arrays, meta = atomic.load_npz(path)
+    assert meta == {"epoch": epoch}
+    np.testing.assert_array_equal(arrays["w"], np.full(50_000, float(epoch)))
+    atomic.remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["checkpoint.npz"]
+
+
+def test_a_file_that_outgrows_the_disk_leaves_the_old_one(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    atomic.save_npz(path, {"w": np.ones(10)}, {"epoch": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # what lies beyond is refused, as by a full disk
+    try:
+        with pytest.raises(atomic.StorageError) as caught:
+            atomic.save_npz(path, {"w": np.ones(1_000_000)}, {"epoch": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(path) in str(caught.value) and os.strerror(errno.EFBIG) in str(caught.value)
+    assert "--resume" in str(caught.value) and "\n" not in str(caught.value)
+    assert atomic.load_npz(path)[1] == {"epoch": 1}
+    assert os.listdir(tmp_path) == ["checkpoint.npz"]
+
+
+def test_a_disk_that_is_full_only_when_forced_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    atomic.write_json(path, {"epoch": 1})
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(atomic.StorageError, match=os.strerror(errno.ENOSPC)):
+        atomic.write_json(path, {"epoch": 2})
+    assert atomic.read_json(path) == {"epoch": 1}
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_missing_folder_is_one_clear_message(tmp_path):
+    with pytest.raises(atomic.StorageError, match="No such file or directory"):
+        atomic.write_text(tmp_path / "gone" / "a.txt", "a")
+
+
+def test_npz_keeps_every_bit(tmp_path):
+    strange = np.array([np.nan, -0.0, np.inf, 1e-45], dtype=np.float32)
+    strange.view(np.uint32)[0] |= 0x1234  # a NaN that carries something
+    arrays = {
+        "values": strange,
+        "file": np.array(2**62),  # names that numpy.savez stumbles over
+        "a/b": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "empty": np.zeros((0, 3), np.int16),
+    }
+    meta = {"best": -np.inf, "loss": float("nan"), "state": 2**127 + 1, "name": "Ä\u2028", "t": (1, np.float32(0.1))}
+    atomic.save_npz(tmp_path / "c.npz", arrays, meta)
+    read, said = atomic.load_npz(tmp_path / "c.npz")
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+        assert read[name].tobytes() == array.tobytes()
+    assert np.isnan(said.pop("loss"))
+    assert said == {"best": -np.inf, "state": 2**127 + 1, "name": "Ä\u2028", "t": [1, float(np.float32(0.1))]}
+    assert np.load(tmp_path / "c.npz", allow_pickle=False)["a/b"][1, 2] == 5.0
+
+
+def test_equal_contents_are_equal_files(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        atomic.save_npz(tmp_path / name, {"w": np.arange(5)}, {"epoch": 1})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_damaged_npz_is_never_believed(tmp_path):
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    weights = np.arange(20, dtype=np.float32)
+    atomic.save_npz(good, {"w": weights}, {"epoch": 7})
+    data = good.read_bytes()
+    refused = 0
+    places = range(0, len(data), 3)
+    for place in places:
+        for damaged in (data[:place], data[:place] + bytes([data[place] ^ 0x21]) + data[place + 1 :]):
+            bad.write_bytes(damaged)
+            try:
+                arrays, meta = atomic.load_npz(bad)
+            except atomic.StorageError as error:
+                assert str(bad) in str(error)
+                refused += 1
+            else:  # a bit that nobody reads, such as the time of day of a member
+                assert meta == {"epoch": 7} and list(arrays) == ["w"]
+                assert arrays["w"].tobytes() == weights.tobytes()
+    assert refused > 1.5 * len(places)
+
+
+def test_no_pickle_is_written_or_read(tmp_path):
+    with pytest.raises(ValueError, match="Object arrays"):
+        atomic.save_npz(tmp_path / "o.npz", {"w": np.array([{}, None])}, {})
+    assert os.listdir(tmp_path) == []
+    with zipfile.ZipFile(tmp_path / "evil.npz", "w") as archive:
+        header = np.lib.format.magic(1, 0) + b"v\x00{'descr': '|O', 'fortran_order': False, 'shape': (), }"
+        archive.writestr("w.npy", header.ljust(128) + pickle.dumps(_Evil(tmp_path / "ran")))
+    with pytest.raises(atomic.StorageError):
+        atomic.load_npz(tmp_path / "evil.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+class _Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_meta_may_not_hide_an_array(tmp_path):
+    with pytest.raises(ValueError, match="taken"):
+        atomic.save_npz(tmp_path / "m.npz", {atomic.META: np.zeros(1)}, {})
+
+
+def test_json_is_strict_and_readable(tmp_path):
+    value = {"ua": np.float32("nan"), "n": np.int64(3), "m": np.eye(2, dtype=int), "t": (1.5, -np.inf), "p": tmp_path}
+    atomic.write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")) == {
+        "ua": None,
+        "n": 3,
+        "m": [[1, 0], [0, 1]],
+        "t": [1.5, None],
+        "p": str(tmp_path),
+    }
+    assert "\n    [1, 0],\n" in text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JSON)
+def test_layout_changes_nothing(value):
+    assert json.loads(atomic.layout(value)) == value
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(st.dictionaries(st.text(), st.text(), max_size=3), max_size=4))
+def test_json_lines_come_back(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "rows.jsonl"
+    atomic.write_json_lines(path, rows)
+    assert atomic.read_json_lines(path) == rows
+    assert path.read_bytes().count(b"\n") == len(rows)
+
+
+def test_broken_json_names_its_file(tmp_path):
+    (tmp_path / "a.json").write_text('{"half": ')
+    with pytest.raises(atomic.StorageError, match=r"a\.json"):
+        atomic.read_json(tmp_path / "a.json")
+    with pytest.raises(atomic.StorageError, match=r"b\.json"):
+        atomic.read_json(tmp_path / "b.json")

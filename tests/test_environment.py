@@ -1,0 +1,42 @@
+"""A run's record of what it ran on."""
+
+import json
+import platform
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from scratchser import environment
+
+
+def test_it_names_versions_and_device():
+    said = environment.describe("cpu: all of it")
+    assert said["device"] == "cpu: all of it"
+    assert said["python"] == platform.python_version()
+    assert said["libraries"]["numpy"] == np.__version__
+    assert said["threads"] >= 1 and said["cpu"]
+    assert json.loads(json.dumps(said)) == said
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_that_of_the_source_itself(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    source, installed = tmp_path / "scratchser", tmp_path / ".venv" / "scratchser"
+    for folder in (source, installed):
+        folder.mkdir(parents=True)
+        (folder / "environment.py").write_text("old")
+    assert environment._commit(source) is None  # no repository
+    git("init", "-q")
+    git("add", "scratchser")
+    git("commit", "-q", "-m", "first")
+    head = git("rev-parse", "HEAD")
+    assert environment._commit(source) == head
+    assert environment._commit(installed) is None  # within a repository, but no part of it
+    (source / "environment.py").write_text("new")
+    assert environment._commit(source) == f"{head}+changes"

@@ -1,0 +1,44 @@
+"""Two processes cannot write one folder, and a dead process holds nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from scratchser import lock
+from scratchser.atomic import StorageError
+
+HOLD = """
+import sys
+from pathlib import Path
+from scratchser import lock
+held = lock.hold(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path):
+    folder = tmp_path / "a" / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(StorageError, match=rf"process {other.pid} is writing .*run.*--out"):
+            lock.hold(folder)
+        other.kill()
+    lock.hold(folder).close()
+
+
+def test_given_back_when_closed(tmp_path):
+    held = lock.hold(tmp_path)
+    with pytest.raises(StorageError, match="is writing"):
+        lock.hold(tmp_path)
+    held.close()
+    lock.hold(tmp_path).close()
+
+
+def test_a_file_in_the_folders_place(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(StorageError, match=r"cannot use the folder .*run.*--out"):
+        lock.hold(tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "mine"

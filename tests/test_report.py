@@ -1,0 +1,119 @@
+"""What is printed and written says what result.json says, and always that data is synthetic."""
+
+import csv
+import json
+
+import made_up
+import pytest
+
+from scratchser import report
+from scratchser.corpus.table import Problem
+from scratchser.folds import make_folds
+
+
+def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
+    guesses = made_up.guesses(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
+    with made_up.run(path, corpus, folds, **changes) as run:
+        return report.write(run, guesses=guesses, tuned_on=tuned_on, warnings=warnings)
+
+
+def cells(text, first):
+    (line,) = (line for line in text.splitlines() if line.split()[:1] == [first])
+    return line.split()[1:]
+
+
+def percent(fraction):
+    return f"{100 * fraction:.1f}"
+
+
+def test_table_2s_form(tmp_path):
+    result = written(tmp_path, made_up.corpus("synthetic"))
+    text = report.text(result)
+    assert (tmp_path / "report.txt").read_text() == text
+    assert cells(text, "fold") == ["speaker", "session", "gender", "WA", "%", "UA", "%", "utterances"]
+    for fold in result["folds"]:
+        who = [fold["test_speaker"], fold["session"], fold["gender"]]
+        assert cells(text, str(fold["fold"])) == [*who, percent(fold["wa"]), percent(fold["ua"]), str(fold["n_test"])]
+    assert cells(text, "mean")[:2] == [percent(result["wa_mean"]), percent(result["ua_mean"])]
+    assert cells(text, "std") == [percent(result["wa_std"]), percent(result["ua_std"])]
+    pooled = result["pooled"]
+    assert cells(text, "pooled") == [percent(pooled["wa"]), percent(pooled["ua"]), str(pooled["n"])]
+    assert "over 10 folds: mean, std (sample standard deviation, n - 1)" in text
+    for name, counts, recall in zip(result["corpus"]["classes"], pooled["confusion"], pooled["recalls"], strict=True):
+        assert cells(text, name) == [*map(str, counts), percent(recall)]
+    majority = result["baselines"]["majority"]
+    assert cells(text, "majority") == [percent(majority["wa_mean"]), percent(majority["ua_mean"])]
+    assert f"this model  {percent(result['wa_mean'])}  {percent(result['ua_mean'])}" in text
+    assert "paper" not in text and "headline" not in text and "to come" not in text
+
+
+def test_columns_stand_below_each_other(tmp_path):
+    text = report.text(written(tmp_path, made_up.all_of_iemocap()))
+    header, *table = text.split("\n\n")[1].splitlines()[:14]
+    assert header.split()[0] == "fold" and table[-1].split()[0] == "pooled"
+    assert {len(line) for line in table} == {len(header)}
+    where = header.index("utterances") + len("utterances")
+    assert [line[:where].split()[-1] for line in table[:10]] == [line.split()[6] for line in table[:10]]
+
+
+def test_the_paper_beside_ours(tmp_path):
+    text = report.text(written(tmp_path, made_up.all_of_iemocap()))
+    assert cells(text, "5")[-2:] == ["64.8", "52.1"]
+    assert cells(text, "10")[-2:] == ["51.0", "44.2"]
+    assert cells(text, "mean")[-2:] == ["64.5", "61.7"] and len(cells(text, "mean")) == 4
+    assert cells(text, "std")[-2:] == ["-", "-"]
+    assert "tables 1 and 2" in text
+
+
+def test_notes_and_what_is_missing(tmp_path):
+    corpus = made_up.corpus("emodb", lacking=("2F", "anger"))
+    problem = Problem("wav/a.wav", "no sample in it", "a")
+    result = written(tmp_path, corpus, (3,), warnings=["it rained"], left_out=[problem])
+    text = report.text(result)
+    assert "note: it rained" in text
+    assert "note: fold 3: speaker 2F has no anger; the fold's UA is the mean over the other classes" in text
+    assert "left out: a, wav/a.wav: no sample in it" in text
+    assert cells(text, "anger")[-1] == "-"
+    assert cells(text, "std") == ["-", "-"]
+    assert "over 1 fold:" in text
+    assert "SYNTHETIC" not in text
+
+
+def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
+    result = written(tmp_path, made_up.corpus("emodb"), (1, 2, 3), tuned_on=("1F", "1M"))
+    text = report.text(result)
+    third = result["folds"][2]
+    said = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
+    assert said in text
+    guess = result["baselines"]["majority"]["headline"]
+    assert cells(text, "majority")[2:] == [percent(guess["wa_mean"]), percent(guess["ua_mean"])]
+    only_tuned = report.text(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
+    assert "(none so far): WA - %, UA - %" in only_tuned
+
+
+def test_a_run_under_way_says_so(tmp_path):
+    corpus = made_up.corpus()
+    settings = made_up.settings(corpus, (1, 2))
+    with report.Run(tmp_path, settings, ["elsewhere"], open(tmp_path / ".lock", "w")) as run:
+        made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
+        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
+    assert result["complete"] is False
+    assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's
+    assert "more folds are to come" in report.text(result)
+    assert "note: elsewhere" in report.text(result)
+
+
+@pytest.mark.parametrize("name", ["synthetic", "emodb"])
+def test_every_output_says_whether_the_data_is_synthetic(tmp_path, name):
+    result = written(tmp_path, made_up.corpus(name), (1, 2))
+    synthetic = name == "synthetic"
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert result["synthetic"] is result["corpus"]["synthetic"] is synthetic
+    assert json.loads((tmp_path / "config.json").read_text())["corpus"]["synthetic"] is synthetic
+    assert ("SYNTHETIC DATA" in (tmp_path / "report.txt").read_text()) is synthetic
+    for file in tmp_path.rglob("metrics.jsonl"):
+        assert {json.loads(line)["synthetic"] for line in file.read_text().splitlines()} == {synthetic}
+    for file in tmp_path.rglob("predictions.csv"):
+        rows = list(csv.DictReader(file.read_text().splitlines()))
+        assert {row["synthetic"] for row in rows} == {str(synthetic).lower()}
+    assert {file.name for file in tmp_path.glob("*.png")} == {"learning_curves.png", "confusion.png"}  # test_figures.py

@@ -1,0 +1,139 @@
+"""The numbers of result.json against sums done by hand, and its keys against docs/result-schema.md."""
+
+import json
+import statistics
+
+import made_up
+import numpy as np
+import pytest
+import result_schema
+
+from scratchser import results
+from scratchser.atomic import plain
+from scratchser.baselines import Guess
+from scratchser.corpus.table import CLASSES, Problem
+from scratchser.folds import Fold, make_folds
+
+FOLD = Fold(2, "1", "M", "1M", "1F", ("2F", "2M"))
+MEASURED = {
+    "validation": {"loss": 0.5, "wa": 0.75, "ua": 0.7},
+    "best_epoch": 3,
+    "epochs_run": 5,
+    "seconds": 2.5,
+    "frames_per_second": 1e3,
+}
+
+
+def entry(confusion, number=2, speaker="1M"):
+    fold = Fold(number, "1", "M", speaker, "1F", ("2F", "2M"))
+    return results.fold_result(fold, CLASSES, np.array(confusion), **MEASURED)
+
+
+def whole(path, corpus, **details):
+    with made_up.run(path, corpus) as run:
+        found = results.result(run.settings, run.results(), guesses=made_up.guesses(make_folds(corpus)), **details)
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def test_a_fold_whose_speaker_lacks_a_class():
+    found = entry([[3, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 2, 0, 6]])
+    assert found["recalls"] == [0.75, 0.5, None, 0.75]
+    assert found["missing_classes"] == ["sadness"]
+    assert found["ua"] == pytest.approx((0.75 + 0.5 + 0.75) / 3)
+    assert found["wa"] == pytest.approx(10 / 14)
+    assert found["n_test"] == 14
+    assert (found["test_speaker"], found["validation_speaker"], found["train_speakers"]) == ("1M", "1F", ["2F", "2M"])
+    assert found["validation"] == MEASURED["validation"]
+
+
+def test_mean_deviation_and_pooled():
+    first = entry([[4, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]], 1, "1F")
+    second = entry([[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], 2, "1M")
+    third = entry([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 2, 0], [0, 0, 1, 1]], 3, "2F")
+    folds = [first, second, third]
+    guess = Guess("majority", tuple(np.array(c) for c in (np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 2, np.eye(4))))
+    settings = made_up.settings(made_up.corpus(), folds=(1, 2, 3, 4))
+    found = results.result(settings, folds, guesses=[guess], tuned_on=("1M",), warnings=["rain"])
+    uas = [1.0, 1 / 3, (0.5 + 0.5 + 1 + 0.5) / 4]
+    assert found["ua_mean"] == pytest.approx(statistics.mean(uas))
+    assert found["ua_std"] == pytest.approx(statistics.stdev(uas))
+    was = [1.0, 1 / 3, 5 / 8]
+    assert found["wa_mean"] == pytest.approx(statistics.mean(was))
+    assert found["wa_std"] == pytest.approx(statistics.stdev(was))
+    assert found["pooled"]["confusion"] == [[5, 2, 0, 0], [0, 4, 1, 0], [0, 1, 4, 0], [0, 0, 1, 3]]
+    assert found["pooled"]["n"] == 21
+    assert found["pooled"]["wa"] == pytest.approx(16 / 21)
+    assert found["pooled"]["ua"] == pytest.approx((5 / 7 + 4 / 5 + 4 / 5 + 3 / 4) / 4)
+    assert found["headline"]["speakers"] == ["1F", "2F"]
+    assert found["headline"]["ua_mean"] == pytest.approx((uas[0] + uas[2]) / 2)
+    assert found["headline"]["ua_std"] == pytest.approx(statistics.stdev([uas[0], uas[2]]))
+    assert found["baselines"]["majority"]["ua_mean"] == pytest.approx((1 + 1 / 4 + 4 / 10) / 3)  # not the fourth fold's
+    assert found["baselines"]["majority"]["headline"]["ua_mean"] == pytest.approx((1 + 4 / 10) / 2)
+    assert found["complete"] is False
+    assert found["warnings"][0] == "rain"
+    missing = "fold 2: speaker 1M has no anger; the fold's UA is the mean over the other classes"
+    assert found["warnings"][1:] == [missing]
+
+
+def test_one_fold_has_no_deviation():
+    settings = made_up.settings(made_up.corpus(), folds=(2,))
+    found = results.result(settings, [entry(np.eye(4, dtype=int))], guesses=[])
+    assert (found["ua_mean"], found["ua_std"], found["complete"], found["headline"]) == (1.0, None, True, None)
+    assert result_schema.problems(found, "result.json") == []
+
+
+@pytest.mark.parametrize("details", [{}, {"tuned_on": ("1F", "1M")}, {"tuned_on": tuple("12345")}, {"warnings": ["w"]}])
+def test_result_json_is_as_documented(tmp_path, details):
+    found = whole(tmp_path, made_up.corpus("synthetic", lacking=("2F", "anger")), **details)
+    assert found["synthetic"] is True
+    assert result_schema.problems(found, "result.json") == []
+
+
+def test_the_documentation_check_finds_what_is_wrong(tmp_path):
+    good = whole(tmp_path, made_up.all_of_iemocap(), tuned_on=("1F",))
+    assert result_schema.problems(good, "result.json") == []
+
+    def broken(change):
+        copy = json.loads(json.dumps(good))
+        change(copy)
+        return result_schema.problems(copy, "result.json")
+
+    assert broken(lambda r: r.pop("ua_std")) == ["ua_std: missing"]
+    assert broken(lambda r: [fold.pop("ua") for fold in r["folds"]]) == ["folds[].ua: missing"]
+    assert broken(lambda r: r["folds"][3].update(ua="high")) == ["folds[].ua: 'high' is no number"]
+    assert broken(lambda r: r["pooled"].update(n=1.5)) == ["pooled.n: 1.5 is no integer"]
+    assert broken(lambda r: r["pooled"]["confusion"].append([0.5])) != []
+    assert broken(lambda r: r.update(new=1)) == [".new: not documented"]
+    assert broken(lambda r: r["folds"][9].update(new=1)) == ["folds[].new: not documented"]
+    assert broken(lambda r: r.update(synthetic=0)) == ["synthetic: 0 is no boolean"]
+    assert broken(lambda r: r.update(wa_mean=None)) == ["wa_mean: None is no number"]
+    assert broken(lambda r: r["baselines"]["majority"].pop("wa_mean")) == ["baselines.*.wa_mean: missing"]
+
+
+def test_metrics_rows_made_up_for_tests_are_as_documented():
+    row = {"fold": 1, **made_up.rows(1, 1)[0], "synthetic": False}
+    assert result_schema.problems(plain(row), "metrics.jsonl") == []
+
+
+def test_the_paper_stands_beside_the_same_utterances_only(tmp_path):
+    corpus = made_up.all_of_iemocap()
+    paper = whole(tmp_path / "best", corpus)["paper"]
+    assert (paper["wa_mean"], paper["ua_mean"], paper["column"]) == (0.645, 0.617, "best")
+    # the paper's last row is the mean of its folds, to its rounding
+    assert statistics.mean(fold["wa"] for fold in paper["folds"]) == pytest.approx(0.645, abs=5e-4)
+    assert statistics.mean(fold["ua"] for fold in paper["folds"]) == pytest.approx(0.617, abs=5e-4 + 1e-9)
+    assert [fold["fold"] for fold in paper["folds"]] == list(range(1, 11))
+
+    def shown(made, **changes):
+        settings = made_up.settings(made, folds=(1,), **changes)
+        return results.result(settings, [entry(np.eye(4, dtype=int), 1)], guesses=[])["paper"]
+
+    assert shown(corpus, preset="over-grdt") == {"column": "over-grdt", "wa_mean": 0.635, "ua_mean": 0.598, "folds": []}
+    assert shown(corpus, preset="of my own")["column"] == "best"
+    assert shown(made_up.corpus("iemocap")) is None
+    assert shown(made_up.corpus("emodb")) is None
+    one_less = type(corpus)("iemocap", CLASSES, corpus.utterances[1:])
+    assert shown(one_less) is None
+    assert shown(one_less, left_out=[Problem("a.wav", "empty", corpus.utterances[0].name)])["ua_mean"] == 0.617
+    (tmp_path / "SYNTHETIC.txt").touch()
+    assert shown(type(corpus)("iemocap", CLASSES, corpus.utterances, root=tmp_path)) is None
