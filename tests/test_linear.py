@@ -1,0 +1,76 @@
+"""The dense layer against x W + b, and its backward against differences and the complex step."""
+
+import numpy as np
+import pytest
+import truth.linear
+
+from scratchser.gradcheck import check, complex_step, require
+from scratchser.kernels import linear
+
+SHAPES = {"paper": (16, 256, 4), "one of each": (1, 1, 1), "odd": (5, 17, 7)}
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def draw(shape):
+    (B, D, K), rng = shape, np.random.default_rng(3)
+    return {"x": rng.standard_normal((B, D)), "W": rng.standard_normal((D, K)), "b": rng.standard_normal(K)}
+
+
+def backward(dy, x, W, b):
+    dW, db = np.zeros_like(W), np.zeros_like(b)
+    return {"x": linear.backward(dy, x, W, dW, db), "W": dW, "b": db}
+
+
+@shapes
+def test_forward(shape):
+    inputs = draw(shape)
+    np.testing.assert_allclose(linear.forward(**inputs), truth.linear.forward(**inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gradcheck
+@shapes
+def test_gradients(shape):
+    require(check(linear.forward, backward, draw(shape)))
+
+
+@pytest.mark.gradcheck
+def test_gradients_against_the_complex_step():
+    require(complex_step(truth.linear.forward, backward, draw(SHAPES["odd"])))
+
+
+def test_parameter_gradients_accumulate_and_dx_does_not():
+    inputs = draw(SHAPES["odd"])
+    dy = np.random.default_rng(4).standard_normal((5, 7))
+    dW, db = np.zeros_like(inputs["W"]), np.zeros_like(inputs["b"])
+    first = linear.backward(dy, inputs["x"], inputs["W"], dW, db)
+    second = linear.backward(dy, inputs["x"], inputs["W"], dW, db)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(dW, 2 * inputs["x"].T @ dy, rtol=1e-12)
+    np.testing.assert_allclose(db, 2 * dy.sum(axis=0), rtol=1e-12)
+
+
+def test_a_row_has_the_same_bits_alone_and_in_any_batch():
+    inputs = draw(SHAPES["paper"])
+    single = {name: a.astype(np.float32) for name, a in inputs.items()}
+    together = linear.forward(**single)
+    for u in range(16):
+        np.testing.assert_array_equal(linear.forward(single["x"][u : u + 1], single["W"], single["b"])[0], together[u])
+
+
+def test_float32_stays_within_its_rounding_of_float64():
+    inputs = draw(SHAPES["paper"])
+    single = linear.forward(**{name: a.astype(np.float32) for name, a in inputs.items()})
+    assert single.dtype == np.float32
+    # 257 rounded additions, each at most half an ulp of a partial sum, and the rounding of the operands themselves
+    bound = 260 * 2.0**-24 * (abs(inputs["x"]) @ abs(inputs["W"]) + abs(inputs["b"]))
+    assert (abs(single - truth.linear.forward(**inputs)) <= bound).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"x": np.zeros((5, 16))}, {"b": np.zeros(6)}, {"x": np.zeros((5, 17), np.float32)}],
+    ids=["x too narrow", "b too short", "x of another dtype"],
+)
+def test_what_does_not_fit_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} is "):
+        linear.forward(**{**draw(SHAPES["odd"]), **wrong})

@@ -1,0 +1,99 @@
+"""The fused update: several steps and segments against the plain formula, and against the textbook's."""
+
+import numpy as np
+import pytest
+import truth.nesterov
+
+from scratchser.kernels import nesterov
+
+MOMENTUM = 0.9
+
+
+def draw(n, seed=6):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(n), rng.standard_normal(n)
+
+
+def test_several_steps_over_segments_with_rates_and_l2_of_their_own():
+    ends = np.array([5, 5, 12, 13, 30])  # weights, an empty segment, weights, one bias, weights
+    rate = np.array([0.05, 9.0, 0.02, 0.02, 0.01])
+    l2 = np.array([1e-2, 9.0, 1e-3, 0.0, 0.1])
+    W, V = draw(30)
+    V[:] = 0
+    expected, velocity = W.copy(), V.copy()
+    for seed in range(4):
+        dW = draw(30, seed)[1]
+        given = dW.copy()
+        nesterov.step(W, V, dW, ends, rate, l2, MOMENTUM)
+        np.testing.assert_array_equal(dW, given)
+        for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            part = slice(start, end)
+            new = truth.nesterov.step(expected[part], velocity[part], dW[part], rate[s], l2[s], MOMENTUM)
+            expected[part], velocity[part] = new
+        np.testing.assert_allclose(W, expected, rtol=1e-13)
+        np.testing.assert_allclose(V, velocity, rtol=1e-13)
+
+
+def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
+    rng = np.random.default_rng(7)
+    A = rng.standard_normal((8, 8))
+    A = A @ A.T / 8
+
+    def gradient(theta):
+        return A @ theta - np.tanh(theta)
+
+    rate = 0.1
+    W = rng.standard_normal(8)
+    V = np.zeros(8)
+    for theta, v in truth.nesterov.textbook(W.copy(), gradient, rate, MOMENTUM, steps=20):
+        nesterov.step(W, V, gradient(W), np.array([8]), np.array([rate]), np.zeros(1), MOMENTUM)
+        np.testing.assert_allclose(W, theta + MOMENTUM * v, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(V, -v / rate, rtol=1e-10, atol=1e-12)
+
+
+def test_biases_without_l2_do_not_decay():
+    W, V = np.ones(4), np.zeros(4)
+    nesterov.step(W, V, np.zeros(4), np.array([2, 4]), np.array([0.1, 0.1]), np.array([0.5, 0.0]), MOMENTUM)
+    np.testing.assert_allclose(W, [0.905, 0.905, 1, 1], rtol=1e-15)  # 1 - 0.1 (0.5 + 0.9 · 0.5)
+
+
+def test_same_bits_for_any_number_of_threads(with_threads):
+    n = 100_003
+    ends, rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
+
+    def step():
+        W, V = (a.astype(np.float32) for a in draw(n))
+        nesterov.step(W, V, np.sin(W), ends, rate, l2, MOMENTUM)
+        return W, V
+
+    np.testing.assert_array_equal(with_threads(1, step), with_threads(2, step))
+
+
+def test_float32_stays_within_its_rounding_of_float64():
+    W, V = draw(1000)
+    dW = draw(1000, 8)[0]
+    single = [a.astype(np.float32) for a in (W, V, dW)]
+    settings = np.array([1000]), np.array([0.01]), np.array([1e-3]), MOMENTUM
+    nesterov.step(*single, *settings)
+    nesterov.step(W, V, dW, *settings)
+    assert single[0].dtype == np.float32
+    assert abs(single[0] - W).max() <= 4 * 2.0**-24 * abs(W).max()
+    assert abs(single[1] - V).max() <= 4 * 2.0**-24 * abs(V).max()
+
+
+@pytest.mark.parametrize("ends", [[], [4], [6], [3, 2, 5], [-1, 5]], ids=str)
+def test_segments_must_cover_the_buffer(ends):
+    W, ones = np.ones(5), np.ones(len(ends))
+    with pytest.raises(ValueError, match=r"do not cover 0 \.\.\. 5"):
+        nesterov.step(W, W.copy(), W.copy(), np.array(ends, np.int64), ones, ones, MOMENTUM)
+    np.testing.assert_array_equal(W, 1)
+
+
+def test_buffers_of_another_length_or_dtype_are_refused():
+    W, ends, ones = np.ones(5), np.array([5]), np.ones(1)
+    with pytest.raises(ValueError, match=r"^V is "):
+        nesterov.step(W, np.ones(4), W.copy(), ends, ones, ones, MOMENTUM)
+    with pytest.raises(ValueError, match=r"^dW is float32"):
+        nesterov.step(W, W.copy(), W.astype(np.float32), ends, ones, ones, MOMENTUM)
+    with pytest.raises(ValueError, match=r"^l2 is "):
+        nesterov.step(W, W.copy(), W.copy(), ends, ones, np.ones(2), MOMENTUM)
