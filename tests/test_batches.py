@@ -1,0 +1,171 @@
+"""The order of an epoch, its warp factors, its normalisation, and what stands in its batches."""
+
+import tracemalloc
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import truth.vtlp
+
+from scratchser import batches
+from scratchser.batches import Normalisation, minibatches, rng_of, training_alphas, training_order, validation_alphas
+from scratchser.features import Features
+from scratchser.presets import Config
+
+CONFIG = Config(batch_size=4, vtlp="utterance", oversample=("happiness", "anger"))
+PLAIN = Normalisation(0.0, 1.0)
+
+
+@dataclass
+class Examples:
+    classes: tuple[str, ...]
+    features: Features
+    labels: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+def draw(U=23, F=12, longest=9, seed=4):
+    """Utterances of 1 ... longest frames with soft targets and weights, values float32."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, U)
+    values = rng.standard_normal((lengths.sum(), F)).astype(np.float32)
+    targets, weights = rng.dirichlet(np.ones(4), U), rng.uniform(0.5, 1, U)
+    features = Features(values, np.cumsum(lengths) - lengths, lengths)
+    classes = ("neutral", "happiness", "sadness", "anger")
+    return Examples(classes, features, rng.integers(4, size=U), targets.astype(np.float32), weights.astype(np.float32))
+
+
+EXAMPLES = draw()
+TRAIN = np.array([0, 1, 2, 4, 5, 7, 8, 9, 11, 13, 14, 15, 17, 20, 21, 22])
+
+
+def epoch(seed=0, fold=1, number=1, config=CONFIG, normalisation=PLAIN):
+    return list(minibatches(EXAMPLES, TRAIN, config, normalisation, rng_of(seed, fold, number)))
+
+
+def test_oversampled_classes_come_twice_and_nobody_else_at_all():
+    order = training_order(EXAMPLES, TRAIN, CONFIG, rng_of(0, 1, 1))
+    times = np.bincount(order, minlength=23)
+    for u in range(23):
+        assert times[u] == (0 if u not in TRAIN else 2 if EXAMPLES.labels[u] in (1, 3) else 1)
+    plain = training_order(EXAMPLES, TRAIN, replace(CONFIG, oversample=()), rng_of(0, 1, 1))
+    np.testing.assert_array_equal(np.sort(plain), TRAIN)
+    assert (plain != TRAIN).any()
+
+
+def test_the_order_in_which_utterances_are_listed_does_not_matter():
+    orders = [training_order(EXAMPLES, listed, CONFIG, rng_of(0, 1, 1)) for listed in (TRAIN, TRAIN[::-1])]
+    np.testing.assert_array_equal(*orders)
+
+
+def test_an_epoch_follows_from_seed_fold_and_number_and_each_of_them_counts():
+    first = training_order(EXAMPLES, TRAIN, CONFIG, rng_of(5, 2, 3))
+    np.testing.assert_array_equal(training_order(EXAMPLES, TRAIN, CONFIG, rng_of(5, 2, 3)), first)
+    others = [(6, 2, 3), (5, 3, 3), (5, 2, 4), (5, 3, 2), (2, 5, 3), (5, 2, 0), (5, 0, 0)]
+    draws = [rng_of(*key).random() for key in [(5, 2, 3), *others]]
+    assert len(set(draws)) == len(draws)
+
+
+def test_warp_factors_of_the_three_strategies():
+    def factors(strategy, number=1):
+        config = replace(CONFIG, vtlp=strategy)
+        return training_alphas(config, 50, rng_of(0, 1, number)), validation_alphas(config, 50, rng_of(0, 1, number))
+
+    for alphas in factors("off"):
+        np.testing.assert_array_equal(alphas, np.ones(50))
+
+    (train, validation), (next_train, _) = factors("epoch"), factors("epoch", 2)
+    assert len(train) == 50 and len(set(train)) == 1 and train[0] != 1 and train[0] != next_train[0]
+    np.testing.assert_array_equal(validation, np.ones(50))
+
+    (train, validation), (next_train, next_validation) = factors("utterance"), factors("utterance", 2)
+    drawn = np.concatenate([train, validation, next_train, next_validation])
+    assert len(set(drawn)) == 200, "validation has a stream of its own, every epoch another one"
+    assert 0.9 <= drawn.min() < 0.91 and 1.09 < drawn.max() <= 1.1
+
+
+@pytest.mark.parametrize("vtlp", ["off", "epoch", "utterance"])
+def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
+    config, normalisation = replace(CONFIG, vtlp=vtlp), Normalisation(0.3, 1.7)
+    rng = rng_of(0, 1, 1)
+    order = training_order(EXAMPLES, TRAIN, config, rng)
+    alphas = training_alphas(config, len(order), rng)
+    drawn = epoch(config=config, normalisation=normalisation)
+    np.testing.assert_array_equal(np.concatenate([batch.utterances for batch in drawn]), order)
+    sizes = [len(batch.utterances) for batch in drawn]
+    assert sizes[:-1] == [4] * (len(sizes) - 1) and sizes[-1] == len(order) % 4 > 0
+
+    factor = iter(alphas)
+    for batch in drawn:
+        assert batch.x.dtype == np.float32 and batch.x.shape == (len(batch.lengths), max(batch.lengths), 12, 1)
+        np.testing.assert_array_equal(batch.lengths, EXAMPLES.features.lengths[batch.utterances])
+        np.testing.assert_array_equal(batch.targets, EXAMPLES.targets[batch.utterances])
+        np.testing.assert_array_equal(batch.weights, EXAMPLES.weights[batch.utterances])
+        for x, length, u in zip(batch.x[..., 0], batch.lengths, batch.utterances, strict=True):
+            expected = (truth.vtlp.forward(EXAMPLES.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
+            np.testing.assert_allclose(x[:length], expected, atol=2e-5)
+            assert not x[length:].any()
+
+
+def test_the_two_copies_of_an_oversampled_utterance_are_warped_differently():
+    copies = {}
+    for batch in epoch():
+        for x, length, u in zip(batch.x, batch.lengths, batch.utterances, strict=True):
+            copies.setdefault(int(u), []).append(x[:length])
+    pairs = [pair for pair in copies.values() if len(pair) == 2]
+    assert len(pairs) >= 5
+    assert all((one != other).any() for one, other in pairs)
+
+
+def test_epochs_differ_and_each_can_be_drawn_without_those_before_it():
+    three = [epoch(number=number) for number in (1, 2, 3)]
+    again = epoch(number=3)
+    for batch, same in zip(three[2], again, strict=True):
+        np.testing.assert_array_equal(batch.x, same.x)
+        np.testing.assert_array_equal(batch.utterances, same.utterances)
+    for one, other in pairwise(three):
+        assert any((a.utterances != b.utterances).any() for a, b in zip(one, other, strict=True))
+
+
+def test_normalisation_is_eq_5_over_the_training_utterances_alone():
+    features = replace(EXAMPLES.features, values=EXAMPLES.features.values * 3 - 7)
+    for u in set(range(23)) - set(TRAIN):
+        features.of(u)[:] = np.nan  # a look at another speaker would show
+    pixels = np.concatenate([features.of(u).ravel() for u in TRAIN]).astype(np.float64)
+    found = Normalisation.of(features, TRAIN, "fold")
+    assert found.mean == pytest.approx(pixels.mean(), rel=1e-13)
+    assert found.scale == pytest.approx(1 / pixels.std(), rel=1e-8)
+    assert Normalisation.of(features, np.random.default_rng(0).permutation(TRAIN), "fold") == found  # to the bit
+    assert Normalisation.of(features, TRAIN, "off") == Normalisation(0.0, 1.0)
+    with pytest.raises(ValueError, match="no utterance"):
+        Normalisation.of(features, TRAIN[:0], "fold")
+
+
+def test_normalisation_is_summed_in_float64():
+    values = (1000 + np.random.default_rng(0).standard_normal((4000, 64))).astype(np.float32)
+    features = Features(values, np.array([0]), np.array([4000]))
+    found = Normalisation.of(features, np.array([0]), "fold")
+    exact = values.astype(np.float64)
+    assert found.mean == pytest.approx(exact.mean(), rel=1e-12)
+    assert found.scale == pytest.approx(1 / exact.std(), rel=1e-8)
+
+
+def test_equal_pixels_give_zeros():
+    features = replace(EXAMPLES.features, values=np.full_like(EXAMPLES.features.values, -5))
+    normalisation = Normalisation.of(features, TRAIN, "fold")
+    x, _ = batches.assemble(features, normalisation, TRAIN[:3], np.ones(3))
+    np.testing.assert_array_equal(x, 0)
+
+
+def test_memory_stays_flat_over_an_epoch():
+    examples = draw(U=200, F=128, longest=40)
+    config = replace(CONFIG, vtlp="off")
+    next(minibatches(examples, np.arange(4), config, PLAIN, rng_of(0, 1, 1)))  # what is made once is made now
+    tracemalloc.start()
+    largest = max(batch.x.nbytes for batch in minibatches(examples, np.arange(200), config, PLAIN, rng_of(0, 1, 1)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest > 4 * 30 * 128 * 4
+    assert peak < 3 * largest  # the one in use and the next

@@ -1,0 +1,186 @@
+"""From sound of any rate and number of channels to spectrograms, and to the disk and back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import truth.stft
+
+from scratchser.atomic import StorageError
+from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.features import Features, Signal, extract
+from scratchser.kernels import stft
+from scratchser.presets import Config, SettingError
+
+CONFIG = Config(frequency_khz=4, log_floor=1e-4)
+
+
+def corpus_of(**sounds):
+    """A corpus whose utterances are given as name=(samples, rate in Hz)."""
+    utterances = tuple(Utterance(name, None, "1F", "F", "1", 0) for name in sounds)
+    return Corpus("csv", ("neutral",), utterances, read=lambda utterance: sounds[utterance.name])
+
+
+def noise(samples, seed=0):
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def tone(hertz, rate, seconds=0.5):
+    return np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate).astype(np.float32)
+
+
+SOUNDS = {"a": (noise(5000), 16000), "b": (noise(1024, 1), 16000), "c": (noise(9000, 2), 16000)}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return corpus_of(**SOUNDS)
+
+
+@pytest.fixture(scope="module")
+def features(corpus):
+    return extract(corpus, CONFIG)
+
+
+def test_every_utterance_is_its_own_spectrogram(features):
+    assert features.values.dtype == np.float32 and features.notes == ()
+    np.testing.assert_array_equal(features.lengths, [8, 1, 16])
+    assert len(features.values) == 25
+    for n, (sound, _) in enumerate(SOUNDS.values()):
+        expected = truth.stft.forward(sound, stft.hann(1024, np.float64), 512, 257, 1e-4)
+        np.testing.assert_allclose(features.of(n), expected, rtol=0, atol=2e-3)  # quiet bins beside loud ones, float32
+
+
+def test_progress_sees_every_utterance(corpus):
+    seen = []
+
+    def progress(utterances):
+        for utterance in utterances:
+            seen.append(utterance.name)
+            yield utterance
+
+    extract(corpus, CONFIG, progress)
+    assert seen == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"frequency_khz": 4}, (1024, 512, 257)),
+    ({"frequency_khz": 8}, (1024, 512, 513)),
+    ({"frequency_khz": 4, "window_ms": 32, "shift_ms": 10}, (512, 160, 129)),
+])  # fmt: skip
+def test_settings_in_samples_and_bins(changes, expected):
+    signal = Signal.of(replace(CONFIG, **changes))
+    assert (signal.window, signal.hop, signal.bins) == expected
+
+
+def test_a_window_that_the_transform_cannot_take_is_refused(corpus):
+    with pytest.raises(SettingError, match="window_ms=50 is 800 samples"):
+        extract(corpus, replace(CONFIG, window_ms=50))
+
+
+def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
+    left = tone(1000, 48000)
+    sounds = {
+        "a": (tone(1000, 16000), 16000),
+        "b": (np.stack([left, left], axis=1), 48000),
+        "c": (np.stack([left, -left], axis=1), 48000),
+        "d": (tone(1000, 44100), 44100),
+    }
+    features = extract(corpus_of(**sounds), CONFIG)
+    assert features.notes == (
+        "1 of 4 utterances resampled from 44100 to 16000 Hz",
+        "2 of 4 utterances resampled from 48000 to 16000 Hz",
+        "2 of 4 utterances mixed down from 2 channels",
+    )
+    assert len(set(features.lengths)) == 1  # 0.5 s each
+    inside = [features.of(n)[1:-1] for n in range(4)]  # the resampler's filter rings at the ends
+    for n in (0, 1, 3):
+        assert (inside[n].argmax(axis=1) == 64).all()  # 1 kHz
+        np.testing.assert_allclose(inside[n][:, 64], inside[0][:, 64], atol=0.01)
+    np.testing.assert_array_equal(inside[2], np.float32(np.log(np.float32(1e-4))))  # opposite channels cancel
+
+
+def test_all_broken_utterances_are_named():
+    hole = noise(5000)
+    hole[77] = np.inf
+    sounds = {"fine": SOUNDS["a"], "hole": (hole, 16000), "empty": (noise(0), 8000), "short": (noise(1023), 16000)}
+    with pytest.raises(CorpusError) as caught:
+        extract(corpus_of(**sounds), CONFIG)
+    assert str(caught.value).splitlines() == [
+        "hole: samples that are no finite numbers",
+        "empty: too short, 0 samples of at least 1024",
+        "short: too short, 1023 samples of at least 1024",
+    ]
+
+
+def test_saved_features_come_back_to_the_bit_and_shared(tmp_path, corpus, features):
+    folder = tmp_path / "run" / "features"
+    replace(features, notes=("a note",)).save(folder, corpus, CONFIG)
+    for opened in (Features.open(folder), Features.open(folder, corpus, CONFIG)):
+        for name in ("values", "starts", "lengths"):
+            np.testing.assert_array_equal(getattr(opened, name), getattr(features, name))
+            assert isinstance(getattr(opened, name).base, np.memmap)
+        assert opened.notes == ("a note",)
+    opened.values[:] = 0  # stays in this process
+    np.testing.assert_array_equal(Features.open(folder).values, features.values)
+    assert [path.name for path in folder.parent.iterdir()] == ["features"]
+
+
+@pytest.mark.parametrize(("changes", "what"), [
+    ({"log_floor": 1e-5}, "log floor"),
+    ({"frequency_khz": 8}, "number of bins"),
+    ({"frequency_khz": 8, "window_ms": 32}, "window"),  # 257 bins as before
+    ({"shift_ms": 16}, "hop"),
+])  # fmt: skip
+def test_features_of_other_settings_are_refused(tmp_path, corpus, features, changes, what):
+    features.save(tmp_path / "features", corpus, CONFIG)
+    with pytest.raises(StorageError, match=f"features of another {what}: remove it"):
+        Features.open(tmp_path / "features", corpus, replace(CONFIG, **changes))
+
+
+def test_features_of_another_corpus_are_refused(tmp_path, corpus, features):
+    features.save(tmp_path / "features", corpus, CONFIG)
+    with pytest.raises(StorageError, match="another corpus"):
+        Features.open(tmp_path / "features", corpus.without({"b"}), CONFIG)
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, corpus, features, monkeypatch):
+    def full_disk(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scratchser.features.write_json", full_disk)
+    with pytest.raises(StorageError, match="No space left"):
+        features.save(tmp_path / "features", corpus, CONFIG)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_writer_left_is_no_hindrance(tmp_path, corpus, features):
+    (tmp_path / "features.part").mkdir()
+    (tmp_path / "features.part" / "values.npy").write_bytes(b"half")
+    features.save(tmp_path / "features", corpus, CONFIG)
+    np.testing.assert_array_equal(Features.open(tmp_path / "features").values, features.values)
+    assert [path.name for path in tmp_path.iterdir()] == ["features"]
+
+
+def test_features_are_never_overwritten(tmp_path, corpus, features):
+    features.save(tmp_path / "features", corpus, CONFIG)
+    with pytest.raises(StorageError, match="remove it"):
+        replace(features, values=features.values + 1).save(tmp_path / "features", corpus, CONFIG)
+    np.testing.assert_array_equal(Features.open(tmp_path / "features").values, features.values)
+
+
+def test_damaged_features_are_refused(tmp_path, corpus, features):
+    folder = tmp_path / "features"
+    with pytest.raises(StorageError):
+        Features.open(folder)
+    features.save(folder, corpus, CONFIG)
+    whole = (folder / "values.npy").read_bytes()
+    (folder / "values.npy").write_bytes(whole[:-1])
+    with pytest.raises(StorageError, match="damaged"):
+        Features.open(folder)
+    np.save(folder / "values.npy", features.values[:-1])
+    with pytest.raises(StorageError, match="do not belong together"):
+        Features.open(folder)
+    (folder / "values.npy").unlink()
+    with pytest.raises(StorageError, match="damaged"):
+        Features.open(folder)
