@@ -126,6 +126,8 @@ def test_equal_contents_are_equal_files(tmp_path):
     for name in ("a.npz", "b.npz"):
         atomic.save_npz(tmp_path / name, {"w": np.arange(5)}, {"epoch": 1})
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:  # and tomorrow too: no time of day is in it
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_a_damaged_npz_is_never_believed(tmp_path):

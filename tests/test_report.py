@@ -111,6 +111,7 @@ def test_every_output_says_whether_the_data_is_synthetic(tmp_path, name):
     assert result["synthetic"] is result["corpus"]["synthetic"] is synthetic
     assert json.loads((tmp_path / "config.json").read_text())["corpus"]["synthetic"] is synthetic
     assert ("SYNTHETIC DATA" in (tmp_path / "report.txt").read_text()) is synthetic
+    assert len(list(tmp_path.rglob("metrics.jsonl"))) == len(list(tmp_path.rglob("predictions.csv"))) == 1 + 2
     for file in tmp_path.rglob("metrics.jsonl"):
         assert {json.loads(line)["synthetic"] for line in file.read_text().splitlines()} == {synthetic}
     for file in tmp_path.rglob("predictions.csv"):

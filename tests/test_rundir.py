@@ -102,11 +102,10 @@ def test_a_start_that_was_killed_can_be_started_again(tmp_path, corpus):
 
 
 def test_two_runs_at_once_are_refused(tmp_path, corpus):
-    with (
-        rundir.create(tmp_path, made_up.settings(corpus), made_up.ENVIRONMENT),
-        pytest.raises(StorageError, match="is writing"),
-    ):
-        rundir.resume(tmp_path, made_up.settings(corpus), made_up.ENVIRONMENT)
+    asked = made_up.settings(corpus), made_up.ENVIRONMENT
+    for start in (rundir.create, rundir.resume):
+        with start(tmp_path, *asked), pytest.raises(StorageError, match="is writing"):
+            rundir.resume(tmp_path, *asked)
 
 
 def test_a_fold_has_one_writer(tmp_path):
