@@ -1,0 +1,105 @@
+"""The synthetic corpus written as an IEMOCAP release tree, so that reading such a tree can be tried without IEMOCAP.
+
+    SYNTHETIC.txt                                           says that nobody speaks here; readers pass it on
+    SessionN/sentences/wav/<dialog>/<utterance>.wav         16 kHz, mono, 16-bit PCM
+    SessionN/dialog/EmoEvaluation/<dialog>.txt              labels, in the form that iemocap.py describes
+
+All that makes the real label files tricky is in it: the codes exc, fru, xxx and the rare ones, several labels by one
+annotator, semicolons and label words in comments, self-evaluations that contradict the annotators or are empty,
+scripted dialogs, and dialogs whose name says M while a woman speaks.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import soundfile
+
+from scratchser.corpus.synthesiser import RATE
+from scratchser.corpus.synthetic import EXPRESSIONS, SIZE, Line, script, sound
+from scratchser.corpus.table import SYNTHETIC_MARKER
+from scratchser.corpus.words import CODES
+
+CODE_OF = {name: code for code, name in CODES.items()}
+COMMENTS = ("", "", "", "", "tired", "loud; then quiet", "Anger; or is it Frustration;", "sighs")
+SCALES = {  # valence, activation, dominance as annotators rate them, 1 ... 5
+    "neutral": (3, 2, 3), "happiness": (4, 3, 3), "sadness": (2, 2, 2), "anger": (2, 4, 4), "excited": (4, 4, 3),
+    "frustration": (2, 3, 3), "surprise": (3, 4, 3), "fear": (2, 4, 2), "disgust": (2, 3, 4), "other": (3, 3, 3),
+}  # fmt: skip
+
+
+def write_iemocap_tree(folder: Path, seed: int = 0, size: int = SIZE) -> int:
+    """Write the corpus of `synthetic.load(seed, size)` and all that it leaves out; returns the number of utterances.
+
+    Reading the tree gives the rows and, to the bit, the sound of `load`; the same arguments give the same files.
+    Raises FileExistsError where `folder` holds anything already or is a file, OSError where it cannot be written (what
+    was begun is then removed), CorpusError as `load` does.
+    """
+    lines = script(seed, size)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(errno.EEXIST, "already there and not an empty folder: choose another", str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+        tree = Path(unfinished)
+        for dialog, turns in groupby(lines, key=lambda line: line.dialog):
+            _write_dialog(tree, dialog, list(turns), seed)
+        # the marker first: whatever stops the program, no part of the tree can be taken for real speech
+        (folder / SYNTHETIC_MARKER).write_text(_marker(seed, size), encoding="ascii", newline="\n")
+        for session in sorted(tree.iterdir()):
+            session.rename(folder / session.name)
+    return len(lines)
+
+
+def _marker(seed: int, size: int) -> str:
+    return (
+        "No human speaks in this folder: it was synthesised by scratchser in the layout of an IEMOCAP release.\n"
+        "It is not IEMOCAP and contains nothing of it; results on it say nothing about speech.\n"
+        f"seed {seed}, {size} improvised utterances of the four classes\n"
+    )
+
+
+def _write_dialog(tree: Path, dialog: str, turns: list[Line], seed: int) -> None:
+    session = tree / f"Session{int(dialog[3:5])}"
+    wavs, labels = session / "sentences" / "wav" / dialog, session / "dialog" / "EmoEvaluation"
+    wavs.mkdir(parents=True)
+    labels.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 3, *dialog.encode()])
+    annotators = np.sort(rng.choice(np.arange(1, 7), 3, replace=False))
+    blocks, now = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"], 5.0
+    for turn in turns:
+        samples = sound(turn, seed)
+        wav = io.BytesIO()  # libsndfile does not tell what hinders it; a file of Python's does
+        soundfile.write(wav, samples, RATE, format="WAV", subtype="PCM_16")
+        (wavs / f"{turn.name}.wav").write_bytes(wav.getvalue())
+        start = now + round(rng.uniform(0.2, 2.5), 4)
+        now = start + len(samples) / RATE
+        blocks.append(_block(turn, start, now, annotators, rng))
+    (labels / f"{dialog}.txt").write_text("\n".join([*blocks, ""]), encoding="ascii", newline="\n")
+
+
+def _block(turn: Line, start: float, end: float, annotators: np.ndarray, rng: np.random.Generator) -> str:
+    code = CODE_OF[turn.take.hard or "undecided"]
+    scales = np.clip(SCALES[turn.take.meant] + rng.integers(-1, 2, (3, 3)), 1, 5)
+    mean = ", ".join(f"{value:.4f}" for value in scales[:2].mean(axis=0))
+    own = f"{turn.speaker[1]}1"  # the actors judged themselves, too
+    rows = [f"[{start:.4f} - {end:.4f}]\t{turn.name}\t{code}\t[{mean}]"]
+    rows += [_category(f"E{e}", labels, rng) for e, labels in zip(annotators, turn.take.votes, strict=True)]
+    rows.append(_category(own, _self_evaluation(turn, rng), rng))
+    for who, (valence, activation, dominance) in zip([f"E{e}" for e in annotators[:2]] + [own], scales, strict=True):
+        rows.append(f"A-{who}:\tval {valence}; act {activation}; dom  {dominance};\t({rng.choice(COMMENTS)})")
+    return "\n".join(rows) + "\n"
+
+
+def _category(who: str, labels: tuple[str, ...], rng: np.random.Generator) -> str:
+    words = " ".join(f"{label.capitalize()};" for label in labels) or ";"
+    return f"C-{who}:\t{words}\t({rng.choice(COMMENTS)})"
+
+
+def _self_evaluation(turn: Line, rng: np.random.Generator) -> tuple[str, ...]:
+    others = tuple(str(label) for label in rng.choice(list(EXPRESSIONS), 2, replace=False))
+    return ((), (turn.take.meant,), (turn.take.meant,), others[:1], others)[rng.integers(5)]

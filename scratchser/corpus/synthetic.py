@@ -1,0 +1,219 @@
+"""The corpus that comes with the program: five sessions of a woman and a man, and three annotators, all simulated.
+
+It has IEMOCAP's shape (improvised and scripted dialogs, ten labels, sometimes two of them by one annotator, sometimes
+no majority), so that whatever works on IEMOCAP can be tried without it. No human speaks in it: results on it say
+nothing about speech.
+
+An utterance is meant as one emotion and shaded by a neighbouring one; its expression is their mixture, and the larger
+the share of the shade, the more annotators hear the shade. Duration, level and mean pitch are drawn without a look at
+the emotion. Sound is made when it is read, for the same seed always the same. docs/synthetic.md tells the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from scratchser.corpus.synthesiser import RATE, Expression, Voice, synthesise
+from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
+
+SIZE = 300  # utterances of the four classes in the improvised dialogs
+SCRIPTED_TURNS = 6  # per speaker in every scripted dialog
+
+# fmt: off
+EXPRESSIONS = {  #           tempo pauses accent skew drift final contrast legato tilt breath rough
+    "neutral":     Expression(4.7, 0.05, 2.5, 0.45, -1.0, -1.5, 4.0, 0.45, -7.5, -23.0, 0.6),
+    "happiness":   Expression(5.6, 0.02, 8.0, 0.65,  0.5,  4.0, 6.0, 0.80, -5.5, -17.0, 0.5),
+    "sadness":     Expression(3.4, 0.16, 0.8, 0.40, -2.0, -1.0, 2.0, 0.75, -11., -10.0, 1.0),
+    "anger":       Expression(5.6, 0.07, 6.5, 0.20, -2.5, -5.0, 9.0, 0.05, -3.5, -30.0, 1.8),
+    "excited":     Expression(6.2, 0.02, 10., 0.65,  1.0,  5.0, 7.0, 0.75, -4.5, -18.0, 0.7),
+    "frustration": Expression(4.8, 0.12, 4.0, 0.25, -2.0, -3.0, 6.5, 0.20, -5.5, -23.0, 1.4),
+    "surprise":    Expression(5.2, 0.05, 10., 0.80,  1.0,  7.0, 6.0, 0.60, -6.5, -15.0, 0.6),
+    "fear":        Expression(6.0, 0.12, 3.0, 0.50,  1.5,  1.0, 3.0, 0.45, -8.0, -11.0, 2.2),
+    "disgust":     Expression(4.0, 0.08, 4.0, 0.20, -2.5, -4.0, 7.0, 0.40, -6.5, -17.0, 2.2),
+    "other":       Expression(4.8, 0.10, 4.0, 0.50, -0.5,  0.5, 5.0, 0.50, -7.0, -19.0, 1.0),
+}
+SPREAD =           Expression(0.3, 0.02, 0.5, 0.05,  0.5,  0.8, 1.0, 0.06,  0.6,   2.0, 0.2)  # std. dev.
+LOWEST =           Expression(2.5, 0.00, 0.3, 0.10, -8.0, -8.0, 0.0, 0.02, -14., -40.0, 0.1)
+# What is heard in its place, and how often of the times that something else is.
+NEIGHBOURS = {
+    "neutral":     {"frustration": 0.35, "sadness": 0.25, "happiness": 0.25, "other": 0.15},
+    "happiness":   {"excited": 0.45, "neutral": 0.45, "surprise": 0.10},
+    "sadness":     {"neutral": 0.60, "frustration": 0.30, "fear": 0.10},
+    "anger":       {"frustration": 0.65, "disgust": 0.15, "neutral": 0.20},
+    "excited":     {"happiness": 0.75, "surprise": 0.25},
+    "frustration": {"anger": 0.40, "neutral": 0.40, "sadness": 0.20},
+    "surprise":    {"excited": 0.50, "neutral": 0.50},
+    "fear":        {"sadness": 0.60, "surprise": 0.40},
+    "disgust":     {"anger": 0.50, "frustration": 0.50},
+    "other":       {"neutral": 0.60, "frustration": 0.40},
+}
+# fmt: on
+RARE = ("surprise", "fear", "disgust", "other")
+DECK = ("neutral",) * 7 + ("sadness",) * 5 + ("happiness", "anger") * 3 + ("frustration",) * 2 + ("excited",)
+LAPSE = 0.08  # probability that an annotator hears something that is not there
+
+
+@dataclass(frozen=True)
+class Take:
+    """What was meant and what was heard."""
+
+    meant: str
+    shade: str
+    mix: float  # share of the shade in the expression, 0 ... 0.5
+    votes: tuple[tuple[str, ...], ...]  # labels per annotator
+
+    @property
+    def hard(self) -> str | None:
+        """The only label that at least two annotators gave; None where there is none or more than one."""
+        counts = Counter(label for labels in self.votes for label in labels)
+        agreed = [label for label, count in counts.items() if count >= 2]
+        return agreed[0] if len(agreed) == 1 else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One utterance before it has sound."""
+
+    name: str  # as in IEMOCAP: dialog, then who speaks and which of his or her turns it is
+    dialog: str
+    speaker: str  # session and F or M
+    take: Take
+    key: tuple[int, ...]  # seed of its sound
+
+    @property
+    def listed(self) -> bool:
+        """True for the rows of the default table: improvised, and of the four classes."""
+        return "impro" in self.dialog and self.take.hard in CLASSES
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`Corpus.read`: makes an utterance's sound. A class, so that it can be sent to worker processes."""
+
+    seed: int
+    lines: dict[str, Line]
+
+    def __call__(self, utterance: Utterance) -> tuple[np.ndarray, int]:
+        return sound(self.lines[utterance.name], self.seed), RATE
+
+
+def load(seed: int = 0, size: int = SIZE) -> Corpus:
+    """The improvised utterances that most annotators put into one of the four classes, `size` in all.
+
+    Raises CorpusError for a size below ten, one for each speaker, and for a negative seed.
+    """
+    lines = script(seed, size)
+    listed = {line.name: line for line in sorted(lines, key=lambda line: line.name) if line.listed}
+    utterances = tuple(
+        Utterance(
+            name=line.name,
+            path=None,
+            speaker=line.speaker,
+            gender=line.speaker[1],
+            session=line.speaker[0],
+            label=CLASSES.index(line.take.hard or ""),
+            votes=line.take.votes,
+        )
+        for line in listed.values()
+    )
+    aside = Counter(line.take.hard or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
+    return Corpus("synthetic", CLASSES, utterances, read=Reader(seed, listed), aside=tuple(aside.most_common()))
+
+
+def script(seed: int = 0, size: int = SIZE) -> list[Line]:
+    """Every utterance of every dialog in order of time: what `load` lists, the scripted ones and the other labels."""
+    if size < 10:
+        raise CorpusError(f"a synthetic corpus of {size} utterances: at least 10 are needed, one for each speaker")
+    if seed < 0:
+        raise CorpusError(f"the seed {seed} is negative")
+    return [line for session in range(1, 6) for line in _session(seed, session, size)]
+
+
+def sound(line: Line, seed: int = 0) -> np.ndarray:
+    """(samples,) float32 in [-1, 1] at 16 kHz: the line as its speaker says it."""
+    take, rng, voice = line.take, np.random.default_rng(line.key), _voice(seed, line.speaker)
+    mixture = (1 - take.mix) * np.array(EXPRESSIONS[take.meant]) + take.mix * np.array(EXPRESSIONS[take.shade])
+    expression = Expression(*np.maximum(rng.normal(mixture, SPREAD), LOWEST))
+    # These three must not know the emotion: a guess from any of them alone would betray it.
+    seconds = min(1.0 + rng.exponential(0.6), 4.0)
+    pitch_hz = voice.pitch_hz * 2 ** (np.clip(rng.normal(0, 2.0), -4, 4) / 12)
+    level_db = rng.uniform(-37, -26)
+    return synthesise(voice, expression, seconds, pitch_hz, level_db, rng)
+
+
+def _voice(seed: int, speaker: str) -> Voice:
+    rng = np.random.default_rng([seed, int(speaker[0]), "FM".index(speaker[1]), 1])
+    tract, pitch = ((14.2, 15.6), (180, 225)) if speaker[1] == "F" else ((16.4, 18.2), (98, 135))
+    return Voice(
+        tract_cm=rng.uniform(*tract),
+        pitch_hz=rng.uniform(*pitch),
+        tempo=rng.uniform(0.92, 1.08),
+        accent=rng.uniform(0.8, 1.2),
+        tilt=rng.uniform(-0.6, 0.6),
+        breath=rng.uniform(-2, 2),
+    )
+
+
+def _session(seed: int, session: int, size: int) -> list[Line]:
+    improvised, scripted = _dialogs(session)
+    spoken: dict[str, list[list[Line]]] = {dialog: [] for dialog in improvised + scripted}
+    for number, gender in enumerate("FM"):
+        rng = np.random.default_rng([seed, session, number, 0])
+        quota = (size + 9 - (2 * (session - 1) + number)) // 10  # the first speakers take what ten does not divide
+        takes = _takes(rng, quota)
+        shares = [takes[i :: len(improvised)] for i in range(len(improvised))]
+        shares += [_takes(rng, 0, SCRIPTED_TURNS) for _ in scripted]
+        turn = 0
+        for dialog, share in zip(spoken, shares, strict=True):
+            names = [f"{dialog}_{gender}{i:03d}" for i in range(len(share))]
+            keys = [(seed, session, number, 2, turn + i) for i in range(len(share))]
+            turn += len(share)
+            spoken[dialog].append(
+                [Line(n, dialog, f"{session}{gender}", take, k) for n, take, k in zip(names, share, keys, strict=True)]
+            )
+    return [line for turns in spoken.values() for pair in zip_longest(*turns) for line in pair if line]
+
+
+def _dialogs(session: int) -> tuple[list[str], list[str]]:
+    """The improvised and the scripted dialogs, the release's two oddly named kinds among them."""
+    names = [f"{wearer}_impro{number:02d}" for wearer in "FM" for number in (1, 2)]
+    plays = ["F_script01_1", "M_script01_1"]
+    if session == 3:
+        names[2:] = ["M_impro05a", "M_impro05b"]
+    if session == 5:
+        plays.append("M_script01_1b")
+    return [f"Ses{session:02d}{name}" for name in names], [f"Ses{session:02d}{name}" for name in plays]
+
+
+def _takes(rng: np.random.Generator, quota: int, least: int = 0) -> list[Take]:
+    """Takes until `quota` of them belong to the four classes and there are at least `least`."""
+    takes: list[Take] = []
+    deck: list[str] = []
+    while quota > 0 or len(takes) < least:
+        if not deck:
+            deck = [str(e) for e in rng.permutation([*DECK, str(rng.choice(RARE))])]
+        takes.append(_take(deck.pop(), rng))
+        quota -= takes[-1].hard in CLASSES
+    return takes
+
+
+def _take(meant: str, rng: np.random.Generator) -> Take:
+    shade = _choice(NEIGHBOURS[meant], rng)
+    mix = 0.5 * rng.beta(1.1, 1.2)
+    return Take(meant, shade, mix, tuple(_vote(meant, shade, mix, rng) for _ in range(3)))
+
+
+def _vote(meant: str, shade: str, mix: float, rng: np.random.Generator) -> tuple[str, ...]:
+    """One annotator: hears the shade the more often the larger its share, sometimes both, seldom something else."""
+    if rng.random() < LAPSE:
+        return (str(rng.choice(list(EXPRESSIONS))),)
+    first, second = (shade, meant) if rng.random() < mix**1.5 / (mix**1.5 + (1 - mix) ** 1.5) else (meant, shade)
+    return (first, second) if rng.random() < 0.4 * mix else (first,)
+
+
+def _choice(weights: dict[str, float], rng: np.random.Generator) -> str:
+    return str(rng.choice(list(weights), p=list(weights.values())))
