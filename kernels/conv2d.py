@@ -109,7 +109,7 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
             for d in range(0, D, COLS):
                 panel = panels[d * depth : (d + COLS) * depth]
                 multiply_panel(
-                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, min(COLS, D - d), out, at + d, D, edge
+                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, COLS, min(COLS, D - d), out, at + d, D, edge
                 )
             if relu:
                 for f in range(positions):
@@ -130,25 +130,6 @@ def rectify(dy, y, relu, dz):
             dz[k] = zero if y[k] == zero else dy[k]
     else:
         dz[:] = dy
-
-
-@jit
-def rectify_panels(dy, y, relu, D, dz, rows, row, dbias):
-    """The same for one frame, written as rows `row` ... of panels (⌈D / COLS⌉, rows, COLS), and its sum over positions to dbias."""
-    zero = dy.dtype.type(0)
-    for d in range(0, D, COLS):
-        for f in range(len(dy) // D):
-            at, to = f * D + d, (d // COLS * rows + row + f) * COLS
-            if D - d >= COLS:
-                for n in range(COLS):  # a constant length becomes one vector instruction
-                    value = zero if relu and y[at + n] == zero else dy[at + n]
-                    dz[to + n] = value
-                    dbias[d + n] += value
-            else:
-                for n in range(D - d):
-                    value = zero if relu and y[at + n] == zero else dy[at + n]
-                    dz[to + n] = value
-                    dbias[d + n] += value
 
 
 @jit
@@ -209,7 +190,7 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
                     if depth > 0:
                         for c in range(0, C, COLS):
                             multiply_panel(
-                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth, min(COLS, C - c),
+                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth, COLS, min(COLS, C - c),
                                 out, at + c, sf * C, edge,
                             )  # fmt: skip
 
@@ -223,34 +204,33 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     width = max((positions - 1) * sf + J, pf + F) * C
     run = J * C
     columns = (D + COLS - 1) // COLS * COLS
-    sums = np.zeros((PARTIALS, I * run + 1, columns), x.dtype)  # the last row is the bias's
+    sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     for p in prange(PARTIALS):
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        dz = np.zeros(columns * BLOCK * positions, x.dtype)  # panels of COLS channels, as matmul.tile wants its B
-        edge = np.empty(ROWS * COLS, x.dtype)
-        flat, out = window.reshape(window.size), sums[p].reshape((I * run + 1) * columns)
+        dz = np.zeros(BLOCK * positions * D + COLS, x.dtype)  # rows of D; the last tile reads past them, into columns nobody asks for
+        one, edge = np.ones(1, x.dtype), np.empty(ROWS * COLS, x.dtype)
+        flat, size = window.reshape(window.size), positions * D
         for n in range(p, len(blocks), PARTIALS):
             utterance, first = blocks[n, 0], blocks[n, 1]
             length = lengths[utterance]
             count = min(BLOCK, (length + st - 1) // st - first)
             copy_frames(x, utterance, length, first * st - pt, pf, window)
             for t in range(count):
-                rectify_panels(
-                    dy[utterance, first + t].reshape(positions * D), y[utterance, first + t].reshape(positions * D), relu, D,
-                    dz, BLOCK * positions, t * positions, sums[p, I * run],
-                )  # fmt: skip
-            for i in range(I):
-                for d in range(0, D, COLS):
+                frame = dz[t * size : (t + 1) * size]
+                rectify(dy[utterance, first + t].reshape(size), y[utterance, first + t].reshape(size), relu, frame)
+            for d in range(0, D, COLS):
+                for i in range(I):
                     multiply_panel(
-                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d * BLOCK * positions, COLS,
-                        out, i * run * columns + d, columns, edge,
+                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d, D, COLS,
+                        sums[p], i * run * columns + d, columns, edge,
                     )  # fmt: skip
+                multiply_panel(one, 0, 0, 0, 0, count, positions, 1, dz, d, D, COLS, sums[p], I * run * columns + d, columns, edge)
     weights = dW.reshape(I * run, D)
     for k in prange(I * run + 1):
         for d in range(D):
-            total = sums[0, k, d]
+            total = sums[0, k * columns + d]
             for p in range(1, PARTIALS):
-                total += sums[p, k, d]
+                total += sums[p, k * columns + d]
             if k < I * run:
                 weights[k, d] += total
             else:

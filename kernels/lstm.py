@@ -118,7 +118,7 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
                 gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
             for j in range(0, 4 * H, COLS):
                 multiply_panel(
-                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, min(COLS, 4 * H - j), flat_gates, j, 4 * H, edge
+                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, COLS, min(COLS, 4 * H - j), flat_gates, j, 4 * H, edge
                 )
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
@@ -163,7 +163,7 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 dh[r] = 0
             for j in range(0, H, COLS):
                 multiply_panel(
-                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, min(COLS, H - j), flat_dh, j, H, edge
+                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, COLS, min(COLS, H - j), flat_dh, j, H, edge
                 )
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]

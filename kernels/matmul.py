@@ -40,20 +40,20 @@ DEPTH = 512  # of one pass over k: a panel of 512 x 16 float32 is 32 KiB, so tha
 
 
 def _tile(rows):
-    """A function of the compiler: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) COLS + n], m < rows.
+    """A function of the compiler: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n], m < rows.
 
     Numba alone would keep the tile in memory, so this writes LLVM's vector instructions itself.
     """
 
     @intrinsic
-    def tile(typingctx, A, a0, am, astep, ak, S, K, B, b0, C, c0, cm):
+    def tile(typingctx, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
         if not (A.dtype == B.dtype == C.dtype):
             raise TypeError(f"the operands of a product must have one dtype, not {A.dtype}, {B.dtype}, {C.dtype}")
-        signature = types.void(A, *(types.intp,) * 6, B, types.intp, C, types.intp, types.intp)
+        signature = types.void(A, *(types.intp,) * 6, B, types.intp, types.intp, C, types.intp, types.intp)
         scalar_type = C.dtype
 
         def codegen(context, builder, signature, args):
-            a_array, a0, am, astep, ak, S, K, b_array, b0, c_array, c0, cm = args
+            a_array, a0, am, astep, ak, S, K, b_array, b0, bk, c_array, c0, cm = args
             bytes_each = scalar_type.bitwidth // 8
             number = context.get_data_type(scalar_type)
             vector = ir.VectorType(number, COLS)
@@ -66,7 +66,7 @@ def _tile(rows):
             def data(index, value):
                 return context.make_array(signature.args[index])(context, builder, value).data
 
-            a, b, c = data(0, a_array), data(7, b_array), data(9, c_array)
+            a, b, c = data(0, a_array), data(7, b_array), data(10, c_array)
 
             def vector_at(pointer, index):
                 return builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
@@ -77,10 +77,10 @@ def _tile(rows):
                 builder.store(builder.load(vector_at(c, corners[m]), align=bytes_each), sums[m])
             with cgutils.for_range(builder, S, intp=integer) as runs:
                 row = builder.add(a0, builder.mul(runs.index, astep))
-                panel = builder.add(b0, builder.mul(builder.mul(runs.index, K), ir.Constant(integer, COLS)))
+                panel = builder.add(b0, builder.mul(builder.mul(runs.index, K), bk))
                 with cgutils.for_range(builder, K, intp=integer) as depth:
                     k = depth.index
-                    b_row = builder.load(vector_at(b, builder.add(panel, builder.mul(k, ir.Constant(integer, COLS)))), align=bytes_each)
+                    b_row = builder.load(vector_at(b, builder.add(panel, builder.mul(k, bk))), align=bytes_each)
                     start = builder.add(row, builder.mul(k, ak))
                     for m in range(rows):
                         at = builder.add(start, builder.mul(am, ir.Constant(integer, m)))
@@ -100,20 +100,20 @@ _tile6, _tile5, _tile4, _tile3, _tile2, _tile1 = (_tile(rows) for rows in (6, 5,
 
 
 @jit
-def tile(rows, A, a0, am, astep, ak, S, K, B, b0, C, c0, cm):
+def tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
     """One tile of `rows` <= ROWS rows and COLS columns; see `_tile`."""
     if rows == 6:
-        _tile6(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile6(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
     elif rows == 5:
-        _tile5(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile5(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
     elif rows == 4:
-        _tile4(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile4(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
     elif rows == 3:
-        _tile3(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile3(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
     elif rows == 2:
-        _tile2(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile2(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
     else:
-        _tile1(A, a0, am, astep, ak, S, K, B, b0, C, c0, cm)
+        _tile1(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
 
 
 @jit
@@ -136,18 +136,18 @@ def pack_all(B, b0, bk, bn, K, N):
 
 
 @jit
-def multiply_panel(A, a0, am, astep, ak, S, K, M, panel, b0, N, C, c0, cm, edge):
-    """C (M, N <= COLS) += A (M, S K) panel (S K, COLS). `edge` is a workspace of ROWS x COLS numbers for a narrow panel."""
+def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge):
+    """C (M, N <= COLS) += A (M, S K) B (S K, COLS) with B's rows bk numbers apart. `edge`: workspace of ROWS x COLS for a narrow C."""
     for m in range(0, M, ROWS):
         rows = min(ROWS, M - m)
         if N == COLS:
-            tile(rows, A, a0 + m * am, am, astep, ak, S, K, panel, b0, C, c0 + m * cm, cm)
+            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, C, c0 + m * cm, cm)
         else:  # a tile always writes COLS numbers a row
             edge[:] = 0
             for r in range(rows):
                 for n in range(N):
                     edge[r * COLS + n] = C[c0 + (m + r) * cm + n]
-            tile(rows, A, a0 + m * am, am, astep, ak, S, K, panel, b0, edge, 0, COLS)
+            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, edge, 0, COLS)
             for r in range(rows):
                 for n in range(N):
                     C[c0 + (m + r) * cm + n] = edge[r * COLS + n]
@@ -166,4 +166,4 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
             pack(B, k * bk + j * COLS * bn, bk, bn, depth, width, panel)
-            multiply_panel(A, k * ak, am, 0, ak, 1, depth, M, panel, 0, width, C, j * COLS, N, edge)
+            multiply_panel(A, k * ak, am, 0, ak, 1, depth, M, panel, 0, COLS, width, C, j * COLS, N, edge)

@@ -18,6 +18,7 @@ from scratchser import baselines, corpus, environment, report, rundir
 from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import check, warnings
+from scratchser.corpus.table import read_wav
 from scratchser.device import DeviceError, choose
 from scratchser.features import Features, extract
 from scratchser.folds import Fold, make_folds
@@ -121,9 +122,10 @@ def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Se
     tuned_on = TUNED_ON.get(data.name, ())
     tasks = list(zip(folds, opened.folds, strict=True))
     progress = Epochs(sum(folder.result() is None for _, folder in tasks), config.epochs)
+    job = Job(replace(data, read=read_wav), cache, config, seed)  # nothing is read any more, and a process may be far away
     result = None
     try:
-        for fold_result in run_folds(Job(data.classes, data.utterances, cache, config, seed), tasks, workers, progress.epoch):
+        for fold_result in run_folds(job, tasks, workers, progress.epoch):
             progress.fold(fold_result)
             result = report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=said)
     finally:
@@ -135,11 +137,9 @@ def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Se
 
 def prepared(cache: Path, data: Corpus, config: Config) -> Features:
     """The features in the run's folder, computed once."""
-    features = Features.open(cache, data, config) if cache.exists() else None
-    if features is None:
-        features = extract(data, config, lambda items: bar(items, "features"))
-        features.save(cache, data, config)
-    return features
+    if not cache.exists():
+        extract(data, config, lambda items: bar(items, "features")).save(cache)
+    return Features.open(cache, data, config)
 
 
 class FoldsError(ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 
-from scratchser.corpus.table import Utterance
+from scratchser.corpus.table import Corpus
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.presets import Config
@@ -24,15 +24,14 @@ Notify = Callable[[int, dict[str, Any]], None]  # fold, its newest line of metri
 class Job:
     """All that a process needs for any fold of a run; the features stay on the disk and are mapped by each process."""
 
-    classes: tuple[str, ...]
-    utterances: tuple[Utterance, ...]
+    corpus: Corpus
     features: Path
     config: Config
     seed: int
 
     def run(self, fold: Fold, folder: FoldDir, notify: Notify) -> dict[str, Any]:
-        features = Features.open(self.features)
-        data = Dataset.of(self.classes, self.utterances, features, self.config)
+        features = Features.open(self.features, self.corpus, self.config)
+        data = Dataset.of(self.corpus.classes, self.corpus.utterances, features, self.config)
         return run_fold(data, fold, self.config, self.seed, folder, lambda row: notify(fold.number, row))
 
 
