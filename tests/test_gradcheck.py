@@ -116,13 +116,30 @@ def fading(x):
     return np.tanh(x) * 1e-3 ** np.arange(x.shape[1])
 
 
+def wrong_in_the_last_frame(dy, x):
+    dx = dy * (1 - np.tanh(x) ** 2) * 1e-3 ** np.arange(x.shape[1])
+    dx[:, -1] *= 1.5
+    return {"x": dx}
+
+
+def test_the_complex_step_sees_faint_elements_without_being_told():
+    assert not complex_step(fading, wrong_in_the_last_frame, {"x": np.full((2, 4), 0.3)})[0].passed
+
+
+@pytest.mark.parametrize("examine", [check, complex_step])
+def test_a_gradient_that_only_a_constant_dy_cannot_see(examine):
+    """Σ (x - mean x) does not depend on x at all: with dy = 1 a backward that returns zeros would be right."""
+
+    def forward(x):
+        return x - x.mean()
+
+    x = np.arange(5.0) ** 2
+    require(examine(forward, lambda dy, x: {"x": dy - dy.mean()}, {"x": x}))
+    assert not examine(forward, lambda dy, x: {"x": np.zeros(5)}, {"x": x})[0].passed
+
+
 @pytest.mark.parametrize("directions", [None, 2], ids=["coordinates", "directions"])
 def test_a_faint_frame_cannot_hide_behind_a_loud_one(directions):
-    def wrong_in_the_last_frame(dy, x):
-        dx = dy * (1 - np.tanh(x) ** 2) * 1e-3 ** np.arange(x.shape[1])
-        dx[:, -1] *= 1.5
-        return {"x": dx}
-
     examine = partial(check, fading, wrong_in_the_last_frame, {"x": np.full((2, 4), 0.3)}, directions=directions)
     assert examine()[0].passed, "against the whole tensor's largest gradient the fault is below 1e-8"
     report = examine(time_axis={"x": 1})[0]
