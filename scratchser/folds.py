@@ -41,8 +41,7 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
         for test in sessions[session]:
             others = [speaker for speaker in sessions[session] if speaker != test]
             validation = others[0] if others else following[0]
-            apart = {*sessions[session], validation}
-            train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in apart)
+            train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in (test, validation))
             if not train:
                 raise ValueError(f"{len(genders)} speakers are too few: one tests, one validates, others must train")
             folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))

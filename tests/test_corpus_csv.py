@@ -12,6 +12,7 @@ bert/1.wav,bert,Anger,m,1,,"two
 lines"
 
 carl/1.wav,carl,fru,M,2,,
+dora/1.wav,dora,sad,F,2,,
 """
 
 
@@ -25,13 +26,13 @@ def test_reads_names_codes_and_votes(tmp_path):
     file = manifest(tmp_path, GOOD)
     corpus = load(file)
     assert not corpus.problems
-    anna, again, bert = corpus.utterances
+    anna, again, bert, dora = corpus.utterances
     assert (anna.name, anna.speaker, anna.gender, anna.session) == ("anna/1.wav", "anna", "F", "1")
     assert anna.votes == (("neutral",), ("neutral", "sadness"), ("other",))
     assert again.votes == (("happiness",), ("happiness",)) and bert.votes == ()
-    assert [corpus.classes[u.label] for u in corpus.utterances] == ["neutral", "happiness", "anger"]
+    assert [corpus.classes[u.label] for u in corpus.utterances] == ["neutral", "happiness", "anger", "sadness"]
     assert anna.path == tmp_path / "anna/1.wav" and corpus.root == tmp_path
-    assert anna.source == f"{file}:2"
+    assert anna.source == f"{file}:2" and dora.source == f"{file}:8"
     assert corpus.aside == (("frustration", 1),)
     assert any("remark" in note for note in corpus.notes)
 
@@ -109,7 +110,7 @@ def test_another_encoding_is_refused(tmp_path):
 def test_two_tables_in_a_folder_need_a_choice(tmp_path):
     manifest(tmp_path, GOOD, "one.csv")
     manifest(tmp_path, "measurement,value\n1,2\n", "other.csv")
-    assert len(load(tmp_path).utterances) == 3
+    assert len(load(tmp_path).utterances) == 4
     manifest(tmp_path, GOOD, "two.csv")
     with pytest.raises(CorpusError, match=r"one\.csv, two\.csv"):
         load(tmp_path)

@@ -67,7 +67,7 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
 
 
 def _columns(file: Path) -> list[str]:
-    """The headings; a file that is no table at all has none that matter. Raises CorpusError where it cannot be opened."""
+    """The headings; none for a file that is no table. Raises CorpusError where it cannot be opened."""
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             return [name.strip() for name in next(csv.reader(lines), [])]

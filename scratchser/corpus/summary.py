@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from math import fsum
 from statistics import median
 from typing import Any
 
@@ -35,11 +36,12 @@ def summarise(corpus: Corpus, survey: Survey | None) -> Json:
                 "speaker": speaker,
                 "gender": gender,
                 "session": session,
+                "counts": _counts(corpus, (u for u in corpus.utterances if u.speaker == speaker)),
                 **_group(corpus, (u for u in corpus.utterances if u.speaker == speaker), seconds),
             }
             for speaker, gender, session in speakers
         ],
-        "all": _group(corpus, corpus.utterances, seconds),
+        "all": {"counts": _counts(corpus, corpus.utterances), **_group(corpus, corpus.utterances, seconds)},
         "aside": dict(corpus.aside),
         "audio": _audio(survey),
         "gold": _gold(corpus),
@@ -48,15 +50,18 @@ def summarise(corpus: Corpus, survey: Survey | None) -> Json:
     }
 
 
+def _counts(corpus: Corpus, utterances: Iterable[Utterance]) -> dict[str, int]:
+    labels = Counter(u.label for u in utterances)
+    return {name: labels[index] for index, name in enumerate(corpus.classes)}
+
+
 def _group(corpus: Corpus, utterances: Iterable[Utterance], seconds: dict[str, float]) -> Json:
     """Counts of some of the utterances. Agreement is null where nobody voted, durations where nothing was heard."""
     group = list(utterances)
-    labels = Counter(u.label for u in group)
     agreed = [unanimous(u.votes, corpus.classes[u.label]) for u in group if u.votes]
     heard = [seconds[u.name] for u in group if u.name in seconds]
     return {
         "utterances": len(group),
-        "counts": {name: labels[index] for index, name in enumerate(corpus.classes)},
         "unanimous": sum(agreed) if agreed else None,
         "ambiguous": len(agreed) - sum(agreed) if agreed else None,
         "seconds": _seconds(heard) if heard else None,
@@ -64,7 +69,7 @@ def _group(corpus: Corpus, utterances: Iterable[Utterance], seconds: dict[str, f
 
 
 def _seconds(heard: list[float]) -> Json:
-    return {"all": sum(heard), "min": min(heard), "median": median(heard), "max": max(heard)}
+    return {"all": fsum(heard), "min": min(heard), "median": median(heard), "max": max(heard)}
 
 
 def _audio(survey: Survey | None) -> Json | None:
