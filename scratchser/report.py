@@ -105,7 +105,7 @@ def _baselines(result: Mapping[str, Any]) -> str:
 
 
 def _notes(result: Mapping[str, Any]) -> str:
-    left_out = [f"left out: {p['utterance']}, {p['where']}: {p['what']}" for p in result["left_out"]]
+    left_out = [f"left out: {' '.join([p['utterance'], p['where']]).strip()}: {p['what']}" for p in result["left_out"]]
     return "\n".join([f"note: {warning}" for warning in result["warnings"]] + left_out)
 
 

@@ -159,7 +159,7 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     None where they are about other utterances than all improvised ones of IEMOCAP in four classes.
     """
     corpus = settings["corpus"]
-    total = sum(corpus["counts"]) + len(settings["left_out"])
+    total = sum(corpus["counts"]) + len({problem["utterance"] for problem in settings["left_out"]} - {""})
     same = corpus["name"] == "iemocap" and tuple(corpus["classes"]) == CLASSES and total == sum(IMPROVISED)
     if corpus["synthetic"] or not same:
         return None

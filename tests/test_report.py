@@ -67,12 +67,12 @@ def test_the_paper_beside_ours(tmp_path):
 
 def test_notes_and_what_is_missing(tmp_path):
     corpus = made_up.corpus("emodb", lacking=("2F", "anger"))
-    problem = Problem("wav/a.wav", "no sample in it", "a")
-    result = written(tmp_path, corpus, (3,), warnings=["it rained"], left_out=[problem])
+    problems = [Problem("wav/a.wav", "no sample in it", "a"), Problem("list.csv:7", "no label")]
+    result = written(tmp_path, corpus, (3,), warnings=["it rained"], left_out=problems)
     text = report.text(result)
     assert "note: it rained" in text
     assert "note: fold 3: speaker 2F has no anger; the fold's UA is the mean over the other classes" in text
-    assert "left out: a, wav/a.wav: no sample in it" in text
+    assert "left out: a wav/a.wav: no sample in it\nleft out: list.csv:7: no label" in text
     assert cells(text, "anger")[-1] == "-"
     assert cells(text, "std") == ["-", "-"]
     assert "over 1 fold:" in text
