@@ -138,7 +138,7 @@ def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Se
 def prepared(cache: Path, data: Corpus, config: Config) -> Features:
     """The features in the run's folder, computed once."""
     if not cache.exists():
-        extract(data, config, lambda items: bar(items, "features")).save(cache)
+        extract(data, config, lambda items: bar(items, "features")).save(cache, data, config)
     return Features.open(cache, data, config)
 
 
