@@ -1,0 +1,17 @@
+"""The kernels, one op per file: equation, CPU side, and (an issue of its own, not written yet) the CUDA side below it.
+
+op               paper                          used by                            checked by
+stft             (1)-(3), section 1.2           features.extract                   tests/test_stft.py
+vtlp             (4), (5), section 2            batches.assemble                   tests/test_vtlp.py
+conv2d           section 3, figure 3            layers.Conv2d                      tests/test_conv2d.py
+lstm             section 3, figure 3            layers.BiLSTM, model.Model         tests/test_lstm.py
+linear           section 3, figure 3            layers.Dense                       tests/test_linear.py
+softmax          sections 3 and 3.3             train, evaluate                    tests/test_softmax.py
+nesterov         sections 3 and 3.2             optim.Optimiser                    tests/test_nesterov.py
+norms            figure 4                       optim.GradientNorms                tests/test_optim.py
+batchnorm        (6)-(14), section 3.1          its place is here and between lstm's input part and gates; not written yet
+
+matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
+_launch          how kernels are compiled and cached
+_shapes          what the entry points ask of their arguments
+"""
