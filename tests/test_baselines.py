@@ -18,7 +18,7 @@ def voice(hz: float, seconds: float, rate: int = RATE, gain: float = 0.1) -> np.
 
 
 def corpus(describe) -> Corpus:
-    """Six speakers in three sessions, four utterances of each class; `describe(speaker, label, take)` is their sound."""
+    """Six speakers in three sessions, four utterances of each class that sound as `describe` says."""
     rows, sounds = [], {}
     for speaker in ("1F", "1M", "2F", "2M", "3F", "3M"):
         for label in range(4):

@@ -204,3 +204,11 @@ class TestCommand:
 
 def test_the_classes_are_in_the_papers_order():
     assert CLASSES == ("neutral", "happiness", "sadness", "anger")
+
+
+def test_the_built_in_corpus_is_written_once(tmp_path, capsys):
+    """Its tree is tested beside the synthesiser; here the command: what is there already stays as it is."""
+    (tmp_path / "mine.txt").write_text("mine")
+    code, out, err = run(capsys, "synthetic", "--write", tmp_path)
+    assert code == 2 and out == "" and "not an empty folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

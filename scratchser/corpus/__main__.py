@@ -129,16 +129,15 @@ def _verdict(summary: Json, in_full: bool) -> int:
 def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.dir is not None and not _wants_synthetic(options):
         parser.error("--write belongs to the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
-    from scratchser.corpus.synthetic import write_iemocap_tree
+    from scratchser.corpus.iemocap_tree import write_iemocap_tree  # imported only here: it compiles the synthesiser
 
     folder = options.write
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        parser.error(f"{folder} is already there and not an empty folder: nothing is overwritten, choose another name")
     try:
-        write_iemocap_tree(folder)
+        count = write_iemocap_tree(folder)
     except OSError as error:
-        parser.exit(1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
-    print(f"SYNTHETIC speech written to {folder}; to look at it: python -m scratchser.corpus {folder}")
+        exists = isinstance(error, FileExistsError)
+        parser.exit(2 if exists else 1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
+    print(f"SYNTHETIC speech, {count} utterances, written to {folder}. To look at it:\n  {parser.prog} {folder} --scripted")
     return 0
 
 
