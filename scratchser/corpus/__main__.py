@@ -137,7 +137,7 @@ def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except OSError as error:
         exists = isinstance(error, FileExistsError)
         parser.exit(2 if exists else 1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
-    print(f"SYNTHETIC speech, {count} utterances, written to {folder}. To look at it:\n  {parser.prog} {folder} --scripted")
+    print(f"SYNTHETIC speech, {count} utterances, written to {folder}; look:\n  {parser.prog} {folder} --scripted")
     return 0
 
 
