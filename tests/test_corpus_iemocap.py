@@ -6,6 +6,7 @@ import pytest
 from trees import CODES, agreed, block, dialog
 
 from scratchser.corpus import CorpusError, iemocap, load
+from scratchser.corpus.check import warnings
 
 # Neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the real release.
 SPEAKERS = {
@@ -187,12 +188,18 @@ def test_differing_counts_are_told(complete):
     before = file.read_text()
     try:
         file.write_text(before.replace("\tang\t", "\tsad\t", 1))
-        differ = {c.what: (c.found, c.expected) for c in load(complete).gold if c.found != c.expected}
+        corpus = load(complete)
     finally:
         file.write_text(before)
+    differ = {c.what: (c.found, c.expected) for c in corpus.gold if c.found != c.expected}
     assert differ == {
         "anger": (288, 289),
         "sadness": (609, 608),
         "speaker 4M anger": (36, 37),
         "speaker 4M sadness": (41, 40),
     }
+    assert warnings(corpus)[0] == (
+        "4 counts are not those of the complete release: "
+        "sadness 609 of 608, anger 288 of 289, speaker 4M sadness 41 of 40, speaker 4M anger 36 of 37"
+    )
+    assert "complete release" not in str(warnings(load(complete)))

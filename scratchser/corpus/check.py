@@ -20,7 +20,15 @@ def check(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = ite
 
 def warnings(corpus: Corpus) -> tuple[str, ...]:
     """One sentence for each thing that is not broken but bears on the results."""
-    return (*_missing_classes(corpus), *_outvoted(corpus))
+    return (*_unlike_the_release(corpus), *_missing_classes(corpus), *_outvoted(corpus))
+
+
+def _unlike_the_release(corpus: Corpus) -> list[str]:
+    differ = [f"{gold.what} {gold.found} of {gold.expected}" for gold in corpus.gold if gold.found != gold.expected]
+    if not differ:
+        return []
+    shown = ", ".join(differ[:5]) + ", ..." * (len(differ) > 5)
+    return [f"{len(differ)} counts are not those of the complete release: {shown}"]
 
 
 def _missing_classes(corpus: Corpus) -> list[str]:
