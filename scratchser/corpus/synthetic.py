@@ -21,7 +21,7 @@ from scratchser.corpus.synthesiser import RATE, Expression, Voice, synthesise
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
 
 SIZE = 300  # utterances of the four classes in the improvised dialogs
-SCRIPTED_TURNS = 6  # per speaker in every scripted dialog
+SCRIPTED_TURNS = 3  # per speaker in every scripted dialog
 
 # fmt: off
 EXPRESSIONS = {  #           tempo pauses accent skew drift final contrast legato tilt breath rough

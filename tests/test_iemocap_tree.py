@@ -1,0 +1,137 @@
+"""The release tree that the synthetic corpus is written as: the real form, and the way back through the reader."""
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from scratchser.corpus import iemocap, iemocap_tree, synthetic
+from scratchser.corpus.synthesiser import RATE
+
+WORDS = ["Neutral", "Happiness", "Sadness", "Anger", "Excited", "Frustration", "Surprise", "Fear", "Disgust", "Other"]
+CODES = dict(zip(["neu", "hap", "sad", "ang", "exc", "fru", "sur", "fea", "dis", "oth"], WORDS, strict=True))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthetic") / "below" / "tree"
+    return folder, iemocap_tree.write_iemocap_tree(folder, seed=5, size=40)
+
+
+HEADER = re.compile(
+    r"\[(\d+\.\d{4}) - (\d+\.\d{4})\]\t(Ses0[1-5][FM]_\w+_[FM]\d{3})\t([a-z]{3})\t\[(?:[1-5]\.\d{4}, ){2}[1-5]\.\d{4}\]"
+)
+CATEGORY = re.compile(rf"C-([EFM])([1-6]):\t(;|(?:{'|'.join(WORDS)});(?: (?:{'|'.join(WORDS)});)?)\t\(([^()]*)\)")
+SCALES = re.compile(r"A-[EFM][1-6]:\tval [1-5]; act [1-5]; dom  [1-5];\t\([^()]*\)")
+
+
+def blocks_of(tree):
+    """{utterance: (file, rows)} over all label files, each file's first line and blank lines checked."""
+    found = {}
+    for file in sorted(tree.glob("Session*/dialog/EmoEvaluation/*.txt")):
+        text = file.read_bytes().decode("ascii")
+        assert text.startswith("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n[") and "\r" not in text
+        for block in text.rstrip("\n").split("\n\n")[1:]:
+            rows = block.split("\n")
+            found[rows[0].split("\t")[1]] = (file, rows)
+    return found
+
+
+def test_label_files_have_the_real_form(tree):
+    folder, count = tree
+    blocks = blocks_of(folder)
+    assert len(blocks) == count
+    seen = defaultdict(set)
+    clock = {}
+    for name, (file, rows) in blocks.items():
+        start, end, _, code = HEADER.fullmatch(rows[0]).groups()
+        assert float(end) > float(start) > clock.get(file, 0.0)  # in order of time, nobody interrupts
+        clock[file] = float(end)
+        matches = [CATEGORY.fullmatch(row) for row in rows[1:5]]
+        assert [m[1] for m in matches] == ["E", "E", "E", name[-4]]  # three annotators, then the speaker's own view
+        assert [int(m[2]) for m in matches[:3]] == sorted({int(m[2]) for m in matches[:3]})
+        assert all(SCALES.fullmatch(row) for row in rows[5:]) and len(rows) == 8
+        heard = Counter(word for m in matches[:3] for word in set(re.findall(r"\w+", m[3])))
+        twice = [word for word, votes in heard.items() if votes >= 2]
+        assert CODES.get(code) == (twice[0] if len(twice) == 1 else None) and (code in CODES or code == "xxx")
+        seen["code"].add(code)
+        seen["own"].add("none" if matches[3][3] == ";" else CODES.get(code, "no majority") in matches[3][3])
+        seen["comment"].update(";" in m[4] for m in matches)
+        seen["labels"].update(m[3].count(";") for m in matches[:3])
+    assert seen["code"] >= {"neu", "hap", "sad", "ang", "exc", "fru", "xxx"}
+    assert seen["own"] == {"none", True, False} and seen["comment"] == {True, False} and seen["labels"] == {1, 2}
+
+
+def test_dialogs_bear_the_releases_odd_names_and_both_voices(tree):
+    names = {Path(file).stem: set() for file, _ in blocks_of(tree[0]).values()}
+    for utterance, (file, _) in blocks_of(tree[0]).items():
+        assert utterance.startswith(f"{file.stem}_") and file.parents[2].name == f"Session{utterance[4]}"
+        names[file.stem].add(utterance[-4])
+    assert {"Ses03M_impro05a", "Ses03M_impro05b", "Ses05M_script01_1", "Ses05M_script01_1b"} <= set(names)
+    assert len(names) == 31 and all(voices == {"F", "M"} for voices in names.values())
+
+
+def test_wav_files_are_16_khz_mono_pcm_as_long_as_the_labels_say(tree):
+    folder, count = tree
+    wavs = {file.stem: file for file in folder.glob("Session*/sentences/wav/*/*.wav")}
+    blocks = blocks_of(folder)
+    assert set(wavs) == set(blocks) and len(wavs) == count
+    for name, file in wavs.items():
+        info = soundfile.info(file)
+        assert (info.samplerate, info.channels, info.format, info.subtype) == (16000, 1, "WAV", "PCM_16")
+        start, end = map(float, HEADER.fullmatch(blocks[name][1][0]).groups()[:2])
+        assert info.frames / RATE == pytest.approx(end - start, abs=1e-4)
+        assert file.parent.name == blocks[name][0].stem and file.parents[3].name == blocks[name][0].parents[2].name
+
+
+def test_reading_the_tree_gives_the_same_table_and_the_same_sound(tree):
+    direct, read = synthetic.load(seed=5, size=40), iemocap.load(tree[0])
+
+    def rows(corpus):
+        return [(u.name, u.speaker, u.gender, u.session, corpus.classes[u.label], u.votes) for u in corpus.utterances]
+
+    assert rows(read) == rows(direct) and len(rows(read)) == 40
+    assert read.problems == () and dict(read.aside) == dict(direct.aside)
+    assert direct.synthetic and read.synthetic and "No human speaks" in (tree[0] / "SYNTHETIC.txt").read_text()
+    for u, v in zip(read.utterances, direct.utterances, strict=True):
+        (a, rate_a), (b, rate_b) = read.read(u), direct.read(v)
+        assert rate_a == rate_b == RATE
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scripted_dialogs_and_excited_are_there_for_who_asks(tree):
+    plain = iemocap.load(tree[0])
+    everything = iemocap.load(tree[0], scripted=True, merge_excited=True)
+    assert everything.problems == ()
+    added = {u.name for u in everything.utterances} - {u.name for u in plain.utterances}
+    assert any("script" in name for name in added) and any("impro" in name for name in added)
+
+
+def test_the_same_arguments_write_the_same_files(tree, tmp_path):
+    iemocap_tree.write_iemocap_tree(tmp_path, seed=5, size=40)  # an empty folder is welcome
+    contents = [{f.relative_to(root): f.read_bytes() for f in root.rglob("*.*")} for root in (tree[0], tmp_path)]
+    assert contents[0] == contents[1]
+
+
+def test_nothing_is_overwritten(tmp_path):
+    for folder in (tmp_path / "full", tmp_path / "file"):
+        (tmp_path / "full").mkdir(exist_ok=True)
+        (tmp_path / "full" / "thesis.txt").write_text("mine")
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(FileExistsError, match="not an empty folder"):
+            iemocap_tree.write_iemocap_tree(folder, size=10)
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+    assert (tmp_path / "full" / "thesis.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_an_empty_folder(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        iemocap_tree.write_iemocap_tree(tmp_path / "tree", size=10)
+    assert list((tmp_path / "tree").iterdir()) == []
