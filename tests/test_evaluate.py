@@ -1,0 +1,53 @@
+"""The vote of warped copies and its ties, and predictions that do not depend on what they are computed with."""
+
+import numpy as np
+
+from scratchser import evaluate
+from scratchser.batches import Normalisation
+from scratchser.features import Features
+from scratchser.model import Model
+from scratchser.presets import Config
+
+
+def test_copies_are_the_papers_eleven():
+    assert evaluate.COPIES.tolist() == [0.9, 0.92, 0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1]
+
+
+def test_most_votes_win_even_against_a_larger_mean():
+    copies = [[0.51, 0.49, 0.0]] * 6 + [[0.0, 1.0, 0.0]] * 5
+    found = evaluate.vote(np.array(copies)[:, None, :])
+    assert found.votes.tolist() == [[6, 5, 0]] and found.mean[0, 1] > found.mean[0, 0]
+    assert (found.first[0], found.second[0]) == (0, 1)
+
+
+def test_equal_votes_are_decided_by_the_mean_probability():
+    copies = np.array([[[0.6, 0.4, 0.0]], [[0.3, 0.7, 0.0]]])
+    assert evaluate.vote(copies).first[0] == 1
+    assert evaluate.vote(copies[:, :, [1, 0, 2]]).first[0] == 0
+
+
+def test_second_choice_without_votes_is_the_next_mean():
+    found = evaluate.vote(np.array([[[0.7, 0.1, 0.2]], [[0.6, 0.15, 0.25]]]))
+    assert (found.first[0], found.second[0]) == (0, 2)
+
+
+def test_a_single_copy_is_the_plain_prediction():
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 20)
+    found = evaluate.vote(p[None])
+    assert np.array_equal(found.first, p.argmax(axis=1)) and np.array_equal(found.mean, p)
+    assert np.array_equal(found.second, np.argsort(-p, axis=1)[:, 1])
+
+
+def test_scores_are_those_of_each_utterance_alone(monkeypatch):
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(3, 20, 11)
+    values = rng.standard_normal((lengths.sum(), 33)).astype(np.float32)
+    features = Features(values, np.cumsum(lengths) - lengths, lengths)
+    config = Config(conv_channels=(4,), conv_kernels=((3, 5),), conv_strides=((2, 4),), lstm_units=5)
+    model, normalisation = Model(config, 33, 4), Normalisation(0.1, 1.3)
+    asked, alphas = rng.permutation(11)[:9], rng.uniform(0.9, 1.1, 9)
+    monkeypatch.setattr(evaluate, "TOGETHER", 4)
+    together = evaluate.scores(model, features, normalisation, asked, alphas)
+    for n, utterance in enumerate(asked):
+        alone = evaluate.scores(model, features, normalisation, np.array([utterance]), alphas[n : n + 1])
+        assert np.array_equal(alone[0], together[n]), n
