@@ -156,7 +156,7 @@ class _Ear:
         if rate != RATE:
             self.rates[rate] += 1
             common = math.gcd(rate, RATE)
-            sound = scipy.signal.resample_poly(sound, RATE // common, rate // common) if sound.size else sound
+            sound = scipy.signal.resample_poly(sound, RATE // common, rate // common)
         return np.ascontiguousarray(sound, np.float32)
 
     def notes(self) -> tuple[str, ...]:

@@ -137,7 +137,8 @@ def test_normalisation_is_eq_5_over_the_training_utterances_alone():
     found = Normalisation.of(features, TRAIN, "fold")
     assert found.mean == pytest.approx(pixels.mean(), rel=1e-13)
     assert found.scale == pytest.approx(1 / pixels.std(), rel=1e-8)
-    assert Normalisation.of(features, np.random.default_rng(0).permutation(TRAIN), "fold") == found  # to the bit
+    listed_otherwise = np.concatenate([TRAIN[::-1], TRAIN[3:7]])
+    assert Normalisation.of(features, listed_otherwise, "fold") == found  # to the bit
     assert Normalisation.of(features, TRAIN, "off") == Normalisation(0.0, 1.0)
     with pytest.raises(ValueError, match="no utterance"):
         Normalisation.of(features, TRAIN[:0], "fold")
