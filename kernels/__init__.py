@@ -9,7 +9,7 @@ linear           section 3, figure 3            layers.Dense                    
 softmax          sections 3 and 3.3             train, evaluate                    tests/test_softmax.py
 nesterov         sections 3 and 3.2             optim.Optimiser                    tests/test_nesterov.py
 norms            figure 4                       optim.GradientNorms                tests/test_optim.py
-batchnorm        (6)-(14), section 3.1          its place is here and between lstm's input part and gates; not written yet
+batchnorm        (6)-(14), section 3.1          between lstm's input part and its gates; not written yet
 
 matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
 _launch          how kernels are compiled and cached

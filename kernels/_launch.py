@@ -2,11 +2,12 @@
 
     jit     one thread          pjit    the loops written with `prange` are shared among the cores
 
-Contraction alone of the fast-math flags: a * b + c becomes one fused instruction, which is faster and still gives the same bits
-on every call. The full set would let the compiler reorder sums and assume that no NaN exists.
+Contraction alone of the fast-math flags: a * b + c becomes one fused instruction, which is faster and still gives the
+same bits on every call. The full set would let the compiler reorder sums and assume that no NaN exists.
 
-Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another: editing
-matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources together.
+Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
+editing matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources
+together.
 """
 
 import hashlib
@@ -25,7 +26,9 @@ FLAGS = {"contract"}
 def _cache_folder() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-    home = config.CACHE_DIR or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "scratchser")
+    home = config.CACHE_DIR or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "scratchser"
+    )
     return os.path.join(home, digest)
 
 

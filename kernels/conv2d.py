@@ -2,7 +2,8 @@
 
     forward    y[b, t, f, d]    = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
     backward   dz[b, t, f, d]   = dy[b, t, f, d] where y > 0, else 0
-               dx[b, u, v, c]   = Σ_i Σ_j Σ_d dz[b, (u + pt - i) / st, (v + pf - j) / sf, d] W[i, j, c, d]   over whole quotients
+               dx[b, u, v, c]   = Σ_i Σ_j Σ_d dz[b, (u + pt - i) / st, (v + pf - j) / sf, d] W[i, j, c, d]
+                                  over the i, j whose quotients are whole
                dW[i, j, c, d]  += Σ_b Σ_t Σ_f x[b, t st + i - pt, f sf + j - pf, c] dz[b, t, f, d]
                dbias[d]        += Σ_b Σ_t Σ_f dz[b, t, f, d]
 
@@ -12,18 +13,21 @@ lengths   (B,)  int64       frames of each utterance; output frames: ⌈length /
 W         (I, J, C, D)      I x J kernel, time x frequency;   bias (D,)
 st, sf    ()                strides;   pt = ⌊(I - 1) / 2⌋, pf = ⌊(J - 1) / 2⌋: fixed, whatever the batch's T
 
-All arrays of one dtype, float32 or float64, C-contiguous. Outside [0, length) x [0, F) everything reads 0, and past an utterance's
-end nothing is computed: its result is the same alone and in any batch (the paper masks in front of the Bi-LSTM only).
+All arrays of one dtype, float32 or float64, C-contiguous. Outside [0, length) x [0, F) everything reads 0, and past
+an utterance's end nothing is computed: its result is the same alone and in any batch (the paper masks in front of the
+Bi-LSTM only).
 
-How it becomes a matrix product without copying windows: channels lie last, so kernel row i of the window around (t, f) is ONE run
-of J C neighbouring numbers, the next window of the frame starts sf C numbers later, the next kernel row a frame later:
+How it becomes a matrix product without copying windows: channels lie last, so kernel row i of the window around (t,
+f) is ONE run of J C neighbouring numbers, the next window of the frame starts sf C numbers later, the next kernel row
+a frame later:
 
-    frame t st + i - pt   │ 0 0 │ f=0: c c c │ f=1: c c c │ f=2: c c c │ ...          margins of zeros, F C numbers, margins
+    frame t st + i - pt   │ 0 0 │ f=0: c c c │ f=1: c c c │ f=2: c c c │ ...    zeros, F C numbers, zeros
     row of the matrix for f = 0: └─────────── J C numbers ───────────┘
     row of the matrix for f = 1:                └ sf C later, the same length
 
-matmul.tile reads such rows where they lie. dx is the same with dz for x, once for each remainder of (u, v) modulo the strides: the taps
-that reach an input position depend on that remainder only, and for one remainder they form a dense little kernel of their own.
+matmul.tile reads such rows where they lie. dx is the same with dz for x, once for each remainder of (u, v) modulo the
+strides: the taps that reach an input position depend on that remainder only, and for one remainder they form a dense
+little kernel of their own.
 """
 
 import numpy as np
@@ -48,15 +52,14 @@ def _blocks(lengths):
     return np.stack([utterance, first], axis=1).astype(np.int64)
 
 
-# ---- shared by the three products -----------------------------------------------------------------------------------------------
+# ---- shared by the three products -----------------------------------------------------------------------------------
 
 
 @jit
 def copy_frames(x, utterance, length, first, before, window):
-    """window[i] = frame first + i of x, `before` positions of zeros in front; zeros outside the utterance and behind F."""
+    """window[i] = frame first + i of x behind `before` positions of zeros; zeros outside the utterance and behind F."""
     F, C = x.shape[2], x.shape[3]
-    frames, width = window.shape
-    for i in range(frames):
+    for i in range(window.shape[0]):
         u = first + i
         if 0 <= u < length:
             row = x[utterance, u].reshape(F * C)
@@ -69,8 +72,11 @@ def copy_frames(x, utterance, length, first, before, window):
 
 @jit
 def taps(remainder, pad, kernel, stride):
-    """Kernel taps that connect input position a stride + remainder with output positions: their number, the last one (the largest),
-    and the output position of that one, relative to a. One tap less by `stride` lies one output position later."""
+    """Kernel taps that connect input position a stride + remainder with output positions.
+
+    Their number, the last one (the largest), and the output position of that one, relative to a. A tap smaller by
+    `stride` lies one output position later.
+    """
     first = (remainder + pad) % stride
     if first >= kernel:
         return 0, 0, 0
@@ -79,7 +85,7 @@ def taps(remainder, pad, kernel, stride):
     return count, last, (remainder + pad - last) // stride
 
 
-# ---- forward --------------------------------------------------------------------------------------------------------------------
+# ---- forward --------------------------------------------------------------------------------------------------------
 
 
 @pjit
@@ -109,7 +115,22 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
             for d in range(0, D, COLS):
                 panel = panels[d * depth : (d + COLS) * depth]
                 multiply_panel(
-                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, COLS, min(COLS, D - d), out, at + d, D, edge
+                    flat,
+                    t * st * width,
+                    sf * C,
+                    width,
+                    1,
+                    I,
+                    J * C,
+                    positions,
+                    panel,
+                    0,
+                    COLS,
+                    min(COLS, D - d),
+                    out,
+                    at + d,
+                    D,
+                    edge,
                 )
             if relu:
                 for f in range(positions):
@@ -118,7 +139,7 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
                             frame[f, d] = 0
 
 
-# ---- backward -------------------------------------------------------------------------------------------------------------------
+# ---- backward -------------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -134,7 +155,7 @@ def rectify(dy, y, relu, dz):
 
 @jit
 def pack_taps(W, rt, rf, pt, pf, st, sf):
-    """The panels of the little kernel that belongs to remainders (rt, rf): rows (output frame, output position, d), columns c."""
+    """Panels of the little kernel of remainders (rt, rf): rows (output frame, output position, d), columns c."""
     I, J, C, D = W.shape
     nt, last_i, _ = taps(rt, pt, I, st)
     nf, last_j, _ = taps(rf, pf, J, sf)
@@ -190,8 +211,8 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
                     if depth > 0:
                         for c in range(0, C, COLS):
                             multiply_panel(
-                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth, COLS, min(COLS, C - c),
-                                out, at + c, sf * C, edge,
+                                flat, start, D, width, 1, nt, nf * D, rows,
+                                panels[rt * sf + rf], c * depth, COLS, min(COLS, C - c), out, at + c, sf * C, edge,
                             )  # fmt: skip
 
 
@@ -207,7 +228,9 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     for p in prange(PARTIALS):
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        dz = np.zeros(BLOCK * positions * D + COLS, x.dtype)  # rows of D; the last tile reads past them, into columns nobody asks for
+        dz = np.zeros(
+            BLOCK * positions * D + COLS, x.dtype
+        )  # rows of D; the last tile reads past them, into columns nobody asks for
         one, edge = np.ones(1, x.dtype), np.empty(ROWS * COLS, x.dtype)
         flat, size = window.reshape(window.size), positions * D
         for n in range(p, len(blocks), PARTIALS):
@@ -224,7 +247,9 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
                         flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d, D, COLS,
                         sums[p], i * run * columns + d, columns, edge,
                     )  # fmt: skip
-                multiply_panel(one, 0, 0, 0, 0, count, positions, 1, dz, d, D, COLS, sums[p], I * run * columns + d, columns, edge)
+                multiply_panel(
+                    one, 0, 0, 0, 0, count, positions, 1, dz, d, D, COLS, sums[p], I * run * columns + d, columns, edge
+                )
     weights = dW.reshape(I * run, D)
     for k in prange(I * run + 1):
         for d in range(D):
@@ -237,18 +262,20 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
                 dbias[d] += total
 
 
-# ---- entry points ---------------------------------------------------------------------------------------------------------------
+# ---- entry points ---------------------------------------------------------------------------------------------------
 
 
 def forward(x, lengths, W, bias, stride, relu=True, out=None):
-    """y (B, ⌈T / st⌉, ⌈F / sf⌉, D) of x (B, T, F, C), W (I, J, C, D), bias (D,), stride (st, sf); shapes as in the module's text.
+    """y (B, ⌈T / st⌉, ⌈F / sf⌉, D) of x (B, T, F, C), W (I, J, C, D), bias (D,), stride (st, sf).
 
     With `out`, the result is written there and what lies past an utterance's end is left as it is; without, it is zero.
     Raises ValueError where shapes do not fit.
     """
     (B, T, F, C), (st, sf) = x.shape, stride
     if W.shape[2] != C or W.shape[3] != bias.shape[0] or len(lengths) != B:
-        raise ValueError(f"conv2d: x {x.shape}, lengths {lengths.shape}, W {W.shape} and bias {bias.shape} do not fit together")
+        raise ValueError(
+            f"conv2d: x {x.shape}, lengths {lengths.shape}, W {W.shape} and bias {bias.shape} do not fit together"
+        )
     if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"conv2d: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
     y = np.zeros((B, -(-T // st), -(-F // sf), W.shape[3]), x.dtype) if out is None else out

@@ -1,6 +1,7 @@
-"""Bi-LSTM over utterances of unequal lengths, with full backprop through time (section 3; gates as in Hochreiter & Schmidhuber 1997).
+"""Bi-LSTM over utterances of unequal lengths, with full backprop through time (section 3).
 
-One direction; the other walks from an utterance's own last frame to its first. n counts the steps of the walk, h[-1] = h0, c[-1] = c0:
+Gates as in Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000). One direction; the other walks
+from an utterance's own last frame to its first. n counts the steps of the walk, h[-1] = h0, c[-1] = c0:
 
     forward    i, f, o = σ(·), g = tanh(·) of the four parts of   z[n] = x[n] Wx + h[n-1] Wh + b
                c[n] = f c[n-1] + i g          h[n] = o tanh c[n]
@@ -8,7 +9,7 @@ One direction; the other walks from an utterance's own last frame to its first. 
                dc      = dh o (1 - tanh² c[n]) + f[n+1] dc[n+1]
                dz[n]   = ( dc g i (1-i),  dc c[n-1] f (1-f),  dc i (1-g²),  dh tanh c[n] o (1-o) )
                dx[n]   = dz[n] Wxᵀ             dh0 = dz[0] Whᵀ          dc0 = f[0] dc[0]
-               dWx    += Σ x[n]ᵀ dz[n]         dWh += Σ h[n-1]ᵀ dz[n]   db += Σ dz[n]        over all utterances and steps
+               dWx    += Σ x[n]ᵀ dz[n]         dWh += Σ h[n-1]ᵀ dz[n]   db += Σ dz[n]   over utterances and steps
 
 x, dx      (B, T, D)     frames of the padded batch; past an utterance's end nothing is read
 lengths    (B,)  int64   1 ... T
@@ -17,9 +18,10 @@ Wh         (2, H, 4H)    recurrent weights;   b (2, 4H)
 h0, c0     (2, B, H)     initial states, zero if not given
 y, dy      (B, T, 2H)    forward state, then backward state; zero past the end
 
-All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that the input part and
-all weight gradients are one product each; what is left inside the time loop is h Wh, done for ROWS utterances at a time: a tile of
-matmul.py. Groups are cut from the utterances sorted by length, so the rows of a tile that still run are always its first ones.
+All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that
+the input part and all weight gradients are one product each; what is left inside the time loop is h Wh, done for ROWS
+utterances at a time: a tile of matmul.py. Groups are cut from the utterances sorted by length, so the rows of a tile
+that still run are always its first ones.
 """
 
 import math
@@ -30,7 +32,7 @@ import numpy as np
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all
 
-# ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 ---------------------------------------
+# ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 -------------------------
 
 
 @jit
@@ -59,7 +61,7 @@ def cell_gradient(dh, dc, i, f, g, o, c, c_before, one):
     return dzi, dzf, dzg, dzo, dc * f
 
 
-# ---- frames of a padded batch <-> real frames one after the other -----------------------------------------------------------------
+# ---- frames of a padded batch <-> real frames one after the other ---------------------------------------------------
 
 
 @pjit
@@ -74,7 +76,7 @@ def scatter_frames(frames, lengths, starts, x):
         x[b, : lengths[b]] = frames[starts[b] : starts[b] + lengths[b]]
 
 
-# ---- the time loop ----------------------------------------------------------------------------------------------------------------
+# ---- the time loop --------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -118,7 +120,22 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
                 gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
             for j in range(0, 4 * H, COLS):
                 multiply_panel(
-                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, COLS, min(COLS, 4 * H - j), flat_gates, j, 4 * H, edge
+                    flat_h,
+                    0,
+                    H,
+                    0,
+                    1,
+                    1,
+                    H,
+                    rows,
+                    panels[direction],
+                    j * H,
+                    COLS,
+                    min(COLS, 4 * H - j),
+                    flat_gates,
+                    j,
+                    4 * H,
+                    edge,
                 )
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
@@ -163,7 +180,22 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 dh[r] = 0
             for j in range(0, H, COLS):
                 multiply_panel(
-                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, COLS, min(COLS, H - j), flat_dh, j, H, edge
+                    flat_dgates,
+                    0,
+                    4 * H,
+                    0,
+                    1,
+                    1,
+                    4 * H,
+                    rows,
+                    panels[direction],
+                    j * 4 * H,
+                    COLS,
+                    min(COLS, H - j),
+                    flat_dh,
+                    j,
+                    H,
+                    edge,
                 )
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]
@@ -193,7 +225,7 @@ def add_column_sums(dz, db):
                 db[m] += dz[n, m]
 
 
-# ---- entry points -----------------------------------------------------------------------------------------------------------------
+# ---- entry points ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -220,7 +252,9 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     B, T, D = x.shape
     H = Wh.shape[1]
     if Wx.shape != (D, 2, 4 * H) or Wh.shape != (2, H, 4 * H) or b.shape != (2, 4 * H) or lengths.shape != (B,):
-        raise ValueError(f"lstm: x {x.shape}, lengths {lengths.shape}, Wx {Wx.shape}, Wh {Wh.shape}, b {b.shape} do not fit together")
+        raise ValueError(
+            f"lstm: x {x.shape}, lengths {lengths.shape}, Wx {Wx.shape}, Wh {Wh.shape}, b {b.shape} do not fit together"
+        )
     if not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
     h0 = np.zeros((2, B, H), x.dtype) if h0 is None else h0
@@ -251,7 +285,9 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
     flat = dz.ravel()
     add_product(cache.frames.ravel(), 1, D, flat, 8 * H, 1, dWx.ravel(), D, 8 * H, N)
     for direction in range(2):
-        add_product(before[direction].ravel(), 1, H, flat[direction * 4 * H :], 8 * H, 1, dWh[direction].ravel(), H, 4 * H, N)
+        add_product(
+            before[direction].ravel(), 1, H, flat[direction * 4 * H :], 8 * H, 1, dWh[direction].ravel(), H, 4 * H, N
+        )
     add_column_sums(dz.reshape(N, 8 * H), db.ravel())
     dframes = np.zeros((N, D), dy.dtype)
     add_product(flat, 8 * H, 1, Wx.ravel(), 1, 8 * H, dframes.ravel(), N, D, 8 * H)
@@ -261,7 +297,7 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
 
 
 def readout_forward(y, lengths):
-    """r (B, 2H): what each direction knows after its whole walk: the forward state at length - 1, the backward state at 0."""
+    """r (B, 2H), what each direction knows at its end: the forward state at length - 1, the backward state at 0."""
     H = y.shape[2] // 2
     return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
 

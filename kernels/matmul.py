@@ -3,28 +3,29 @@
     forward    C[m, n] += Σ_k A[m, k] B[k, n]
     backward   dA = dC Bᵀ and dB = Aᵀ dC: products again, with the two strides of an operand exchanged
 
-Why a plain triple loop is slow: it does one multiplication for two loads. The tile below keeps a block of C in registers for the
-whole of k, so that ROWS + 1 loads feed ROWS x COLS multiplications:
+Why a plain triple loop is slow: it does one multiplication for two loads. The tile below keeps a block of C in
+registers for the whole of k, so that ROWS + 1 loads feed ROWS x COLS multiplications:
 
                         B[k, 0 ... 15]         one load of COLS numbers
                        ┌──────────────┐
-        A[0, k]  ───▶  │ C[0, 0 ... 15] │      each number of A is copied to all lanes, multiplied with B's row
-        A[1, k]  ───▶  │ C[1, 0 ... 15] │      and added: one fused instruction for a row of the tile
+        A[0, k]  ──▶   │ C[0, 0 ... 15] │  each number of A is copied to all lanes, multiplied
+        A[1, k]  ──▶   │ C[1, 0 ... 15] │  with B's row and added: one fused instruction a row
           ...          │      ...       │
-        A[5, k]  ───▶  │ C[5, 0 ... 15] │      6 x 16 float32 = 12 of AVX2's 16 registers (6 of AVX-512's 32)
+        A[5, k]  ──▶   │ C[5, 0 ... 15] │  6 x 16 float32: 12 of AVX2's 16 registers
                        └──────────────┘
 
 B is copied into panels beforehand, COLS columns each, so that the tile reads it in one straight line:
 
         B (K, N)  →  panels (⌈N / COLS⌉, K, COLS), the last one filled up with zeros
 
-A is read where it lies, at A[a0 + m am + s as + k ak]. The strides make it serve as its own transpose; the runs s = 0 ... S-1 of K
-numbers each make a convolution's window (kernel rows in S frames) a row of a matrix without copying it (conv2d.py).
+A is read where it lies, at A[a0 + m am + s as + k ak]. The strides make it serve as its own transpose; the runs s = 0
+... S-1 of K numbers each make a convolution's window (kernel rows in S frames) a row of a matrix without copying it
+(conv2d.py).
 
-Every element is one chain of fused multiply-adds in the order of k, whatever tile it falls into: a row's bits do not depend on the
-rows beside it, nor on the number of threads.
+Every element is one chain of fused multiply-adds in the order of k, whatever tile it falls into: a row's bits do not
+depend on the rows beside it, nor on the number of threads.
 
-A, B, C   flat contiguous arrays of one dtype, float32 (trains) or float64 (checks gradients); offsets and strides in elements
+A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and strides count numbers, not bytes
 """
 
 import numpy as np
@@ -40,7 +41,7 @@ DEPTH = 512  # of one pass over k: a panel of 512 x 16 float32 is 32 KiB, so tha
 
 
 def _tile(rows):
-    """A function of the compiler: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n], m < rows.
+    """The tile of so many rows: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n].
 
     Numba alone would keep the tile in memory, so this writes LLVM's vector instructions itself.
     """
@@ -58,7 +59,10 @@ def _tile(rows):
             number = context.get_data_type(scalar_type)
             vector = ir.VectorType(number, COLS)
             integer = ak.type
-            lane0, broadcast = ir.Constant(ir.IntType(32), 0), ir.Constant(ir.VectorType(ir.IntType(32), COLS), [0] * COLS)
+            lane0, broadcast = (
+                ir.Constant(ir.IntType(32), 0),
+                ir.Constant(ir.VectorType(ir.IntType(32), COLS), [0] * COLS),
+            )
             undefined = ir.Constant(vector, ir.Undefined)
             name = f"llvm.fma.v{COLS}f{scalar_type.bitwidth}"
             fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
@@ -118,7 +122,7 @@ def tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
 
 @jit
 def pack(B, b0, bk, bn, K, N, panel):
-    """Copy K x N numbers at B[b0 + k bk + n bn] into one panel, panel[k COLS + n], N <= COLS; the rest of its columns are zero."""
+    """panel[k COLS + n] = B[b0 + k bk + n bn] for k < K and n < N <= COLS; the rest of its columns is zero."""
     for k in range(K):
         for n in range(N):
             panel[k * COLS + n] = B[b0 + k * bk + n * bn]
@@ -137,7 +141,10 @@ def pack_all(B, b0, bk, bn, K, N):
 
 @jit
 def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge):
-    """C (M, N <= COLS) += A (M, S K) B (S K, COLS) with B's rows bk numbers apart. `edge`: workspace of ROWS x COLS for a narrow C."""
+    """C (M, N) += A (M, S K) B (S K, N), N <= COLS, tile by tile; B's rows are bk numbers apart.
+
+    edge   workspace of ROWS x COLS numbers, for N < COLS
+    """
     for m in range(0, M, ROWS):
         rows = min(ROWS, M - m)
         if N == COLS:
@@ -157,7 +164,8 @@ def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge)
 def add_product(A, am, ak, B, bk, bn, C, M, N, K):
     """C (M, N) += A (M, K) B (K, N), a core per panel of COLS columns; A, B, C flat, C with rows of N numbers.
 
-    The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its transpose.
+    The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its
+    transpose.
     """
     for j in prange((N + COLS - 1) // COLS):
         width = min(COLS, N - j * COLS)

@@ -5,8 +5,8 @@
 dW   (n,)          all gradients, one after the other; float32 or float64
 ends (G,)  int64   s (G,) of dW's dtype
 
-Added up in pieces of PIECE numbers and then piece by piece: a single float32 sum over a million squares would lose its last digits.
-The order is fixed, so the bits do not depend on the number of threads. Nothing to differentiate.
+Added up in pieces of PIECE numbers and then piece by piece: a single float32 sum over a million squares would lose
+its last digits. The order is fixed, so the bits do not depend on the number of threads. Nothing to differentiate.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The main job: cross-validation over speakers, from a folder of wav files to the paper's table 2.
 
-    python -m scratchser.cv                                   the built-in synthetic corpus, about two minutes
-    python -m scratchser.cv path/to/IEMOCAP_full_release      the paper's experiment
+python -m scratchser.cv                                   the built-in synthetic corpus, about two minutes
+python -m scratchser.cv path/to/IEMOCAP_full_release      the paper's experiment
 """
 
 import argparse
@@ -27,10 +27,11 @@ from scratchser.progress import Epochs, bar, say
 from scratchser.workers import Job, cores, run_folds
 
 EXAMPLES = """\
-what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, all other sessions train.
+what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, all other
+sessions train.
 
 examples
-  python -m scratchser.cv                                     the synthetic corpus that the package makes: no data needed
+  python -m scratchser.cv                                     the synthetic corpus of the package: no data needed
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
   python -m scratchser.cv DIR --preset baseline --set rate=0.01 --set conv_channels=[16,32] ...
@@ -48,19 +49,27 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; without one, the synthetic corpus")
-    p.add_argument("--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: seen from the folder)")
+    p.add_argument(
+        "dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; without one, the synthetic corpus"
+    )
+    p.add_argument(
+        "--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: seen from the folder)"
+    )
     p.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
     p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
     p.add_argument("--classes", type=_words, metavar="A,B,...", help="other classes than the paper's four")
     p.add_argument("--skip-broken", action="store_true", help="leave broken utterances out, and say so in the report")
     p.add_argument("--preset", choices=PRESETS, help="settings (default: demo for the synthetic corpus, else best)")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable")
+    p.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable"
+    )
     p.add_argument("--epochs", type=int, metavar="N", help="short for --set epochs=N")
     p.add_argument("--folds", default="all", metavar="all|1,4,...", help="numbers of the folds to run (default: all)")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:K", help="where to compute (default: auto)")
-    p.add_argument("--workers", type=int, metavar="N", help="folds at a time, each in a process of its own (default: one per core)")
+    p.add_argument(
+        "--workers", type=int, metavar="N", help="folds at a time, each in a process of its own (default: one per core)"
+    )
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
     p.add_argument("--json", action="store_true", help="print result.json instead of the report")
@@ -89,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
     preset = args.preset or ("demo" if args.dir is None else "best")
     config = with_settings(PRESETS[preset], args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
-    data = corpus.load(args.dir, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes)
+    data = corpus.load(
+        args.dir, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes
+    )
     say("\n".join([chosen, *data.notes]))
 
     problems = check(data, config.window_ms, lambda items: bar(items, "checking audio"))
@@ -113,7 +124,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Sequence[Fold], workers: int) -> dict[str, Any]:
+def train(
+    opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Sequence[Fold], workers: int
+) -> dict[str, Any]:
     """Run the folds that are not done yet; the run's result."""
     cache = opened.path / "features"
     features = prepared(cache, data, config)
@@ -122,7 +135,9 @@ def train(opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Se
     tuned_on = TUNED_ON.get(data.name, ())
     tasks = list(zip(folds, opened.folds, strict=True))
     progress = Epochs(sum(folder.result() is None for _, folder in tasks), config.epochs)
-    job = Job(replace(data, read=read_wav), cache, config, seed)  # nothing is read any more, and a process may be far away
+    job = Job(
+        replace(data, read=read_wav), cache, config, seed
+    )  # nothing is read any more, and a process may be far away
     result = None
     try:
         for fold_result in run_folds(job, tasks, workers, progress.epoch):
@@ -164,7 +179,9 @@ def chosen_folds(data: Corpus, text: str) -> tuple[Fold, ...]:
 def show(problems: Sequence[Problem]) -> None:
     for problem in problems:
         print(f"{problem.where}: {problem.what}", file=sys.stderr)
-    print(f"{len(problems)} broken; nothing was trained. Mend them, or leave them out with --skip-broken", file=sys.stderr)
+    print(
+        f"{len(problems)} broken; nothing was trained. Mend them, or leave them out with --skip-broken", file=sys.stderr
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alpha of the test's copies
 TOGETHER = 32  # utterances of similar length at a time; a prediction does not depend on it
 
 
-def scores(model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+def scores(
+    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
     """The model's scores (U, K) for utterances (U,), indices into `features`, each warped by its alpha (U,)."""
     order = np.argsort(features.lengths[utterances], kind="stable")
     parts = []
@@ -28,7 +30,7 @@ def scores(model: Model, features: Features, normalisation: Normalisation, utter
 
 @dataclass(frozen=True)
 class Prediction:
-    """first, second (U,): most and next likely class; mean (U, K): probabilities, over the copies; votes (U, K) of the copies."""
+    """first, second (U,) most and next likely class; mean (U, K) probability, votes (U, K) of the copies."""
 
     first: np.ndarray
     second: np.ndarray
@@ -49,9 +51,12 @@ def vote(probabilities: np.ndarray) -> Prediction:
     return Prediction(ranked[:, 0], ranked[:, 1], mean, votes)
 
 
-def predict(model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, copies: np.ndarray) -> Prediction:
+def predict(
+    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, copies: np.ndarray
+) -> Prediction:
     """The vote over warped copies with alpha in `copies` (A,); one copy with alpha 1 is the single pass."""
     probabilities = [
-        softmax.forward(scores(model, features, normalisation, utterances, np.full(len(utterances), alpha))) for alpha in copies
+        softmax.forward(scores(model, features, normalisation, utterances, np.full(len(utterances), alpha)))
+        for alpha in copies
     ]
     return vote(np.stack(probabilities))

@@ -1,7 +1,7 @@
 """The layers: parameters, and what forward leaves behind for backward. All arithmetic is in scratchser.kernels.
 
-Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y, lengths of y); and `backward(dy)` -> dx, which adds to
-the gradients of its parameters. A layer keeps its activations until the next forward.
+Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y, lengths of y); and `backward(dy)` ->
+dx, which adds to the gradients of its parameters. A layer keeps its activations until the next forward.
 """
 
 import numpy as np
@@ -87,13 +87,13 @@ class Dense:
 
 
 class _Workspace:
-    """One piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
+    """A piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
 
     def __init__(self) -> None:
         self.flat = np.empty(0)
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array of this shape, its contents left over from before: what lies past an utterance's end is never read."""
+        """An array of this shape with what was left in it: past an utterance's end nothing is read."""
         size = int(np.prod(shape))
         if self.flat.size < size or self.flat.dtype != dtype:
             self.flat = np.zeros(size, dtype)

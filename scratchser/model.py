@@ -1,6 +1,7 @@
 """The paper's stack, top to bottom (section 3, figure 3):
 
-    spectrogram (B, T, F, 1) -> conv ... conv -> one vector a frame -> Bi-LSTM ... Bi-LSTM -> last states -> dense -> scores (B, K)
+spectrogram (B, T, F, 1) -> conv ... conv -> one vector a frame -> Bi-LSTM ... Bi-LSTM -> last states -> dense ->
+scores (B, K)
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,18 @@ from scratchser.presets import Config
 class Model:
     """The network of a Config for spectrograms of `bins` frequency bins and `classes` emotions.
 
-    `seed` (anything that numpy's default_rng takes) fixes the initial weights; float32 trains, float64 checks gradients.
+    `seed` (anything that numpy's default_rng takes) fixes the initial weights; float32 trains, float64 checks
+    gradients.
     """
 
-    def __init__(self, config: Config, bins: int, classes: int, seed: int | Sequence[int] = 0, dtype: type = np.float32) -> None:
+    def __init__(
+        self, config: Config, bins: int, classes: int, seed: int | Sequence[int] = 0, dtype: type = np.float32
+    ) -> None:
         specs: list[Spec] = []
         channels, positions = 1, bins
-        for n, (out, kernel, stride) in enumerate(zip(config.conv_channels, config.conv_kernels, config.conv_strides, strict=True), 1):
+        for n, (out, kernel, stride) in enumerate(
+            zip(config.conv_channels, config.conv_kernels, config.conv_strides, strict=True), 1
+        ):
             specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
             channels, positions = out, -(-positions // stride[1])
         features = channels * positions
@@ -33,7 +39,9 @@ class Model:
 
         self.parameters = Parameters(specs, np.dtype(dtype))
         initialise(self.parameters, np.random.default_rng(seed))
-        self.convs = [Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)]
+        self.convs = [
+            Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)
+        ]
         self.lstms = [BiLSTM(f"lstm{n}", self.parameters) for n in range(1, config.lstm_layers + 1)]
         self.dense = Dense("dense", self.parameters)
 
@@ -59,8 +67,10 @@ class Model:
 
 
 def initialise(parameters: Parameters, rng: np.random.Generator) -> None:
-    """Conv weights He normal, recurrent weights orthogonal per gate and direction, other weights Glorot uniform, biases 0 but the
-    forget gate's 1 (reading of the paper, which does not say)."""
+    """Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
+
+    Biases are 0 but for the forget gate's, 1. All this is our reading: the paper does not say.
+    """
     for spec in parameters.specs:
         W, kind = parameters.W[spec.name], spec.name.rpartition(".")[2]
         if kind == "b":

@@ -18,14 +18,14 @@ class Optimiser:
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
 
     def step(self, factor: float) -> None:
-        """One update from the gradients, then the gradients are cleared. `factor` scales all rates (presets.schedule)."""
+        """One update from the gradients, which are cleared then. `factor` scales all rates (Config.factor)."""
         p = self.parameters
         nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.rate * factor, self.l2, self.momentum)
         p.gradients[:] = 0
 
 
 class GradientNorms:
-    """||dW|| / sqrt(n) of each layer's weights, of the data loss alone, as the mean over an epoch's updates (figure 4)."""
+    """||dW|| / sqrt(n) of each layer's weights, data loss alone, as the mean over an epoch's updates (figure 4)."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters

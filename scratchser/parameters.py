@@ -1,7 +1,7 @@
 """All parameters of a model in one flat buffer, all gradients in another.
 
-One kernel updates everything at once, a checkpoint is one array, and a copy of the best epoch is one copy. A layer works on named
-views of its part:
+One kernel updates everything at once, a checkpoint is one array, and a copy of the best epoch is one copy. A layer
+works on named views of its part:
 
     values     │ conv1.W │ conv1.b │ conv2.W │ ... │ dense.W │ dense.b │
     gradients  │ the same places                                       │
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spec:
-    """One tensor: "layer.tensor", its shape, its group ("conv" or "rest", section 3.2) and whether L2 applies (weights only)."""
+    """One tensor: "layer.tensor", its shape, its group ("conv" or "rest", section 3.2), and whether L2 applies."""
 
     name: str
     shape: tuple[int, ...]
@@ -28,7 +28,7 @@ class Spec:
 
 
 class Parameters:
-    """values, gradients (n,) of one dtype; `ends` (G,) where each tensor of `specs` ends; `W[name]` and `dW[name]` the views."""
+    """values and gradients (n,) of one dtype; ends (G,) where each tensor ends; W[name], dW[name] the views."""
 
     def __init__(self, specs: Sequence[Spec], dtype: np.dtype) -> None:
         sizes = [int(np.prod(spec.shape)) for spec in specs]

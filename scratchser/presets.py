@@ -1,7 +1,7 @@
 """Every hyper-parameter, once. The columns of the paper's table 1 are named presets.
 
-What the paper leaves open (figure 3's channels, kernels, strides and units, the rates, L2, the floor of the logarithm, the number of
-epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md.
+What the paper leaves open (figure 3's channels, kernels, strides and units, the rates, L2, the floor of the
+logarithm, the number of epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md.
 """
 
 import math
@@ -24,8 +24,12 @@ class Config:
     frequency_khz: int = 8  # upper end of the spectrogram, 4 or 8
     window_ms: int = 64
     shift_ms: int = 32
-    log_floor: float = 1e-2  # added to nothing: power below it counts as this much; full scale is 1, the window's sum 512
-    normalisation: str = "fold"  # eq. (5): mean and deviation of the fold's training speakers, of the "whole-corpus", or "off"
+    log_floor: float = (
+        1e-2  # added to nothing: power below it counts as this much; full scale is 1, the window's sum 512
+    )
+    normalisation: str = (
+        "fold"  # eq. (5): mean and deviation of the fold's training speakers, of the "whole-corpus", or "off"
+    )
     # data, section 2
     vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
@@ -58,17 +62,30 @@ class Config:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise SettingError(f"{key} is {getattr(self, key)!r}, not one of {', '.join(map(repr, allowed))}")
-        for key in ("window_ms", "shift_ms", "log_floor", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience"):
+        for key in (
+            "window_ms",
+            "shift_ms",
+            "log_floor",
+            "lstm_layers",
+            "lstm_units",
+            "batch_size",
+            "epochs",
+            "patience",
+        ):
             if not getattr(self, key) > 0:
                 raise SettingError(f"{key} must be greater than 0, not {getattr(self, key)}")
         for key in ("rate", "l2", "conv_rate", "conv_l2", "momentum"):
             if not 0 <= getattr(self, key) < (1 if key == "momentum" else math.inf):
                 raise SettingError(f"{key} must be at least 0 and finite (momentum below 1), not {getattr(self, key)}")
         if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides) > 0:
-            raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer, and one layer at least")
+            raise SettingError(
+                "conv_channels, conv_kernels and conv_strides need one entry for each conv layer, at least one"
+            )
         for pair in (*self.conv_kernels, *self.conv_strides, self.conv_channels):
             if min(pair) < 1 or (pair is not self.conv_channels and len(pair) != 2):
-                raise SettingError(f"kernels and strides are pairs (time, frequency) of numbers from 1, channels numbers from 1: {pair}")
+                raise SettingError(
+                    f"kernels and strides are pairs (time, frequency), channels numbers, all from 1: {pair}"
+                )
 
     def factor(self, epoch: int) -> float:
         """By what all rates are multiplied in this epoch, counted from 1."""
@@ -80,7 +97,9 @@ class Config:
 PAPER_BEST = Config()
 
 PRESETS: dict[str, Config] = {
-    "baseline": replace(PAPER_BEST, frequency_khz=4, vtlp="off", oversample=(), conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
+    "baseline": replace(
+        PAPER_BEST, frequency_khz=4, vtlp="off", oversample=(), conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2
+    ),
     "over": replace(PAPER_BEST, frequency_khz=4, vtlp="off", conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
     "over-aug": replace(PAPER_BEST, frequency_khz=4, conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
     "over-grdt": replace(PAPER_BEST, frequency_khz=4, vtlp="off"),
@@ -115,7 +134,9 @@ def with_settings(config: Config, settings: Sequence[str]) -> Config:
             raise SettingError(f"{setting!r} is not of the form key=value")
         if key not in known:
             near = get_close_matches(key, known, 1)
-            raise SettingError(f"there is no setting {key!r}" + (f"; {near[0]!r}?" if near else f"; there are {', '.join(known)}"))
+            raise SettingError(
+                f"there is no setting {key!r}" + (f"; {near[0]!r}?" if near else f"; there are {', '.join(known)}")
+            )
         changes[key] = _value(key, text, known[key])
     return replace(config, **changes)
 

@@ -30,7 +30,8 @@ class Epochs:
     def epoch(self, fold: int, row: dict[str, Any]) -> None:
         """A fold finished an epoch."""
         self.done += 1
-        said = f"fold {fold} epoch {row['epoch']}/{self.epochs}: loss {row['train']['loss']:.3f}, validation UA {row['validation']['ua']:.3f}"
+        scores = f"loss {row['train']['loss']:.3f}, validation UA {row['validation']['ua']:.3f}"
+        said = f"fold {fold} epoch {row['epoch']}/{self.epochs}: {scores}"
         if self.bar.disable:
             left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
             print(f"{said}, at most {left / 60:.0f} min left", file=sys.stderr, flush=True)
@@ -43,7 +44,8 @@ class Epochs:
         missing = self.epochs - result["epochs_run"]
         self.total -= missing
         self.bar.total = self.total
-        say(f"fold {result['fold']}, speaker {result['test_speaker']}: WA {100 * result['wa']:.1f} %, UA {100 * result['ua']:.1f} %")
+        scores = f"WA {100 * result['wa']:.1f} %, UA {100 * result['ua']:.1f} %"
+        say(f"fold {result['fold']}, speaker {result['test_speaker']}: {scores}")
 
     def close(self) -> None:
         self.bar.close()

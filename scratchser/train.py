@@ -1,7 +1,7 @@
 """One fold: train, choose the epoch by the validation speaker, test once.
 
-The test speaker's utterances are touched in `_test` alone, after everything has been chosen. All randomness of an epoch comes from
-(seed, fold, epoch), so a run that was killed goes on as if it had not been.
+The test speaker's utterances are touched in `_test` alone, after everything has been chosen. All randomness of an
+epoch comes from (seed, fold, epoch), so a run that was killed goes on as if it had not been.
 """
 
 import time
@@ -28,7 +28,7 @@ from scratchser.rundir import FoldDir
 
 @dataclass(frozen=True)
 class Dataset:
-    """A corpus as arrays: labels (U,) int64, targets (U, K) and weights (U,) float32, and the features of the same U utterances."""
+    """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32."""
 
     classes: tuple[str, ...]
     utterances: tuple[Utterance, ...]
@@ -38,7 +38,9 @@ class Dataset:
     weights: np.ndarray
 
     @staticmethod
-    def of(classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config) -> "Dataset":
+    def of(
+        classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config
+    ) -> "Dataset":
         labels = np.array([u.label for u in utterances], np.int64)
         targets = np.eye(len(classes), dtype=np.float32)[labels]
         weights = np.ones(len(labels), np.float32)
@@ -53,10 +55,13 @@ class Dataset:
         return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
 
 
-def run_fold(data: Dataset, fold: Fold, config: Config, seed: int, folder: FoldDir, notify: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def run_fold(
+    data: Dataset, fold: Fold, config: Config, seed: int, folder: FoldDir, notify: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Train and test one fold, or go on with it; the fold's entry of result.json.
 
-    `notify` gets each epoch's line of metrics.jsonl. What is on the disk after each epoch is enough to go on to the bit.
+    `notify` gets each epoch's line of metrics.jsonl. What is on the disk after each epoch is enough to go on to the
+    bit.
     """
     with folder:
         finished = folder.result()
@@ -74,7 +79,7 @@ def run_fold(data: Dataset, fold: Fold, config: Config, seed: int, folder: FoldD
 
 
 class _Training:
-    """The state of one fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl."""
+    """A fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl."""
 
     def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int) -> None:
         self.data, self.fold, self.config, self.seed = data, fold, config, seed
@@ -130,7 +135,11 @@ class _Training:
             norms.add()
             self.optimiser.step(factor)
             confusion += metrics.confusion(self.data.labels[batch.utterances], logits.argmax(axis=1), len(confusion))
-            loss, count, frames = loss + batch_loss * len(logits), count + len(logits), frames + int(batch.lengths.sum())
+            loss, count, frames = (
+                loss + batch_loss * len(logits),
+                count + len(logits),
+                frames + int(batch.lengths.sum()),
+            )
         return {"loss": loss / count, "wa": metrics.wa(confusion), "ua": metrics.ua(confusion)}, frames, norms.means()
 
     def _validate(self, number: int) -> dict[str, float]:
@@ -158,7 +167,7 @@ class _Training:
 
 
 def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
-    """The only look at the test speaker: the best epoch's parameters, eleven copies if training was augmented, else one."""
+    """The only look at the test speaker: the best epoch's parameters, eleven copies if training had warps, else one."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
     training.model.parameters.values[:] = training.best

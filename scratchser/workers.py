@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import config
 
 from scratchser.corpus.table import Corpus
 from scratchser.features import Features
@@ -40,7 +41,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_folds(job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, notify: Notify) -> Iterator[dict[str, Any]]:
+def run_folds(
+    job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, notify: Notify
+) -> Iterator[dict[str, Any]]:
     """The folds' results as they come; `notify` is called in this process.
 
     With `workers` > 1, each process gets an equal share of the cores for its kernels.
@@ -53,7 +56,9 @@ def run_folds(job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, not
     lines = context.SimpleQueue()
     threads = max(1, cores() // workers)
     with ProcessPoolExecutor(workers, context, _start_worker, (lines, threads)) as pool:
-        running: set[Future[dict[str, Any]]] = {pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds}
+        running: set[Future[dict[str, Any]]] = {
+            pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds
+        }
         try:
             while running:
                 done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -66,10 +71,13 @@ def run_folds(job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, not
                 future.cancel()
 
 
+_lines: Any = None  # in a worker: the way back to the process that started it
+
+
 def _start_worker(lines: Any, threads: int) -> None:
     global _lines
     _lines = lines
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
 
 
 def _run_in_worker(job: Job, fold: Fold, folder: FoldDir) -> dict[str, Any]:

@@ -8,7 +8,14 @@ import soundfile
 
 RATE = 16000
 SPEAKERS = {"a": "F", "b": "M", "c": "F", "d": "M", "e": "F", "f": "M"}
-SMALL = ["frequency_khz=4", "conv_channels=[8]", "conv_kernels=[[3,5]]", "conv_strides=[[2,8]]", "lstm_units=8", "batch_size=8"]
+SMALL = [
+    "frequency_khz=4",
+    "conv_channels=[8]",
+    "conv_kernels=[[3,5]]",
+    "conv_strides=[[2,8]]",
+    "lstm_units=8",
+    "batch_size=8",
+]
 
 
 def write(folder: Path, each: int = 2) -> Path:

@@ -88,7 +88,9 @@ def test_scores_do_not_depend_on_the_batch():
     model, (x, lengths, _, _) = small("4 conv, 1 lstm", np.float32), batch(np.float32)
     together = model.forward(x, lengths).copy()
     for b, length in enumerate(lengths):
-        assert np.array_equal(model.forward(np.ascontiguousarray(x[b : b + 1, :length]), lengths[b : b + 1])[0], together[b]), b
+        assert np.array_equal(
+            model.forward(np.ascontiguousarray(x[b : b + 1, :length]), lengths[b : b + 1])[0], together[b]
+        ), b
     padded = np.full((5, 30, 11, 1), np.nan, np.float32)
     padded[:, :13] = x[::-1]
     assert np.array_equal(model.forward(padded, lengths[::-1].copy())[::-1], together)

@@ -26,14 +26,18 @@ def test_presets_are_the_columns_of_table_1(name):
     assert adjusted if gradients else equal
     assert p.frequency_khz == khz
     same = {"vtlp", "oversample", "conv_rate", "conv_l2", "frequency_khz"}
-    assert {k: v for k, v in vars(p).items() if k not in same} == {k: v for k, v in vars(PRESETS["best"]).items() if k not in same}
+    assert {k: v for k, v in vars(p).items() if k not in same} == {
+        k: v for k, v in vars(PRESETS["best"]).items() if k not in same
+    }
 
 
 def test_settings_are_read_as_toml():
     given = ["rate=0.5", "epochs=3", "conv_channels=[4, 8]", "conv_kernels=[[3,3],[5,5]]", "conv_strides=[[1,2],[2,2]]"]
     config = with_settings(Config(), [*given, "vtlp=epoch", "oversample=anger", "soft_labels=true", "l2=1"])
     assert config.rate == 0.5 and config.epochs == 3 and config.vtlp == "epoch" and config.soft_labels is True
-    assert config.conv_channels == (4, 8) and config.conv_kernels == ((3, 3), (5, 5)) and config.oversample == ("anger",)
+    assert (
+        config.conv_channels == (4, 8) and config.conv_kernels == ((3, 3), (5, 5)) and config.oversample == ("anger",)
+    )
     assert config.l2 == 1.0 and isinstance(config.l2, float)
 
 
