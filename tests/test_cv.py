@@ -1,0 +1,164 @@
+"""The command as a user calls it: what it says, what it refuses, and the same bits whatever happens to it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import small_corpus
+
+from scratchser import cv
+
+SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+def run(*arguments):
+    return cv.main([str(argument) for argument in arguments])
+
+
+def numbers(path):
+    """All that a run measured, without its times."""
+    timing = {"seconds": 0, "frames_per_second": 0}
+    result = json.loads((path / "result.json").read_text())
+    folds = [{**fold, **timing} for fold in result["folds"]]
+    rows = [{**json.loads(line), **timing} for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return {**result, "folds": folds, "warnings": None}, rows, (path / "predictions.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def straight(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "straight"
+    assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", 1, "--out", out) == 0
+    return out
+
+
+def test_a_run_folder_explains_itself(straight):
+    names = {path.name for path in straight.iterdir()}
+    assert {"config.json", "environment.json", "metrics.jsonl", "predictions.csv", "result.json", "report.txt"} <= names
+    assert {"learning_curves.png", "confusion.png"} <= names and "features" not in names
+    result, rows, predictions = numbers(straight)
+    assert [fold["fold"] for fold in result["folds"]] == [1, 3, 4] and len(rows) == 9
+    table = list(csv.DictReader(predictions.splitlines()))
+    assert len(table) == 24 and len({row["utterance"] for row in table}) == 24
+    for row in table:
+        assert sum(float(row[f"p_{name}"]) for name in result["corpus"]["classes"]) == pytest.approx(1, abs=1e-6)
+        assert sum(int(row[f"votes_{name}"]) for name in result["corpus"]["classes"]) == 11
+
+
+def test_workers_and_threads_change_no_bit(folder, straight, tmp_path):
+    two = tmp_path / "two"
+    assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", 2, "--out", two) == 0
+    assert numbers(two) == numbers(straight)
+
+
+def test_another_seed_gives_other_numbers(folder, straight, tmp_path):
+    out = tmp_path / "seed"
+    assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1", "--seed", 1, "--workers", 1, "--out", out) == 0
+    assert numbers(out)[1][0]["train"]["loss"] != numbers(straight)[1][0]["train"]["loss"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_resumes_to_the_same_numbers(folder, straight, tmp_path, workers):
+    out = tmp_path / "killed"
+    command = [folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", workers, "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scratchser.cv", *map(str, command)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "epoch 2/3" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert not (out / "result.json").exists() or not json.loads((out / "result.json").read_text())["complete"]
+    time.sleep(0.2)  # until the system has given the killed processes' locks back
+    assert run(*command, "--resume") == 0
+    assert numbers(out) == numbers(straight)
+
+
+def test_a_run_is_never_overwritten(folder, straight, capsys):
+    before = numbers(straight)
+    assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--out", straight) == 2
+    assert "--resume" in capsys.readouterr().err and numbers(straight) == before
+
+
+def test_resume_refuses_other_settings(folder, straight, capsys):
+    assert run(folder, *SETTINGS, "--epochs", 4, "--folds", "1,3,4", "--out", straight, "--resume") == 2
+    assert "epochs" in capsys.readouterr().err
+
+
+def test_json_is_the_result_and_nothing_else(folder, straight, capsys):
+    assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--out", straight, "--resume", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((straight / "result.json").read_text())
+
+
+def test_broken_files_are_named_together_and_nothing_is_trained(tmp_path, capsys):
+    folder = small_corpus.write(tmp_path, each=1)
+    (folder / "a00.wav").unlink()
+    (folder / "b10.wav").write_bytes(b"")
+    assert run(folder, *SETTINGS, "--epochs", 1, "--out", tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "a00.wav" in said and "b10.wav" in said and "manifest.csv:" in said and "--skip-broken" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_skipped_files_stand_in_the_report(tmp_path, capsys):
+    folder = small_corpus.write(tmp_path, each=1)
+    (folder / "a00.wav").unlink()
+    arguments = [
+        folder,
+        *SETTINGS,
+        "--epochs",
+        1,
+        "--folds",
+        "1",
+        "--workers",
+        1,
+        "--out",
+        tmp_path / "run",
+        "--skip-broken",
+    ]
+    assert run(*arguments) == 0
+    printed = capsys.readouterr().out
+    assert "a00.wav" in printed and "neutral" in printed
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert len(result["left_out"]) == 1 and result["folds"][0]["missing_classes"] == ["neutral"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "no such folder"),
+        (["--device", "cuda"], "--device cpu"),
+        (["--set", "epoch=3"], "'epochs'"),
+        (["--folds", "1,77"], "'77'"),
+        (["--resume"], "--out RUN"),
+        (["--preset", "bset"], "best"),
+    ],
+)
+def test_wrong_commands_are_answered_in_a_line(folder, tmp_path, capsys, arguments, said):
+    target = [] if arguments == ["nowhere"] else [folder]
+    try:
+        code = run(*target, *arguments, *([] if "--resume" in arguments else ["--out", tmp_path / "run"]))
+    except SystemExit as exit:  # argparse's own
+        code = exit.code
+    error = capsys.readouterr().err
+    assert code == 2 and said in error and "Traceback" not in error
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as exit:
+        run("--help")
+    text = capsys.readouterr().out
+    assert exit.value.code == 0
+    assert "what a fold is" in text and "--skip-broken" in text and "emodb/wav" in text
