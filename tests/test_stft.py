@@ -63,6 +63,15 @@ def test_silence_is_the_floor(dtype):
     assert np.isfinite(Y).all() and (np.delete(Y, quiet, axis=0) > np.log(FLOOR)).all()
 
 
+def test_the_floor_replaces_what_lies_below_and_touches_nothing_else():
+    x, window = noise(6000), stft.hann(1024, np.float64)
+    exact = stft.forward(x, window, 512, 257, 1e-300)
+    floor = np.median(exact)
+    Y = stft.forward(x, window, 512, 257, np.exp(floor))
+    np.testing.assert_array_equal(Y[exact > floor], exact[exact > floor])
+    np.testing.assert_allclose(Y[exact <= floor], floor, rtol=1e-15)
+
+
 def test_nan_stays_nan_in_the_frames_that_hold_it():
     x = noise(6000)
     x[3000] = np.nan
