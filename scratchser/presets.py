@@ -43,7 +43,8 @@ class Config:
     # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
     batch_size: int = 16
     epochs: int = 30
-    patience: int = 30  # epochs without a better validation UA before a fold stops
+    candidates: float = 0.25  # the last share of the epochs, among which the validation speaker chooses the best
+    patience: int = 30  # epochs after the best one before a fold stops
     momentum: float = 0.9
     rate: float = 0.005
     l2: float = 1e-3
@@ -74,6 +75,8 @@ class Config:
         ):
             if not getattr(self, key) > 0:
                 raise SettingError(f"{key} must be greater than 0, not {getattr(self, key)}")
+        if not 0 < self.candidates <= 1:
+            raise SettingError(f"candidates must be greater than 0 and at most 1, not {self.candidates}")
         for key in ("rate", "l2", "conv_rate", "conv_l2", "momentum"):
             if not 0 <= getattr(self, key) < (1 if key == "momentum" else math.inf):
                 raise SettingError(f"{key} must be at least 0 and finite (momentum below 1), not {getattr(self, key)}")
@@ -86,6 +89,11 @@ class Config:
                 raise SettingError(
                     f"kernels and strides are pairs (time, frequency), channels numbers, all from 1: {pair}"
                 )
+
+    @property
+    def first_candidate(self) -> int:
+        """The first epoch, counted from 1, that can be the best."""
+        return self.epochs - math.ceil(self.epochs * self.candidates) + 1
 
     def factor(self, epoch: int) -> float:
         """By what all rates are multiplied in this epoch, counted from 1."""

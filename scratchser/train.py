@@ -95,7 +95,7 @@ class _Training:
     @property
     def over(self) -> bool:
         done = len(self.rows)
-        return done >= self.config.epochs or done - self.best_epoch >= self.config.patience
+        return done >= self.config.epochs or 0 < self.best_epoch <= done - self.config.patience
 
     def epoch(self) -> dict[str, Any]:
         """Train and validate once; the new row of metrics.jsonl."""
@@ -113,14 +113,17 @@ class _Training:
             "seconds": time.perf_counter() - started,
         }
         self.rows.append(row)
-        if number == 1 or self._quality(row) > self._quality(self.rows[self.best_epoch - 1]):
+        if number >= self.config.first_candidate and self._better(row):
             self.best_epoch = number
             self.best[:] = self.model.parameters.values
         return row
 
-    @staticmethod
-    def _quality(row: dict[str, Any]) -> tuple[float, float]:
-        return row["validation"]["ua"], -row["validation"]["loss"]
+    def _better(self, row: dict[str, Any]) -> bool:
+        """Higher validation UA than the best epoch so far, or the same and a lower loss."""
+        if self.best_epoch == 0:
+            return True
+        new, old = row["validation"], self.rows[self.best_epoch - 1]["validation"]
+        return (new["ua"], -new["loss"]) > (old["ua"], -old["loss"])
 
     def _pass(self, number: int) -> tuple[dict[str, float], int, dict[str, float]]:
         """One pass over the training utterances: scores, real frames, gradient norms."""

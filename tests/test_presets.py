@@ -53,6 +53,8 @@ def test_settings_are_read_as_toml():
         ("vtlp=utterances", "'utterance'"),
         ("frequency_khz=16", "4, 8"),
         ("momentum=1.0", "below 1"),
+        ("candidates=0", "greater than 0"),
+        ("candidates=1.5", "at most 1"),
         ("rate=-0.1", "at least 0"),
         ("rate=nan", "at least 0"),
         ("conv_channels=[16]", "one entry for each"),
@@ -62,6 +64,11 @@ def test_settings_are_read_as_toml():
 def test_wrong_settings_are_answered(setting, said):
     with pytest.raises(SettingError, match=said):
         with_settings(Config(), [setting])
+
+
+@pytest.mark.parametrize(("epochs", "share", "first"), [(20, 0.25, 16), (3, 0.25, 3), (3, 1.0, 1), (1, 0.01, 1)])
+def test_first_epoch_that_can_be_the_best(epochs, share, first):
+    assert Config(epochs=epochs, candidates=share).first_candidate == first
 
 
 def test_cosine_goes_from_one_towards_zero():

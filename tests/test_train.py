@@ -13,7 +13,7 @@ from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, _Training, run_fold
 
-CONFIG = with_settings(Config(epochs=3, patience=3), small_corpus.SMALL)
+CONFIG = with_settings(Config(epochs=3, patience=3, candidates=1.0), small_corpus.SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,17 @@ def test_best_epoch(loaded, monkeypatch, validation, chosen):
         snapshots.append(training.model.parameters.values.copy())
     assert training.best_epoch == chosen
     assert np.array_equal(training.best, snapshots[chosen - 1]) and not np.array_equal(snapshots[0], snapshots[1])
+
+
+def test_early_epochs_are_no_candidates(loaded, monkeypatch):
+    """Of 8 epochs the last quarter: not the best of all, the third, but the better one of the last two."""
+    config = replace(CONFIG, epochs=8, patience=1, candidates=0.25)
+    training = _Training(dataset(loaded), loaded[2][0], config, seed=0)
+    uas = [0.3, 0.5, 0.9, 0.5, 0.1, 0.1, 0.2, 0.4]
+    monkeypatch.setattr(training, "_validate", lambda n: {"ua": uas[n - 1], "loss": 1.0})
+    while not training.over:
+        training.epoch()
+    assert len(training.rows) == 8 and training.best_epoch == 8
 
 
 def test_early_stopping_counts_from_the_best_epoch(loaded, monkeypatch):
