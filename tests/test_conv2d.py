@@ -164,13 +164,14 @@ def test_without_dx_the_rest_is_the_same():
 
 def test_out_is_written_up_to_the_end_and_left_alone_behind_it():
     inputs = MIXED.draw()
-    y = MIXED.forward(**inputs)
-    out = np.full_like(y, 7)
-    assert conv2d.forward(inputs["x"], MIXED.frames, inputs["W"], inputs["b"], MIXED.stride, out=out) is out
+    y, dx, _, _ = gradients(MIXED, inputs)
+    y_out, dx_out = np.full_like(y, 7), np.full_like(dx, 7)
+    assert conv2d.forward(inputs["x"], MIXED.frames, inputs["W"], inputs["b"], MIXED.stride, out=y_out) is y_out
+    assert gradients(MIXED, inputs, out=dx_out)[1] is dx_out
     for u, length in enumerate(MIXED.lengths):
-        end = -(-length // MIXED.stride[0])
-        np.testing.assert_array_equal(out[u, :end], y[u, :end])
-        assert (out[u, end:] == 7).all() and (y[u, end:] == 0).all()
+        for written, fresh, end in ((y_out, y, -(-length // MIXED.stride[0])), (dx_out, dx, length)):
+            np.testing.assert_array_equal(written[u, :end], fresh[u, :end])
+            assert (written[u, end:] == 7).all() and (fresh[u, end:] == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -184,6 +184,14 @@ def test_probes_on_the_kink_are_counted_and_only_few_may_be(count, passes):
     assert (report.avoided, report.probes, report.passed) == (count, 20 - count, passes)
 
 
+def test_nan_on_the_kink_is_found_although_no_probe_goes_there():
+    def backward(dy, x):
+        return {"x": np.where(x == 0, np.nan, rectified_backward(dy, x)["x"])}
+
+    (report,) = check(rectified, backward, near_the_kink(0.0), kinks=lambda x: x)
+    assert not report.passed and report.where == "(0, 3)"
+
+
 def test_log_floor_is_a_kink_too():
     floor = 1e-2
 

@@ -60,12 +60,12 @@ def test_gradient(mass):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_extreme_scores_stay_finite_and_right(dtype):
-    logits = np.array([[1e4, -1e4, 0, 0], [-1e4, -1e4, -1e4, -1e4], [1e4, 1e4, -1e4, 0]], dtype)
-    target = np.array([[0, 1, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 0, 1]], dtype)
-    np.testing.assert_array_equal(softmax.forward(logits), [[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]])
+    logits = np.array([[1e4, -1e4, 0, 0], [-1e4, -1e4, -1e4, -1e4], [0, 1e4, -1e4, 1e4]], dtype)
+    target = np.array([[0, 1, 0, 0], [0.5, 0.5, 0, 0], [1, 0, 0, 0]], dtype)
+    np.testing.assert_array_equal(softmax.forward(logits), [[1, 0, 0, 0], [0.25] * 4, [0, 0.5, 0, 0.5]])
     loss, dlogits = softmax.loss(logits, target, np.ones(3, dtype))
     assert loss == pytest.approx((2e4 + np.log(4) + 1e4 + np.log(2)) / 3, rel=1e-6)
-    expected = np.array([[1, -1, 0, 0], [-0.25, -0.25, 0.25, 0.25], [0.5, 0.5, 0, -1]]) / 3
+    expected = np.array([[1, -1, 0, 0], [-0.25, -0.25, 0.25, 0.25], [-1, 0.5, 0, 0.5]]) / 3
     np.testing.assert_allclose(dlogits, expected, rtol=1e-6)
 
 
