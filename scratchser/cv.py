@@ -27,14 +27,20 @@ from scratchser.progress import Epochs, bar, say
 from scratchser.workers import Job, cores, run_folds
 
 EXAMPLES = """\
-what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, all other
-sessions train.
+what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
+all other sessions train. There are as many folds as speakers, ten in the paper.
+
+presets, the columns of the paper's table 1
+  baseline    4 kHz, nothing added                 over-grdt   over, and conv layers with a rate and an L2 of their own
+  over        happiness and anger twice            best-4khz   over-grdt, and every utterance warped at random (VTLP)
+  over-aug    over, and VTLP                       best        best-4khz, at 8 kHz
+  demo        not the paper's: small and quick, for the synthetic corpus
 
 examples
   python -m scratchser.cv                                     the synthetic corpus of the package: no data needed
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
-  python -m scratchser.cv DIR --preset baseline --set rate=0.01 --set conv_channels=[16,32] ...
+  python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
 
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
