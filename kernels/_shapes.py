@@ -4,6 +4,11 @@ import numpy as np
 
 
 def expect(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise ValueError unless the array has this shape and dtype (a second one would bring in float64)."""
+    """Raise ValueError unless the array is C-contiguous and has this shape and dtype (another would bring in float64).
+
+    A flat view of an array that is not contiguous is a copy: a gradient added to it would be lost.
+    """
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous: pass np.ascontiguousarray({name})")

@@ -33,6 +33,7 @@ little kernel of their own.
 import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._shapes import expect
 from scratchser.kernels.matmul import COLS, ROWS, multiply_panel, pack, pack_all
 
 BLOCK = 4  # output frames that a core does at a time: their input stays in its cache
@@ -63,11 +64,15 @@ def copy_frames(x, utterance, length, first, before, window):
         u = first + i
         if 0 <= u < length:
             row = x[utterance, u].reshape(F * C)
-            window[i, : before * C] = 0
-            window[i, before * C : (before + F) * C] = row
-            window[i, (before + F) * C :] = 0
+            for k in range(before * C):
+                window[i, k] = 0
+            for k in range(F * C):
+                window[i, before * C + k] = row[k]
+            for k in range((before + F) * C, window.shape[1]):
+                window[i, k] = 0
         else:
-            window[i] = 0
+            for k in range(window.shape[1]):
+                window[i, k] = 0
 
 
 @jit
@@ -115,23 +120,9 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
             for d in range(0, D, COLS):
                 panel = panels[d * depth : (d + COLS) * depth]
                 multiply_panel(
-                    flat,
-                    t * st * width,
-                    sf * C,
-                    width,
-                    1,
-                    I,
-                    J * C,
-                    positions,
-                    panel,
-                    0,
-                    COLS,
-                    min(COLS, D - d),
-                    out,
-                    at + d,
-                    D,
-                    edge,
-                )
+                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, COLS, min(COLS, D - d),
+                    out, at + d, D, edge,
+                )  # fmt: skip
             if relu:
                 for f in range(positions):
                     for d in range(D):
@@ -150,7 +141,8 @@ def rectify(dy, y, relu, dz):
         for k in range(len(dz)):
             dz[k] = zero if y[k] == zero else dy[k]
     else:
-        dz[:] = dy
+        for k in range(len(dz)):
+            dz[k] = dy[k]
 
 
 @jit
@@ -228,9 +220,8 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     for p in prange(PARTIALS):
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        dz = np.zeros(
-            BLOCK * positions * D + COLS, x.dtype
-        )  # rows of D; the last tile reads past them, into columns nobody asks for
+        # rows of D numbers; the last tile of a row reads past it, into columns that nobody asks for
+        dz = np.zeros(BLOCK * positions * D + COLS, x.dtype)
         one, edge = np.ones(1, x.dtype), np.empty(ROWS * COLS, x.dtype)
         flat, size = window.reshape(window.size), positions * D
         for n in range(p, len(blocks), PARTIALS):
@@ -265,20 +256,30 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
 # ---- entry points ---------------------------------------------------------------------------------------------------
 
 
+def _expect_fit(x, lengths, W, stride, y_like):
+    """What both entry points ask, and the shape of y. `y_like` holds the (name, array) that must have it."""
+    (B, T, F, C), (st, sf), (_, _, _, D) = x.shape, stride, W.shape
+    expect("x", x, (B, T, F, C), W.dtype)
+    expect("W", W, (*W.shape[:2], C, D), W.dtype)
+    expect("lengths", lengths, (B,), np.dtype(np.int64))
+    if B and not 1 <= lengths.min() <= lengths.max() <= T:
+        raise ValueError(f"conv2d: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
+    shape = B, -(-T // st), -(-F // sf), D
+    for name, array in y_like:
+        expect(name, array, shape, W.dtype)
+    return shape
+
+
 def forward(x, lengths, W, bias, stride, relu=True, out=None):
     """y (B, ⌈T / st⌉, ⌈F / sf⌉, D) of x (B, T, F, C), W (I, J, C, D), bias (D,), stride (st, sf).
 
     With `out`, the result is written there and what lies past an utterance's end is left as it is; without, it is zero.
-    Raises ValueError where shapes do not fit.
+    Raises ValueError where shapes, dtypes or lengths do not fit or an array is not C-contiguous.
     """
-    (B, T, F, C), (st, sf) = x.shape, stride
-    if W.shape[2] != C or W.shape[3] != bias.shape[0] or len(lengths) != B:
-        raise ValueError(
-            f"conv2d: x {x.shape}, lengths {lengths.shape}, W {W.shape} and bias {bias.shape} do not fit together"
-        )
-    if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= T:
-        raise ValueError(f"conv2d: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
-    y = np.zeros((B, -(-T // st), -(-F // sf), W.shape[3]), x.dtype) if out is None else out
+    st, sf = stride
+    shape = _expect_fit(x, lengths, W, stride, [] if out is None else [("out", out)])
+    expect("bias", bias, W.shape[3:], W.dtype)
+    y = np.zeros(shape, x.dtype) if out is None else out
     forward_cpu(x, lengths, W, bias, st, sf, relu, _blocks(output_lengths(lengths, st)), y)
     return y
 
@@ -286,13 +287,17 @@ def forward(x, lengths, W, bias, stride, relu=True, out=None):
 def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, out=None):
     """dx (B, T, F, C), or None without `need_dx` (the first layer's input is data); dW and dbias are added to.
 
-    dy, y (B, T', F', D) and x as in `forward`; `out` as there, for dx.
+    dy, y (B, T', F', D) and x as in `forward`, errors too; `out` as there, for dx.
     """
     st, sf = stride
+    _expect_fit(x, lengths, W, stride, [("dy", dy), ("y", y)])
+    expect("dW", dW, W.shape, W.dtype)
+    expect("dbias", dbias, W.shape[3:], W.dtype)
     blocks = _blocks(output_lengths(lengths, st))
     weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias)
     if not need_dx:
         return None
     dx = np.zeros_like(x) if out is None else out
+    expect("out", dx, x.shape, W.dtype)
     input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx)
     return dx

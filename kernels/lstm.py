@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._shapes import expect
 from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all
 
 # ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 -------------------------
@@ -67,13 +68,17 @@ def cell_gradient(dh, dc, i, f, g, o, c, c_before, one):
 @pjit
 def gather_frames(x, lengths, starts, frames):
     for b in prange(len(lengths)):
-        frames[starts[b] : starts[b] + lengths[b]] = x[b, : lengths[b]]
+        for t in range(lengths[b]):
+            for d in range(x.shape[2]):
+                frames[starts[b] + t, d] = x[b, t, d]
 
 
 @pjit
 def scatter_frames(frames, lengths, starts, x):
     for b in prange(len(lengths)):
-        x[b, : lengths[b]] = frames[starts[b] : starts[b] + lengths[b]]
+        for t in range(lengths[b]):
+            for d in range(x.shape[2]):
+                x[b, t, d] = frames[starts[b] + t, d]
 
 
 # ---- the time loop --------------------------------------------------------------------------------------------------
@@ -120,23 +125,9 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
                 gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
             for j in range(0, 4 * H, COLS):
                 multiply_panel(
-                    flat_h,
-                    0,
-                    H,
-                    0,
-                    1,
-                    1,
-                    H,
-                    rows,
-                    panels[direction],
-                    j * H,
-                    COLS,
-                    min(COLS, 4 * H - j),
-                    flat_gates,
-                    j,
-                    4 * H,
-                    edge,
-                )
+                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, COLS, min(COLS, 4 * H - j), flat_gates,
+                    j, 4 * H, edge,
+                )  # fmt: skip
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
                 out = z[starts[members[r]] + t, direction]
@@ -180,23 +171,9 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 dh[r] = 0
             for j in range(0, H, COLS):
                 multiply_panel(
-                    flat_dgates,
-                    0,
-                    4 * H,
-                    0,
-                    1,
-                    1,
-                    4 * H,
-                    rows,
-                    panels[direction],
-                    j * 4 * H,
-                    COLS,
-                    min(COLS, H - j),
-                    flat_dh,
-                    j,
-                    H,
-                    edge,
-                )
+                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, COLS,
+                    min(COLS, H - j), flat_dh, j, H, edge,
+                )  # fmt: skip
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]
 
@@ -210,10 +187,11 @@ def states_before(y, h0, lengths, starts, before):
         for direction in range(2):
             for n in range(length):
                 row = before[direction, starts[b] + frame_at(direction, n, length)]
-                if n == 0:
-                    row[:] = h0[direction, b]
-                else:
-                    row[:] = y[b, frame_at(direction, n - 1, length), direction * H : (direction + 1) * H]
+                for u in range(H):
+                    if n == 0:
+                        row[u] = h0[direction, b, u]
+                    else:
+                        row[u] = y[b, frame_at(direction, n - 1, length), direction * H + u]
 
 
 @pjit
@@ -247,18 +225,20 @@ class Cache:
 def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     """y (B, T, 2H) and the cache for `backward`; shapes as in the module's text.
 
-    Raises ValueError where shapes do not fit or a length lies outside 1 ... T.
+    Raises ValueError where shapes, dtypes or lengths do not fit or an array is not C-contiguous.
     """
-    B, T, D = x.shape
-    H = Wh.shape[1]
-    if Wx.shape != (D, 2, 4 * H) or Wh.shape != (2, H, 4 * H) or b.shape != (2, 4 * H) or lengths.shape != (B,):
-        raise ValueError(
-            f"lstm: x {x.shape}, lengths {lengths.shape}, Wx {Wx.shape}, Wh {Wh.shape}, b {b.shape} do not fit together"
-        )
+    (B, T, D), H = x.shape, Wh.shape[1]
+    expect("x", x, (B, T, D), Wx.dtype)
+    expect("lengths", lengths, (B,), np.dtype(np.int64))
+    expect("Wx", Wx, (D, 2, 4 * H), Wx.dtype)
+    expect("Wh", Wh, (2, H, 4 * H), Wx.dtype)
+    expect("b", b, (2, 4 * H), Wx.dtype)
     if not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
     h0 = np.zeros((2, B, H), x.dtype) if h0 is None else h0
     c0 = np.zeros((2, B, H), x.dtype) if c0 is None else c0
+    expect("h0", h0, (2, B, H), Wx.dtype)
+    expect("c0", c0, (2, B, H), Wx.dtype)
     N = int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")
@@ -274,8 +254,12 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
 
 
 def backward(dy, cache, Wx, Wh, dWx, dWh, db):
-    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to."""
+    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to. Errors as in `forward`."""
     (N, D), H = cache.frames.shape, Wh.shape[1]
+    expect("dy", dy, cache.y.shape, Wx.dtype)
+    expect("dWx", dWx, (D, 2, 4 * H), Wx.dtype)
+    expect("dWh", dWh, (2, H, 4 * H), Wx.dtype)
+    expect("db", db, (2, 4 * H), Wx.dtype)
     dz = np.empty((N, 2, 4 * H), dy.dtype)
     dh0, dc0 = np.empty_like(cache.h0), np.empty_like(cache.c0)
     backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.lengths, cache.starts, cache.order, dz, dh0, dc0)

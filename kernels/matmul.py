@@ -147,14 +147,13 @@ def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge)
     """
     for m in range(0, M, ROWS):
         rows = min(ROWS, M - m)
-        if N == COLS:
-            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, C, c0 + m * cm, cm)
-        else:  # a tile always writes COLS numbers a row
-            edge[:] = 0
+        out, at, step = (C, c0 + m * cm, cm) if N == COLS else (edge, 0, COLS)
+        if N < COLS:  # a tile always writes COLS numbers a row
             for r in range(rows):
-                for n in range(N):
-                    edge[r * COLS + n] = C[c0 + (m + r) * cm + n]
-            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, edge, 0, COLS)
+                for n in range(COLS):
+                    edge[r * COLS + n] = C[c0 + (m + r) * cm + n] if n < N else edge.dtype.type(0)
+        tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
+        if N < COLS:
             for r in range(rows):
                 for n in range(N):
                     C[c0 + (m + r) * cm + n] = edge[r * COLS + n]

@@ -232,5 +232,12 @@ def test_what_does_not_fit_is_refused():
     for lengths in ([9, 0, 5, 12], [9, 1, 5, 16], [9, 1, 5]):
         with pytest.raises(ValueError, match="lengths"):
             conv2d.forward(inputs["x"], np.array(lengths), inputs["W"], inputs["b"], MIXED.stride)
-    with pytest.raises(ValueError, match="conv2d"):
-        conv2d.forward(inputs["x"][..., :2].copy(), MIXED.frames, inputs["W"], inputs["b"], MIXED.stride)
+    x, W, b = inputs["x"], inputs["W"], inputs["b"]
+    with pytest.raises(ValueError, match="W is"):
+        conv2d.forward(x[..., :2].copy(), MIXED.frames, W, b, MIXED.stride)
+    with pytest.raises(ValueError, match="x must be C-contiguous"):
+        conv2d.forward(x[:, :, ::-1], MIXED.frames, W, b, MIXED.stride)
+    y = conv2d.forward(x, MIXED.frames, W, b, MIXED.stride)
+    for name, dy, dW in [("dy", y[:, 1:].copy(), W), ("dW", y, np.asfortranarray(W)), ("dW", y, W.astype(np.float32))]:
+        with pytest.raises(ValueError, match=name):
+            conv2d.backward(dy, x, y, MIXED.frames, W, MIXED.stride, dW, b)

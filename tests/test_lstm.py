@@ -238,5 +238,13 @@ def test_what_does_not_fit_is_refused():
     for lengths in ([6, 1, 4, 6, 0], [6, 1, 4, 6, 9], [6, 1, 4, 6]):
         with pytest.raises(ValueError, match="lengths"):
             lstm.forward(x, np.array(lengths), *parameters)
-    with pytest.raises(ValueError, match="lstm"):
+    with pytest.raises(ValueError, match="Wx is"):
         lstm.forward(x[..., :2].copy(), case.frames, *parameters)
+    with pytest.raises(ValueError, match="h0 is"):
+        lstm.forward(x, case.frames, *parameters, h0=np.zeros((2, 1, 1)))
+    y, cache = lstm.forward(x, case.frames, *parameters)
+    Wx, Wh, b = (parameter.copy() for parameter in parameters[:3])
+    with pytest.raises(ValueError, match="dWx must be C-contiguous"):  # a flat copy of it would take the gradient
+        lstm.backward(y, cache, Wx, Wh, np.asfortranarray(Wx), Wh, b)
+    with pytest.raises(ValueError, match="dy is"):
+        lstm.backward(y[:, 1:].copy(), cache, Wx, Wh, Wx, Wh, b)
