@@ -3,8 +3,9 @@
     jit     one thread          pjit    the loops written with `prange` are shared among the cores
 
 Contraction alone of the fast-math flags: a * b + c becomes one fused instruction, which is faster and still gives the
-same bits on every call. The full set would let the compiler reorder sums and assume that no NaN exists. Division follows NumPy: x / 0 is inf or
-NaN. Python's way, an exception, would put a branch into every loop that divides and keep it from becoming vectors.
+same bits on every call. The full set would let the compiler reorder sums and assume that no NaN exists. Division
+follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides and keep it from
+becoming vectors.
 
 Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
 editing matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources
