@@ -35,9 +35,9 @@ class Config:
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
     # model, section 3 and figure 3: channels, kernel (time, frequency), stride (time, frequency) of each conv layer
-    conv_channels: tuple[int, ...] = (16, 24, 32, 48)
-    conv_kernels: tuple[tuple[int, int], ...] = ((5, 5), (5, 5), (5, 5), (5, 5))
-    conv_strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2))
+    conv_channels: tuple[int, ...] = (48, 64, 96, 96)
+    conv_kernels: tuple[tuple[int, int], ...] = ((9, 17), (5, 5), (5, 5), (3, 5))
+    conv_strides: tuple[tuple[int, int], ...] = ((2, 8), (2, 2), (2, 2), (1, 2))
     lstm_layers: int = 1
     lstm_units: int = 128
     # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
@@ -47,9 +47,9 @@ class Config:
     patience: int = 30  # epochs after the best one before a fold stops
     momentum: float = 0.9
     rate: float = 0.005
-    l2: float = 1e-3
+    l2: float = 0.03
     conv_rate: float = 0.01
-    conv_l2: float = 2e-3
+    conv_l2: float = 0.06
     schedule: str = "cosine"  # how all rates go down to 0 over the epochs, or "constant"
 
     def __post_init__(self) -> None:
@@ -123,6 +123,8 @@ PRESETS: dict[str, Config] = {
         lstm_units=32,
         rate=0.01,
         conv_rate=0.02,
+        l2=0.001,
+        conv_l2=0.002,
         epochs=14,
     ),
 }
