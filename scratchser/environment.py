@@ -11,11 +11,16 @@ from typing import Any
 
 import numba
 
+from scratchser.workers import cores
+
 LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
 
 
-def describe(device: str) -> dict[str, Any]:
-    """Versions, commit, machine and the device in words, as a JSON-able dict."""
+def describe(device: str, workers: int = 1) -> dict[str, Any]:
+    """Versions, commit, machine and the device in words, as a JSON-able dict.
+
+    workers   folds at a time; more than one share the cores as `workers.run_folds` does
+    """
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -25,9 +30,15 @@ def describe(device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "threads": numba.get_num_threads(),
+        "workers": workers,
+        "threads_per_worker": _threads(workers),
         "device": device,
     }
+
+
+def _threads(workers: int) -> int:
+    most = numba.get_num_threads()
+    return most if workers == 1 else min(max(1, cores() // workers), most)
 
 
 def _commit(folder: Path) -> str | None:

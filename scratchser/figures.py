@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from scratchser.results import changed
+
 COLOURS = {"train": "tab:blue", "validation": "tab:orange"}
 DOTS = 150  # per inch
 
@@ -95,7 +97,8 @@ def confusion(result: Mapping[str, Any]) -> Figure:
 
 
 def _title(result: Mapping[str, Any]) -> str:
-    title = f"corpus {result['corpus']['name']}, preset {result['preset']}, seed {result['seed']}"
+    preset = result["preset"] + " (changed)" * bool(changed(result))
+    title = f"corpus {result['corpus']['name']}, preset {preset}, seed {result['seed']}"
     return title + (" (synthetic data)" if result["synthetic"] else "")
 
 

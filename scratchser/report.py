@@ -6,6 +6,7 @@ confusion matrix, trivial guesses, and for IEMOCAP the paper's own figures.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,14 @@ def _title(result: Mapping[str, Any]) -> str:
         f"corpus {corpus['name']}: {sum(corpus['counts'])} utterances ({counts})",
         f"preset {result['preset']}, seed {result['seed']}",
     ]
+    if changes := results.changed(result):
+        lines.append(f"changed from the preset: {', '.join(_setting(*change) for change in changes.items())}")
     return "\n".join(lines + [SYNTHETIC] * result["synthetic"])
+
+
+def _setting(key: str, value: Any) -> str:
+    """As --set takes it."""
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _folds(result: Mapping[str, Any]) -> str:

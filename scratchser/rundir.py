@@ -212,25 +212,27 @@ class FoldDir:
         utterances: Sequence[Utterance],
         probabilities: np.ndarray,
         predicted: np.ndarray,
+        second: np.ndarray,
         votes: np.ndarray | None = None,
     ) -> None:
         """Replace the table of the test speaker's utterances.
 
         probabilities   (U, K) mean over the copies of an utterance, written with all their digits
-        predicted       (U,) class indices
+        predicted       (U,) class indices: the first choice
+        second          (U,) the second choice
         votes           (U, K) copies that voted for a class; None where a single pass decides
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         counted = [f"votes_{name}" for name in classes] if votes is not None else []
         scored = [f"p_{name}" for name in classes] + counted
-        table.writerow(["utterance", "speaker", "fold", "truth", *scored, "predicted", "synthetic"])
+        table.writerow(["utterance", "speaker", "fold", "truth", *scored, "predicted", "second", "synthetic"])
         for i, utterance in enumerate(utterances):
             table.writerow(
                 [utterance.name, utterance.speaker, self.number, classes[utterance.label]]
                 + [str(p) for p in probabilities[i]]
                 + ([str(v) for v in votes[i]] if votes is not None else [])
-                + [classes[predicted[i]], str(self.synthetic).lower()]
+                + [classes[predicted[i]], classes[second[i]], str(self.synthetic).lower()]
             )
         write_text(self.predictions, text.getvalue())
 

@@ -182,6 +182,7 @@ def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
         [data.utterances[n] for n in chosen],
         prediction.mean,
         prediction.first,
+        prediction.second,
         prediction.votes if len(copies) > 1 else None,
     )
     return fold_result(

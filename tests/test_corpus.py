@@ -1,18 +1,22 @@
 """What holds for every corpus: telling kinds apart, listening, checking, and the command that shows it all."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from trees import agreed, block, dialog, sentence, wav
 
-from scratchser.corpus import CorpusError, detect, load
+from scratchser.corpus import CorpusError, detect, load, wants_synthetic
 from scratchser.corpus.__main__ import main
 from scratchser.corpus.audio import survey
-from scratchser.corpus.check import check, warnings
+from scratchser.corpus.check import check, inspect, warnings
 from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER
 
 WORDS = ("Neutral", "Happiness", "Sadness", "Anger")
@@ -70,8 +74,22 @@ class TestKinds:
         with pytest.raises(CorpusError, match="takes no folder"):
             load(tmp_path, "synthetic")
 
+    def test_the_word_synthetic(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert wants_synthetic(Path("synthetic"))
+        assert not any(map(wants_synthetic, (None, Path("emodb"), tmp_path / "synthetic")))
+        (tmp_path / "synthetic").mkdir()
+        assert not wants_synthetic(Path("synthetic"))
+
 
 class TestTable:
+    def test_a_problem_names_an_utterance_of_the_table_or_none(self, tree):
+        """What is left out is then what is missing in the counts."""
+        heard = [block("Ses01M_impro01_F000", "ang", "Anger", "Anger"), block("Ses01M_impro01_F001", "xxx", "Anger")]
+        dialog(tree, "Ses01M_impro01", *heard)
+        named = {problem.where.rpartition(":")[2]: problem.utterance for problem in load(tree).problems}
+        assert sorted(named.values()) == ["", "Ses01M_impro01_F000"]
+
     def test_fingerprint_is_of_the_content_and_not_of_the_place(self, tree):
         corpus = load(tree)
         before = corpus.fingerprint()
@@ -128,6 +146,11 @@ class TestAudio:
         path = load(tree).utterances[0].path
         path.write_bytes(path.read_bytes()[:-1000])
         assert survey(load(tree)).cut_off == [path]
+        problems, (warning,) = inspect(load(tree))
+        assert problems == () and str(path) in warning and "1 wav files end before" in warning
+        path.unlink()
+        problems, said = inspect(load(tree))
+        assert problems == check(load(tree)) and len(problems) == 1 and said == ()
 
     def test_labels_without_audio(self, tree):
         for path in tree.rglob("*.wav"):
@@ -188,6 +211,15 @@ class TestCommand:
         code, out, _ = run(capsys, tmp_path, "--baselines", "--classes", "ang,sad")
         assert code == 0
         assert "no folds can be made: 1 speakers are too few" in out
+
+    def test_a_reader_who_leaves_is_no_error(self, tree):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "scratchser.corpus", str(tree)]
+        with os.fdopen(writing, "wb") as gone:
+            buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+            done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, env=buffered)
+        assert (done.returncode, done.stderr) == (1, "")
 
     @pytest.mark.parametrize("arguments", [["nowhere"], ["--corpus", "timit"], [".", "--write", "x"], ["--scripted"]])
     def test_usage(self, arguments, capsys, tmp_path, monkeypatch):

@@ -54,6 +54,18 @@ def test_other_names_are_named(original):
     assert "'X'" in problems[str(unknown)]
 
 
+def test_capital_letters_in_the_file_types_name(tmp_path):
+    wav(tmp_path / "03a01Wa.WAV", 0.1)
+    corpus = load(tmp_path)
+    assert [(u.name, u.path) for u in corpus.utterances] == [("03a01Wa", tmp_path / "03a01Wa.WAV")]
+    assert check(corpus) == ()
+    (tmp_path / "03a01Wa.wav").write_bytes((tmp_path / "03a01Wa.WAV").read_bytes())
+    if len(list(tmp_path.iterdir())) == 2:  # else the file system takes them for one
+        twice = load(tmp_path)
+        assert [(p.what, p.utterance) for p in twice.problems] == [("duplicate of 03a01Wa.WAV", "03a01Wa")]
+        assert len(twice.utterances) == 1 and not twice.without({"03a01Wa"}).utterances
+
+
 @pytest.mark.skipif(REAL is None, reason="SCRATCHSER_EMODB names no folder")
 def test_the_real_one():
     corpus = load(Path(REAL))

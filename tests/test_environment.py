@@ -16,8 +16,18 @@ def test_it_names_versions_and_device():
     assert said["device"] == "cpu: all of it"
     assert said["python"] == platform.python_version()
     assert said["libraries"]["numpy"] == np.__version__
-    assert said["threads"] >= 1 and said["cpu"]
+    assert said["cpu"]
     assert json.loads(json.dumps(said)) == said
+
+
+def test_workers_share_the_cores(monkeypatch):
+    monkeypatch.setattr(environment, "cores", lambda: 8)
+    monkeypatch.setattr(environment.numba, "get_num_threads", lambda: 6)
+    said = [environment.describe("cpu", workers) for workers in (1, 2, 16)]
+    assert [(each["workers"], each["threads_per_worker"]) for each in said] == [(1, 6), (2, 4), (16, 1)]
+    assert environment.describe("cpu")["threads_per_worker"] == 6
+    monkeypatch.setattr(environment.numba, "get_num_threads", lambda: 3)  # NUMBA_NUM_THREADS=3 holds for workers too
+    assert environment.describe("cpu", 2)["threads_per_worker"] == 3
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

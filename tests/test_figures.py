@@ -79,6 +79,10 @@ def test_titles_say_what_it_is(run):
     real = {**result, "synthetic": False, "corpus": {**result["corpus"], "name": "emodb"}}
     assert figures.confusion(real).get_suptitle() == "corpus emodb, preset best, seed 3"
 
+    changed = {**result, "config": {**result["config"], "epochs": 2}}
+    for figure in (figures.learning_curves(changed, rows), figures.confusion(changed)):
+        assert figure.get_suptitle() == "corpus synthetic, preset best (changed), seed 3 (synthetic data)"
+
 
 def test_png_is_the_figure_the_same_every_time(run):
     result, _ = run

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import made_up
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from scratchser import report
 from scratchser.corpus.table import Problem
 from scratchser.folds import make_folds
+from scratchser.presets import PRESETS, with_settings
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
@@ -63,6 +65,18 @@ def test_the_paper_beside_ours(tmp_path):
     assert cells(text, "mean")[-2:] == ["64.5", "61.7"] and len(cells(text, "mean")) == 4
     assert cells(text, "std")[-2:] == ["-", "-"]
     assert "tables 1 and 2" in text
+
+
+def test_what_is_changed_from_the_preset(tmp_path):
+    config = replace(PRESETS["over"], oversample=("sadness",), vtlp="epoch", epochs=2, soft_labels=True)
+    corpus = made_up.all_of_iemocap()
+    text = report.text(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
+    said = 'changed from the preset: vtlp=epoch, oversample=["sadness"], soft_labels=true, epochs=2'
+    assert text.splitlines()[1:3] == ["preset over, seed 3", said]
+    assert with_settings(PRESETS["over"], said.partition(": ")[2].split(", ")) == config
+    assert "paper" not in text
+    same = report.text(written(tmp_path / "same", corpus, (1,), preset="over"))
+    assert "changed" not in same and "paper" in same
 
 
 def test_notes_and_what_is_missing(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from dataclasses import replace
 
 import made_up
 import numpy as np
@@ -13,6 +14,7 @@ from scratchser.atomic import plain
 from scratchser.baselines import Guess
 from scratchser.corpus.table import CLASSES, Problem
 from scratchser.folds import Fold, make_folds
+from scratchser.presets import PRESETS
 
 FOLD = Fold(2, "1", "M", "1M", "1F", ("2F", "2M"))
 MEASURED = {
@@ -75,6 +77,24 @@ def test_mean_deviation_and_pooled():
     assert found["warnings"][1:] == [missing]
 
 
+def test_what_is_changed_from_the_preset(tmp_path):
+    for preset in PRESETS:
+        assert results.changed(made_up.settings(made_up.corpus(), preset=preset)) == {}
+    config = replace(PRESETS["over"], oversample=("sadness",), epochs=2)
+    assert results.changed(made_up.settings(made_up.corpus(), preset="over", config=config)) == {
+        "oversample": ["sadness"],
+        "epochs": 2,
+    }
+
+
+@pytest.mark.parametrize("choice", ["fold", "whole-corpus", "off"])
+def test_a_normalisation_that_hears_the_test_speaker_is_said(choice):
+    config = replace(PRESETS["best"], normalisation=choice)
+    settings = made_up.settings(made_up.corpus(), (2,), config=config)
+    said = results.result(settings, [entry(np.eye(4, dtype=int))], guesses=[], warnings=["rain"])["warnings"]
+    assert said[0] == "rain" and [("test speaker" in line) for line in said[1:]] == [True] * (choice == "whole-corpus")
+
+
 def test_one_fold_has_no_deviation():
     settings = made_up.settings(made_up.corpus(), folds=(2,))
     found = results.result(settings, [entry(np.eye(4, dtype=int))], guesses=[])
@@ -129,7 +149,9 @@ def test_the_paper_stands_beside_the_same_utterances_only(tmp_path):
         return results.result(settings, [entry(np.eye(4, dtype=int), 1)], guesses=[])["paper"]
 
     assert shown(corpus, preset="over-grdt") == {"column": "over-grdt", "wa_mean": 0.635, "ua_mean": 0.598, "folds": []}
-    assert shown(corpus, preset="of my own")["column"] == "best"
+    assert shown(corpus, preset="demo") is None
+    assert shown(corpus, config=replace(PRESETS["best"], rate=0.5)) is None
+    assert shown(corpus, preset="best-4khz", config=PRESETS["best"]) is None
     assert shown(made_up.corpus("iemocap")) is None
     assert shown(made_up.corpus("emodb")) is None
     one_less = type(corpus)("iemocap", CLASSES, corpus.utterances[1:])

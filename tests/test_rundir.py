@@ -193,7 +193,7 @@ def test_merge_while_folds_are_running(tmp_path, corpus):
         assert (tmp_path / "predictions.csv").read_text() == ""
         with second:
             second.write_metrics(made_up.rows(2, 3))
-            second.write_predictions(corpus.classes, corpus.utterances[:1], np.eye(4)[:1], np.array([0]))
+            second.write_predictions(corpus.classes, corpus.utterances[:1], np.eye(4)[:1], np.array([0]), np.array([1]))
         made_up.play(corpus, make_folds(corpus)[0], first)
         run.merge()
         assert [result["fold"] for result in run.results()] == [1]
@@ -207,12 +207,14 @@ def test_predictions_keep_their_digits(tmp_path, corpus):
     votes = np.array([[11, 0, 0, 0], [5, 6, 0, 0], [0, 0, 0, 11]])
     fold = rundir.FoldDir(tmp_path, 7, True)
     with fold:
-        fold.write_predictions(corpus.classes, corpus.utterances[:3], probabilities, np.array([0, 1, 3]), votes)
+        chosen = np.array([0, 1, 3]), np.array([2, 0, 1])
+        fold.write_predictions(corpus.classes, corpus.utterances[:3], probabilities, *chosen, votes)
     table = list(csv.DictReader(fold.predictions.read_text().splitlines()))
     read = np.array([[row[f"p_{name}"] for name in corpus.classes] for row in table]).astype(np.float32)
     assert read.tobytes() == probabilities.tobytes()
     assert [[int(row[f"votes_{name}"]) for name in corpus.classes] for row in table] == votes.tolist()
     assert [row["predicted"] for row in table] == ["neutral", "happiness", "anger"]
+    assert [row["second"] for row in table] == ["sadness", "neutral", "happiness"]
     assert [row["truth"] for row in table] == [corpus.classes[u.label] for u in corpus.utterances[:3]]
     assert [(row["fold"], row["synthetic"]) for row in table] == [("7", "true")] * 3
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from scratchser.corpus import csv_manifest, emodb, iemocap
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Problem, Utterance
 
-__all__ = ["CLASSES", "KINDS", "Corpus", "CorpusError", "Problem", "Utterance", "detect", "load"]
+__all__ = ["CLASSES", "KINDS", "Corpus", "CorpusError", "Problem", "Utterance", "detect", "load", "wants_synthetic"]
 
 KINDS = ("auto", "iemocap", "emodb", "csv", "synthetic")
 
@@ -51,7 +51,12 @@ def load(
         corpus = (emodb if kind == "emodb" else csv_manifest).load(root, classes=classes)
     if not corpus.utterances and not corpus.problems:
         raise CorpusError(f"{root}: {_nothing_left(corpus, scripted)}")
-    return replace(corpus, notes=reasons + corpus.notes)
+    return replace(corpus, notes=reasons + corpus.notes, problems=_named(corpus))
+
+
+def wants_synthetic(place: Path | None) -> bool:
+    """True for the word synthetic in the folder's place, unless there is a folder of that name."""
+    return place == Path("synthetic") and not place.exists()
 
 
 def detect(root: Path) -> tuple[str, str]:
@@ -81,6 +86,12 @@ def _synthetic(root: Path | None, classes: Sequence[str] | None) -> Corpus:
     from scratchser.corpus import synthetic  # imported only here: other corpora need none of its machinery
 
     return synthetic.load()
+
+
+def _named(corpus: Corpus) -> tuple[Problem, ...]:
+    """The problems, each with an utterance's name only where that utterance is in the table and can be skipped."""
+    names = {u.name for u in corpus.utterances}
+    return tuple(p if p.utterance in names else replace(p, utterance="") for p in corpus.problems)
 
 
 def _nothing_left(corpus: Corpus, scripted: bool) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scratchser import baselines
-from scratchser.corpus import KINDS, load
+from scratchser import baselines, stdout
+from scratchser.corpus import KINDS, load, wants_synthetic
 from scratchser.corpus.audio import has_audio, survey
 from scratchser.corpus.screen import render
 from scratchser.corpus.summary import Json, summarise
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; gives its exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if wants_synthetic(options.dir):
+        options.dir = None
     try:
         if options.write is not None:
             return _write(parser, options)
@@ -54,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("dir", metavar="DIR", nargs="?", help="folder or CSV file; nothing or synthetic: built-in")
+    parser.add_argument(
+        "dir", metavar="DIR", nargs="?", type=Path, help="folder or CSV file; nothing or synthetic: built-in"
+    )
     parser.add_argument("--corpus", choices=KINDS, default="auto", help="what DIR holds (default: auto, and says why)")
     parser.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
     parser.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
@@ -67,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(options: argparse.Namespace) -> int:
     corpus = load(
-        _root(options),
-        "synthetic" if _wants_synthetic(options) else options.corpus,
+        options.dir,
+        options.corpus,
         scripted=options.scripted,
         merge_excited=options.merge_excited,
         classes=options.classes.split(",") if options.classes else None,
@@ -80,17 +84,8 @@ def _show(options: argparse.Namespace) -> int:
     if options.baselines:
         guesses = baselines.guess(sound, folds, _bar("measuring")) if folds else ()
         summary["baselines"] = {guess.name: guess.as_dict() for guess in guesses}
-    print(json.dumps(summary, indent=1) if options.json else render(summary))
+    stdout.write(json.dumps(summary, indent=1) if options.json else render(summary))
     return _verdict(summary, in_full=not options.json)
-
-
-def _wants_synthetic(options: argparse.Namespace) -> bool:
-    """The word synthetic in DIR's place means the built-in corpus, unless there is a folder of that name."""
-    return options.dir == "synthetic" and not Path(options.dir).exists()
-
-
-def _root(options: argparse.Namespace) -> Path | None:
-    return None if options.dir is None or _wants_synthetic(options) else Path(options.dir)
 
 
 def _bar(what: str) -> Any:
@@ -127,7 +122,7 @@ def _verdict(summary: Json, in_full: bool) -> int:
 
 
 def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    if options.dir is not None and not _wants_synthetic(options):
+    if options.dir is not None:
         parser.error("--write belongs to the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
     from scratchser.corpus.iemocap_tree import write_iemocap_tree  # imported only here: it compiles the synthesiser
 
@@ -137,7 +132,9 @@ def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except OSError as error:
         exists = isinstance(error, FileExistsError)
         parser.exit(2 if exists else 1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
-    print(f"SYNTHETIC speech, {count} utterances, written to {folder}; look:\n  {parser.prog} {folder} --scripted")
+    stdout.write(
+        f"SYNTHETIC speech, {count} utterances, written to {folder}; look:\n  {parser.prog} {folder} --scripted"
+    )
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scratchser.corpus.audio import WINDOW_MS, Progress, has_audio, survey
+from scratchser.corpus.audio import WINDOW_MS, Progress, Survey, has_audio, survey
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
 
 
@@ -11,15 +11,31 @@ def check(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = ite
 
     `corpus.without({problem.utterance for problem in ...})` is what remains when they are skipped.
     """
+    return inspect(corpus, window_ms, progress)[0]
+
+
+def inspect(
+    corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    """What `check` finds, and a sentence for each thing about the audio that is not broken but bears on the results."""
     if not has_audio(corpus):
         raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files is there")
     if all(u.path is None for u in corpus.utterances):
-        return corpus.problems  # the corpus makes its sound itself
-    return (*corpus.problems, *survey(corpus, window_ms, progress).problems)
+        return corpus.problems, ()  # the corpus makes its sound itself
+    heard = survey(corpus, window_ms, progress)
+    return (*corpus.problems, *heard.problems), cut_off(heard)
+
+
+def cut_off(heard: Survey) -> tuple[str, ...]:
+    """The sentence about wav files that end too early, where there are any."""
+    if not heard.cut_off:
+        return ()
+    shown = ", ".join(map(str, heard.cut_off[:5])) + " ..." * (len(heard.cut_off) > 5)
+    return (f"{len(heard.cut_off)} wav files end before their header says, as interrupted copies do: {shown}",)
 
 
 def warnings(corpus: Corpus) -> tuple[str, ...]:
-    """One sentence for each thing that is not broken but bears on the results."""
+    """One sentence for each thing about the labels that is not broken but bears on the results."""
     return (*_unlike_the_release(corpus), *_missing_classes(corpus), *_outvoted(corpus))
 
 

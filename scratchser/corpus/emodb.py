@@ -45,6 +45,7 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
     """
     chosen = class_list(classes, EMOTIONS.values(), "EmoDB")
     utterances, problems, aside = [], [], Counter[str]()
+    seen: dict[str, str] = {}  # a.wav and a.WAV are one utterance twice
     files = _wav_files(root)
     if not files:
         raise CorpusError(f"{folder(root)}: no wav files")
@@ -58,11 +59,16 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
         if emotion not in chosen:
             aside[emotion] += 1
             continue
+        if path.stem in seen:
+            problems.append(Problem(str(path), f"duplicate of {seen[path.stem]}", path.stem))
+            continue
+        seen[path.stem] = path.name
         label, gender = chosen.index(emotion), GENDERS.get(speaker, "")
         utterances.append(Utterance(path.stem, path, speaker, gender, "", label, source=str(path)))
     return Corpus("emodb", chosen, tuple(utterances), tuple(problems), root, aside=tuple(aside.most_common()))
 
 
 def _wav_files(root: Path) -> list[Path]:
-    """In the order of their names; "._" files, which some systems add when copying, are none."""
-    return sorted((path for path in folder(root).glob("*.wav") if not path.name.startswith(".")), key=lambda p: p.name)
+    """In the order of their names, .WAV too; "._" files, which some systems add when copying, are none."""
+    paths = (path for path in folder(root).glob("*") if path.suffix.lower() == ".wav")
+    return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: path.name)
