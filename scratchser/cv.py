@@ -9,22 +9,25 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, corpus, environment, report, rundir
+from scratchser import baselines, corpus, environment, report, rundir, stdout
 from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
-from scratchser.corpus.check import check, warnings
+from scratchser.corpus.check import inspect, warnings
 from scratchser.corpus.table import read_wav
 from scratchser.device import DeviceError, choose
-from scratchser.features import Features, extract
-from scratchser.folds import Fold, make_folds
+from scratchser.features import Features, Signal, extract
+from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
 from scratchser.progress import Epochs, bar, say
-from scratchser.workers import Job, cores, run_folds
+from scratchser.rundir import RunError
+from scratchser.train import DivergedError
+from scratchser.workers import Job, WorkerError, cores, run_folds
 
 EXAMPLES = """\
 what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
@@ -45,6 +48,8 @@ examples
 
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
 The presets and what each setting means: scratchser/presets.py. What lies in a run's folder: docs/result-schema.md.
+
+exit code  0 done   1 broken data, a full disk, training that went astray or was interrupted   2 a wrong command
 """
 
 
@@ -83,77 +88,97 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 broken data or an interrupted run, 2 a wrong command."""
+    """Gives the exit code that EXAMPLES tells."""
     p = parser()
     args = p.parse_args(arguments)
     if args.resume and args.out is None:
         p.error("--resume needs --out RUN, the run to go on with")
+    if args.seed < 0:
+        p.error("--seed must be at least 0")
+    if args.workers is not None and args.workers < 1:
+        p.error("--workers must be at least 1")
     try:
         return run(args)
-    except (SettingError, DeviceError, CorpusError, StorageError, FoldsError) as error:
+    except (SettingError, DeviceError, CorpusError, FoldsError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (StorageError, DivergedError, WorkerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("interrupted; what is done is kept, and --resume --out RUN goes on", file=sys.stderr)
+        print("interrupted; what is done is kept, and the same command with --resume --out goes on", file=sys.stderr)
         return 1
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
     device, chosen = choose(args.device)
-    preset = args.preset or ("demo" if args.dir is None else "best")
+    place = None if corpus.wants_synthetic(args.dir) else args.dir
+    preset = args.preset or ("demo" if place is None else "best")
     config = with_settings(PRESETS[preset], args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
+    Signal.of(config)  # before a folder is made for settings that cannot be
     data = corpus.load(
-        args.dir, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes
+        place, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes
     )
     say("\n".join([chosen, *data.notes]))
 
-    problems = check(data, config.window_ms, lambda items: bar(items, "checking audio"))
+    problems, heard = inspect(data, config.window_ms, lambda items: bar(items, "checking audio"))
     if problems and not args.skip_broken:
         show(problems)
         return 1
-    left_out = tuple(problem for problem in problems if problem.utterance)
-    data = data.without({problem.utterance for problem in left_out})
+    data = data.without({problem.utterance for problem in problems if problem.utterance})
     folds = chosen_folds(data, args.folds)
+    said = (*heard, *warnings(data), *oversampled(config, data.classes, asked=args.set))
 
     settings = rundir.settings(
         data, config, preset=preset, seed=args.seed, folds=[fold.number for fold in folds], left_out=problems
     )
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
+    workers = args.workers or min(cores(), len(folds))
     begin = rundir.resume if args.resume else rundir.create
-    with begin(path, settings, environment.describe(device)) as opened:
+    with begin(path, settings, environment.describe(device, workers)) as opened:
         say(f"run: {path}")
-        result = train(opened, data, config, args.seed, folds, args.workers or min(cores(), len(folds)))
-    print(json.dumps(result, indent=1) if args.json else report.text(result), end="\n" if args.json else "")
+        result = train(opened, data, config, args.seed, folds, workers, said)
+    stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
     say(f"all of it in {path}")
     return 0
 
 
 def train(
-    opened: rundir.Run, data: Corpus, config: Config, seed: int, folds: Sequence[Fold], workers: int
+    opened: rundir.Run,
+    data: Corpus,
+    config: Config,
+    seed: int,
+    folds: Sequence[Fold],
+    workers: int,
+    said: Sequence[str],
 ) -> dict[str, Any]:
-    """Run the folds that are not done yet; the run's result."""
-    cache = opened.path / "features"
-    features = prepared(cache, data, config)
-    said = (*data.notes, *features.notes, *warnings(data))
+    """Run the folds that are not done yet; the run's result. `said` is what a reader of the figures should know."""
     guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
     tuned_on = TUNED_ON.get(data.name, ())
-    tasks = list(zip(folds, opened.folds, strict=True))
-    progress = Epochs(sum(folder.result() is None for _, folder in tasks), config.epochs)
-    job = Job(
-        replace(data, read=read_wav), cache, config, seed
-    )  # nothing is read any more, and a process may be far away
-    result = None
-    try:
-        for fold_result in run_folds(job, tasks, workers, progress.epoch):
-            progress.fold(fold_result)
-            result = report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=said)
-    finally:
-        progress.close()
-    assert result is not None, "chosen_folds gives one fold at least"
-    shutil.rmtree(cache)  # large, and made again from the wav files in no time
-    return result
+    tasks = [(fold, folder) for fold, folder in zip(folds, opened.folds, strict=True) if folder.result() is None]
+    notes = (*data.notes, *said)
+    if tasks:
+        cache = opened.path / "features"
+        notes = (*notes, *prepared(cache, data, config).notes)
+        job = Job(replace(data, read=read_wav), cache, config, seed)  # a process gets the table, not the synthesiser
+        with closing(Epochs(config.epochs, {fold.number: len(folder.metrics()) for fold, folder in tasks})) as progress:
+            for fold_result in run_folds(job, tasks, workers, progress.epoch):
+                progress.fold(fold_result)
+                report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=notes)
+    shutil.rmtree(opened.path / "features", ignore_errors=True)  # large, and soon made again from the wav files
+    return report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=notes)
+
+
+def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where the preset repeats classes that the corpus lacks; SettingError where the user asked for them."""
+    unknown = ", ".join(name for name in config.oversample if name not in classes)
+    if not unknown:
+        return ()
+    if any(setting.startswith("oversample=") for setting in asked):
+        raise SettingError(f"oversample: {unknown} is no class of this corpus, which has {', '.join(classes)}")
+    return (f"the preset repeats {unknown} in each epoch, which this corpus does not have",)
 
 
 def prepared(cache: Path, data: Corpus, config: Config) -> Features:
@@ -163,16 +188,9 @@ def prepared(cache: Path, data: Corpus, config: Config) -> Features:
     return Features.open(cache, data, config)
 
 
-class FoldsError(ValueError):
-    """Folds that do not exist, or a corpus that cannot be split into folds."""
-
-
 def chosen_folds(data: Corpus, text: str) -> tuple[Fold, ...]:
     """The folds of "all" or "1,4,...". Raises FoldsError for others."""
-    try:
-        folds = make_folds(data)
-    except ValueError as error:
-        raise FoldsError(str(error)) from error
+    folds = make_folds(data)
     if text == "all":
         return folds
     known = {str(fold.number): fold for fold in folds}

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from scratchser.corpus.table import Corpus, natural
 
 
+class FoldsError(ValueError):
+    """Folds that cannot be made or do not exist; the message says why."""
+
+
 @dataclass(frozen=True)
 class Fold:
     """Who is heard where. `session` and `gender` are the test speaker's."""
@@ -29,7 +33,7 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
 
     Speakers of a corpus without sessions are paired into pseudo-sessions numbered from 1 (see `pair`). A speaker who
     is alone in a session takes the first of the next session for validation, who then does not train. Raises
-    ValueError where a session has more than two speakers, some utterances have a session and others have none, a
+    FoldsError where a session has more than two speakers, some utterances have a session and others have none, a
     speaker is in two sessions, or nobody is left to train on.
     """
     genders = {u.speaker: u.gender for u in corpus.utterances}
@@ -43,7 +47,7 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
             validation = others[0] if others else following[0]
             train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in (test, validation))
             if not train:
-                raise ValueError(f"{len(genders)} speakers are too few: one tests, one validates, others must train")
+                raise FoldsError(f"{len(genders)} speakers are too few: one tests, one validates, others must train")
             folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))
     return tuple(folds)
 
@@ -72,15 +76,15 @@ def _sessions(corpus: Corpus) -> dict[str, tuple[str, ...]]:
     if set(speakers) <= {""}:
         return {}
     if "" in speakers:
-        raise ValueError("some utterances have a session and others have none")
+        raise FoldsError("some utterances have a session and others have none")
     for session, members in speakers.items():
         if len(members) > 2:
-            raise ValueError(
+            raise FoldsError(
                 f"session {session} has {len(members)} speakers, the protocol knows two; "
                 "without any sessions the speakers are paired"
             )
     if sum(map(len, speakers.values())) > len(corpus.speakers):
-        raise ValueError("a speaker is in more than one session")
+        raise FoldsError("a speaker is in more than one session")
     return {
         session: tuple(sorted(members, key=lambda name: (members[name] != "F", natural(name))))
         for session, members in speakers.items()

@@ -1,7 +1,8 @@
 """Every hyper-parameter, once. The columns of the paper's table 1 are named presets.
 
 What the paper leaves open (figure 3's channels, kernels, strides and units, the rates, L2, the floor of the
-logarithm, the number of epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md.
+logarithm, the number of epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md;
+`demo` is chosen for speed.
 """
 
 import math
@@ -24,12 +25,8 @@ class Config:
     frequency_khz: int = 8  # upper end of the spectrogram, 4 or 8
     window_ms: int = 64
     shift_ms: int = 32
-    log_floor: float = (
-        1e-2  # added to nothing: power below it counts as this much; full scale is 1, the window's sum 512
-    )
-    normalisation: str = (
-        "fold"  # eq. (5): mean and deviation of the fold's training speakers, of the "whole-corpus", or "off"
-    )
+    log_floor: float = 1e-2  # least power |X|², where a full-scale sine has about 65000; less counts as this much
+    normalisation: str = "fold"  # eq. (5) over the fold's training speakers, over the "whole-corpus" (a leak), or "off"
     # data, section 2
     vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
@@ -44,7 +41,7 @@ class Config:
     batch_size: int = 16
     epochs: int = 30
     candidates: float = 0.25  # the last share of the epochs, among which the validation speaker chooses the best
-    patience: int = 30  # epochs after the best one before a fold stops
+    patience: int = 30  # epochs after the best one before a fold stops; as many as `epochs`: none stops early
     momentum: float = 0.9
     rate: float = 0.005
     l2: float = 0.03
@@ -54,41 +51,27 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises SettingError for a value that cannot be meant."""
-        choices = {
-            "frequency_khz": (4, 8),
-            "normalisation": ("fold", "whole-corpus", "off"),
-            "vtlp": ("off", "epoch", "utterance"),
-            "schedule": ("constant", "cosine"),
-        }
-        for key, allowed in choices.items():
-            if getattr(self, key) not in allowed:
-                raise SettingError(f"{key} is {getattr(self, key)!r}, not one of {', '.join(map(repr, allowed))}")
-        for key in (
-            "window_ms",
-            "shift_ms",
-            "log_floor",
-            "lstm_layers",
-            "lstm_units",
-            "batch_size",
-            "epochs",
-            "patience",
-        ):
-            if not getattr(self, key) > 0:
-                raise SettingError(f"{key} must be greater than 0, not {getattr(self, key)}")
-        if not 0 < self.candidates <= 1:
-            raise SettingError(f"candidates must be greater than 0 and at most 1, not {self.candidates}")
-        for key in ("rate", "l2", "conv_rate", "conv_l2", "momentum"):
-            if not 0 <= getattr(self, key) < (1 if key == "momentum" else math.inf):
-                raise SettingError(f"{key} must be at least 0 and finite (momentum below 1), not {getattr(self, key)}")
-        if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides) > 0:
-            raise SettingError(
-                "conv_channels, conv_kernels and conv_strides need one entry for each conv layer, at least one"
-            )
-        for pair in (*self.conv_kernels, *self.conv_strides, self.conv_channels):
-            if min(pair) < 1 or (pair is not self.conv_channels and len(pair) != 2):
-                raise SettingError(
-                    f"kernels and strides are pairs (time, frequency), channels numbers, all from 1: {pair}"
-                )
+        for key, allowed in CHOICES.items():
+            self._expect(key, getattr(self, key) in allowed, f"one of {', '.join(map(repr, allowed))}")
+        for key in POSITIVE:
+            self._expect(key, 0 < getattr(self, key) < math.inf, "greater than 0 and finite")
+        for key in ("rate", "l2", "conv_rate", "conv_l2"):
+            self._expect(key, 0 <= getattr(self, key) < math.inf, "at least 0 and finite")
+        self._expect("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
+        self._expect("candidates", 0 < self.candidates <= 1, "greater than 0 and at most 1")
+        self._expect("log_floor", self.log_floor >= 1e-37, "at least 1e-37, float32's smallest")
+        self._expect("window_ms", self.window_ms & (self.window_ms - 1) == 0, "a power of two, for the FFT")
+        self._expect("oversample", all(isinstance(name, str) for name in self.oversample), "a list of class names")
+        self._expect("conv_channels", all(map(_counts, self.conv_channels)), "a list of whole numbers from 1")
+        for key in ("conv_kernels", "conv_strides"):
+            self._expect(key, all(map(_pair, getattr(self, key))), "a list of pairs [time, frequency] from 1")
+        depths = {len(self.conv_channels), len(self.conv_kernels), len(self.conv_strides)}
+        if depths == {0} or len(depths) > 1:
+            raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
+
+    def _expect(self, key: str, holds: bool, what: str) -> None:
+        if not holds:
+            raise SettingError(f"{key} is {getattr(self, key)!r}, expected {what}")
 
     @property
     def first_candidate(self) -> int:
@@ -100,6 +83,23 @@ class Config:
         if self.schedule == "constant":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "frequency_khz": (4, 8),
+    "normalisation": ("fold", "whole-corpus", "off"),
+    "vtlp": ("off", "epoch", "utterance"),
+    "schedule": ("constant", "cosine"),
+}
+POSITIVE = ("window_ms", "shift_ms", "log_floor", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience")
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_counts, value))
 
 
 PAPER_BEST = Config()

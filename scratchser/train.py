@@ -78,6 +78,10 @@ def run_fold(
         return result
 
 
+class DivergedError(ArithmeticError):
+    """Training went astray; the message says where and what to change."""
+
+
 class _Training:
     """A fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl."""
 
@@ -134,6 +138,11 @@ class _Training:
         for batch in minibatches(self.data, self.train, self.config, self.normalisation, rng):
             logits = self.model.forward(batch.x, batch.lengths)
             batch_loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
+            if not np.isfinite(batch_loss):
+                raise DivergedError(
+                    f"fold {self.fold.number}, epoch {number}: the loss is {batch_loss}, no result can come of this;"
+                    " lower the settings rate and conv_rate"
+                )
             self.model.backward(dlogits)
             norms.add()
             self.optimiser.step(factor)

@@ -1,6 +1,8 @@
 """One fold: no leak of the test speaker, the epoch that is chosen, and going on to the bit."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from scratchser.features import Features, extract
 from scratchser.folds import make_folds
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
-from scratchser.train import Dataset, _Training, run_fold
+from scratchser.train import Dataset, DivergedError, _Training, run_fold
 
 CONFIG = with_settings(Config(epochs=3, patience=3, candidates=1.0), small_corpus.SMALL)
 
@@ -144,6 +146,23 @@ def test_the_result_is_that_of_the_best_epoch(loaded, tmp_path):
     assert result["validation"]["ua"] == max(row["validation"]["ua"] for row in rows)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory")
+def test_memory_stays_flat_over_epochs(loaded):
+    """Six epochs of six updates with 1.8 MB of activations each: leaking them would take 60 MB."""
+    config = with_settings(CONFIG, ["conv_channels=[32]", "conv_strides=[[2,4]]", "epochs=20"])
+    training = _Training(dataset(loaded), loaded[2][0], config, seed=0)
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    for _ in range(2):  # compiles, and grows the workspaces
+        training.epoch()
+    before = resident()
+    for _ in range(6):
+        training.epoch()
+    assert resident() - before < 15e6
+
+
 def test_soft_labels_and_weights_come_from_the_votes(loaded):
     data = dataset(loaded, replace(CONFIG, soft_labels=True))
     neutral = data.labels == 0  # neu | neu,sad | oth: neu .75, sad .25, weight 2/3 (table 5)
@@ -154,6 +173,12 @@ def test_soft_labels_and_weights_come_from_the_votes(loaded):
     )
     hard = dataset(loaded)
     assert np.array_equal(hard.targets, np.eye(4)[hard.labels]) and (hard.weights == 1).all()
+
+
+def test_a_loss_that_is_no_number_ends_the_fold(loaded):
+    training = _Training(dataset(loaded), loaded[2][0], replace(CONFIG, rate=1e30, conv_rate=1e30), seed=0)
+    with pytest.raises(DivergedError, match=r"fold 1, epoch 1: .* lower the settings rate"):
+        training.epoch()
 
 
 def test_learning_lowers_the_loss(loaded):
