@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
-        "dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; without one, the synthetic corpus"
+        "dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; nothing or synthetic: the built-in one"
     )
     p.add_argument(
         "--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: seen from the folder)"
@@ -140,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
     with begin(path, settings, environment.describe(device, workers)) as opened:
         say(f"run: {path}")
         result = train(opened, data, config, args.seed, folds, workers, said)
+    say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
-    say(f"all of it in {path}")
     return 0
 
 

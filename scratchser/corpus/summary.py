@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from scratchser.corpus.audio import Survey
-from scratchser.corpus.check import warnings
+from scratchser.corpus.check import cut_off, warnings
 from scratchser.corpus.table import Corpus, Problem, Utterance, natural
 from scratchser.corpus.votes import unanimous
 
@@ -45,7 +45,7 @@ def summarise(corpus: Corpus, survey: Survey | None) -> Json:
         "aside": dict(corpus.aside),
         "audio": _audio(survey),
         "gold": _gold(corpus),
-        "warnings": [*warnings(corpus), *(_cut_off(survey) if survey else ())],
+        "warnings": [*warnings(corpus), *(cut_off(survey) if survey else ())],
         "problems": [_problem(problem) for problem in problems],
     }
 
@@ -80,13 +80,6 @@ def _audio(survey: Survey | None) -> Json | None:
         for (rate, channels), count in survey.formats.most_common()
     ]
     return {"formats": formats, "cut_off": [str(path) for path in survey.cut_off]}
-
-
-def _cut_off(survey: Survey) -> list[str]:
-    if not survey.cut_off:
-        return []
-    shown = ", ".join(map(str, survey.cut_off[:5])) + " ..." * (len(survey.cut_off) > 5)
-    return [f"{len(survey.cut_off)} wav files end before their header says, as interrupted copies do: {shown}"]
 
 
 def _gold(corpus: Corpus) -> Json | None:
