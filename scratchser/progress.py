@@ -1,8 +1,9 @@
 """What a run says while it goes on: a bar with the time left on a terminal, plain lines in a log. All on stderr."""
 
+import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -20,32 +21,64 @@ def bar(items: Sequence[Item], what: str) -> Iterable[Item]:
 
 
 class Epochs:
-    """Progress over all epochs of all folds."""
+    """Progress over all epochs of the folds that are not done yet.
 
-    def __init__(self, folds: int, epochs: int) -> None:
-        self.total, self.epochs, self.done = folds * epochs, epochs, 0
-        self.started = time.monotonic()
-        self.bar = tqdm(total=self.total, unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty())
+    epochs   of a fold, at most
+    there    per fold that is not done yet, by its number: the epochs that an earlier start left there
+    """
+
+    def __init__(self, epochs: int, there: Mapping[int, int]) -> None:
+        self.epochs = epochs
+        self.open = {fold: epochs - already for fold, already in there.items()}
+        self.heard: set[int] = set()  # folds that finished an epoch in this run of the program
+        self.started = 0.0  # when the first of them did
+        self.timed = 0  # epochs since then
+        self.bar = tqdm(
+            total=self.left,
+            unit="epoch",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+        )
+
+    @property
+    def left(self) -> int:
+        """Epochs to come, if no fold stops early."""
+        return sum(self.open.values())
 
     def epoch(self, fold: int, row: dict[str, Any]) -> None:
         """A fold finished an epoch."""
-        self.done += 1
+        self.open[fold] = self.epochs - row["epoch"]
+        self._time(fold)
         scores = f"loss {row['train']['loss']:.3f}, validation UA {row['validation']['ua']:.3f}"
-        said = f"fold {fold} epoch {row['epoch']}/{self.epochs}: {scores}"
+        said, left = f"fold {fold} epoch {row['epoch']}/{self.epochs}: {scores}", self._time_left()
         if self.bar.disable:
-            left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-            print(f"{said}, at most {left / 60:.0f} min left", file=sys.stderr, flush=True)
+            print(", ".join(filter(None, [said, left])), file=sys.stderr, flush=True)
         else:
-            self.bar.set_description(said)
+            self.bar.set_description(said, refresh=False)
+            self.bar.set_postfix_str(left, refresh=False)
             self.bar.update()
 
     def fold(self, result: dict[str, Any]) -> None:
-        """A fold was tested; the epochs it left out need no time any more."""
-        missing = self.epochs - result["epochs_run"]
-        self.total -= missing
-        self.bar.total = self.total
+        """A fold was tested, now or by an earlier start; the epochs it left out need no time any more."""
+        self.open.pop(result["fold"], None)
+        self.bar.total = self.bar.n + self.left
         scores = f"WA {100 * result['wa']:.1f} %, UA {100 * result['ua']:.1f} %"
         say(f"fold {result['fold']}, speaker {result['test_speaker']}: {scores}")
 
     def close(self) -> None:
         self.bar.close()
+
+    def _time(self, fold: int) -> None:
+        """Count an epoch, but not a fold's first one here: in it the kernels may have been compiled."""
+        if not self.heard:
+            self.started = time.monotonic()
+        elif fold in self.heard:
+            self.timed += 1
+        self.heard.add(fold)
+
+    def _time_left(self) -> str:
+        if self.timed == 0:
+            return ""
+        seconds = (time.monotonic() - self.started) / self.timed * self.left
+        return f"at most {math.ceil(seconds / 60)} min left"

@@ -1,10 +1,14 @@
 """Folds in this process, or several at a time in processes of their own. The numbers are the same, to the bit."""
 
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,10 @@ from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, run_fold
 
 Notify = Callable[[int, dict[str, Any]], None]  # fold, its newest line of metrics.jsonl
+
+
+class WorkerError(RuntimeError):
+    """A worker process that is gone, and how to go on, in one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -46,39 +54,69 @@ def run_folds(
 ) -> Iterator[dict[str, Any]]:
     """The folds' results as they come; `notify` is called in this process.
 
-    With `workers` > 1, each process gets an equal share of the cores for its kernels.
+    With `workers` > 1, each process gets an equal share of the cores for its kernels. An error in one fold, and Ctrl-C,
+    end the other folds too, each after the epoch it is in. Raises WorkerError where a worker was ended from outside.
     """
     if workers <= 1:
         for fold, folder in folds:
             yield job.run(fold, folder, notify)
         return
-    context = get_context("spawn")  # a forked copy of a process whose threads have started hangs
-    lines = context.SimpleQueue()
+    context = multiprocessing.get_context("spawn")  # a forked copy of a process whose threads have started hangs
+    lines, stop = context.SimpleQueue(), context.Event()
     threads = max(1, cores() // workers)
-    with ProcessPoolExecutor(workers, context, _start_worker, (lines, threads)) as pool:
-        running: set[Future[dict[str, Any]]] = {
-            pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds
-        }
-        try:
-            while running:
-                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                while not lines.empty():
-                    notify(*lines.get())
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (lines, stop, threads))
+    try:
+        running = {pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds}
+        while running:
+            done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            while not lines.empty():
+                notify(*lines.get())
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "a process that worked on a fold was ended from outside, often for lack of memory. What is done is kept:"
+            " the same command with --resume --out RUN goes on, perhaps with --workers 1"
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Stopped(Exception):
+    """The process that started this worker wants no more epochs."""
 
 
 _lines: Any = None  # in a worker: the way back to the process that started it
+_stop: Any = None  # in a worker: set when that process wants no more epochs
 
 
-def _start_worker(lines: Any, threads: int) -> None:
-    global _lines
-    _lines = lines
+def _start_worker(lines: Any, stop: Any, threads: int) -> None:
+    global _lines, _stop
+    _lines, _stop = lines, stop
     numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: the first one speaks, the others end
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone: nobody reads its lines, and it would keep its lock."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers call this"
+    connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _run_in_worker(job: Job, fold: Fold, folder: FoldDir) -> dict[str, Any]:
-    return job.run(fold, folder, lambda *line: _lines.put(line))
+    _check_stop()
+    return job.run(fold, folder, _notify_parent)
+
+
+def _notify_parent(fold: int, row: dict[str, Any]) -> None:
+    _check_stop()  # before the line: once nobody reads, it could block
+    _lines.put((fold, row))
+
+
+def _check_stop() -> None:
+    if _stop.is_set():
+        raise _Stopped

@@ -3,10 +3,10 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import small_corpus
@@ -66,24 +66,54 @@ def test_another_seed_gives_other_numbers(folder, straight, tmp_path):
     assert numbers(out)[1][0]["train"]["loss"] != numbers(straight)[1][0]["train"]["loss"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_resumes_to_the_same_numbers(folder, straight, tmp_path, workers):
-    out = tmp_path / "killed"
-    command = [folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", workers, "--out", out]
+def start(command, until):
+    """The command as a process group of its own, when its stderr has said `until`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scratchser.cv", *map(str, command)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     for line in process.stderr:
-        if "epoch 2/3" in line:
+        if until in line:
             break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    return process
+
+
+def rest_of(process):
+    """What it still says on stderr, which ends with the last of its processes: none may be left behind."""
+    try:
+        return process.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail("processes of a run outlive it")
+
+
+@pytest.mark.parametrize(("workers", "kill"), [(1, os.killpg), (2, os.killpg), (2, os.kill)])
+def test_a_killed_run_resumes_to_the_same_numbers(folder, straight, tmp_path, workers, kill):
+    """Killed with its workers, or alone."""
+    out = tmp_path / "killed"
+    command = [folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", workers, "--out", out]
+    process = start(command, until="epoch 2/3")
+    kill(process.pid, signal.SIGKILL)
+    rest_of(process)
     assert not (out / "result.json").exists() or not json.loads((out / "result.json").read_text())["complete"]
-    time.sleep(0.2)  # until the system has given the killed processes' locks back
     assert run(*command, "--resume") == 0
     assert numbers(out) == numbers(straight)
+
+
+def test_ctrl_c_is_answered_in_a_line(folder, straight, tmp_path):
+    """While two workers train, and while one has no fold left."""
+    out = tmp_path / "run"
+    command = [folder, *SETTINGS, "--epochs", 10**6, "--set", f"patience={10**6}", "--folds", "1,3", "--workers", 2]
+
+    def interrupt(process):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        said = rest_of(process)
+        assert process.returncode == 1 and "--resume" in said and "Traceback" not in said
+
+    interrupt(start([*command, "--out", out], until="epoch 2/"))
+    for name in ("result.json", "predictions.csv"):
+        shutil.copy(straight / "folds" / "01" / name, out / "folds" / "01")
+    interrupt(start([*command, "--out", out, "--resume"], until="fold 3 epoch"))
 
 
 def test_a_run_is_never_overwritten(folder, straight, capsys):
@@ -144,6 +174,10 @@ def test_skipped_files_stand_in_the_report(tmp_path, capsys):
         (["--folds", "1,77"], "'77'"),
         (["--resume"], "--out RUN"),
         (["--preset", "bset"], "best"),
+        (["--seed", "-1"], "at least 0"),
+        (["--workers", "0"], "at least 1"),
+        (["--set", "window_ms=50"], "power of two"),
+        (["--set", 'oversample=["hapiness"]'], "no class of this corpus"),
     ],
 )
 def test_wrong_commands_are_answered_in_a_line(folder, tmp_path, capsys, arguments, said):

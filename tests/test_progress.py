@@ -1,0 +1,80 @@
+"""The time left that a log is told."""
+
+import pytest
+
+from scratchser import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is moved, in seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def move(seconds):
+        now[0] += seconds
+
+    return move
+
+
+def epoch(number):
+    return {"epoch": number, "train": {"loss": 1.0}, "validation": {"ua": 0.5}}
+
+
+def result(fold):
+    return {"fold": fold, "test_speaker": "a", "wa": 0.5, "ua": 0.5}
+
+
+def said(capsys):
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_time_left_does_not_count_compilation(clock, capsys):
+    epochs = progress.Epochs(10, {1: 0, 2: 0})
+    clock(3600)
+    epochs.epoch(1, epoch(1))
+    assert said(capsys) == "fold 1 epoch 1/10: loss 1.000, validation UA 0.500"
+    clock(60)
+    epochs.epoch(1, epoch(2))
+    assert said(capsys).endswith(", at most 18 min left")
+
+
+def test_first_epochs_of_two_workers_say_nothing_of_the_time_left(clock, capsys):
+    epochs = progress.Epochs(10, {1: 0, 2: 0})
+    for fold in (1, 2):
+        clock(1)
+        epochs.epoch(fold, epoch(1))
+        assert "left" not in said(capsys)
+
+
+def test_only_what_a_resumed_run_has_to_do_counts(clock, capsys):
+    epochs = progress.Epochs(10, {2: 6, 3: 0})
+    epochs.fold(result(1))  # done by an earlier start
+    assert epochs.left == 14
+    epochs.epoch(2, epoch(7))
+    clock(60)
+    epochs.epoch(2, epoch(8))
+    assert said(capsys).endswith(", at most 12 min left")
+
+
+def test_epochs_left_out_by_early_stopping_are_not_waited_for(clock):
+    epochs = progress.Epochs(10, {1: 0, 2: 0})
+    epochs.epoch(1, epoch(1))
+    epochs.fold(result(1))
+    assert epochs.left == 10
+
+
+def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    epochs = progress.Epochs(10, {1: 7, 2: 0})
+    for number in (8, 9):
+        clock(60)
+        epochs.epoch(1, epoch(number))
+    epochs.fold(result(1))
+    for number in (1, 2):
+        clock(60)
+        epochs.epoch(2, epoch(number))
+    epochs.fold(result(2))
+    epochs.close()
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "fold 2 epoch 2/10" in last and "100%" in last and "4/4" in last

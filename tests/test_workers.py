@@ -1,0 +1,85 @@
+"""Folds in processes of their own: an error, an interruption or a killed worker ends the run soon and by name."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import small_corpus
+
+from scratchser import corpus, lock
+from scratchser.atomic import StorageError
+from scratchser.features import extract
+from scratchser.folds import make_folds
+from scratchser.presets import Config, with_settings
+from scratchser.rundir import FoldDir
+from scratchser.workers import Job, WorkerError, run_folds
+
+ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test could wait for its end
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    data = corpus.load(small_corpus.write(tmp_path_factory.mktemp("corpus")))
+    cache = tmp_path_factory.mktemp("features") / "features"
+    extract(data, ENDLESS).save(cache, data, ENDLESS)
+    return Job(data, cache, ENDLESS, seed=0)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for number in (1, 2, 3):
+        (tmp_path / "folds" / f"{number:02d}").mkdir(parents=True)
+    return {number: FoldDir(tmp_path, number, False) for number in (1, 2, 3)}
+
+
+def run_until_two_are_heard(job, folders, then):
+    """Three folds on two workers; `then` is called after two of them have finished an epoch, and one waits."""
+    heard = set()
+
+    def notify(fold, row):
+        if fold not in heard:
+            heard.add(fold)
+            if len(heard) == 2:
+                then()
+
+    tasks = [(fold, folders[fold.number]) for fold in make_folds(job.corpus)[:3]]
+    for _ in run_folds(job, tasks, 2, notify):
+        raise AssertionError("a fold without end gave a result")
+
+
+def assert_can_go_on(folder):
+    """No worker is left, the fold is not locked, and its checkpoint is that of its last line."""
+    assert multiprocessing.active_children() == []
+    lock.hold(folder.path).close()
+    _, meta = folder.checkpoint()
+    assert meta["epoch"] == len(folder.metrics()) >= 1 and folder.result() is None
+
+
+def test_an_error_in_one_fold_ends_the_others_after_an_epoch(job, folders):
+    path = folders[1].path
+    with pytest.raises(StorageError, match=r"cannot write .*folds/01"):
+        run_until_two_are_heard(job, folders, lambda: path.rename(path.with_name("gone")))
+    assert_can_go_on(folders[2])
+
+
+def test_an_interrupted_run_ends_its_workers_after_an_epoch(job, folders):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_until_two_are_heard(job, folders, interrupt)
+    assert_can_go_on(folders[1])
+    assert_can_go_on(folders[2])
+    assert folders[3].checkpoint() is None  # it was not even begun
+
+
+def test_a_killed_worker_is_named_with_the_way_on(job, folders):
+    def kill():
+        os.kill(int((folders[2].path / lock.NAME).read_text()), signal.SIGKILL)
+
+    with pytest.raises(WorkerError, match=r"lack of memory.* --resume .*--workers 1") as error:
+        run_until_two_are_heard(job, folders, kill)
+    assert "\n" not in str(error.value)
+    assert multiprocessing.active_children() == []
+    lock.hold(folders[1].path).close()
