@@ -2,10 +2,10 @@
 
     jit     one thread          pjit    the loops written with `prange` are shared among the cores
 
-Contraction alone of the fast-math flags: a * b + c becomes one fused instruction, which is faster and still gives the
-same bits on every call. The full set would let the compiler reorder sums and assume that no NaN exists. Division
-follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides and keep it from
-becoming vectors.
+No fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is fused is then
+the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one that had loaded it
+from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name. Division follows
+NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
 
 Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
 editing matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources
@@ -21,8 +21,6 @@ from typing import Any
 from numba import config, njit, prange
 
 __all__ = ["jit", "pjit", "prange"]
-
-FLAGS = {"contract"}
 
 
 def _cache_folder() -> str:
@@ -41,7 +39,7 @@ def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
     # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are
     before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
     try:
-        return njit(function, cache=True, fastmath=FLAGS, error_model="numpy", parallel=parallel)
+        return njit(function, cache=True, error_model="numpy", parallel=parallel)
     finally:
         config.CACHE_DIR = before
 

@@ -91,7 +91,7 @@ def training_alphas(config: Config, number: int, rng: np.random.Generator) -> np
     """Warp factors (number,): one for all in strategy "epoch", one each in strategy "utterance", else 1."""
     if config.vtlp == "off":
         return np.ones(number)
-    return np.broadcast_to(rng.uniform(*ALPHAS, 1 if config.vtlp == "epoch" else number), number)
+    return np.full(number, rng.uniform(*ALPHAS)) if config.vtlp == "epoch" else rng.uniform(*ALPHAS, number)
 
 
 def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:

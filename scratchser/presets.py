@@ -60,7 +60,6 @@ class Config:
         self._expect("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
         self._expect("candidates", 0 < self.candidates <= 1, "greater than 0 and at most 1")
         self._expect("log_floor", self.log_floor >= 1e-37, "at least 1e-37, float32's smallest")
-        self._expect("window_ms", self.window_ms & (self.window_ms - 1) == 0, "a power of two, for the FFT")
         self._expect("oversample", all(isinstance(name, str) for name in self.oversample), "a list of class names")
         self._expect("conv_channels", all(map(_counts, self.conv_channels)), "a list of whole numbers from 1")
         for key in ("conv_kernels", "conv_strides"):

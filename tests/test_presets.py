@@ -52,7 +52,6 @@ def test_settings_are_read_as_toml():
         ("epochs=0", "greater than 0"),
         ("log_floor=inf", "finite"),
         ("log_floor=1e-40", "float32"),
-        ("window_ms=50", "power of two"),
         ('conv_channels=[16,24,32,"a"]', "whole numbers"),
         ("conv_kernels=[3,3,3,3]", "pairs"),
         ("oversample=[3]", "class names"),
