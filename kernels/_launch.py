@@ -2,10 +2,10 @@
 
     jit     one thread          pjit    the loops written with `prange` are shared among the cores
 
-No fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is fused is then
-the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one that had loaded it
-from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name. Division follows
-NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
+No fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is fused is
+then the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one that had
+loaded it from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name. Division
+follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
 
 Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
 editing matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources
