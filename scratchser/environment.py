@@ -9,9 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numba
-
-from scratchser.workers import cores
+from scratchser.workers import threads
 
 LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
 
@@ -31,14 +29,9 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "workers": workers,
-        "threads_per_worker": _threads(workers),
+        "threads_per_worker": threads(workers),
         "device": device,
     }
-
-
-def _threads(workers: int) -> int:
-    most = numba.get_num_threads()
-    return most if workers == 1 else min(max(1, cores() // workers), most)
 
 
 def _commit(folder: Path) -> str | None:

@@ -49,6 +49,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads(workers: int) -> int:
+    """Threads for the kernels of each process: an equal share of the cores, all that numba has for a single process."""
+    most = config.NUMBA_NUM_THREADS
+    return most if workers <= 1 else min(max(1, cores() // workers), most)
+
+
 def run_folds(
     job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, notify: Notify
 ) -> Iterator[dict[str, Any]]:
@@ -63,8 +69,7 @@ def run_folds(
         return
     context = multiprocessing.get_context("spawn")  # a forked copy of a process whose threads have started hangs
     lines, stop = context.SimpleQueue(), context.Event()
-    threads = max(1, cores() // workers)
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (lines, stop, threads))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (lines, stop, threads(workers)))
     try:
         running = {pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds}
         while running:
@@ -91,10 +96,10 @@ _lines: Any = None  # in a worker: the way back to the process that started it
 _stop: Any = None  # in a worker: set when that process wants no more epochs
 
 
-def _start_worker(lines: Any, stop: Any, threads: int) -> None:
+def _start_worker(lines: Any, stop: Any, share: int) -> None:
     global _lines, _stop
     _lines, _stop = lines, stop
-    numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(share)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: the first one speaks, the others end
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

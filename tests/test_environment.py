@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from scratchser import environment
+from scratchser import environment, workers
 
 
 def test_it_names_versions_and_device():
@@ -21,12 +21,12 @@ def test_it_names_versions_and_device():
 
 
 def test_workers_share_the_cores(monkeypatch):
-    monkeypatch.setattr(environment, "cores", lambda: 8)
-    monkeypatch.setattr(environment.numba, "get_num_threads", lambda: 6)
+    monkeypatch.setattr(workers, "cores", lambda: 8)
+    monkeypatch.setattr(workers.config, "NUMBA_NUM_THREADS", 6)
     said = [environment.describe("cpu", workers) for workers in (1, 2, 16)]
     assert [(each["workers"], each["threads_per_worker"]) for each in said] == [(1, 6), (2, 4), (16, 1)]
     assert environment.describe("cpu")["threads_per_worker"] == 6
-    monkeypatch.setattr(environment.numba, "get_num_threads", lambda: 3)  # NUMBA_NUM_THREADS=3 holds for workers too
+    monkeypatch.setattr(workers.config, "NUMBA_NUM_THREADS", 3)  # NUMBA_NUM_THREADS=3 holds for workers too
     assert environment.describe("cpu", 2)["threads_per_worker"] == 3
 
 
