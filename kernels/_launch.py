@@ -8,13 +8,15 @@ loaded it from the cache: another last bit. Where fused instructions matter, mat
 follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
 
 Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
-editing matmul.py would leave an old conv2d in the cache. So the cache folder is named after all kernel sources
-together.
+editing matmul.py would leave an old conv2d in the cache. So a file's cache folder is named after its text together
+with the texts of the kernel files that it imports.
 """
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,33 @@ from numba import config, njit, prange
 __all__ = ["jit", "pjit", "prange"]
 
 
-def _cache_folder() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+def _sources(file: Path) -> set[Path]:
+    """This kernel file, and those that it imports, directly or not."""
+    found, new = set[Path](), {file}
+    while new:
+        found |= new
+        names = {
+            name
+            for one in new
+            for name in re.findall(r"^from scratchser\.kernels\.(\w+) import", one.read_text(), re.M)
+        }
+        new = {file.parent / f"{name}.py" for name in names} - found
+    return found
+
+
+@cache
+def _cache_folder(file: str) -> str:
+    texts = (source.read_bytes() for source in sorted(_sources(Path(file))))
+    digest = hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     home = config.CACHE_DIR or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "scratchser"
     )
     return os.path.join(home, digest)
 
 
-_FOLDER = _cache_folder()
-
-
 def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
     # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are
-    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    before, config.CACHE_DIR = config.CACHE_DIR, _cache_folder(function.__code__.co_filename)
     try:
         return njit(function, cache=True, error_model="numpy", parallel=parallel)
     finally:

@@ -1,10 +1,14 @@
 """How kernels are compiled must not show in their results."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from scratchser.kernels import _launch
 
 PROGRAM = """
 import hashlib, sys
@@ -20,6 +24,20 @@ results.append(stft.forward(draw(3000), stft.hann(512), 256, 100, 1e-6))
 print(hashlib.sha256(b"".join(a.tobytes() for a in results)).hexdigest())
 print(sum(lstm.forward_cpu.stats.cache_hits.values()), file=sys.stderr)
 """
+
+
+def test_an_edit_renews_the_cache_of_the_files_that_import_it_and_no_other(tmp_path):
+    shutil.copytree(Path(_launch.__file__).parent, tmp_path / "kernels")
+    names = ["matmul", "conv2d", "vtlp"]
+
+    def folders():
+        _launch._cache_folder.cache_clear()
+        return [_launch._cache_folder(str(tmp_path / "kernels" / f"{name}.py")) for name in names]
+
+    before = folders()
+    with (tmp_path / "kernels" / "matmul.py").open("a") as file:
+        file.write("# edited\n")
+    assert [old == new for old, new in zip(before, folders(), strict=True)] == [False, False, True]
 
 
 @pytest.mark.slow
