@@ -34,9 +34,10 @@ import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, HALF, ROWS, multiply_panel, pack, pack_all, panel_width
+from scratchser.kernels.matmul import COLS, HALF, multiply_panel, pack, pack_all, panel_width
 
-BLOCK = 4  # output frames that a core does at a time: their input stays in its cache
+BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
+PASS = 128  # positions that dW sums up in registers, if a block has so many: both operands of a pass stay in the L1 cache
 PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
 
 
@@ -103,40 +104,32 @@ def taps(remainder, pad, kernel, stride):
 
 
 @pjit
-def forward_cpu(x, lengths, W, bias, st, sf, relu, blocks, y):
+def forward_cpu(x, lengths, W, bias, st, sf, floor, blocks, y):
+    """floor   0 for a ReLU, else -inf"""
     F, C = x.shape[2], x.shape[3]
     I, J, _, D = W.shape
     frames_out, positions = y.shape[1], y.shape[2]
     pt, pf = (I - 1) // 2, (J - 1) // 2
     width = max((positions - 1) * sf + J, pf + F) * C
-    depth = I * J * C
-    panels = pack_all(W.reshape(W.size), 0, D, 1, depth, D)
+    run = J * C
+    panels = pack_all(W.reshape(W.size), 0, D, 1, I * run, D, run)
     out = y.reshape(y.size)
     for n in prange(len(blocks)):
         utterance, first = blocks[n, 0], blocks[n, 1]
         length = lengths[utterance]
         count = min(BLOCK, (length + st - 1) // st - first)
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        edge = np.empty(ROWS * COLS, x.dtype)
         copy_frames(x, utterance, length, first * st - pt, pf, window)
         flat = window.reshape(window.size)
         for t in range(count):
-            frame = y[utterance, first + t]
-            for f in range(positions):
-                for d in range(D):
-                    frame[f, d] = bias[d]
             at = (utterance * frames_out + first + t) * positions * D
             for d in range(0, D, COLS):
-                count_d = min(COLS, D - d)
+                columns = min(COLS, D - d)
+                tile = panel_width(columns, run)
                 multiply_panel(
-                    flat, t * st * width, sf * C, width, 1, I, J * C, positions, panels, d * depth,
-                    panel_width(count_d), count_d, out, at + d, D, edge,
+                    flat, t * st * width, sf * C, width, False, I, run, positions, panels, d * I * run, tile,
+                    columns, tile, bias, d, 0, floor, out, at + d, D,
                 )  # fmt: skip
-            if relu:
-                for f in range(positions):
-                    for d in range(D):
-                        if frame[f, d] < 0:  # so written, a NaN stays a NaN
-                            frame[f, d] = 0
 
 
 # ---- backward -------------------------------------------------------------------------------------------------------
@@ -162,14 +155,15 @@ def pack_taps(W, rt, rf, pt, pf, st, sf):
     nf, last_j, _ = taps(rf, pf, J, sf)
     depth = nt * nf * D
     flat = W.reshape(W.size)
-    panels = np.empty((C + HALF - 1) // HALF * HALF * depth, W.dtype)
+    panels = np.empty((C + COLS - 1) // COLS * COLS * depth, W.dtype)
     for c in range(0, C, COLS):
         count = min(COLS, C - c)
-        width = panel_width(count)
+        width = panel_width(count, D)
         for s in range(nt):
             for q in range(nf):
                 tap = (last_i - s * st) * J + last_j - q * sf
-                pack(flat, (tap * C + c) * D, 1, D, D, count, panels[c * depth + (s * nf + q) * D * width :])
+                panel = panels[c * depth + (s * nf + q) * D * width :]
+                pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panel)
     return panels
 
 
@@ -184,14 +178,13 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
     before_f, after_f = (J - 1 - pf + sf - 1) // sf, (sf - 1 + pf) // sf
     width = (before_f + positions + after_f) * D
     panels = [pack_taps(W, r // sf, r % sf, pt, pf, st, sf) for r in range(st * sf)]
-    out = dx.reshape(dx.size)
+    out, nothing, zeros = dx.reshape(dx.size), dx.dtype.type(-np.inf), np.zeros(COLS, dx.dtype)
     for n in prange(len(blocks)):
         utterance, first = blocks[n, 0], blocks[n, 1]
         length = lengths[utterance]
         length_out = (length + st - 1) // st
         count = min(BLOCK, length_out - first)
         dz = np.zeros((before_t + count + after_t, width), dy.dtype)
-        edge = np.empty(ROWS * COLS, dy.dtype)
         for i in range(dz.shape[0]):
             t = first - before_t + i
             if 0 <= t < length_out:
@@ -202,21 +195,19 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
         for a in range(first, first + count):
             for rt in range(min(st, length - a * st)):
                 u = a * st + rt
-                dx[utterance, u] = 0
                 nt, _, shift_t = taps(rt, pt, I, st)
                 for rf in range(min(sf, F)):
                     nf, _, shift_f = taps(rf, pf, J, sf)
                     rows = (F - 1 - rf) // sf + 1
                     start = (a - first + before_t + shift_t) * width + (before_f + shift_f) * D
                     at = ((utterance * T + u) * F + rf) * C
-                    depth = nt * nf * D
-                    if depth > 0:
-                        for c in range(0, C, COLS):
-                            count_c = min(COLS, C - c)
-                            multiply_panel(
-                                flat, start, D, width, 1, nt, nf * D, rows, panels[rt * sf + rf], c * depth,
-                                panel_width(count_c), count_c, out, at + c, sf * C, edge,
-                            )  # fmt: skip
+                    for c in range(0, C, COLS):
+                        columns = min(COLS, C - c)
+                        tile = panel_width(columns, D)
+                        multiply_panel(
+                            flat, start, D, width, False, nt, nf * D, rows, panels[rt * sf + rf], c * nt * nf * D, tile,
+                            columns, tile, zeros, 0, 0, nothing, out, at + c, sf * C,
+                        )  # fmt: skip
 
 
 @pjit
@@ -226,15 +217,18 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     positions = y.shape[2]
     pt, pf = (I - 1) // 2, (J - 1) // 2
     width = max((positions - 1) * sf + J, pf + F) * C
-    run = J * C
-    columns = (D + HALF - 1) // HALF * HALF
-    sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
+    run, size = J * C, positions * D
+    full = D // COLS * COLS
+    tail = panel_width(D - full, run)
+    columns = full + (tail if full < D else 0)
+    sums = np.zeros((PARTIALS, I * run * columns), x.dtype)
+    bias_sums = np.zeros((PARTIALS, D), x.dtype)
+    nothing = x.dtype.type(-np.inf)
+    together = max(1, PASS // positions)
     for p in prange(PARTIALS):
         window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        # rows of D numbers; the last tile of a row reads past it, into columns that nobody asks for
-        dz = np.zeros(BLOCK * positions * D + COLS, x.dtype)
-        one, edge = np.ones(1, x.dtype), np.empty(ROWS * COLS, x.dtype)
-        flat, size = window.reshape(window.size), positions * D
+        dz = np.zeros(BLOCK * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
+        flat = window.reshape(window.size)
         for n in range(p, len(blocks), PARTIALS):
             utterance, first = blocks[n, 0], blocks[n, 1]
             length = lengths[utterance]
@@ -243,26 +237,29 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
             for t in range(count):
                 frame = dz[t * size : (t + 1) * size]
                 rectify(dy[utterance, first + t].reshape(size), y[utterance, first + t].reshape(size), relu, frame)
-            for d in range(0, D, COLS):
+                for f in range(positions):
+                    for d in range(D):
+                        bias_sums[p, d] += frame[f * D + d]
+            for t in range(0, count, together):
+                frames = min(together, count - t)
                 for i in range(I):
-                    multiply_panel(
-                        flat, i * width, 1, st * width, sf * C, count, positions, run, dz, d, D, min(COLS, columns - d),
-                        sums[p], i * run * columns + d, columns, edge,
-                    )  # fmt: skip
-                multiply_panel(
-                    one, 0, 0, 0, 0, count, positions, 1, dz, d, D, min(COLS, columns - d), sums[p],
-                    I * run * columns + d, columns, edge,
-                )  # fmt: skip
+                    for d in range(0, columns, COLS):
+                        tile, at = min(COLS, columns - d), i * run * columns + d
+                        multiply_panel(
+                            flat, (t * st + i) * width, sf * C, st * width, True, frames, positions, run,
+                            dz, t * size + d, D, tile, tile,
+                            sums[p], at, columns, nothing, sums[p], at, columns,
+                        )  # fmt: skip
     weights = dW.reshape(I * run, D)
-    for k in prange(I * run + 1):
+    for k in prange(I * run):
         for d in range(D):
             total = sums[0, k * columns + d]
             for p in range(1, PARTIALS):
                 total += sums[p, k * columns + d]
-            if k < I * run:
-                weights[k, d] += total
-            else:
-                dbias[d] += total
+            weights[k, d] += total
+    for p in range(PARTIALS):
+        for d in range(D):
+            dbias[d] += bias_sums[p, d]
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------
@@ -292,7 +289,8 @@ def forward(x, lengths, W, bias, stride, relu=True, out=None):
     shape = _expect_fit(x, lengths, W, stride, [] if out is None else [("out", out)])
     expect("bias", bias, W.shape[3:], W.dtype)
     y = np.zeros(shape, x.dtype) if out is None else out
-    forward_cpu(x, lengths, W, bias, st, sf, relu, blocks_of(lengths, st), y)
+    floor = x.dtype.type(0 if relu else -np.inf)
+    forward_cpu(x, lengths, W, bias, st, sf, floor, blocks_of(lengths, st), y)
     return y
 
 

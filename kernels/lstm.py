@@ -88,8 +88,9 @@ def scatter_frames(frames, lengths, starts, x):
 def group_of(task, order, lengths):
     """Direction and utterances of a task: first all groups of direction 0, so that two cores get equal shares."""
     groups = (len(order) + ROWS - 1) // ROWS
-    members = order[task % groups * ROWS : min(len(order), (task % groups + 1) * ROWS)]
-    return task // groups, members, lengths[members[0]]
+    direction, group = task // groups, task % groups
+    members = order[group * len(order) // groups : (group + 1) * len(order) // groups]
+    return direction, members, lengths[members[0]]
 
 
 @jit
@@ -110,12 +111,12 @@ def frame_at(direction, n, length):
 def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
     """z (N, 2, 4H): x Wx + b comes in, the activated gates i f g o go out. c (N, 2, H) and y (B, T, 2H) are written."""
     H = Wh.shape[1]
-    one = z.dtype.type(1)
-    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H) for direction in range(2)]
+    one, nothing = z.dtype.type(1), z.dtype.type(-np.inf)
+    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H, H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
         h, cell_state = np.empty((ROWS, H), z.dtype), np.empty((ROWS, H), z.dtype)
-        gates, edge = np.empty((ROWS, 4 * H), z.dtype), np.empty(ROWS * COLS, z.dtype)
+        gates = np.empty((ROWS, 4 * H), z.dtype)
         for r in range(len(members)):
             h[r], cell_state[r] = h0[direction, members[r]], c0[direction, members[r]]
         flat_h, flat_gates = h.reshape(ROWS * H), gates.reshape(ROWS * 4 * H)
@@ -125,9 +126,10 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
                 gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
             for j in range(0, 4 * H, COLS):
                 count = min(COLS, 4 * H - j)
+                width = panel_width(count, H)
                 multiply_panel(
-                    flat_h, 0, H, 0, 1, 1, H, rows, panels[direction], j * H, panel_width(count), count, flat_gates, j,
-                    4 * H, edge,
+                    flat_h, 0, H, 0, False, 1, H, rows, panels[direction], j * H, width, count, width,
+                    flat_gates, j, 4 * H, nothing, flat_gates, j, 4 * H,
                 )  # fmt: skip
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
@@ -145,12 +147,12 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
 def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
     H = Wh.shape[1]
-    one = dz.dtype.type(1)
-    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H) for direction in range(2)]
+    one, nothing = dz.dtype.type(1), dz.dtype.type(-np.inf)
+    panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H, 4 * H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
         dh, dc = np.zeros((ROWS, H), dz.dtype), np.zeros((ROWS, H), dz.dtype)
-        dgates, edge = np.empty((ROWS, 4 * H), dz.dtype), np.empty(ROWS * COLS, dz.dtype)
+        dgates = np.empty((ROWS, 4 * H), dz.dtype)
         flat_dh, flat_dgates = dh.reshape(ROWS * H), dgates.reshape(ROWS * 4 * H)
         for n in range(steps - 1, -1, -1):
             rows = running(members, lengths, n)
@@ -172,9 +174,10 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 dh[r] = 0
             for j in range(0, H, COLS):
                 count = min(COLS, H - j)
+                width = panel_width(count, 4 * H)
                 multiply_panel(
-                    flat_dgates, 0, 4 * H, 0, 1, 1, 4 * H, rows, panels[direction], j * 4 * H, panel_width(count),
-                    count, flat_dh, j, H, edge,
+                    flat_dgates, 0, 4 * H, 0, False, 1, 4 * H, rows, panels[direction], j * 4 * H, width, count, width,
+                    flat_dh, j, H, nothing, flat_dh, j, H,
                 )  # fmt: skip
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]

@@ -1,6 +1,6 @@
 """The matrix product that conv2d, the LSTM and the dense layer share.
 
-    forward    C[m, n] += Σ_k A[m, k] B[k, n]
+    forward    C[m, n] = max(floor, C0[m, n] + Σ_k A[m, k] B[k, n])        floor = -inf or, for a ReLU, 0
     backward   dA = dC Bᵀ and dB = Aᵀ dC: products again, with the two strides of an operand exchanged
 
 Why a plain triple loop is slow: it does one multiplication for two loads. The tile below keeps a block of C in
@@ -11,215 +11,260 @@ registers for the whole of k, so that ROWS + 1 loads feed ROWS x COLS multiplica
         A[0, k]  ──▶   │ C[0, 0 ... 15] │  each number of A is copied to all lanes, multiplied
         A[1, k]  ──▶   │ C[1, 0 ... 15] │  with B's row and added: one fused instruction a row
           ...          │      ...       │
-        A[5, k]  ──▶   │ C[5, 0 ... 15] │  6 x 16 float32: 12 of AVX2's 16 registers
-                       └──────────────┘
+        A[5, k]  ──▶   │ C[5, 0 ... 15] │  6 x 16 float32: 12 of AVX2's 16 registers, or
+                       └──────────────┘   12 x 16: 12 of AVX-512's 32
 
-B is copied into panels beforehand, COLS columns each, so that the tile reads it in one straight line:
+A fused multiplication and addition takes 4 cycles and two begin in each, so at least 8 must be under way: this, and the
+number of registers, fix ROWS. The rows of a product are shared out evenly, 17 as 9 and 8, not as 12 and 5.
 
-        B (K, N)  →  panels (⌈N / COLS⌉, K, COLS), the last one filled up with zeros
+B is copied into panels beforehand, COLS columns each, so that the tile reads it in one straight line. At most HALF
+columns would leave half of the lanes idle, so their panel holds pairs of rows, for an even K:
 
-A is read where it lies, at A[a0 + m am + s as + k ak]. The strides make it serve as its own transpose; the runs s = 0
-... S-1 of K numbers each make a convolution's window (kernel rows in S frames) a row of a matrix without copying it
-(conv2d.py).
+        panel of COLS columns    │ B[k, 0] B[k, 1] B[k, 2] ... B[k, 15] │                         next k
+        panel of HALF columns    │ B[k, 0] B[k+1, 0] B[k, 1] B[k+1, 1] ... B[k, 7] B[k+1, 7] │    next k + 2
+        A's two numbers            A[m, k] A[m, k+1] A[m, k] A[m, k+1] ...   in turn; even and odd sums are added last
 
-Every element is one chain of fused multiply-adds in the order of k, whatever tile it falls into: a row's bits do not
-depend on the rows beside it, nor on the number of threads.
+A is read where it lies, along k or across:
+
+    along     A[a0 + m stride + s step + k]    the numbers of a row are neighbours; S runs of K numbers each make a row:
+                                               a convolution's window is kernel rows in S frames, read without copying
+    across    A[a0 + m + k stride]             the numbers of a column are neighbours: a transpose. Here two of A's rows
+                                               share the lanes where B has at most HALF columns
+
+Every element is one chain of fused multiply-adds in the order of k (two, of even and odd k, in a panel of pairs),
+whatever tile it falls into: a row's bits do not depend on the rows beside it, nor on the number of threads.
 
 A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and strides count numbers, not bytes
 """
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, registry
 from numba.extending import intrinsic
 
+from scratchser.kernels._lanes import Lanes
 from scratchser.kernels._launch import jit, pjit, prange
 
-ROWS, COLS = 6, 16  # of a whole tile; the last columns, if they are at most HALF, make a tile of 2 ROWS x HALF
+FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor that kernels are made for
+ROWS, COLS = (12 if "+avx512f" in FEATURES else 6), 16
 HALF = COLS // 2
 DEPTH = 512  # of one pass over k: a panel of 512 x 16 float32 is 32 KiB, so that it stays close while the rows go by
-GROUP = 4  # panels that a core does at a time: A's rows are read once for all of them, and C's in longer pieces
+GROUP = 4 * COLS  # columns that a core does at a time: A's rows are read once for all of them, C's in longer pieces
+
+EVEN, ODD = range(0, COLS, 2), range(1, COLS, 2)
+ZIPPED = [n + half for n in range(HALF) for half in (0, HALF)]  # the lanes of two vectors of HALF numbers, in turn
 
 
-def _tile(rows, cols):
-    """The tile of this size: C[c0 + m cm + n] += Σ_s Σ_k A[a0 + m am + s as + k ak] B[b0 + (s K + k) bk + n].
+# ---- one tile: Numba alone would keep it in memory, so this writes LLVM's vector instructions itself ----------------
 
-    Numba alone would keep the tile in memory, so this writes LLVM's vector instructions itself.
+
+@intrinsic
+def address(typingctx, array, index, like):
+    """Where array[index] lies. Tiles take addresses: an array handed on is counted, by all cores in one place, and that
+    took a fifth of a convolution's time. TypeError unless the array is of the type of `like`."""
+    if array.dtype != like:
+        raise TypeError(f"the operands of a product must have one dtype, not {array.dtype} and {like}")
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(builder.gep(data, [args[1]]), args[1].type)
+
+    return types.intp(array, types.intp, like), codegen
+
+
+def _tile(across, pairs):
+    """The tile for an A that lies along k or `across` it; `pairs` for at most HALF columns.
+
+        tile(rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor)
+
+    A, B, C0 and C are addresses of numbers of the type of `floor`. C0[m, n] lies m pitch + n numbers from C0, C[m, n]
+    m cm + n from C, B[k, n] k bk + n from B, in a panel of pairs k HALF + 2n. N columns are read from C0 and written
+    to C. 1 <= rows <= ROWS; two rows of `across` that share their lanes count as one.
     """
 
     @intrinsic
-    def tile(typingctx, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
-        if not (A.dtype == B.dtype == C.dtype):
-            raise TypeError(f"the operands of a product must have one dtype, not {A.dtype}, {B.dtype}, {C.dtype}")
-        signature = types.void(A, *(types.intp,) * 6, B, types.intp, types.intp, C, types.intp, types.intp)
-        scalar_type = C.dtype
-
+    def tile(typingctx, rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor):
         def codegen(context, builder, signature, args):
-            a_array, a0, am, astep, ak, S, K, b_array, b0, bk, c_array, c0, cm = args
-            bytes_each = scalar_type.bitwidth // 8
-            number = context.get_data_type(scalar_type)
-            vector = ir.VectorType(number, cols)
-            integer = ak.type
-            lane0, broadcast = (
-                ir.Constant(ir.IntType(32), 0),
-                ir.Constant(ir.VectorType(ir.IntType(32), cols), [0] * cols),
-            )
-            undefined = ir.Constant(vector, ir.Undefined)
-            name = f"llvm.fma.v{cols}f{scalar_type.bitwidth}"
-            fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+            rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor = args
+            lanes, integer = Lanes(context, builder, signature.args[-1], COLS), rows.type
+            A, B, C0, C = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (A, B, C0, C))
+            sums = [cgutils.alloca_once(builder, lanes.vector) for _ in range(ROWS)]  # they become registers
+            together = 2 if pairs else 1  # numbers of A in a vector
+            width = HALF if pairs else COLS
+            full = builder.icmp_signed("==", N, integer(width))
 
-            def data(index, value):
-                return context.make_array(signature.args[index])(context, builder, value).data
+            def at(pointer, count, size):
+                return builder.gep(pointer, [builder.mul(integer(count) if isinstance(count, int) else count, size)])
 
-            a, b, c = data(0, a_array), data(7, b_array), data(10, c_array)
+            def before(m, load):
+                """What row m (rows 2m and 2m + 1, where two share their lanes) begins with."""
+                if not pairs:
+                    return load(at(C0, m, pitch))
+                one = load(at(C0, 2 * m if across else m, pitch))
+                two = load(at(C0, 2 * m + 1, pitch)) if across else lanes.zeros(HALF)
+                return lanes.pick(one, two, ZIPPED)
 
-            def vector_at(pointer, index):
-                return builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
+            def after(m):
+                """The places and values of row m (rows 2m and 2m + 1) in the end."""
+                total = builder.load(sums[m])
+                if not pairs:
+                    return [(at(C, m, cm), total)]
+                even, odd = lanes.pick(total, total, EVEN), lanes.pick(total, total, ODD)
+                if across:
+                    return [(at(C, 2 * m, cm), even), (at(C, 2 * m + 1, cm), odd)]
+                return [(at(C, m, cm), builder.fadd(even, odd))]
 
-            corners = [builder.add(c0, builder.mul(cm, ir.Constant(integer, m))) for m in range(rows)]
-            sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]  # LLVM turns these into registers
-            for m in range(rows):
-                builder.store(builder.load(vector_at(c, corners[m]), align=bytes_each), sums[m])
-            with cgutils.for_range(builder, S, intp=integer) as runs:
-                row = builder.add(a0, builder.mul(runs.index, astep))
-                panel = builder.add(b0, builder.mul(builder.mul(runs.index, K), bk))
-                with cgutils.for_range(builder, K, intp=integer) as depth:
-                    k = depth.index
-                    b_row = builder.load(vector_at(b, builder.add(panel, builder.mul(k, bk))), align=bytes_each)
-                    start = builder.add(row, builder.mul(k, ak))
-                    for m in range(rows):
-                        at = builder.add(start, builder.mul(am, ir.Constant(integer, m)))
-                        one = builder.insert_element(undefined, builder.load(builder.gep(a, [at])), lane0)
-                        lanes = builder.shuffle_vector(one, undefined, broadcast)
-                        builder.store(builder.call(fma, [lanes, b_row, builder.load(sums[m])]), sums[m])
-            for m in range(rows):
-                builder.store(builder.load(sums[m]), vector_at(c, corners[m]), align=bytes_each)
+            def add_run(starts, s):
+                """Add the products of run s to the sums of as many rows as there are starts."""
+                steps = builder.sdiv(K, integer(2)) if pairs and not across else K
+                offset, panel = builder.mul(s, step), at(B, builder.mul(s, K), bk)
+                with cgutils.for_range(builder, steps, intp=integer) as loop:
+                    k = loop.index
+                    if pairs and across:
+                        few = lanes.load(at(panel, k, bk), HALF)
+                        row = lanes.pick(few, few, [lane // 2 for lane in range(COLS)])
+                    else:
+                        row = lanes.load(at(panel, k, integer(COLS) if pairs else bk), COLS)
+                    place = builder.add(offset, builder.mul(k, stride if across else integer(together)))
+                    for start, total in zip(starts, sums, strict=False):
+                        factor = lanes.repeated(builder.gep(start, [place]), together)
+                        builder.store(lanes.fma(factor, row, builder.load(total)), total)
+
+            end = builder.append_basic_block("tile.end")
+            switch = builder.switch(rows, end)
+            for height in range(1, ROWS + 1):
+                with builder.goto_block(builder.append_basic_block(f"tile.{height}")):
+                    switch.add_case(integer(height), builder.block)
+                    with builder.if_else(full) as (whole, part):
+                        with whole:
+                            for m in range(height):
+                                builder.store(before(m, lambda place: lanes.load(place, width)), sums[m])
+                        with part:
+                            for m in range(height):
+                                builder.store(before(m, lambda place: lanes.load_first(place, width, N)), sums[m])
+                    # LLVM would get each row's address from that of the row before, one addition after the other, which
+                    # takes longer than the products (measured: 1.3 times)
+                    starts = [
+                        at(A, m, integer(together)) if across else lanes.hidden(at(A, m, stride)) for m in range(height)
+                    ]
+                    with cgutils.for_range(builder, S, intp=integer) as runs:
+                        add_run(starts, runs.index)
+                    results = [(place, lanes.at_least(floor, x)) for m in range(height) for place, x in after(m)]
+                    with builder.if_else(full) as (whole, part):
+                        with whole:
+                            for place, value in results:
+                                lanes.store(value, place)
+                        with part:
+                            for place, value in results:
+                                lanes.store_first(value, place, N)
+                    builder.branch(end)
+            builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return signature, codegen
+        return types.void(*(types.intp,) * 13, floor), codegen
 
     return tile
 
 
-_tile6, _tile5, _tile4, _tile3, _tile2, _tile1 = (_tile(rows, COLS) for rows in (6, 5, 4, 3, 2, 1))
-_half12, _half6, _half3, _half1 = (_tile(rows, HALF) for rows in (12, 6, 3, 1))
+_along, _along_pairs = _tile(across=False, pairs=False), _tile(across=False, pairs=True)
+_across, _across_pairs = _tile(across=True, pairs=False), _tile(across=True, pairs=True)
+
+
+# ---- from tiles to products -----------------------------------------------------------------------------------------
 
 
 @jit
-def tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
-    """One tile of `rows` <= ROWS rows and COLS columns; see `_tile`."""
-    if rows == 6:
-        _tile6(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
-    elif rows == 5:
-        _tile5(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
-    elif rows == 4:
-        _tile4(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
-    elif rows == 3:
-        _tile3(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
-    elif rows == 2:
-        _tile2(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
-    else:
-        _tile1(A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm)
+def panel_width(N, even):
+    """Columns of the tile for N <= COLS columns; two numbers share a lane's place only if their number is `even`.
+
+    even   the length of a run for an A that lies along k, M for one that lies across
+    """
+    return HALF if N <= HALF and even % 2 == 0 else COLS
 
 
 @jit
-def half_tile(rows, A, a0, am, astep, ak, S, K, B, b0, bk, C, c0, cm):
-    """`rows` <= 2 ROWS rows of HALF columns, in up to five pieces."""
-    m = 0
-    while m < rows:
-        left, at, out = rows - m, a0 + m * am, c0 + m * cm
-        if left >= 12:
-            _half12(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
-            m += 12
-        elif left >= 6:
-            _half6(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
-            m += 6
-        elif left >= 3:
-            _half3(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
-            m += 3
-        else:
-            _half1(A, at, am, astep, ak, S, K, B, b0, bk, C, out, cm)
-            m += 1
+def pack(B, b0, bk, bn, K, N, width, pairs, panel):
+    """The panel of B[b0 + k bk + n bn], k < K and n < N <= width: plain rows of `width` numbers, or `pairs` of rows.
 
-
-@jit
-def panel_width(N):
-    """Columns of the panel that holds N <= COLS of them."""
-    return HALF if N <= HALF else COLS
-
-
-@jit
-def pack(B, b0, bk, bn, K, N, panel):
-    """panel[k w + n] = B[b0 + k bk + n bn] for k < K and n < N <= COLS, w = panel_width(N); zero for N <= n < w."""
-    width = panel_width(N)
+    The columns from N on are zero.
+    """
     if bn == 1 and N == COLS:
         for k in range(K):
             for n in range(COLS):  # known beforehand: one vector
                 panel[k * COLS + n] = B[b0 + k * bk + n]
         return
-    for first in range(0, K, COLS):  # a transpose is read in squares: whole cache lines of B, few lines of the panel
-        for n in range(N):
-            for k in range(first, min(first + COLS, K)):
-                panel[k * width + n] = B[b0 + k * bk + n * bn]
-    for k in range(K):
-        for n in range(N, width):
-            panel[k * width + n] = 0
+    for square in range(0, K, COLS):  # a transpose is read in squares: whole cache lines of B, few lines of the panel
+        for n in range(width):
+            for k in range(square, min(square + COLS, K)):
+                place = k // 2 * COLS + 2 * n + k % 2 if pairs else k * width + n
+                panel[place] = B[b0 + k * bk + n * bn] if n < N else panel.dtype.type(0)
 
 
 @jit
-def pack_all(B, b0, bk, bn, K, N):
-    """All panels of a K x N matrix one after the other, flat; the one that begins with column n at n K."""
-    panels = np.empty((N // COLS * COLS + (panel_width(N % COLS) if N % COLS else 0)) * K, B.dtype)
+def pack_all(B, b0, bk, bn, K, N, run):
+    """All panels of a K x N matrix for an A that lies along k in runs; the one that begins with column n is at n K."""
+    full = N // COLS * COLS
+    tail = panel_width(N - full, run)
+    panels = np.empty((full + (tail if full < N else 0)) * K, B.dtype)
     for n in range(0, N, COLS):
-        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), panels[n * K :])
+        width = tail if n == full else COLS
+        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), width, width == HALF, panels[n * K :])
     return panels
 
 
 @jit
-def multiply_panel(A, a0, am, astep, ak, S, K, M, B, b0, bk, N, C, c0, cm, edge):
-    """C (M, N) += A (M, S K) B (S K, N), N <= COLS, tile by tile; B's rows are bk numbers apart.
+def multiply_panel(A, a0, stride, step, across, S, K, M, B, b0, bk, N, width, C0, first, pitch, floor, C, c0, cm):
+    """C (M, N) = max(floor, C0 + A (M, S K) B (S K, N)), N <= COLS; the rows shared evenly among the tiles it takes.
 
-    edge   workspace of ROWS x COLS numbers, for the widths that no tile has
+    A lies along k or `across` it, as in the module's text. B's rows of `width` (see `panel_width`) numbers are bk apart
+    and are read whole, whatever N is.
     """
-    width = panel_width(N)
-    height = ROWS * COLS // width
-    for m in range(0, M, height):
-        rows = min(height, M - m)
-        out, at, step = (C, c0 + m * cm, cm) if width == N else (edge, 0, width)
-        if width > N:  # a tile always writes all its columns
-            for r in range(rows):
-                for n in range(width):
-                    edge[r * width + n] = C[c0 + (m + r) * cm + n] if n < N else edge.dtype.type(0)
-        if width == COLS:
-            tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
+    together = 2 if across and width == HALF else 1
+    rows = M // together
+    tiles = (rows + ROWS - 1) // ROWS
+    a, b = address(A, a0, floor), address(B, b0, floor)
+    before, c = address(C0, first, floor), address(C, c0, floor)
+    size = C.itemsize
+    for i in range(tiles):
+        r = i * rows // tiles
+        count, m = (i + 1) * rows // tiles - r, r * together
+        at, source, target = a + size * m * (1 if across else stride), before + size * m * pitch, c + size * m * cm
+        if across and width == COLS:
+            _across(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
+        elif across:
+            _across_pairs(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
+        elif width == COLS:
+            _along(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
         else:
-            half_tile(rows, A, a0 + m * am, am, astep, ak, S, K, B, b0, bk, out, at, step)
-        if width > N:
-            for r in range(rows):
-                for n in range(N):
-                    C[c0 + (m + r) * cm + n] = edge[r * width + n]
+            _along_pairs(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
 
 
 @pjit
 def add_product(A, am, ak, B, bk, bn, C, M, N, K):
-    """C (M, N) += A (M, K) B (K, N), a core per GROUP of panels; A, B, C flat, C with rows of N numbers.
+    """C (M, N) += A (M, K) B (K, N), a core per GROUP of columns; A, B, C flat, C with rows of N numbers.
 
     The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its
-    transpose.
+    transpose. One of am and ak is 1.
     """
-    columns = GROUP * COLS
-    for j in prange((N + columns - 1) // columns):
-        first, last = j * columns, min(N, (j + 1) * columns)
-        panels, edge = np.empty(min(K, DEPTH) * columns, C.dtype), np.empty(ROWS * COLS, C.dtype)
+    across, nothing = ak != 1, C.dtype.type(-np.inf)
+    stride = ak if across else am
+    for j in prange((N + GROUP - 1) // GROUP):
+        left, right = j * GROUP, min(N, (j + 1) * GROUP)
+        panels = np.empty(min(K, DEPTH) * GROUP, C.dtype)
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
-            for n in range(first, last, COLS):
-                pack(B, k * bk + n * bn, bk, bn, depth, min(COLS, last - n), panels[(n - first) * depth :])
-            for m in range(0, M, ROWS):
-                for n in range(first, last, COLS):
-                    width = min(COLS, last - n)
+            for n in range(left, right, COLS):
+                width = panel_width(right - n, M if across else depth)
+                pairs = width == HALF and not across
+                pack(
+                    B, k * bk + n * bn, bk, bn, depth, min(COLS, right - n), width, pairs,
+                    panels[(n - left) * depth :],
+                )  # fmt: skip
+            for m in range(0, M, 2 * ROWS):
+                for n in range(left, right, COLS):
+                    width = panel_width(right - n, M if across else depth)
                     multiply_panel(
-                        A, m * am + k * ak, am, 0, ak, 1, depth, min(ROWS, M - m), panels, (n - first) * depth,
-                        panel_width(width), width, C, m * N + n, N, edge,
+                        A, m * am + k * ak, stride, 0, across, 1, depth, min(2 * ROWS, M - m), panels,
+                        (n - left) * depth, width, min(COLS, right - n), width, C, m * N + n, N, nothing,
+                        C, m * N + n, N,
                     )  # fmt: skip
