@@ -162,8 +162,8 @@ def pack_taps(W, rt, rf, pt, pf, st, sf):
         for s in range(nt):
             for q in range(nf):
                 tap = (last_i - s * st) * J + last_j - q * sf
-                panel = panels[c * depth + (s * nf + q) * D * width :]
-                pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panel)
+                at = c * depth + (s * nf + q) * D * width
+                pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panels, at)
     return panels
 
 

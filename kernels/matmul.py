@@ -48,8 +48,9 @@ from scratchser.kernels._launch import jit, pjit, prange
 FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor that kernels are made for
 ROWS, COLS = (12 if "+avx512f" in FEATURES else 6), 16
 HALF = COLS // 2
-DEPTH = 512  # of one pass over k: a panel of 512 x 16 float32 is 32 KiB, so that it stays close while the rows go by
-GROUP = 4 * COLS  # columns that a core does at a time: A's rows are read once for all of them, C's in longer pieces
+DEPTH = 256  # of one pass over k: a panel of 256 x 16 float32 is 16 KiB, half of a small L1 cache
+GROUP = 8  # panels that a core does at a time: they share one reading of A, and C is written in longer pieces
+STRIP = 3 * COLS  # rows that it does at a time
 
 EVEN, ODD = range(0, COLS, 2), range(1, COLS, 2)
 ZIPPED = [n + half for n in range(HALF) for half in (0, HALF)]  # the lanes of two vectors of HALF numbers, in turn
@@ -170,6 +171,44 @@ _along, _along_pairs = _tile(across=False, pairs=False), _tile(across=False, pai
 _across, _across_pairs = _tile(across=True, pairs=False), _tile(across=True, pairs=True)
 
 
+# ---- copies of a vector: Numba's own loops ask of every index whether it is negative, which makes them scalar -------
+
+
+@intrinsic
+def _copy(typingctx, source, target, count, like):
+    """COLS numbers from one address to another; those from `count` on become 0 and are not read."""
+
+    def codegen(context, builder, signature, args):
+        lanes = Lanes(context, builder, signature.args[3], COLS)
+        source, target = (builder.inttoptr(place, lanes.number.as_pointer()) for place in args[:2])
+        lanes.store(lanes.load_first(source, COLS, args[2]), target)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, like), codegen
+
+
+@intrinsic
+def _transpose(typingctx, source, pitch, target, like):
+    """COLS rows of COLS numbers, `pitch` apart, to their transpose, whose rows follow each other."""
+
+    def codegen(context, builder, signature, args):
+        lanes = Lanes(context, builder, signature.args[3], COLS)
+        source, target = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (args[0], args[2]))
+        rows = [lanes.load(builder.gep(source, [builder.mul(args[1], args[1].type(r))]), COLS) for r in range(COLS)]
+        for _ in range(COLS.bit_length() - 1):  # a perfect shuffle of all numbers at a time: bit by bit, (row, column) turns
+            halves = zip(rows[:HALF], rows[HALF:], strict=True)
+            rows = [
+                lanes.pick(one, two, [n + other for n in range(start, start + HALF) for other in (0, COLS)])
+                for one, two in halves
+                for start in (0, HALF)
+            ]
+        for r, row in enumerate(rows):
+            lanes.store(row, builder.gep(target, [args[1].type(r * COLS)]))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, like), codegen
+
+
 # ---- from tiles to products -----------------------------------------------------------------------------------------
 
 
@@ -183,21 +222,27 @@ def panel_width(N, even):
 
 
 @jit
-def pack(B, b0, bk, bn, K, N, width, pairs, panel):
-    """The panel of B[b0 + k bk + n bn], k < K and n < N <= width: plain rows of `width` numbers, or `pairs` of rows.
+def pack(B, b0, bk, bn, K, N, width, pairs, panels, p0):
+    """The panel of B[b0 + k bk + n bn], k < K and n < N <= width, at panels[p0]; its columns from N on are zero.
 
-    The columns from N on are zero.
+    Rows of `width` numbers one after the other, or `pairs` of them as in the module's text.
     """
-    if bn == 1 and N == COLS:
-        for k in range(K):
-            for n in range(COLS):  # known beforehand: one vector
-                panel[k * COLS + n] = B[b0 + k * bk + n]
-        return
-    for square in range(0, K, COLS):  # a transpose is read in squares: whole cache lines of B, few lines of the panel
+    zero = panels.dtype.type(0)
+    size, source, target = panels.itemsize, address(B, b0, zero), address(panels, p0, zero)
+    k = 0
+    if width == COLS and bn == 1:
+        while k < K:
+            _copy(source + size * k * bk, target + size * k * COLS, N, zero)
+            k += 1
+    elif N == COLS and bk == 1:
+        while k + COLS <= K:
+            _transpose(source + size * k, bn, target + size * k * COLS, zero)
+            k += COLS
+    while k < K:
         for n in range(width):
-            for k in range(square, min(square + COLS, K)):
-                place = k // 2 * COLS + 2 * n + k % 2 if pairs else k * width + n
-                panel[place] = B[b0 + k * bk + n * bn] if n < N else panel.dtype.type(0)
+            place = k // 2 * COLS + 2 * n + k % 2 if pairs else k * width + n
+            panels[p0 + place] = B[b0 + k * bk + n * bn] if n < N else zero
+        k += 1
 
 
 @jit
@@ -208,7 +253,7 @@ def pack_all(B, b0, bk, bn, K, N, run):
     panels = np.empty((full + (tail if full < N else 0)) * K, B.dtype)
     for n in range(0, N, COLS):
         width = tail if n == full else COLS
-        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), width, width == HALF, panels[n * K :])
+        pack(B, b0 + n * bn, bk, bn, K, min(COLS, N - n), width, width == HALF, panels, n * K)
     return panels
 
 
@@ -239,32 +284,50 @@ def multiply_panel(A, a0, stride, step, across, S, K, M, B, b0, bk, N, width, C0
             _along_pairs(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
 
 
+@jit
+def pack_rows(A, a0, stride, K, M, strip):
+    """strip[k STRIP + m] = A[a0 + k stride + m], m < M <= STRIP: where A lies, each k can be in a page of its own."""
+    zero = strip.dtype.type(0)
+    size, source, target = strip.itemsize, address(A, a0, zero), address(strip, 0, zero)
+    for m in range(0, M, COLS):
+        for k in range(K):
+            _copy(source + size * (k * stride + m), target + size * (k * STRIP + m), min(COLS, M - m), zero)
+
+
 @pjit
 def add_product(A, am, ak, B, bk, bn, C, M, N, K):
-    """C (M, N) += A (M, K) B (K, N), a core per GROUP of columns; A, B, C flat, C with rows of N numbers.
+    """C (M, N) += A (M, K) B (K, N), a core per group of panels; A, B, C flat, C with rows of N numbers.
 
     The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its
     transpose. One of am and ak is 1.
     """
     across, nothing = ak != 1, C.dtype.type(-np.inf)
-    stride = ak if across else am
-    for j in prange((N + GROUP - 1) // GROUP):
-        left, right = j * GROUP, min(N, (j + 1) * GROUP)
-        panels = np.empty(min(K, DEPTH) * GROUP, C.dtype)
+    total = (N + COLS - 1) // COLS
+    groups = (total + 4 * GROUP - 1) // (4 * GROUP) * 4  # a multiple of 4, so that two or four cores have equal shares
+    for j in prange(groups):
+        left, right = j * total // groups * COLS, min(N, (j + 1) * total // groups * COLS)
+        panels = np.empty(min(K, DEPTH) * GROUP * COLS, C.dtype)
+        strip = np.empty(min(K, DEPTH) * STRIP, C.dtype)
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
             for n in range(left, right, COLS):
                 width = panel_width(right - n, M if across else depth)
                 pairs = width == HALF and not across
-                pack(
-                    B, k * bk + n * bn, bk, bn, depth, min(COLS, right - n), width, pairs,
-                    panels[(n - left) * depth :],
-                )  # fmt: skip
-            for m in range(0, M, 2 * ROWS):
+                pack(B, k * bk + n * bn, bk, bn, depth, min(COLS, right - n), width, pairs, panels, (n - left) * depth)
+            for m in range(0, M, STRIP):
+                rows = min(STRIP, M - m)
+                if across:
+                    pack_rows(A, m + k * ak, ak, depth, rows, strip)
                 for n in range(left, right, COLS):
-                    width = panel_width(right - n, M if across else depth)
-                    multiply_panel(
-                        A, m * am + k * ak, stride, 0, across, 1, depth, min(2 * ROWS, M - m), panels,
-                        (n - left) * depth, width, min(COLS, right - n), width, C, m * N + n, N, nothing,
-                        C, m * N + n, N,
-                    )  # fmt: skip
+                    columns, at = min(COLS, right - n), m * N + n
+                    width = panel_width(columns, M if across else depth)
+                    if across:
+                        multiply_panel(
+                            strip, 0, STRIP, 0, True, 1, depth, rows, panels, (n - left) * depth, width, columns, width,
+                            C, at, N, nothing, C, at, N,
+                        )  # fmt: skip
+                    else:
+                        multiply_panel(
+                            A, m * am + k, am, 0, False, 1, depth, rows, panels, (n - left) * depth, width, columns,
+                            width, C, at, N, nothing, C, at, N,
+                        )  # fmt: skip
