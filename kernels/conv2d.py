@@ -34,10 +34,10 @@ import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, HALF, multiply_panel, pack, pack_all, panel_width
+from scratchser.kernels.matmul import COLS, HALF, add_across, multiply_along, pack, pack_all, panel_width
 
 BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
-PASS = 128  # positions that dW sums up in registers, if a block has so many: both operands of a pass stay in the L1 cache
+PASS = 128  # positions that dW sums up in registers, if there are so many: both operands of a pass stay in the L1 cache
 PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
 
 
@@ -126,9 +126,9 @@ def forward_cpu(x, lengths, W, bias, st, sf, floor, blocks, y):
             for d in range(0, D, COLS):
                 columns = min(COLS, D - d)
                 tile = panel_width(columns, run)
-                multiply_panel(
-                    flat, t * st * width, sf * C, width, False, I, run, positions, panels, d * I * run, tile,
-                    columns, tile, bias, d, 0, floor, out, at + d, D,
+                multiply_along(
+                    flat, t * st * width, sf * C, width, I, run, positions, panels, d * I * run, columns, tile,
+                    bias, d, 0, floor, out, at + d, D,
                 )  # fmt: skip
 
 
@@ -204,9 +204,9 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
                     for c in range(0, C, COLS):
                         columns = min(COLS, C - c)
                         tile = panel_width(columns, D)
-                        multiply_panel(
-                            flat, start, D, width, False, nt, nf * D, rows, panels[rt * sf + rf], c * nt * nf * D, tile,
-                            columns, tile, zeros, 0, 0, nothing, out, at + c, sf * C,
+                        multiply_along(
+                            flat, start, D, width, nt, nf * D, rows, panels[rt * sf + rf], c * nt * nf * D, columns,
+                            tile, zeros, 0, 0, nothing, out, at + c, sf * C,
                         )  # fmt: skip
 
 
@@ -221,12 +221,10 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     full = D // COLS * COLS
     tail = panel_width(D - full, run)
     columns = full + (tail if full < D else 0)
-    sums = np.zeros((PARTIALS, I * run * columns), x.dtype)
-    bias_sums = np.zeros((PARTIALS, D), x.dtype)
-    nothing = x.dtype.type(-np.inf)
+    sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     together = max(1, PASS // positions)
     for p in prange(PARTIALS):
-        window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
+        window, bias_sums = np.empty(((BLOCK - 1) * st + I, width), x.dtype), np.zeros(size, x.dtype)
         dz = np.zeros(BLOCK * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
         flat = window.reshape(window.size)
         for n in range(p, len(blocks), PARTIALS):
@@ -237,29 +235,28 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
             for t in range(count):
                 frame = dz[t * size : (t + 1) * size]
                 rectify(dy[utterance, first + t].reshape(size), y[utterance, first + t].reshape(size), relu, frame)
-                for f in range(positions):
-                    for d in range(D):
-                        bias_sums[p, d] += frame[f * D + d]
+                for k in range(size):
+                    bias_sums[k] += frame[k]
             for t in range(0, count, together):
                 frames = min(together, count - t)
-                for i in range(I):
-                    for d in range(0, columns, COLS):
-                        tile, at = min(COLS, columns - d), i * run * columns + d
-                        multiply_panel(
-                            flat, (t * st + i) * width, sf * C, st * width, True, frames, positions, run,
-                            dz, t * size + d, D, tile, tile,
-                            sums[p], at, columns, nothing, sums[p], at, columns,
-                        )  # fmt: skip
+                for d in range(0, columns, COLS):
+                    tile = min(COLS, columns - d)
+                    add_across(
+                        flat, t * st * width, sf * C, st * width, frames, positions, run, width, I * run,
+                        dz, t * size + d, D, tile, tile, sums[p], d, columns,
+                    )  # fmt: skip
+        for k in range(size):
+            sums[p, (I * run) * columns + k % D] += bias_sums[k]
     weights = dW.reshape(I * run, D)
-    for k in prange(I * run):
+    for k in prange(I * run + 1):
         for d in range(D):
             total = sums[0, k * columns + d]
             for p in range(1, PARTIALS):
                 total += sums[p, k * columns + d]
-            weights[k, d] += total
-    for p in range(PARTIALS):
-        for d in range(D):
-            dbias[d] += bias_sums[p, d]
+            if k < I * run:
+                weights[k, d] += total
+            else:
+                dbias[d] += total
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_panel, pack_all, panel_width
+from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_along, pack_all, panel_width
 
 # ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 -------------------------
 
@@ -127,8 +127,8 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
             for j in range(0, 4 * H, COLS):
                 count = min(COLS, 4 * H - j)
                 width = panel_width(count, H)
-                multiply_panel(
-                    flat_h, 0, H, 0, False, 1, H, rows, panels[direction], j * H, width, count, width,
+                multiply_along(
+                    flat_h, 0, H, 0, 1, H, rows, panels[direction], j * H, count, width,
                     flat_gates, j, 4 * H, nothing, flat_gates, j, 4 * H,
                 )  # fmt: skip
             for r in range(rows):
@@ -175,8 +175,8 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
             for j in range(0, H, COLS):
                 count = min(COLS, H - j)
                 width = panel_width(count, 4 * H)
-                multiply_panel(
-                    flat_dgates, 0, 4 * H, 0, False, 1, 4 * H, rows, panels[direction], j * 4 * H, width, count, width,
+                multiply_along(
+                    flat_dgates, 0, 4 * H, 0, 1, 4 * H, rows, panels[direction], j * 4 * H, count, width,
                     flat_dh, j, H, nothing, flat_dh, j, H,
                 )  # fmt: skip
         for r in range(len(members)):

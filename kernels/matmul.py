@@ -28,8 +28,9 @@ A is read where it lies, along k or across:
 
     along     A[a0 + m stride + s step + k]    the numbers of a row are neighbours; S runs of K numbers each make a row:
                                                a convolution's window is kernel rows in S frames, read without copying
-    across    A[a0 + m + k stride]             the numbers of a column are neighbours: a transpose. Here two of A's rows
-                                               share the lanes where B has at most HALF columns
+    across    A[a0 + ⌊m / run⌋ jump + m mod run + s step + k stride]    the numbers of a column are neighbours, in runs:
+                                               a transpose. Here two of A's rows share the lanes where B has at most
+                                               HALF columns
 
 Every element is one chain of fused multiply-adds in the order of k (two, of even and odd k, in a panel of pairs),
 whatever tile it falls into: a row's bits do not depend on the rows beside it, nor on the number of threads.
@@ -73,20 +74,21 @@ def address(typingctx, array, index, like):
     return types.intp(array, types.intp, like), codegen
 
 
-def _tile(across, pairs):
-    """The tile for an A that lies along k or `across` it; `pairs` for at most HALF columns.
+def _tile(across=False, pairs=False, runs=False):
+    """The tile for an A that lies along k or `across` it, its rows in `runs` or not; `pairs` for at most HALF columns.
 
-        tile(rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor)
+        tile(rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor)
 
     A, B, C0 and C are addresses of numbers of the type of `floor`. C0[m, n] lies m pitch + n numbers from C0, C[m, n]
     m cm + n from C, B[k, n] k bk + n from B, in a panel of pairs k HALF + 2n. N columns are read from C0 and written
-    to C. 1 <= rows <= ROWS; two rows of `across` that share their lanes count as one.
+    to C. 1 <= rows <= ROWS; two rows of `across` that share their lanes count as one, and its first one is number `row`
+    of a run.
     """
 
     @intrinsic
-    def tile(typingctx, rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor):
+    def tile(typingctx, rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor):
         def codegen(context, builder, signature, args):
-            rows, A, stride, step, S, K, B, bk, N, C0, pitch, C, cm, floor = args
+            rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor = args
             lanes, integer = Lanes(context, builder, signature.args[-1], COLS), rows.type
             A, B, C0, C = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (A, B, C0, C))
             sums = [cgutils.alloca_once(builder, lanes.vector) for _ in range(ROWS)]  # they become registers
@@ -114,6 +116,19 @@ def _tile(across, pairs):
                 if across:
                     return [(at(C, 2 * m, cm), even), (at(C, 2 * m + 1, cm), odd)]
                 return [(at(C, m, cm), builder.fadd(even, odd))]
+
+            def row_starts(height):
+                """Where the rows of A begin."""
+                if not across:
+                    return [at(A, m, stride) for m in range(height)]
+                starts, number = [A], row
+                while len(starts) < height:
+                    number = builder.add(number, integer(1))
+                    over = builder.icmp_signed("==", number, run)
+                    on = builder.select(over, builder.sub(jump, builder.sub(run, integer(1))), integer(1))
+                    number = builder.select(over, integer(0), number)
+                    starts.append(builder.gep(starts[-1], [on]))
+                return starts
 
             def add_run(starts, s):
                 """Add the products of run s to the sums of as many rows as there are starts."""
@@ -145,11 +160,12 @@ def _tile(across, pairs):
                                 builder.store(before(m, lambda place: lanes.load_first(place, width, N)), sums[m])
                     # LLVM would get each row's address from that of the row before, one addition after the other, which
                     # takes longer than the products (measured: 1.3 times)
-                    starts = [
-                        at(A, m, integer(together)) if across else lanes.hidden(at(A, m, stride)) for m in range(height)
-                    ]
-                    with cgutils.for_range(builder, S, intp=integer) as runs:
-                        add_run(starts, runs.index)
+                    if across and not runs:  # one address does for all
+                        starts = [at(A, m, integer(together)) for m in range(height)]
+                    else:
+                        starts = [lanes.hidden(start) for start in row_starts(height)]
+                    with cgutils.for_range(builder, S, intp=integer) as loop:
+                        add_run(starts, loop.index)
                     results = [(place, lanes.at_least(floor, x)) for m in range(height) for place, x in after(m)]
                     with builder.if_else(full) as (whole, part):
                         with whole:
@@ -162,13 +178,13 @@ def _tile(across, pairs):
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 13, floor), codegen
+        return types.void(*(types.intp,) * 16, floor), codegen
 
     return tile
 
 
-_along, _along_pairs = _tile(across=False, pairs=False), _tile(across=False, pairs=True)
-_across, _across_pairs = _tile(across=True, pairs=False), _tile(across=True, pairs=True)
+_along, _along_pairs = _tile(), _tile(pairs=True)
+_across, _across_pairs, _across_runs = _tile(across=True), _tile(across=True, pairs=True), _tile(across=True, runs=True)
 
 
 # ---- copies of a vector: Numba's own loops ask of every index whether it is negative, which makes them scalar -------
@@ -195,7 +211,7 @@ def _transpose(typingctx, source, pitch, target, like):
         lanes = Lanes(context, builder, signature.args[3], COLS)
         source, target = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (args[0], args[2]))
         rows = [lanes.load(builder.gep(source, [builder.mul(args[1], args[1].type(r))]), COLS) for r in range(COLS)]
-        for _ in range(COLS.bit_length() - 1):  # a perfect shuffle of all numbers at a time: bit by bit, (row, column) turns
+        for _ in range(COLS.bit_length() - 1):  # a perfect shuffle: it turns the bits of (row, column) by one place
             halves = zip(rows[:HALF], rows[HALF:], strict=True)
             rows = [
                 lanes.pick(one, two, [n + other for n in range(start, start + HALF) for other in (0, COLS)])
@@ -258,30 +274,50 @@ def pack_all(B, b0, bk, bn, K, N, run):
 
 
 @jit
-def multiply_panel(A, a0, stride, step, across, S, K, M, B, b0, bk, N, width, C0, first, pitch, floor, C, c0, cm):
-    """C (M, N) = max(floor, C0 + A (M, S K) B (S K, N)), N <= COLS; the rows shared evenly among the tiles it takes.
+def multiply_along(A, a0, stride, step, S, K, M, B, b0, N, width, C0, first, pitch, floor, C, c0, cm):
+    """C (M, N) = max(floor, C0 + A (M, S K) B (S K, N)) of a panel B of N <= COLS columns in tiles of `width`.
 
-    A lies along k or `across` it, as in the module's text. B's rows of `width` (see `panel_width`) numbers are bk apart
-    and are read whole, whatever N is.
+    A lies along k as in the module's text. The rows are shared evenly among the tiles that it takes.
     """
-    together = 2 if across and width == HALF else 1
-    rows = M // together
-    tiles = (rows + ROWS - 1) // ROWS
+    tiles, size = (M + ROWS - 1) // ROWS, C.itemsize
     a, b = address(A, a0, floor), address(B, b0, floor)
     before, c = address(C0, first, floor), address(C, c0, floor)
-    size = C.itemsize
     for i in range(tiles):
-        r = i * rows // tiles
-        count, m = (i + 1) * rows // tiles - r, r * together
-        at, source, target = a + size * m * (1 if across else stride), before + size * m * pitch, c + size * m * cm
-        if across and width == COLS:
-            _across(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
-        elif across:
-            _across_pairs(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
-        elif width == COLS:
-            _along(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
+        m = i * M // tiles
+        rows = (i + 1) * M // tiles - m
+        at, source, target = a + size * m * stride, before + size * m * pitch, c + size * m * cm
+        if width == COLS:
+            _along(rows, at, stride, step, S, K, 0, 0, 0, b, COLS, N, source, pitch, target, cm, floor)
         else:
-            _along_pairs(count, at, stride, step, S, K, b, bk, N, source, pitch, target, cm, floor)
+            _along_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, HALF, N, source, pitch, target, cm, floor)
+
+
+@jit
+def add_across(A, a0, stride, step, S, K, run, jump, M, B, b0, bk, N, width, C, c0, cm):
+    """C (M, N) += A (M, S K) B (S K, N) for N <= COLS columns in tiles of `width`.
+
+    A lies across as in the module's text. B's rows are bk apart, and `width` numbers of them are read, whatever N is.
+    """
+    nothing, size = C.dtype.type(-np.inf), C.itemsize
+    a, b, c = address(A, a0, nothing), address(B, b0, nothing), address(C, c0, nothing)
+    if run < ROWS and width == COLS:  # a tile of a single run would be too low to hide how long a product takes
+        tiles = (M + ROWS - 1) // ROWS
+        for i in range(tiles):
+            m = i * M // tiles
+            rows, at, target = (i + 1) * M // tiles - m, a + size * (m // run * jump + m % run), c + size * m * cm
+            _across_runs(rows, at, stride, step, S, K, m % run, run, jump, b, bk, N, target, cm, target, cm, nothing)
+        return
+    together = COLS // width
+    tiles = (run + ROWS * together - 1) // (ROWS * together)
+    for i in range(M // run):
+        for j in range(tiles):
+            first = j * (run // together) // tiles
+            rows, m = (j + 1) * (run // together) // tiles - first, first * together
+            at, target = a + size * (i * jump + m), c + size * (i * run + m) * cm
+            if width == COLS:
+                _across(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
+            else:
+                _across_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
 
 
 @jit
@@ -322,12 +358,12 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
                     columns, at = min(COLS, right - n), m * N + n
                     width = panel_width(columns, M if across else depth)
                     if across:
-                        multiply_panel(
-                            strip, 0, STRIP, 0, True, 1, depth, rows, panels, (n - left) * depth, width, columns, width,
-                            C, at, N, nothing, C, at, N,
+                        add_across(
+                            strip, 0, STRIP, 0, 1, depth, rows, 0, rows, panels, (n - left) * depth, width, columns, width,
+                            C, at, N,
                         )  # fmt: skip
                     else:
-                        multiply_panel(
-                            A, m * am + k, am, 0, False, 1, depth, rows, panels, (n - left) * depth, width, columns,
-                            width, C, at, N, nothing, C, at, N,
+                        multiply_along(
+                            A, m * am + k, am, 0, 1, depth, rows, panels, (n - left) * depth, columns, width,
+                            C, at, N, nothing, C, at, N,
                         )  # fmt: skip

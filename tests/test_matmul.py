@@ -71,9 +71,7 @@ def test_runs_read_overlapping_windows_where_they_lie():
     windows = np.array([np.concatenate([A[1 + 2 * m : 4 + 2 * m], A[11 + 2 * m : 14 + 2 * m]]) for m in range(8)])
     C, bias = np.full(8 * 5, np.nan), rng.standard_normal(5)
     panels = matmul.pack_all(B.ravel(), 0, 5, 1, 6, 5, 3)
-    matmul.multiply_panel(
-        A, 1, 2, 10, False, 2, 3, 8, panels, 0, matmul.COLS, 5, matmul.COLS, bias, 0, 0, 0.0, C, 0, 5
-    )
+    matmul.multiply_along(A, 1, 2, 10, 2, 3, 8, panels, 0, 5, matmul.COLS, bias, 0, 0, 0.0, C, 0, 5)
     np.testing.assert_allclose(C.reshape(8, 5), np.maximum(windows @ B + bias, 0), rtol=1e-13, atol=1e-13)
 
 
