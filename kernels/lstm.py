@@ -24,42 +24,100 @@ utterances at a time: a tile of matmul.py. Groups are cut from the utterances so
 that still run are always its first ones.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from scratchser.kernels._expm1 import expm1
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
 from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_along, pack_all, panel_width
 
-# ---- maths of one cell; `one` is 1 in the arrays' dtype, so that nothing turns into float64 -------------------------
+# ---- maths of one unit; all numbers are made of the argument, so that nothing turns into float64 ---------------------
 
 
 @jit
-def sigmoid(z, one):
-    return one / (one + math.exp(-z))
+def sigmoid(z):
+    one = type(z)(1)
+    return one / (one + one + expm1(-z))
 
 
 @jit
-def cell(zi, zf, zg, zo, c_before, one):
-    """i, f, g, o, c, h of one unit."""
-    i, f, o = sigmoid(zi, one), sigmoid(zf, one), sigmoid(zo, one)
-    g = math.tanh(zg)
-    c = f * c_before + i * g
-    return i, f, g, o, c, o * math.tanh(c)
+def tanh(z):
+    e = expm1(z + z)
+    return e / (e + type(z)(2))
+
+
+# ---- a cell of H units: one formula a loop, since LLVM vectorises loops of few arrays only -------------------------------
 
 
 @jit
-def cell_gradient(dh, dc, i, f, g, o, c, c_before, one):
-    """The gradients of zi, zf, zg, zo and of c_before; dc is what comes from the step after."""
-    squashed = math.tanh(c)
-    dc = dc + dh * o * (one - squashed * squashed)
-    dzi = dc * g * i * (one - i)
-    dzf = dc * c_before * f * (one - f)
-    dzg = dc * i * (one - g * g)
-    dzo = dh * squashed * o * (one - o)
-    return dzi, dzf, dzg, dzo, dc * f
+def apply_sigmoid(z):
+    for k in range(len(z)):
+        z[k] = sigmoid(z[k])
+
+
+@jit
+def apply_tanh(z, y):
+    for k in range(len(z)):
+        y[k] = tanh(z[k])
+
+
+@jit
+def next_state(i, f, g, o, c, h):
+    for u in range(len(c)):
+        c[u] = f[u] * c[u] + i[u] * g[u]
+    apply_tanh(c, h)
+    for u in range(len(c)):
+        h[u] *= o[u]
+
+
+@jit
+def cell(gates, c, h):
+    """Activates the gates (4H,); c and h (H,) go from the step before to this one."""
+    H = len(c)
+    apply_sigmoid(gates[: 2 * H])
+    apply_tanh(gates[2 * H : 3 * H], gates[2 * H : 3 * H])
+    apply_sigmoid(gates[3 * H :])
+    next_state(gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :], c, h)
+
+
+@jit
+def output_gradients(dh, dc, o, squashed, dzo):
+    one = dh.dtype.type(1)
+    for u in range(len(dc)):
+        dc[u] += dh[u] * o[u] * (one - squashed[u] * squashed[u])
+    for u in range(len(dc)):
+        dzo[u] = dh[u] * squashed[u] * o[u] * (one - o[u])
+
+
+@jit
+def gate_gradient(dc, factor, gate, dz):
+    """dz of a gate i or f, which multiplied `factor`."""
+    one = dc.dtype.type(1)
+    for u in range(len(dc)):
+        dz[u] = dc[u] * factor[u] * gate[u] * (one - gate[u])
+
+
+@jit
+def candidate_gradient(dc, i, g, dzg):
+    one = dc.dtype.type(1)
+    for u in range(len(dc)):
+        dzg[u] = dc[u] * i[u] * (one - g[u] * g[u])
+
+
+@jit
+def cell_gradient(dh, dc, gates, c, c_before, dgates, squashed):
+    """dgates (4H,), and dc (H,) from what the step after left there to what this one does; squashed (H,): workspace."""
+    H = len(dc)
+    i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
+    apply_tanh(c, squashed)
+    output_gradients(dh, dc, o, squashed, dgates[3 * H :])
+    gate_gradient(dc, g, i, dgates[:H])
+    gate_gradient(dc, c_before, f, dgates[H : 2 * H])
+    candidate_gradient(dc, i, g, dgates[2 * H : 3 * H])
+    for u in range(H):
+        dc[u] *= f[u]
 
 
 # ---- frames of a padded batch <-> real frames one after the other ---------------------------------------------------
@@ -111,7 +169,7 @@ def frame_at(direction, n, length):
 def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
     """z (N, 2, 4H): x Wx + b comes in, the activated gates i f g o go out. c (N, 2, H) and y (B, T, 2H) are written."""
     H = Wh.shape[1]
-    one, nothing = z.dtype.type(1), z.dtype.type(-np.inf)
+    nothing = z.dtype.type(-np.inf)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H, H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
@@ -134,11 +192,8 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
             for r in range(rows):
                 t = frame_at(direction, n, lengths[members[r]])
                 out = z[starts[members[r]] + t, direction]
-                for u in range(H):
-                    i, f, g, o, cell_state[r, u], h[r, u] = cell(
-                        gates[r, u], gates[r, H + u], gates[r, 2 * H + u], gates[r, 3 * H + u], cell_state[r, u], one
-                    )
-                    out[u], out[H + u], out[2 * H + u], out[3 * H + u] = i, f, g, o
+                cell(gates[r], cell_state[r], h[r])
+                out[:] = gates[r]
                 c[starts[members[r]] + t, direction] = cell_state[r]
                 y[members[r], t, direction * H : (direction + 1) * H] = h[r]
 
@@ -147,12 +202,12 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
 def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
     H = Wh.shape[1]
-    one, nothing = dz.dtype.type(1), dz.dtype.type(-np.inf)
+    nothing = dz.dtype.type(-np.inf)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H, 4 * H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
         dh, dc = np.zeros((ROWS, H), dz.dtype), np.zeros((ROWS, H), dz.dtype)
-        dgates = np.empty((ROWS, 4 * H), dz.dtype)
+        dgates, squashed = np.empty((ROWS, 4 * H), dz.dtype), np.empty(H, dz.dtype)
         flat_dh, flat_dgates = dh.reshape(ROWS * H), dgates.reshape(ROWS * 4 * H)
         for n in range(steps - 1, -1, -1):
             rows = running(members, lengths, n)
@@ -164,12 +219,8 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
                 before = c[start + frame_at(direction, n - 1, length), direction] if n > 0 else c0[direction, utterance]
                 now = c[start + t, direction]
                 from_above = dy[utterance, t, direction * H : (direction + 1) * H]
-                for u in range(H):
-                    dzi, dzf, dzg, dzo, dc[r, u] = cell_gradient(
-                        dh[r, u] + from_above[u], dc[r, u],
-                        gate[u], gate[H + u], gate[2 * H + u], gate[3 * H + u], now[u], before[u], one,
-                    )  # fmt: skip
-                    dgates[r, u], dgates[r, H + u], dgates[r, 2 * H + u], dgates[r, 3 * H + u] = dzi, dzf, dzg, dzo
+                dh[r] += from_above
+                cell_gradient(dh[r], dc[r], gate, now, before, dgates[r], squashed)
                 dz[start + t, direction] = dgates[r]
                 dh[r] = 0
             for j in range(0, H, COLS):

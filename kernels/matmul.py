@@ -359,8 +359,8 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
                     width = panel_width(columns, M if across else depth)
                     if across:
                         add_across(
-                            strip, 0, STRIP, 0, 1, depth, rows, 0, rows, panels, (n - left) * depth, width, columns, width,
-                            C, at, N,
+                            strip, 0, STRIP, 0, 1, depth, rows, 0, rows, panels, (n - left) * depth, width, columns,
+                            width, C, at, N,
                         )  # fmt: skip
                     else:
                         multiply_along(
