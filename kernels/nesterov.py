@@ -10,13 +10,16 @@ v    (n,)   velocity, 0 before the first step            ends   (G,)   segment s
 
 Section 3.2 gives the convolutional layers a higher ρ and a higher λ than the rest; biases have λ = 0 (our reading: L2
 is for weights). W is the textbook's look-ahead point θ - ρ μ v, where the gradient is taken anyway; θ is not stored.
-There is nothing to differentiate. Fused, so that each array is read once per step and not once per operation.
+There is nothing to differentiate. Fused, so that each array is read once per step and not once per operation; dW is 0
+afterwards, for the next step's gradients to be added to.
 """
 
 import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._shapes import expect
+
+PIECE = 16384  # parameters that a core does at a time
 
 
 @jit
@@ -27,13 +30,25 @@ def update(w, v, dw, rate, l2, momentum):
     return w - rate * (g + momentum * v), v
 
 
+@jit
+def update_all(W, V, dW, rate, l2, momentum):
+    """Parameters with one rate: arrays of their own, with indices from 0, which makes the loop vector instructions."""
+    for i in range(len(W)):
+        W[i], V[i] = update(W[i], V[i], dW[i], rate, l2, momentum)
+        dW[i] = 0
+
+
 @pjit
 def step_cpu(W, V, dW, ends, rate, l2, momentum):
-    start = 0
-    for s in range(len(ends)):
-        for i in prange(start, ends[s]):
-            W[i], V[i] = update(W[i], V[i], dW[i], rate[s], l2[s], momentum)
-        start = ends[s]
+    n = len(W)
+    for piece in prange((n + PIECE - 1) // PIECE):
+        i, last, s = piece * PIECE, min(n, (piece + 1) * PIECE), 0
+        while i < last:
+            while ends[s] <= i:
+                s += 1
+            end = min(last, ends[s])
+            update_all(W[i:end], V[i:end], dW[i:end], rate[s], l2[s], momentum)
+            i = end
 
 
 def step(
@@ -45,7 +60,7 @@ def step(
     l2: np.ndarray,
     momentum: float,
 ) -> None:
-    """Update W (n,) and V (n,) in place from dW (n,), all of one dtype; ends, rate, l2 (G,) and momentum as above.
+    """Update W (n,) and V (n,) in place from dW (n,), which becomes 0; ends, rate, l2 (G,) and momentum as above.
 
     Raises ValueError where shapes or dtypes differ, or where the segments do not cover 0 ... n in ascending order.
     """

@@ -21,7 +21,6 @@ class Optimiser:
         """One update from the gradients, which are cleared then. `factor` scales all rates (Config.factor)."""
         p = self.parameters
         nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.rate * factor, self.l2, self.momentum)
-        p.gradients[:] = 0
 
 
 class GradientNorms:
