@@ -33,6 +33,7 @@ little kernel of their own.
 import numpy as np
 
 from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
 from scratchser.kernels.matmul import COLS, HALF, add_across, multiply_along, pack, pack_all, panel_width
 
@@ -69,20 +70,20 @@ def blocks_of(lengths, stride):
 
 
 @jit
-def copy_frames(x, utterance, length, first, before, window):
-    """window[i] = frame first + i of x behind `before` positions of zeros; zeros outside the utterance and behind F."""
-    F, C = x.shape[2], x.shape[3]
-    for i in range(window.shape[0]):
-        u = first + i
+def copy_frames(x, x0, length, first, before, F, C, window, width):
+    """Row i of window (rows, width) = frame first + i behind `before` positions of zeros, zeros outside [0, length).
+
+    x0   where the utterance's frames of F C numbers begin in the flat x
+    """
+    zero, size = x.dtype.type(0), F * C
+    for i in range(window.size // width):
+        u, at = first + i, i * width
         if 0 <= u < length:
-            window[i, : before * C] = 0
-            # a view of its own, with indices from 0: the loop becomes vector instructions, 2.6 times as fast
-            inside, row = window[i, before * C : (before + F) * C], x[utterance, u].reshape(F * C)
-            for k in range(F * C):
-                inside[k] = row[k]
-            window[i, (before + F) * C :] = 0
+            fill_run(zero, window, at, before * C)
+            copy_run(x, x0 + u * size, window, at + before * C, size)
+            fill_run(zero, window, at + before * C + size, width - before * C - size)
         else:
-            window[i] = 0
+            fill_run(zero, window, at, width)
 
 
 @jit
@@ -106,28 +107,27 @@ def taps(remainder, pad, kernel, stride):
 @pjit
 def forward_cpu(x, lengths, W, bias, st, sf, floor, blocks, y):
     """floor   0 for a ReLU, else -inf"""
-    F, C = x.shape[2], x.shape[3]
+    frames_in, F, C = x.shape[1:]
     I, J, _, D = W.shape
     frames_out, positions = y.shape[1], y.shape[2]
     pt, pf = (I - 1) // 2, (J - 1) // 2
     width = max((positions - 1) * sf + J, pf + F) * C
     run = J * C
     panels = pack_all(W.reshape(W.size), 0, D, 1, I * run, D, run)
-    out = y.reshape(y.size)
+    flat, out = x.reshape(x.size), y.reshape(y.size)
     for n in prange(len(blocks)):
         utterance, first = blocks[n, 0], blocks[n, 1]
         length = lengths[utterance]
         count = min(BLOCK, (length + st - 1) // st - first)
-        window = np.empty(((BLOCK - 1) * st + I, width), x.dtype)
-        copy_frames(x, utterance, length, first * st - pt, pf, window)
-        flat = window.reshape(window.size)
+        window = np.empty(((BLOCK - 1) * st + I) * width, x.dtype)
+        copy_frames(flat, utterance * frames_in * F * C, length, first * st - pt, pf, F, C, window, width)
         for t in range(count):
             at = (utterance * frames_out + first + t) * positions * D
             for d in range(0, D, COLS):
                 columns = min(COLS, D - d)
                 tile = panel_width(columns, run)
                 multiply_along(
-                    flat, t * st * width, sf * C, width, I, run, positions, panels, d * I * run, columns, tile,
+                    window, t * st * width, sf * C, width, I, run, positions, panels, d * I * run, columns, tile,
                     bias, d, 0, floor, out, at + d, D,
                 )  # fmt: skip
 
@@ -136,62 +136,64 @@ def forward_cpu(x, lengths, W, bias, st, sf, floor, blocks, y):
 
 
 @jit
-def rectify(dy, y, relu, dz):
-    """dz[k] = the gradient in front of the ReLU, for as many neighbouring numbers as dz has."""
-    zero = dy.dtype.type(0)
-    if relu:
-        for k in range(len(dz)):
-            dz[k] = zero if y[k] == zero else dy[k]
-    else:
-        for k in range(len(dz)):
-            dz[k] = dy[k]
+def rectify(dy, y, at, relu, dz, z0, n):
+    """dz[z0 ... z0 + n - 1] = the gradient in front of the ReLU of dy[at ... at + n - 1], all flat."""
+    if not relu:
+        copy_run(dy, at, dz, z0, n)
+        return
+    zero, a, z = dy.dtype.type(0), np.uint64(at), np.uint64(z0)
+    for k in range(np.uint64(n)):  # unsigned: see _runs.py
+        dz[z + k] = zero if y[a + k] == zero else dy[a + k]
 
 
 @jit
-def pack_taps(W, rt, rf, pt, pf, st, sf):
-    """Panels of the little kernel of remainders (rt, rf): rows (output frame, output position, d), columns c."""
+def pack_taps(W, pt, pf, st, sf):
+    """Panels of the little kernels of all remainders: rows (output frame, output position, d), columns c.
+
+    And where those of the remainders (rt, rf) begin, (st, sf) int64.
+    """
     I, J, C, D = W.shape
-    nt, last_i, _ = taps(rt, pt, I, st)
-    nf, last_j, _ = taps(rf, pf, J, sf)
-    depth = nt * nf * D
     flat = W.reshape(W.size)
-    panels = np.empty((C + COLS - 1) // COLS * COLS * depth, W.dtype)
-    for c in range(0, C, COLS):
-        count = min(COLS, C - c)
-        width = panel_width(count, D)
-        for s in range(nt):
-            for q in range(nf):
-                tap = (last_i - s * st) * J + last_j - q * sf
-                at = c * depth + (s * nf + q) * D * width
-                pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panels, at)
-    return panels
+    starts, used = np.empty((st, sf), np.int64), 0
+    panels = np.empty(I * J * D * ((C + COLS - 1) // COLS * COLS), W.dtype)
+    for rt in range(st):
+        nt, last_i, _ = taps(rt, pt, I, st)
+        for rf in range(sf):
+            nf, last_j, _ = taps(rf, pf, J, sf)
+            starts[rt, rf] = used
+            for c in range(0, C, COLS):
+                count = min(COLS, C - c)
+                width = panel_width(count, D)
+                for s in range(nt):
+                    for q in range(nf):
+                        tap = (last_i - s * st) * J + last_j - q * sf
+                        pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panels, used)
+                        used += D * width
+    return panels, starts
 
 
 @pjit
 def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
     T, F, C = dx.shape[1], dx.shape[2], dx.shape[3]
     I, J, _, D = W.shape
-    positions = y.shape[2]
+    frames_out, positions = y.shape[1], y.shape[2]
     pt, pf = (I - 1) // 2, (J - 1) // 2
     # dz reaches from `before` output positions earlier to `after` later, in time (t) and in frequency (f)
     before_t, after_t = (I - 1 - pt + st - 1) // st, (st - 1 + pt) // st
     before_f, after_f = (J - 1 - pf + sf - 1) // sf, (sf - 1 + pf) // sf
     width = (before_f + positions + after_f) * D
-    panels = [pack_taps(W, r // sf, r % sf, pt, pf, st, sf) for r in range(st * sf)]
-    out, nothing, zeros = dx.reshape(dx.size), dx.dtype.type(-np.inf), np.zeros(COLS, dx.dtype)
+    panels, starts = pack_taps(W, pt, pf, st, sf)
+    flat_dy, flat_y, out = dy.reshape(dy.size), y.reshape(y.size), dx.reshape(dx.size)
+    nothing, zeros, size = dx.dtype.type(-np.inf), np.zeros(COLS, dx.dtype), positions * D
     for n in prange(len(blocks)):
         utterance, first = blocks[n, 0], blocks[n, 1]
         length = lengths[utterance]
         length_out = (length + st - 1) // st
         count = min(BLOCK, length_out - first)
-        dz = np.zeros((before_t + count + after_t, width), dy.dtype)
-        for i in range(dz.shape[0]):
-            t = first - before_t + i
-            if 0 <= t < length_out:
-                size = positions * D
-                inside = dz[i, before_f * D : before_f * D + size]
-                rectify(dy[utterance, t].reshape(size), y[utterance, t].reshape(size), relu, inside)
-        flat = dz.reshape(dz.size)
+        dz = np.zeros((before_t + count + after_t) * width, dy.dtype)
+        for t in range(max(0, first - before_t), min(length_out, first + count + after_t)):
+            start = (t - first + before_t) * width + before_f * D
+            rectify(flat_dy, flat_y, (utterance * frames_out + t) * size, relu, dz, start, size)
         for a in range(first, first + count):
             for rt in range(min(st, length - a * st)):
                 u = a * st + rt
@@ -205,16 +207,16 @@ def input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx):
                         columns = min(COLS, C - c)
                         tile = panel_width(columns, D)
                         multiply_along(
-                            flat, start, D, width, nt, nf * D, rows, panels[rt * sf + rf], c * nt * nf * D, columns,
+                            dz, start, D, width, nt, nf * D, rows, panels, starts[rt, rf] + c * nt * nf * D, columns,
                             tile, zeros, 0, 0, nothing, out, at + c, sf * C,
                         )  # fmt: skip
 
 
 @pjit
 def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
-    F, C = x.shape[2], x.shape[3]
+    frames_in, F, C = x.shape[1:]
     I, J, _, D = dW.shape
-    positions = y.shape[2]
+    frames_out, positions = y.shape[1], y.shape[2]
     pt, pf = (I - 1) // 2, (J - 1) // 2
     width = max((positions - 1) * sf + J, pf + F) * C
     run, size = J * C, positions * D
@@ -223,26 +225,24 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     columns = full + (tail if full < D else 0)
     sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
     together = max(1, PASS // positions)
+    flat_x, flat_dy, flat_y = x.reshape(x.size), dy.reshape(dy.size), y.reshape(y.size)
     for p in prange(PARTIALS):
-        window, bias_sums = np.empty(((BLOCK - 1) * st + I, width), x.dtype), np.zeros(size, x.dtype)
+        window, bias_sums = np.empty(((BLOCK - 1) * st + I) * width, x.dtype), np.zeros(size, x.dtype)
         dz = np.zeros(BLOCK * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
-        flat = window.reshape(window.size)
         for n in range(p, len(blocks), PARTIALS):
             utterance, first = blocks[n, 0], blocks[n, 1]
             length = lengths[utterance]
             count = min(BLOCK, (length + st - 1) // st - first)
-            copy_frames(x, utterance, length, first * st - pt, pf, window)
+            copy_frames(flat_x, utterance * frames_in * F * C, length, first * st - pt, pf, F, C, window, width)
+            rectify(flat_dy, flat_y, (utterance * frames_out + first) * size, relu, dz, 0, count * size)
             for t in range(count):
-                frame = dz[t * size : (t + 1) * size]
-                rectify(dy[utterance, first + t].reshape(size), y[utterance, first + t].reshape(size), relu, frame)
-                for k in range(size):
-                    bias_sums[k] += frame[k]
+                add_run(dz, t * size, bias_sums, 0, size)
             for t in range(0, count, together):
                 frames = min(together, count - t)
                 for d in range(0, columns, COLS):
                     tile = min(COLS, columns - d)
                     add_across(
-                        flat, t * st * width, sf * C, st * width, frames, positions, run, width, I * run,
+                        window, t * st * width, sf * C, st * width, frames, positions, run, width, I * run,
                         dz, t * size + d, D, tile, tile, sums[p], d, columns,
                     )  # fmt: skip
         for k in range(size):
