@@ -39,7 +39,7 @@ def expm1(typingctx, x):
         z = args[0]
         for bound, below in ((-largest, "<"), (largest, ">")):
             z = builder.select(builder.fcmp_ordered(below, z, real(bound)), real(bound), z)
-        # 1.5 · 2^fraction leaves no room behind the point: adding it rounds to a whole number, which stands in the last bits
+        # beside 1.5 · 2^fraction there is no room behind the point: the sum is rounded, and n stands in its last bits
         shifter = real(1.5 * 2.0**fraction)
         shifted = multiply_add(z, real(1 / math.log(2)), shifter)
         n = builder.fsub(shifted, shifter)

@@ -30,6 +30,7 @@ import numpy as np
 
 from scratchser.kernels._expm1 import expm1
 from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
 from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_along, pack_all, panel_width
 
@@ -48,7 +49,7 @@ def tanh(z):
     return e / (e + type(z)(2))
 
 
-# ---- a cell of H units: one formula a loop, since LLVM vectorises loops of few arrays only -------------------------------
+# ---- a cell of H units: one formula a loop, since LLVM vectorises loops of few arrays only --------------------------
 
 
 @jit
@@ -125,18 +126,18 @@ def cell_gradient(dh, dc, gates, c, c_before, dgates, squashed):
 
 @pjit
 def gather_frames(x, lengths, starts, frames):
+    (_, T, D), flat, target = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
-        for t in range(lengths[b]):
-            for d in range(x.shape[2]):
-                frames[starts[b] + t, d] = x[b, t, d]
+        copy_run(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
 
 
 @pjit
 def scatter_frames(frames, lengths, starts, x):
+    """Zeros past the utterances' ends."""
+    (_, T, D), flat, source = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
-        for t in range(lengths[b]):
-            for d in range(x.shape[2]):
-                x[b, t, d] = frames[starts[b] + t, d]
+        copy_run(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
+        fill_run(x.dtype.type(0), flat, (b * T + lengths[b]) * D, (T - lengths[b]) * D)
 
 
 # ---- the time loop --------------------------------------------------------------------------------------------------
@@ -165,69 +166,81 @@ def frame_at(direction, n, length):
     return n if direction == 0 else length - 1 - n
 
 
+@jit
+def place(start, direction, n, length):
+    """Which of the rows (frame, direction) of z, c and so on step n writes."""
+    return 2 * (start + frame_at(direction, n, length)) + direction
+
+
 @pjit
 def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
     """z (N, 2, 4H): x Wx + b comes in, the activated gates i f g o go out. c (N, 2, H) and y (B, T, 2H) are written."""
-    H = Wh.shape[1]
+    T, H = y.shape[1], Wh.shape[1]
     nothing = z.dtype.type(-np.inf)
+    flat_z, flat_c, flat_y = z.reshape(z.size), c.reshape(c.size), y.reshape(y.size)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H, H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
         h, cell_state = np.empty((ROWS, H), z.dtype), np.empty((ROWS, H), z.dtype)
-        gates = np.empty((ROWS, 4 * H), z.dtype)
+        gates, panel = np.empty((ROWS, 4 * H), z.dtype), panels[direction]
         for r in range(len(members)):
             h[r], cell_state[r] = h0[direction, members[r]], c0[direction, members[r]]
-        flat_h, flat_gates = h.reshape(ROWS * H), gates.reshape(ROWS * 4 * H)
+        flat_h, flat_cell, flat_gates = h.reshape(ROWS * H), cell_state.reshape(ROWS * H), gates.reshape(ROWS * 4 * H)
         for n in range(steps):
             rows = running(members, lengths, n)
             for r in range(rows):
-                gates[r] = z[starts[members[r]] + frame_at(direction, n, lengths[members[r]]), direction]
+                at = place(starts[members[r]], direction, n, lengths[members[r]])
+                copy_run(flat_z, at * 4 * H, flat_gates, r * 4 * H, 4 * H)
             for j in range(0, 4 * H, COLS):
                 count = min(COLS, 4 * H - j)
-                width = panel_width(count, H)
                 multiply_along(
-                    flat_h, 0, H, 0, 1, H, rows, panels[direction], j * H, count, width,
+                    flat_h, 0, H, 0, 1, H, rows, panel, j * H, count, panel_width(count, H),
                     flat_gates, j, 4 * H, nothing, flat_gates, j, 4 * H,
                 )  # fmt: skip
             for r in range(rows):
-                t = frame_at(direction, n, lengths[members[r]])
-                out = z[starts[members[r]] + t, direction]
                 cell(gates[r], cell_state[r], h[r])
-                out[:] = gates[r]
-                c[starts[members[r]] + t, direction] = cell_state[r]
-                y[members[r], t, direction * H : (direction + 1) * H] = h[r]
+                at = place(starts[members[r]], direction, n, lengths[members[r]])
+                copy_run(flat_gates, r * 4 * H, flat_z, at * 4 * H, 4 * H)
+                copy_run(flat_cell, r * H, flat_c, at * H, H)
+                t = frame_at(direction, n, lengths[members[r]])
+                copy_run(flat_h, r * H, flat_y, (2 * (members[r] * T + t) + direction) * H, H)
 
 
 @pjit
 def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
-    H = Wh.shape[1]
-    nothing = dz.dtype.type(-np.inf)
+    B, T, H = dy.shape[0], dy.shape[1], Wh.shape[1]
+    nothing, zero = dz.dtype.type(-np.inf), dz.dtype.type(0)
+    flat_dy, flat_z, flat_dz = dy.reshape(dy.size), gates.reshape(gates.size), dz.reshape(dz.size)
+    flat_c, flat_c0 = c.reshape(c.size), c0.reshape(c0.size)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H, 4 * H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
         direction, members, steps = group_of(task, order, lengths)
         dh, dc = np.zeros((ROWS, H), dz.dtype), np.zeros((ROWS, H), dz.dtype)
-        dgates, squashed = np.empty((ROWS, 4 * H), dz.dtype), np.empty(H, dz.dtype)
+        gate, now = np.empty(4 * H, dz.dtype), np.empty(H, dz.dtype)
+        before, squashed = np.empty(H, dz.dtype), np.empty(H, dz.dtype)
+        dgates, panel = np.empty((ROWS, 4 * H), dz.dtype), panels[direction]
         flat_dh, flat_dgates = dh.reshape(ROWS * H), dgates.reshape(ROWS * 4 * H)
         for n in range(steps - 1, -1, -1):
             rows = running(members, lengths, n)
             for r in range(rows):
                 utterance = members[r]
                 length, start = lengths[utterance], starts[utterance]
-                t = frame_at(direction, n, length)
-                gate = gates[start + t, direction]
-                before = c[start + frame_at(direction, n - 1, length), direction] if n > 0 else c0[direction, utterance]
-                now = c[start + t, direction]
-                from_above = dy[utterance, t, direction * H : (direction + 1) * H]
-                dh[r] += from_above
+                at, t = place(start, direction, n, length), frame_at(direction, n, length)
+                copy_run(flat_z, at * 4 * H, gate, 0, 4 * H)
+                copy_run(flat_c, at * H, now, 0, H)
+                if n > 0:
+                    copy_run(flat_c, place(start, direction, n - 1, length) * H, before, 0, H)
+                else:
+                    copy_run(flat_c0, (direction * B + utterance) * H, before, 0, H)
+                add_run(flat_dy, (2 * (utterance * T + t) + direction) * H, flat_dh, r * H, H)
                 cell_gradient(dh[r], dc[r], gate, now, before, dgates[r], squashed)
-                dz[start + t, direction] = dgates[r]
-                dh[r] = 0
+                copy_run(flat_dgates, r * 4 * H, flat_dz, at * 4 * H, 4 * H)
+                fill_run(zero, flat_dh, r * H, H)
             for j in range(0, H, COLS):
                 count = min(COLS, H - j)
-                width = panel_width(count, 4 * H)
                 multiply_along(
-                    flat_dgates, 0, 4 * H, 0, 1, 4 * H, rows, panels[direction], j * 4 * H, count, width,
+                    flat_dgates, 0, 4 * H, 0, 1, 4 * H, rows, panel, j * 4 * H, count, panel_width(count, 4 * H),
                     flat_dh, j, H, nothing, flat_dh, j, H,
                 )  # fmt: skip
         for r in range(len(members)):
@@ -237,26 +250,27 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
 @pjit
 def states_before(y, h0, lengths, starts, before):
     """before (2, N, H): h[n-1] of every frame, h0 in front of an utterance's first step."""
-    H = h0.shape[2]
-    for b in prange(len(lengths)):
+    (B, T, _), (_, N, H) = y.shape, before.shape
+    flat_y, flat_h0, target = y.reshape(y.size), h0.reshape(h0.size), before.reshape(before.size)
+    for b in prange(B):
         length = lengths[b]
         for direction in range(2):
             for n in range(length):
-                row = before[direction, starts[b] + frame_at(direction, n, length)]
-                for u in range(H):
-                    if n == 0:
-                        row[u] = h0[direction, b, u]
-                    else:
-                        row[u] = y[b, frame_at(direction, n - 1, length), direction * H + u]
+                at = (direction * N + starts[b] + frame_at(direction, n, length)) * H
+                if n == 0:
+                    copy_run(flat_h0, (direction * B + b) * H, target, at, H)
+                else:
+                    t = frame_at(direction, n - 1, length)
+                    copy_run(flat_y, (2 * (b * T + t) + direction) * H, target, at, H)
 
 
 @pjit
 def add_column_sums(dz, db):
     """db (M,) += Σ of the rows of dz (N, M), in the order of the rows."""
-    for j in prange((len(db) + COLS - 1) // COLS):
-        for n in range(dz.shape[0]):
-            for m in range(j * COLS, min(len(db), (j + 1) * COLS)):
-                db[m] += dz[n, m]
+    (N, M), flat = dz.shape, dz.reshape(dz.size)
+    for j in prange((M + COLS - 1) // COLS):
+        for n in range(N):
+            add_run(flat, n * M + j * COLS, db, j * COLS, min(COLS, M - j * COLS))
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------
@@ -331,7 +345,7 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
     add_column_sums(dz.reshape(N, 8 * H), db.ravel())
     dframes = np.zeros((N, D), dy.dtype)
     add_product(flat, 8 * H, 1, Wx.ravel(), 1, 8 * H, dframes.ravel(), N, D, 8 * H)
-    dx = np.zeros(cache.shape, dy.dtype)
+    dx = np.empty(cache.shape, dy.dtype)
     scatter_frames(dframes, cache.lengths, cache.starts, dx)
     return dx, dh0, dc0
 
