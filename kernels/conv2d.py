@@ -223,11 +223,13 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     full = D // COLS * COLS
     tail = panel_width(D - full, run)
     columns = full + (tail if full < D else 0)
-    sums = np.zeros((PARTIALS, (I * run + 1) * columns), x.dtype)  # the last row is the bias's
+    rows = I * run + 1  # of dW, and the bias's
+    sums = np.empty(PARTIALS * rows * columns, x.dtype)
     together = max(1, PASS // positions)
     flat_x, flat_dy, flat_y = x.reshape(x.size), dy.reshape(dy.size), y.reshape(y.size)
     for p in prange(PARTIALS):
         window, bias_sums = np.empty(((BLOCK - 1) * st + I) * width, x.dtype), np.zeros(size, x.dtype)
+        fill_run(x.dtype.type(0), sums, p * rows * columns, rows * columns)
         dz = np.zeros(BLOCK * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
         for n in range(p, len(blocks), PARTIALS):
             utterance, first = blocks[n, 0], blocks[n, 1]
@@ -243,20 +245,18 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
                     tile = min(COLS, columns - d)
                     add_across(
                         window, t * st * width, sf * C, st * width, frames, positions, run, width, I * run,
-                        dz, t * size + d, D, tile, tile, sums[p], d, columns,
+                        dz, t * size + d, D, tile, tile, sums, p * rows * columns + d, columns,
                     )  # fmt: skip
-        for k in range(size):
-            sums[p, (I * run) * columns + k % D] += bias_sums[k]
-    weights = dW.reshape(I * run, D)
-    for k in prange(I * run + 1):
-        for d in range(D):
-            total = sums[0, k * columns + d]
-            for p in range(1, PARTIALS):
-                total += sums[p, k * columns + d]
-            if k < I * run:
-                weights[k, d] += total
-            else:
-                dbias[d] += total
+        for f in range(positions):
+            add_run(bias_sums, f * D, sums, ((p + 1) * rows - 1) * columns, D)
+    weights = dW.reshape(dW.size)
+    for k in prange(rows):
+        for p in range(1, PARTIALS):
+            add_run(sums, (p * rows + k) * columns, sums, k * columns, D)
+        if k < I * run:
+            add_run(sums, k * columns, weights, k * D, D)
+        else:
+            add_run(sums, k * columns, dbias, 0, D)
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y,
 dx, which adds to the gradients of its parameters. A layer keeps its activations until the next forward.
 """
 
+import math
+
 import numpy as np
 
 from scratchser.kernels import conv2d, linear, lstm
@@ -94,7 +96,7 @@ class _Workspace:
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array of this shape with what was left in it: past an utterance's end nothing is read."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if self.flat.size < size or self.flat.dtype != dtype:
             self.flat = np.zeros(size, dtype)
         return self.flat[:size].reshape(shape)
