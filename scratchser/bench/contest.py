@@ -53,10 +53,12 @@ def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
     (first, reference), *others = answers.items()
     worst = 0.0
     for name, answer in others:
-        if answer.keys() != reference.keys():
-            raise DisagreementError(f"{name} answers {sorted(answer)}, {first} {sorted(reference)}")
+        shapes, expected = ({key: value.shape for key, value in each.items()} for each in (answer, reference))
+        if shapes != expected:
+            raise DisagreementError(f"{name} answers {shapes}, {first} {expected}")
         for key, theirs in answer.items():
-            difference = np.linalg.norm(reference[key].astype(float) - theirs) / np.linalg.norm(theirs.astype(float))
+            mine, size = reference[key].astype(float), np.linalg.norm(theirs.astype(float))
+            difference = np.linalg.norm(mine - theirs) / max(size, np.finfo(float).tiny)
             if not difference <= TOLERANCE:
                 raise DisagreementError(f"{key} of {first} and of {name} differ by {difference:.1e} of its norm")
             worst = max(worst, float(difference))
