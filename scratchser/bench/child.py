@@ -1,16 +1,22 @@
 """A contestant in a process of its own: two pools of threads that take turns in one process lose a factor of ten."""
 
+import contextlib
 import multiprocessing
 import os
-import resource
+import re
+import signal
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class ChildError(RuntimeError):
+    """A contestant's process is gone."""
 
 
 class Gemm:
@@ -26,28 +32,34 @@ class Gemm:
         np.matmul(self.a, self.b)
 
 
-def tasks_of(contestant: str) -> dict[str, Callable[..., Any]]:
+def tasks_of(contestant: str) -> Mapping[str, Callable[..., Any]]:
+    """Each library is imported by the process that is to use it, and by no other."""
     if contestant == "blas":
         return {"gemm": Gemm}
     if contestant == "ours":
         from scratchser.bench import ours
 
         return ours.TASKS
-    from scratchser.bench import peers  # needs the extra `bench`
+    if contestant in ("scipy", "librosa"):
+        from scratchser.bench import stft_peers
 
-    return peers.TASKS[contestant]
+        return stft_peers.TASKS[contestant]
+    from scratchser.bench import torch_peers
+
+    return torch_peers.TASKS[contestant]
 
 
 def serve(contestant: str, connection: Any) -> None:
     """Answer the parent's questions until it sends None."""
-    task, tasks = None, tasks_of(contestant)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: the parent speaks, the others end
+    tasks, task = tasks_of(contestant), None  # type: Mapping[str, Callable[..., Any]], Any
     while (question := connection.recv()) is not None:
         word, *arguments = question
         if word == "make":
             name, *parameters = arguments
             task = None  # the one before gives its memory back first
             task = tasks[name](*parameters)
-            connection.send(None)
+            connection.send(getattr(task, "cycle", 1))
         elif word == "run":
             started = time.perf_counter()
             for _ in range(arguments[0]):
@@ -55,12 +67,22 @@ def serve(contestant: str, connection: Any) -> None:
             connection.send((time.perf_counter() - started) / arguments[0])
         elif word == "answer":
             connection.send(task.answer())
-        elif word == "memory":  # kilobytes on Linux
-            connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        elif word == "memory":
+            connection.send(peak_memory())
+
+
+def peak_memory() -> int | None:
+    """Bytes at most resident since this program began, by Linux; None elsewhere.
+
+    getrusage knows it everywhere, but begins with what the parent had when it started this process.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE) if status.exists() else None
+    return int(found[1]) * 1024 if found else None
 
 
 class Child:
-    """The parent's end. Raises EOFError where the child has died; its own message is on standard error."""
+    """The parent's end. Raises ChildError where the child has died; its own message is on standard error."""
 
     def __init__(self, contestant: str, threads: int) -> None:
         self.name = contestant
@@ -72,16 +94,25 @@ class Child:
         theirs.close()
 
     def ask(self, *question: Any) -> Any:
-        self.connection.send(question)
-        return self.connection.recv()
+        try:
+            self.connection.send(question)
+            return self.connection.recv()
+        except (EOFError, OSError) as error:
+            self.process.join()
+            raise ChildError(
+                f"the process of {self.name!r} ended at {' '.join(map(str, question))!r},"
+                f" with exit code {self.process.exitcode}; what it said stands above"
+            ) from error
 
     def close(self) -> None:
-        self.connection.send(None)
-        self.process.join()
+        with contextlib.suppress(OSError):  # it may be gone already
+            self.connection.send(None)
+        self.process.join(timeout=5)
+        self.process.kill()  # one that is still at work, when another has failed
 
 
-@contextmanager
-def _environment(changes: dict[str, str]):
+@contextlib.contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -11,6 +11,8 @@ from scratchser.optim import Optimiser
 class Step:
     """Forward, backward and update over all utterances in random batches; one call of `run` is one batch."""
 
+    cycle = problem.BATCHES  # runs that are timed together, since they differ
+
     def __init__(self, bins: int) -> None:
         self.bins = bins
         self.batches = problem.batches(bins, similar=False)
@@ -113,6 +115,8 @@ class Stft:
 class Batches:
     """A random batch, warped, normalised and padded; one call of `run` is one batch."""
 
+    cycle = problem.BATCHES
+
     def __init__(self, bins: int) -> None:
         lengths = problem.lengths()
         self.starts, self.lengths = np.cumsum(lengths) - lengths, lengths
@@ -122,7 +126,7 @@ class Batches:
         self.turn = 0
 
     def run(self) -> None:
-        at = self.turn % (problem.UTTERANCES // problem.BATCH) * problem.BATCH
+        at = self.turn % problem.BATCHES * problem.BATCH
         chosen = self.order[at : at + problem.BATCH]
         lengths, alphas = self.lengths[chosen], self.alphas[at : at + problem.BATCH]
         vtlp.batch(self.values, self.starts[chosen], lengths, alphas, 0.1, 0.9, int(lengths.max()))

@@ -13,8 +13,10 @@ from scratchser.model import Model
 from scratchser.presets import Config
 
 CLASSES, BATCH, UTTERANCES = 4, 16, 192
+BATCHES = UTTERANCES // BATCH
 RATE, SAMPLES = 16000, 3600 * 16000  # an hour of audio
 WINDOW, HOP = 1024, 512
+CONV_FRAMES = 128  # of the utterances that a conv layer alone is timed with: nothing is padded
 
 
 def config() -> Config:
@@ -75,8 +77,8 @@ def sound(samples: int) -> np.ndarray:
 
 
 def conv_input(bins: int, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (16, T, F, C) and lengths of the layer's input (1 ... 4) for utterances of 128 frames: nothing is padded."""
-    T, F, C = 128, bins, 1
+    """x (16, T, F, C) and lengths of the layer's input (1 ... 4) for utterances of CONV_FRAMES frames."""
+    T, F, C = CONV_FRAMES, bins, 1
     for D, stride in zip(config().conv_channels[: layer - 1], config().conv_strides, strict=False):
         T, F, C = -(-T // stride[0]), -(-F // stride[1]), D
     x = np.random.default_rng(5).standard_normal((BATCH, T, F, C), np.float32)

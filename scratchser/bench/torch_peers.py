@@ -1,11 +1,12 @@
-"""The same tasks as a user would write them with PyTorch, SciPy and librosa; see ours.py for what a task is."""
+"""The same tasks as a user would write them with PyTorch; see ours.py for what a task is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import librosa
 import numpy as np
-import scipy.signal
 import torch
+import torch._dynamo
+import torch._inductor.config
 from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -20,13 +21,14 @@ def conv_weight(W: np.ndarray) -> torch.Tensor:
 
 
 def load_lstm(layer: torch.nn.LSTM, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray) -> None:
-    """Gates lie in the same order in both, i f g o. PyTorch has a second bias; it stays 0."""
+    """Gates lie in the same order in both, i f g o. PyTorch's second bias stays 0: with both
+    training, their sum would learn twice as fast as ours."""
     with torch.no_grad():
         for direction, suffix in enumerate(("", "_reverse")):
             getattr(layer, f"weight_ih_l0{suffix}").copy_(torch.from_numpy(Wx[:, direction].T.copy()))
             getattr(layer, f"weight_hh_l0{suffix}").copy_(torch.from_numpy(Wh[direction].T.copy()))
             getattr(layer, f"bias_ih_l0{suffix}").copy_(torch.from_numpy(b[direction].copy()))
-            getattr(layer, f"bias_hh_l0{suffix}").zero_()
+            getattr(layer, f"bias_hh_l0{suffix}").zero_().requires_grad_(False)
 
 
 def lstm_gradients(layer: torch.nn.LSTM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,44 +66,64 @@ class Network(torch.nn.Module):
             self.dense.weight.copy_(torch.from_numpy(W["dense.W"].T.copy()))
             self.dense.bias.copy_(torch.from_numpy(W["dense.b"]))
 
-    def frames(self, x: torch.Tensor, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        for conv, mask in zip(self.convs, masks, strict=True):
-            x = relu(conv(x)) * mask
+    def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return relu(z) * mask
+
+    def frames(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        for conv in self.convs:
+            x, lengths = conv(x), output_lengths(lengths, conv.stride[0])
+            mask = torch.arange(x.shape[2]) < lengths[:, None]
+            x = self.rectified(x, mask[:, None, :, None])
         return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as ours
 
-    def forward(self, x: torch.Tensor, lengths: np.ndarray) -> torch.Tensor:
-        masks = []
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        frames = self.frames(x, lengths)
         for conv in self.convs:
             lengths = output_lengths(lengths, conv.stride[0])
-            mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
-            masks.append(mask[:, None, :, None].to(x.dtype))
-        packed = pack_padded_sequence(
-            self.frames(x, masks), torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
-        )
-        _, (h, _) = self.lstm(packed)
+        _, (h, _) = self.lstm(pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False))
         return self.dense(torch.cat([h[0], h[1]], dim=1))
+
+
+class ExpertNetwork(Network):
+    """In place, and with the mask in front of the ReLU: its result then serves two backward passes, the ReLU's own and
+    the next layer's, where `relu(z) * mask` keeps two tensors (and torch.compile a slow one of booleans)."""
+
+    def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return relu(z.mul_(mask), inplace=True)
+
+
+def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Only the time axis varies. dynamic=True would let all axes vary and ends in an error of the compiler's (2.13);
+    with this one it makes a graph for each of the batches' lengths."""
+    torch._dynamo.config.recompile_limit = 2 * problem.BATCHES
+    torch._inductor.config.compile_threads = 1  # its other way is child processes, which a daemonic one may not have
+    function = torch.compile(frames)
+
+    def call(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        torch._dynamo.mark_dynamic(x, 2)
+        return function(x, lengths)
+
+    return call
 
 
 class Step:
     """A training step as anybody writes it: random padded batches, masks, a packed LSTM, default layout."""
 
-    similar, layout, compiled = False, torch.contiguous_format, False
+    cycle = problem.BATCHES
+    network_class, similar, layout, compiled = Network, False, torch.contiguous_format, False
 
     def __init__(self, bins: int) -> None:
         self.bins = bins
-        self.batches = [
-            (
-                torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout),
-                batch.lengths,
-                torch.from_numpy(batch.targets),
-            )
-            for batch in problem.batches(bins, self.similar)
-        ]
-        self.network = Network(bins).to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.batches = [self._tensors(batch) for batch in problem.batches(bins, self.similar)]
+        self.network = self.network_class(bins).to(memory_format=self.layout)
         if self.compiled:
-            self.network.frames = torch.compile(self.network.frames, dynamic=True)  # type: ignore[method-assign]
+            self.network.frames = compile_frames(self.network.frames)
         self.optimiser = self._optimiser()
         self.turn = 0
+
+    def _tensors(self, batch: problem.Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        return x, torch.from_numpy(batch.lengths), torch.from_numpy(batch.targets)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         c, groups = problem.config(), []
@@ -110,8 +132,9 @@ class Step:
             groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0 if "bias" in name else decay})
         return torch.optim.SGD(groups, momentum=c.momentum, nesterov=True)
 
-    def _gradients(self, batch: tuple[torch.Tensor, np.ndarray, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        x, lengths, targets = batch
+    def _gradients(
+        self, x: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.network(x, lengths)
         loss = cross_entropy(logits, targets)
         self.optimiser.zero_grad()
@@ -119,16 +142,14 @@ class Step:
         return logits, loss
 
     def run(self) -> None:
-        self._gradients(self.batches[self.turn % len(self.batches)])
+        self._gradients(*self.batches[self.turn % len(self.batches)])
         self.optimiser.step()
         self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
         """Of the first random batch, whatever batches are timed."""
         fresh = type(self)(self.bins)
-        first = problem.batches(self.bins, similar=False)[0]
-        x = torch.from_numpy(first.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
-        logits, loss = fresh._gradients((x, first.lengths, torch.from_numpy(first.targets)))
+        logits, loss = fresh._gradients(*self._tensors(problem.batches(self.bins, similar=False)[0]))
         result = {"logits": logits.detach().numpy(), "loss": loss.detach().numpy()}
         for n, conv in enumerate(fresh.network.convs, 1):
             result[f"d conv{n}.W"] = conv.weight.grad.numpy().transpose(2, 3, 1, 0)
@@ -143,7 +164,7 @@ class Step:
 class ExpertStep(Step):
     """As an expert writes it: batches of similar length, channels last."""
 
-    similar, layout = True, torch.channels_last
+    network_class, similar, layout = ExpertNetwork, True, torch.channels_last
 
 
 class CompiledStep(ExpertStep):
@@ -224,25 +245,8 @@ class TorchStft(Stft):
         return Z.abs().square_().clamp_(min=self.floor).log_().numpy().T
 
 
-class ScipyStft(Stft):
-    def spectrogram(self, x: np.ndarray) -> np.ndarray:
-        transform = scipy.signal.ShortTimeFFT(self.window, problem.HOP, problem.RATE)
-        first = problem.WINDOW // 2 // problem.HOP  # the first slice that begins with the sound
-        whole = 1 + (len(x) - problem.WINDOW) // problem.HOP
-        Z = transform.stft(x, p0=first, p1=first + whole)
-        return np.log(np.maximum(np.abs(Z) ** 2, np.float32(self.floor))).T
-
-
-class LibrosaStft(Stft):
-    def spectrogram(self, x: np.ndarray) -> np.ndarray:
-        Z = librosa.stft(x, n_fft=problem.WINDOW, hop_length=problem.HOP, window=self.window, center=False)
-        return np.log(np.maximum(np.abs(Z) ** 2, np.float32(self.floor))).T
-
-
-TASKS = {
+TASKS: dict[str, dict[str, Callable[..., Any]]] = {
     "torch": {"step": Step, "conv": TorchConv, "lstm": PackedLstm, "stft": TorchStft},
     "torch, expert": {"step": ExpertStep, "conv": ExpertConv},
     "torch, compiled": {"step": CompiledStep},
-    "scipy": {"stft": ScipyStft},
-    "librosa": {"stft": LibrosaStft},
 }
