@@ -95,6 +95,7 @@ class ExpertNetwork(Network):
 def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Only the time axis varies. dynamic=True would let all axes vary and ends in an error of the compiler's (2.13);
     with this one it makes a graph for each of the batches' lengths."""
+    torch._dynamo.reset()  # what was compiled for another number of bins would make that axis vary too
     torch._dynamo.config.recompile_limit = 2 * problem.BATCHES
     torch._inductor.config.compile_threads = 1  # its other way is child processes, which a daemonic one may not have
     function = torch.compile(frames)
