@@ -230,22 +230,23 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
     for p in prange(PARTIALS):
         window, bias_sums = np.empty(((BLOCK - 1) * st + I) * width, x.dtype), np.zeros(size, x.dtype)
         fill_run(x.dtype.type(0), sums, p * rows * columns, rows * columns)
-        dz = np.zeros(BLOCK * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
+        dz = np.zeros(together * size + COLS, x.dtype)  # a tile may read past a row, into columns that nobody asks for
         for n in range(p, len(blocks), PARTIALS):
             utterance, first = blocks[n, 0], blocks[n, 1]
             length = lengths[utterance]
             count = min(BLOCK, (length + st - 1) // st - first)
             copy_frames(flat_x, utterance * frames_in * F * C, length, first * st - pt, pf, F, C, window, width)
-            rectify(flat_dy, flat_y, (utterance * frames_out + first) * size, relu, dz, 0, count * size)
-            for t in range(count):
-                add_run(dz, t * size, bias_sums, 0, size)
             for t in range(0, count, together):
                 frames = min(together, count - t)
+                for i in range(frames):
+                    at = (utterance * frames_out + first + t + i) * size
+                    rectify(flat_dy, flat_y, at, relu, dz, i * size, size)
+                    add_run(dz, i * size, bias_sums, 0, size)
                 for d in range(0, columns, COLS):
                     tile = min(COLS, columns - d)
                     add_across(
                         window, t * st * width, sf * C, st * width, frames, positions, run, width, I * run,
-                        dz, t * size + d, D, tile, tile, sums, p * rows * columns + d, columns,
+                        dz, d, D, tile, tile, sums, p * rows * columns + d, columns,
                     )  # fmt: skip
         for f in range(positions):
             add_run(bias_sums, f * D, sums, ((p + 1) * rows - 1) * columns, D)
