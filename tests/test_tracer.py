@@ -4,9 +4,11 @@ These tests run with `numba.cuda` as it is; the last one runs them again under N
 own, since NUMBA_ENABLE_CUDASIM is read at the import.
 """
 
+import _thread
 import os
 import subprocess
 import sys
+import time
 from math import ceil
 
 import numpy as np
@@ -325,6 +327,28 @@ def test_an_error_in_one_thread_ends_the_launch_and_says_where():
         with pytest.raises(IndexError) as raised:
             trace(kernel, 2, 4, numbers(4))
         assert raised.value.__notes__ == ["raised in thread 2 of block 0"]
+
+
+def test_no_thread_is_left_waiting():
+    @cuda.jit
+    def diverges(x):
+        if cuda.threadIdx.x < 3:
+            cuda.syncthreads()
+
+    @cuda.jit
+    def fails(x):
+        if cuda.threadIdx.x == 3:
+            x[1.5] = 0
+        cuda.syncthreads()
+
+    before = _thread._count()
+    trace(diverges, 2, 4, numbers(1))
+    with pytest.raises(IndexError):
+        trace(fails, 2, 4, numbers(4))
+    patience = time.monotonic() + 10
+    while _thread._count() > before and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert _thread._count() == before
 
 
 # Arrays

@@ -25,7 +25,8 @@ class Stopped(BaseException):
 
 
 class Worker:
-    """A thread of the operating system, for one CUDA thread after another: starting one costs more than a trace."""
+    """A thread of the operating system, for one CUDA thread after another: to start one takes as long as some hundred
+    accesses."""
 
     def __init__(self) -> None:
         self.thread: Thread | None = None
@@ -75,13 +76,13 @@ class Thread:
     """A CUDA thread.
 
     number    counted through the launch
-    barrier   the calls that led to the barrier at which it waits, innermost first; None before and after
+    barrier   the calls that led to the barrier at which it waits, innermost first; empty before and after
     error     what the kernel raised in it
     """
 
     def __init__(self, number: int, body: Callable[[], None], workers: Workers) -> None:
         self.number, self.body, self.workers = number, body, workers
-        self.barrier: tuple[Place, ...] | None = None
+        self.barrier: tuple[Place, ...] = ()
         self.error: BaseException | None = None
         self._worker: Worker | None = None
         self._stopping = False
@@ -91,11 +92,11 @@ class Thread:
         if self._worker is None:
             self._worker = self.workers.take(self)
         self._worker.resume()
-        if self.barrier is None:
+        if not self.barrier:
             self.workers.idle.append(self._worker)
 
     def stop(self) -> None:
-        if self.barrier is not None:
+        if self.barrier:
             self._stopping = True
             self.resume()
 
@@ -104,7 +105,7 @@ class Thread:
         assert self._worker is not None
         self.barrier = _calls(frame)
         self._worker.pause()
-        self.barrier = None
+        self.barrier = ()
         if self._stopping:
             raise Stopped
 
@@ -137,21 +138,21 @@ def _intervals(threads: list[Thread], cuda: Cuda, log: Log) -> None:
             cuda.enter_thread(thread)
             log.turn(thread.number)
             thread.resume()
-            if thread.error:
+            if thread.error is not None:
                 thread.error.add_note(f"raised in {log.launch.who(thread.number)}")
                 raise thread.error
         first = threads[0]
         other = next((thread for thread in threads if thread.barrier != first.barrier), None)
         if other:
             _diverged(first, other, log)
-        if other or first.barrier is None:
+        if other or not first.barrier:
             return
 
 
 def _diverged(first: Thread, other: Thread, log: Log) -> None:
     def state(thread: Thread) -> str:
         name = log.launch.who(thread.number)
-        return f"{name} has ended" if thread.barrier is None else f"{name} waits at {thread.barrier[0]}"
+        return f"{name} waits at {thread.barrier[0]}" if thread.barrier else f"{name} has ended"
 
     text = f"divergent barrier: {state(first)}, {state(other)}"
     log.fault(("divergence", first.barrier, other.barrier), lambda: Fault("divergence", text))
@@ -160,6 +161,6 @@ def _diverged(first: Thread, other: Thread, log: Log) -> None:
 def _calls(frame: FrameType | None) -> tuple[Place, ...]:
     calls = []
     while frame:
-        calls.append(place(frame))
+        calls.append(place(frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return tuple(calls)

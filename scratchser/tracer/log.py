@@ -40,8 +40,8 @@ class Place(NamedTuple):
         return id(self.code), *self[1:]
 
 
-def place(frame: FrameType) -> Place:
-    return Place(frame.f_code, *_positions(frame.f_code)[frame.f_lasti // 2])
+def place(code: CodeType, instruction: int) -> Place:
+    return Place(code, *_positions(code)[instruction // 2])
 
 
 @cache
@@ -93,7 +93,7 @@ class Log:
         key = memory.number, verb, id(frame.f_code), frame.f_lasti
         number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = self._site(memory, verb, place(frame))
+            number = self._numbers[key] = self._site(memory, verb, place(frame.f_code, frame.f_lasti))
         self._addresses.append(address)
         self._sites.append(number)
 
@@ -137,8 +137,7 @@ class Log:
         self, kind: str, memory: Memory, verb: str, element: Callable[[], tuple[tuple, str]], frame: FrameType
     ) -> None:
         """element   gives the index and how to name it; asked for the first time only"""
-
-        where = place(frame)
+        where = place(frame.f_code, frame.f_lasti)
 
         def make() -> Fault:
             index, name = element()

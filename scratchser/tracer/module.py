@@ -66,7 +66,7 @@ class Shared:
     def array(self, shape: Any, dtype: Any) -> Array:
         """Shape 0 is all of the dynamic shared memory. Raises ValueError for a shape that is not always the same."""
         frame = sys._getframe(1)
-        key = place(frame).key()
+        key = place(frame.f_code, frame.f_lasti).key()
         shape = shape if isinstance(shape, tuple) else (shape,)
         if key not in self._declared:
             self._declared[key] = self._declare(shape, _dtype(dtype), frame)
@@ -125,7 +125,8 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def variable(frame: FrameType) -> str:
     """The name that the result of the call under way is stored under; the line where it is not stored at once."""
-    return _stored_after(frame.f_code, frame.f_lasti) or f"declared at {place(frame)}"
+    code, call = frame.f_code, frame.f_lasti
+    return _stored_after(code, call) or f"declared at {place(code, call)}"
 
 
 @cache
