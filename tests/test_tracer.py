@@ -422,6 +422,36 @@ def test_indices_and_slices_are_checked_on_both_ends(index, outside):
         assert x.any() == (kernel is writes and not outside)
 
 
+def test_arrays_have_the_properties_that_kernels_use():
+    @cuda.jit
+    def kernel(x, out):
+        total = x.dtype.type(0)
+        for value in x[1]:
+            total = cuda.fma(value, 2, total)
+        out[0] = total
+        out[1] = x.T[2, 0]
+        out[2] = len(x) + 10 * x.size + 100 * x.ndim
+
+    x, out = np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(3)
+    report = trace(kernel, 1, 1, x, out)
+    report.require_clean()
+    assert out.tolist() == [24, 2, 262]
+    assert report.counts.global_reads.total == 4
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_threads_know_their_place_in_the_grid(dimensions):
+    shape = (4, 6, 2)[:dimensions]
+
+    @cuda.jit
+    def kernel(x):
+        x[cuda.grid(dimensions)] = cuda.gridsize(dimensions) == (shape if dimensions > 1 else shape[0])
+
+    x = np.zeros(shape)
+    trace(kernel, (2, 3, 1)[:dimensions], (2, 2, 2)[:dimensions], x).require_clean()
+    assert x.all()
+
+
 def test_a_slice_is_filled_element_by_element():
     @cuda.jit
     def kernel(x, y):
