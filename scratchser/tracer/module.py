@@ -1,0 +1,137 @@
+"""The module `cuda` as a traced kernel sees it: indices, barriers, shared and local arrays, and nothing else."""
+
+import dis
+import sys
+from functools import cache
+from math import prod
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from scratchser.tracer.arrays import POISON, Array, Memory
+from scratchser.tracer.blocks import Thread
+from scratchser.tracer.launch import Dim3, Launch
+from scratchser.tracer.log import Log, place
+
+
+class Cuda:
+    thread: Thread  # that runs now
+
+    def __init__(self, launch: Launch, log: Log, shared_bytes: int) -> None:
+        self.launch = launch
+        self.gridDim, self.blockDim = launch.grid, launch.block
+        self.blockIdx = self.threadIdx = Dim3(0, 0, 0)
+        self.shared, self.local, self.const = Shared(log, shared_bytes), Local(log), Constant()
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotImplementedError(f"cuda.{name} is not supported by the tracer")
+
+    def enter_block(self, number: int) -> None:
+        self.blockIdx = self.launch.grid.at(number)
+        self.shared.forget()
+
+    def enter_thread(self, thread: Thread) -> None:
+        self.thread = thread
+        self.threadIdx = self.launch.block.at(thread.number % self.launch.threads)
+
+    def grid(self, dimensions: int) -> int | tuple[int, ...]:
+        corner = (b * n for b, n in zip(self.blockIdx, self.blockDim, strict=True))
+        at = tuple(start + i for start, i in zip(corner, self.threadIdx, strict=True))
+        return at[0] if dimensions == 1 else at[:dimensions]
+
+    def gridsize(self, dimensions: int) -> int | tuple[int, ...]:
+        size = tuple(blocks * n for blocks, n in zip(self.gridDim, self.blockDim, strict=True))
+        return size[0] if dimensions == 1 else size[:dimensions]
+
+    def syncthreads(self) -> None:
+        self.thread.wait(sys._getframe(1))
+
+    @staticmethod
+    def fma(a: Any, b: Any, c: Any) -> Any:
+        """a b + c, but rounded twice, which the device does not."""
+        return a * b + c
+
+
+class Shared:
+    """Shared arrays: one for each declaration, the same for all threads of a block, unwritten when a block begins."""
+
+    def __init__(self, log: Log, dynamic_bytes: int) -> None:
+        self.log = log
+        self.bytes = dynamic_bytes
+        self.dynamic = np.empty(dynamic_bytes, np.uint8), bytearray(dynamic_bytes)
+        self._buffers = [self.dynamic]
+        self._declared: dict[tuple, Memory] = {}
+
+    def array(self, shape: Any, dtype: Any) -> Array:
+        """Shape 0 is all of the dynamic shared memory. Raises ValueError for a shape that is not always the same."""
+        frame = sys._getframe(1)
+        key = place(frame.f_code, frame.f_lasti).key()
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        if key not in self._declared:
+            self._declared[key] = self._declare(shape, _dtype(dtype), frame)
+        memory = self._declared[key]
+        if shape != (0,) and memory.data.shape != shape:
+            raise ValueError(f"shared array {memory.name} is once {memory.data.shape} and once {shape}")
+        return Array(memory)
+
+    def _declare(self, shape: tuple, dtype: np.dtype, frame: FrameType) -> Memory:
+        if shape == (0,):
+            data, written = self.dynamic
+            shape = (len(data) // dtype.itemsize,)
+        else:
+            data, written = unwritten(prod(shape) * dtype.itemsize)
+            self._buffers.append((data, written))
+            self.bytes += len(data)
+        return Memory(self.log, "shared", variable(frame), _elements(data, shape, dtype), written)
+
+    def forget(self) -> None:
+        for data, written in self._buffers:
+            data[:] = POISON
+            written[:] = bytes(len(written))
+
+
+class Local:
+    """Local arrays: unwritten whenever a thread comes to the declaration."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def array(self, shape: Any, dtype: Any) -> Array:
+        dtype = _dtype(dtype)
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        data, written = unwritten(prod(shape) * dtype.itemsize)
+        return Array(Memory(self.log, "local", variable(sys._getframe(1)), _elements(data, shape, dtype), written))
+
+
+class Constant:
+    @staticmethod
+    def array_like(array: Array) -> Array:
+        return array
+
+
+def unwritten(size: int) -> tuple[np.ndarray, bytearray]:
+    return np.full(size, POISON, np.uint8), bytearray(size)
+
+
+def _elements(data: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
+    return data[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def _dtype(dtype: Any) -> np.dtype:
+    """Of a NumPy type, or of a Numba type, which has a name."""
+    return np.dtype(getattr(dtype, "name", dtype))
+
+
+def variable(frame: FrameType) -> str:
+    """The name that the result of the call under way is stored under; the line where it is not stored at once."""
+    code, call = frame.f_code, frame.f_lasti
+    return _stored_after(code, call) or f"declared at {place(code, call)}"
+
+
+@cache
+def _stored_after(code: CodeType, call: int) -> str | None:
+    after = next(step for step in dis.get_instructions(code) if step.offset > call)
+    if not after.opname.startswith("STORE_"):
+        return None
+    return after.argval if isinstance(after.argval, str) else after.argval[0]  # Python 3.13 stores and loads in one

@@ -1,0 +1,117 @@
+"""Small correct CUDA kernels, and a way to plant a fault in one of them: lines of its text exchanged.
+
+Each is made for a block size, since the shape of a shared array must be a constant.
+"""
+
+import inspect
+
+import numpy as np
+from numba import cuda, float32
+
+
+def matmul(T):
+    """C = A B, A (M, K), B (K, N): a block of T by T threads makes a tile of C, walking along K tile by tile."""
+
+    @cuda.jit
+    def kernel(A, B, C):
+        a = cuda.shared.array((T, T), float32)
+        b = cuda.shared.array((T, T), float32)
+        j, i = cuda.grid(2)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        total = np.float32(0)
+        for start in range(0, A.shape[1], T):
+            if i < A.shape[0] and start + x < A.shape[1]:
+                a[y, x] = A[i, start + x]
+            else:
+                a[y, x] = 0
+            if start + y < B.shape[0] and j < B.shape[1]:
+                b[y, x] = B[start + y, j]
+            else:
+                b[y, x] = 0
+            cuda.syncthreads()  # tiles are complete
+            for k in range(T):
+                total += a[y, k] * b[k, x]
+            cuda.syncthreads()  # tiles are used up
+        if i < C.shape[0] and j < C.shape[1]:
+            C[i, j] = total
+
+    return kernel
+
+
+@cuda.jit(device=True)
+def fold(part, half):
+    """part[0] becomes the sum of 2 half numbers, half a power of two."""
+    t = cuda.threadIdx.x
+    while half > 0:
+        if t < half:
+            part[t] += part[t + half]
+        cuda.syncthreads()
+        half //= 2
+
+
+def block_sum(N):
+    """sums[b] = the sum of block b's N numbers of x (n,); N a power of two."""
+
+    @cuda.jit
+    def kernel(x, sums):
+        part = cuda.shared.array(N, float32)
+        t, i = cuda.threadIdx.x, cuda.grid(1)
+        part[t] = x[i] if i < x.shape[0] else 0
+        cuda.syncthreads()  # all parts are there
+        fold(part, N // 2)
+        if t == 0:
+            sums[cuda.blockIdx.x] = part[0]
+
+    return kernel
+
+
+@cuda.jit(device=True)
+def dot(window, w):
+    total = np.float32(0)
+    for k in range(w.shape[0]):
+        total += window[k] * w[k]
+    return total
+
+
+def convolution(N, R):
+    """y[b, i] = Σ w[k] x[b, i + k - R], x = 0 outside; x, y (B, n), w (2R+1,): N threads, a halo of R on each side."""
+
+    @cuda.jit
+    def kernel(x, w, y):
+        tile = cuda.shared.array(N + 2 * R, float32)
+        row, out = x[cuda.blockIdx.y], y[cuda.blockIdx.y]
+        t, i = cuda.threadIdx.x, cuda.grid(1)
+        for place in range(t, N + 2 * R, N):
+            at = cuda.blockIdx.x * N + place - R
+            if at >= 0 and at < row.shape[0]:
+                tile[place] = row[at]
+            else:
+                tile[place] = 0
+        cuda.syncthreads()  # the tile is complete
+        if i < row.shape[0]:
+            out[i] = dot(tile[t : t + 2 * R + 1], w)
+
+    return kernel
+
+
+def plant(factory, exchanges):
+    """The factory with lines of its text exchanged. They are given whole, without indentation, and must be there once;
+    every line keeps its number, so that the places in a report are those of this file."""
+    lines, start = inspect.getsourcelines(factory)
+    for line, instead in exchanges.items():
+        at = _only(lines, line)
+        lines[at] = lines[at].replace(line, instead)
+    names = dict(factory.__globals__)
+    exec(compile("\n" * (start - 1) + "".join(lines), __file__, "exec"), names)
+    return names[factory.__name__]
+
+
+def line_of(factory, line):
+    """planted.py:number"""
+    lines, start = inspect.getsourcelines(factory)
+    return f"planted.py:{start + _only(lines, line)}"
+
+
+def _only(lines, line):
+    (at,) = (i for i, text in enumerate(lines) if text.strip() == line)
+    return at
