@@ -75,6 +75,39 @@ def test_runs_read_overlapping_windows_where_they_lie():
     np.testing.assert_allclose(C.reshape(8, 5), np.maximum(windows @ B + bias, 0), rtol=1e-13, atol=1e-13)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 5), st.integers(1, 30), st.integers(1, 4), st.integers(1, 16), st.integers(0, 99)
+)
+def test_columns_of_neighbours_in_runs(S, K, run, runs, N, seed):
+    """A's rows m = (run, place in it), its k = (frame, position): as a convolution's dW reads its windows."""
+    stride, jump, step = run + 2, 200, 1000
+    rng = np.random.default_rng(seed)
+    A, width = rng.standard_normal(step * S + jump * runs + stride * K), matmul.panel_width(N, run)
+    m, k = np.arange(run * runs), np.arange(S * K)
+    places = 3 + (m // run * jump + m % run)[:, None] + k // K * step + k % K * stride
+    B, C = rng.standard_normal((S * K, 20)), rng.standard_normal((run * runs, N + 1))
+    expected = C.copy()
+    expected[:, :N] += A[places] @ B[:, 2 : 2 + N]
+    flat = np.append(B.ravel(), np.full(matmul.COLS, np.nan))  # is read by a tile, and no column that is asked for
+    result = C.ravel()
+    matmul.add_across(A, 3, stride, step, S, K, run, jump, run * runs, flat, 2, 20, N, width, result, 0, N + 1)
+    np.testing.assert_allclose(result.reshape(C.shape), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("N", [1, 8, 9, 16])
+def test_few_columns_of_an_even_run_in_pairs_and_an_odd_run_without(N):
+    rng = np.random.default_rng(4)
+    for run in (6, 5):
+        A, B, bias = rng.standard_normal((7, 2 * run)), rng.standard_normal((2 * run, N)), rng.standard_normal(N)
+        panel, width = matmul.pack_all(B.ravel(), 0, N, 1, 2 * run, N, run), matmul.panel_width(N, run)
+        assert (width, panel.size) == ((8, 16 * run) if N <= 8 and run == 6 else (16, 32 * run))
+        C = np.full(7 * N + 1, np.nan)
+        matmul.multiply_along(A.ravel(), 0, 2 * run, run, 2, run, 7, panel, 0, N, width, bias, 0, 0, 0.0, C, 0, N)
+        np.testing.assert_allclose(C[:-1].reshape(7, N), np.maximum(A @ B + bias, 0), rtol=1e-13, atol=1e-13)
+        assert np.isnan(C[-1]), "written past the end"
+
+
 def test_nan_passes_through():
     A, B = np.ones((3, 4)), np.ones((4, 5))
     A[1, 2] = np.nan

@@ -1,0 +1,22 @@
+"""Copies, fills and sums of runs: what they write, and nothing beside it."""
+
+import numpy as np
+import pytest
+
+from scratchser.kernels._runs import add_run, copy_run, fill_run
+
+SOURCE = np.arange(1.0, 41.0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 17])
+def test_only_the_run_is_written(n):
+    before = np.full(40, -1.0)
+    for write, value in (
+        (lambda target: copy_run(SOURCE, 5, target, 9, n), SOURCE[5 : 5 + n]),
+        (lambda target: add_run(SOURCE, 5, target, 9, n), SOURCE[5 : 5 + n] - 1),
+        (lambda target: fill_run(3.0, target, 9, n), np.full(n, 3.0)),
+    ):
+        target, expected = before.copy(), before.copy()
+        expected[9 : 9 + n] = value
+        write(target)
+        np.testing.assert_array_equal(target, expected)
