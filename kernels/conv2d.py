@@ -25,9 +25,10 @@ a frame later:
     row of the matrix for f = 0: └─────────── J C numbers ───────────┘
     row of the matrix for f = 1:                └ sf C later, the same length
 
-matmul.tile reads such rows where they lie. dx is the same with dz for x, once for each remainder of (u, v) modulo the
-strides: the taps that reach an input position depend on that remainder only, and for one remainder they form a dense
-little kernel of their own.
+matmul.multiply_along reads such rows where they lie, and begins and ends a tile with the bias and the ReLU; dW reads the
+same matrix by its columns (add_across). dx is the forward product with dz for x, once for each remainder of (u, v)
+modulo the strides: the taps that reach an input position depend on that remainder only, and for one remainder they form
+a dense little kernel of their own.
 """
 
 import numpy as np
