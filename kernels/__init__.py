@@ -12,7 +12,7 @@ norms            figure 4                       optim.GradientNorms             
 batchnorm        (6)-(14), section 3.1          between lstm's input part and its gates; not written yet
 
 matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
-_lanes           LLVM's vector instructions, for the product's tile                tests/test_matmul.py
+_tile, _lanes    its tile in registers, as LLVM's vector instructions              tests/test_matmul.py
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
 _launch          how kernels are compiled and cached

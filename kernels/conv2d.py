@@ -25,10 +25,10 @@ a frame later:
     row of the matrix for f = 0: └─────────── J C numbers ───────────┘
     row of the matrix for f = 1:                └ sf C later, the same length
 
-matmul.multiply_along reads such rows where they lie, and begins and ends a tile with the bias and the ReLU; dW reads the
-same matrix by its columns (add_across). dx is the forward product with dz for x, once for each remainder of (u, v)
-modulo the strides: the taps that reach an input position depend on that remainder only, and for one remainder they form
-a dense little kernel of their own.
+matmul.multiply_along reads such rows where they lie, and begins and ends a tile with the bias and the ReLU; dW reads
+the same matrix by its columns (add_across). dx is the forward product with dz for x, once for each remainder of (u, v)
+modulo the strides: the taps that reach an input position depend on that remainder only, and for one remainder they
+form a dense little kernel of their own.
 """
 
 import numpy as np
@@ -36,7 +36,8 @@ import numpy as np
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, HALF, add_across, multiply_along, pack, pack_all, panel_width
+from scratchser.kernels._tile import COLS, HALF
+from scratchser.kernels.matmul import add_across, multiply_along, pack, pack_all, panel_width
 
 BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
 PASS = 128  # positions that dW sums up in registers, if there are so many: both operands of a pass stay in the L1 cache

@@ -32,7 +32,8 @@ from scratchser.kernels._expm1 import expm1
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
-from scratchser.kernels.matmul import COLS, ROWS, add_product, multiply_along, pack_all, panel_width
+from scratchser.kernels._tile import COLS, ROWS
+from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width
 
 # ---- maths of one unit; all numbers are made of the argument, so that nothing turns into float64 ---------------------
 

@@ -39,198 +39,30 @@ A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and s
 """
 
 import numpy as np
-from numba import types
-from numba.core import cgutils, registry
-from numba.extending import intrinsic
 
-from scratchser.kernels._lanes import Lanes
 from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._tile import (
+    COLS,
+    HALF,
+    ROWS,
+    across,
+    across_pairs,
+    across_runs,
+    address,
+    along,
+    along_pairs,
+    copy,
+    transpose,
+)
 
-FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor that kernels are made for
-ROWS, COLS = (12 if "+avx512f" in FEATURES else 6), 16
-HALF = COLS // 2
 DEPTH = 256  # of one pass over k: a panel of 256 x 16 float32 is 16 KiB, half of a small L1 cache
 GROUP = 8  # panels that a core does at a time: they share one reading of A, and C is written in longer pieces
 STRIP = 3 * COLS  # rows that it does at a time
 
-EVEN, ODD = range(0, COLS, 2), range(1, COLS, 2)
-ZIPPED = [n + half for n in range(HALF) for half in (0, HALF)]  # the lanes of two vectors of HALF numbers, in turn
-
-
-# ---- one tile: Numba alone would keep it in memory, so this writes LLVM's vector instructions itself ----------------
-
-
-@intrinsic
-def address(typingctx, array, index, like):
-    """Where array[index] lies. Tiles take addresses: an array handed on is counted, by all cores in one place, and that
-    took a fifth of a convolution's time. TypeError unless the array is of the type of `like`."""
-    if array.dtype != like:
-        raise TypeError(f"the operands of a product must have one dtype, not {array.dtype} and {like}")
-
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.ptrtoint(builder.gep(data, [args[1]]), args[1].type)
-
-    return types.intp(array, types.intp, like), codegen
-
-
-def _tile(across=False, pairs=False, runs=False):
-    """The tile for an A that lies along k or `across` it, its rows in `runs` or not; `pairs` for at most HALF columns.
-
-        tile(rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor)
-
-    A, B, C0 and C are addresses of numbers of the type of `floor`. C0[m, n] lies m pitch + n numbers from C0, C[m, n]
-    m cm + n from C, B[k, n] k bk + n from B, in a panel of pairs k HALF + 2n. N columns are read from C0 and written
-    to C. 1 <= rows <= ROWS; two rows of `across` that share their lanes count as one, and its first one is number `row`
-    of a run.
-    """
-
-    @intrinsic
-    def tile(typingctx, rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor):
-        def codegen(context, builder, signature, args):
-            rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor = args
-            lanes, integer = Lanes(context, builder, signature.args[-1], COLS), rows.type
-            A, B, C0, C = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (A, B, C0, C))
-            sums = [cgutils.alloca_once(builder, lanes.vector) for _ in range(ROWS)]  # they become registers
-            together = 2 if pairs else 1  # numbers of A in a vector
-            width = HALF if pairs else COLS
-            full = builder.icmp_signed("==", N, integer(width))
-
-            def at(pointer, count, size):
-                return builder.gep(pointer, [builder.mul(integer(count) if isinstance(count, int) else count, size)])
-
-            def before(m, load):
-                """What row m (rows 2m and 2m + 1, where two share their lanes) begins with."""
-                if not pairs:
-                    return load(at(C0, m, pitch))
-                one = load(at(C0, 2 * m if across else m, pitch))
-                two = load(at(C0, 2 * m + 1, pitch)) if across else lanes.zeros(HALF)
-                return lanes.pick(one, two, ZIPPED)
-
-            def after(m):
-                """The places and values of row m (rows 2m and 2m + 1) in the end."""
-                total = builder.load(sums[m])
-                if not pairs:
-                    return [(at(C, m, cm), total)]
-                even, odd = lanes.pick(total, total, EVEN), lanes.pick(total, total, ODD)
-                if across:
-                    return [(at(C, 2 * m, cm), even), (at(C, 2 * m + 1, cm), odd)]
-                return [(at(C, m, cm), builder.fadd(even, odd))]
-
-            def row_starts(height):
-                """Where the rows of A begin."""
-                if not across:
-                    return [at(A, m, stride) for m in range(height)]
-                starts, number = [A], row
-                while len(starts) < height:
-                    number = builder.add(number, integer(1))
-                    over = builder.icmp_signed("==", number, run)
-                    on = builder.select(over, builder.sub(jump, builder.sub(run, integer(1))), integer(1))
-                    number = builder.select(over, integer(0), number)
-                    starts.append(builder.gep(starts[-1], [on]))
-                return starts
-
-            def add_run(starts, s):
-                """Add the products of run s to the sums of as many rows as there are starts."""
-                steps = builder.sdiv(K, integer(2)) if pairs and not across else K
-                offset, panel = builder.mul(s, step), at(B, builder.mul(s, K), bk)
-                with cgutils.for_range(builder, steps, intp=integer) as loop:
-                    k = loop.index
-                    if pairs and across:
-                        few = lanes.load(at(panel, k, bk), HALF)
-                        row = lanes.pick(few, few, [lane // 2 for lane in range(COLS)])
-                    else:
-                        row = lanes.load(at(panel, k, integer(COLS) if pairs else bk), COLS)
-                    place = builder.add(offset, builder.mul(k, stride if across else integer(together)))
-                    for start, total in zip(starts, sums, strict=False):
-                        factor = lanes.repeated(builder.gep(start, [place]), together)
-                        builder.store(lanes.fma(factor, row, builder.load(total)), total)
-
-            end = builder.append_basic_block("tile.end")
-            switch = builder.switch(rows, end)
-            for height in range(1, ROWS + 1):
-                with builder.goto_block(builder.append_basic_block(f"tile.{height}")):
-                    switch.add_case(integer(height), builder.block)
-                    with builder.if_else(full) as (whole, part):
-                        with whole:
-                            for m in range(height):
-                                builder.store(before(m, lambda place: lanes.load(place, width)), sums[m])
-                        with part:
-                            for m in range(height):
-                                builder.store(before(m, lambda place: lanes.load_first(place, width, N)), sums[m])
-                    # LLVM would get each row's address from that of the row before, one addition after the other, which
-                    # takes longer than the products (measured: 1.3 times)
-                    if across and not runs:  # one address does for all
-                        starts = [at(A, m, integer(together)) for m in range(height)]
-                    else:
-                        starts = [lanes.hidden(start) for start in row_starts(height)]
-                    with cgutils.for_range(builder, S, intp=integer) as loop:
-                        add_run(starts, loop.index)
-                    results = [(place, lanes.at_least(floor, x)) for m in range(height) for place, x in after(m)]
-                    with builder.if_else(full) as (whole, part):
-                        with whole:
-                            for place, value in results:
-                                lanes.store(value, place)
-                        with part:
-                            for place, value in results:
-                                lanes.store_first(value, place, N)
-                    builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
-
-        return types.void(*(types.intp,) * 16, floor), codegen
-
-    return tile
-
-
-_along, _along_pairs = _tile(), _tile(pairs=True)
-_across, _across_pairs, _across_runs = _tile(across=True), _tile(across=True, pairs=True), _tile(across=True, runs=True)
-
-
-# ---- copies of a vector: Numba's own loops ask of every index whether it is negative, which makes them scalar -------
-
-
-@intrinsic
-def _copy(typingctx, source, target, count, like):
-    """COLS numbers from one address to another; those from `count` on become 0 and are not read."""
-
-    def codegen(context, builder, signature, args):
-        lanes = Lanes(context, builder, signature.args[3], COLS)
-        source, target = (builder.inttoptr(place, lanes.number.as_pointer()) for place in args[:2])
-        lanes.store(lanes.load_first(source, COLS, args[2]), target)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, like), codegen
-
-
-@intrinsic
-def _transpose(typingctx, source, pitch, target, like):
-    """COLS rows of COLS numbers, `pitch` apart, to their transpose, whose rows follow each other."""
-
-    def codegen(context, builder, signature, args):
-        lanes = Lanes(context, builder, signature.args[3], COLS)
-        source, target = (builder.inttoptr(place, lanes.number.as_pointer()) for place in (args[0], args[2]))
-        rows = [lanes.load(builder.gep(source, [builder.mul(args[1], args[1].type(r))]), COLS) for r in range(COLS)]
-        for _ in range(COLS.bit_length() - 1):  # a perfect shuffle: it turns the bits of (row, column) by one place
-            halves = zip(rows[:HALF], rows[HALF:], strict=True)
-            rows = [
-                lanes.pick(one, two, [n + other for n in range(start, start + HALF) for other in (0, COLS)])
-                for one, two in halves
-                for start in (0, HALF)
-            ]
-        for r, row in enumerate(rows):
-            lanes.store(row, builder.gep(target, [args[1].type(r * COLS)]))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, like), codegen
-
-
-# ---- from tiles to products -----------------------------------------------------------------------------------------
-
 
 @jit
 def panel_width(N, even):
-    """Columns of the tile for N <= COLS columns; two numbers share a lane's place only if their number is `even`.
+    """Columns of the tile for N <= COLS columns: HALF needs an `even` number, of which it takes two together.
 
     even   the length of a run for an A that lies along k, M for one that lies across
     """
@@ -248,11 +80,11 @@ def pack(B, b0, bk, bn, K, N, width, pairs, panels, p0):
     k = 0
     if width == COLS and bn == 1:
         while k < K:
-            _copy(source + size * k * bk, target + size * k * COLS, N, zero)
+            copy(source + size * k * bk, target + size * k * COLS, N, zero)
             k += 1
     elif N == COLS and bk == 1:
         while k + COLS <= K:
-            _transpose(source + size * k, bn, target + size * k * COLS, zero)
+            transpose(source + size * k, bn, target + size * k * COLS, zero)
             k += COLS
     while k < K:
         for n in range(width):
@@ -287,9 +119,9 @@ def multiply_along(A, a0, stride, step, S, K, M, B, b0, N, width, C0, first, pit
         rows = (i + 1) * M // tiles - m
         at, source, target = a + size * m * stride, before + size * m * pitch, c + size * m * cm
         if width == COLS:
-            _along(rows, at, stride, step, S, K, 0, 0, 0, b, COLS, N, source, pitch, target, cm, floor)
+            along(rows, at, stride, step, S, K, 0, 0, 0, b, COLS, N, source, pitch, target, cm, floor)
         else:
-            _along_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, HALF, N, source, pitch, target, cm, floor)
+            along_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, HALF, N, source, pitch, target, cm, floor)
 
 
 @jit
@@ -305,7 +137,7 @@ def add_across(A, a0, stride, step, S, K, run, jump, M, B, b0, bk, N, width, C, 
         for i in range(tiles):
             m = i * M // tiles
             rows, at, target = (i + 1) * M // tiles - m, a + size * (m // run * jump + m % run), c + size * m * cm
-            _across_runs(rows, at, stride, step, S, K, m % run, run, jump, b, bk, N, target, cm, target, cm, nothing)
+            across_runs(rows, at, stride, step, S, K, m % run, run, jump, b, bk, N, target, cm, target, cm, nothing)
         return
     together = COLS // width
     tiles = (run + ROWS * together - 1) // (ROWS * together)
@@ -315,9 +147,9 @@ def add_across(A, a0, stride, step, S, K, run, jump, M, B, b0, bk, N, width, C, 
             rows, m = (j + 1) * (run // together) // tiles - first, first * together
             at, target = a + size * (i * jump + m), c + size * (i * run + m) * cm
             if width == COLS:
-                _across(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
+                across(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
             else:
-                _across_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
+                across_pairs(rows, at, stride, step, S, K, 0, 0, 0, b, bk, N, target, cm, target, cm, nothing)
 
 
 @jit
@@ -327,7 +159,7 @@ def pack_rows(A, a0, stride, K, M, strip):
     size, source, target = strip.itemsize, address(A, a0, zero), address(strip, 0, zero)
     for m in range(0, M, COLS):
         for k in range(K):
-            _copy(source + size * (k * stride + m), target + size * (k * STRIP + m), min(COLS, M - m), zero)
+            copy(source + size * (k * stride + m), target + size * (k * STRIP + m), min(COLS, M - m), zero)
 
 
 @pjit
@@ -337,7 +169,7 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
     The strides (am, ak) and (bk, bn) tell which way an operand lies: (K, 1) and (N, 1) as written, exchanged for its
     transpose. One of am and ak is 1.
     """
-    across, nothing = ak != 1, C.dtype.type(-np.inf)
+    transposed, nothing = ak != 1, C.dtype.type(-np.inf)
     total = (N + COLS - 1) // COLS
     groups = (total + 4 * GROUP - 1) // (4 * GROUP) * 4  # a multiple of 4, so that two or four cores have equal shares
     for j in prange(groups):
@@ -347,17 +179,17 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
             for n in range(left, right, COLS):
-                width = panel_width(right - n, M if across else depth)
-                pairs = width == HALF and not across
+                width = panel_width(right - n, M if transposed else depth)
+                pairs = width == HALF and not transposed
                 pack(B, k * bk + n * bn, bk, bn, depth, min(COLS, right - n), width, pairs, panels, (n - left) * depth)
             for m in range(0, M, STRIP):
                 rows = min(STRIP, M - m)
-                if across:
+                if transposed:
                     pack_rows(A, m + k * ak, ak, depth, rows, strip)
                 for n in range(left, right, COLS):
                     columns, at = min(COLS, right - n), m * N + n
-                    width = panel_width(columns, M if across else depth)
-                    if across:
+                    width = panel_width(columns, M if transposed else depth)
+                    if transposed:
                         add_across(
                             strip, 0, STRIP, 0, 1, depth, rows, 0, rows, panels, (n - left) * depth, width, columns,
                             width, C, at, N,
