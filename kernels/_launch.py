@@ -26,7 +26,8 @@ __all__ = ["jit", "pjit", "prange"]
 
 
 def _sources(file: Path) -> set[Path]:
-    """This kernel file, and those that it imports, directly or not."""
+    """This file, and the kernel files that it imports, directly or not; they lie beside it or, if it is none, here."""
+    kernels = file.parent if (file.parent / "_launch.py").exists() else Path(__file__).parent
     found, new = set[Path](), {file}
     while new:
         found |= new
@@ -35,7 +36,7 @@ def _sources(file: Path) -> set[Path]:
             for one in new
             for name in re.findall(r"^from scratchser\.kernels\.(\w+) import", one.read_text(), re.M)
         }
-        new = {file.parent / f"{name}.py" for name in names} - found
+        new = {kernels / f"{name}.py" for name in names} - found
     return found
 
 
