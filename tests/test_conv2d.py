@@ -136,6 +136,44 @@ def test_relu_closes_the_gradient_where_the_output_is_zero(case):
         np.testing.assert_array_equal(gradient, linear[name])
 
 
+def slow_gradients(case, dz, x, W):
+    """dx, dW, db of the linear layer, tap by tap over zero-padded utterances; dz is zero past the ends."""
+    (I, J, _, _), (st, sf) = W.shape, case.stride
+    dx, dW = np.zeros_like(x), np.zeros_like(W)
+    for u, length in enumerate(case.lengths):
+        frames, positions = -(-length // st), dz.shape[2]
+        padded = np.zeros((length + I + st, case.F + J + sf, case.C))
+        at = slice((I - 1) // 2, (I - 1) // 2 + length), slice((J - 1) // 2, (J - 1) // 2 + case.F)
+        padded[at], back = x[u, :length], np.zeros_like(padded)
+        for i in range(I):
+            for j in range(J):
+                window = slice(i, i + frames * st, st), slice(j, j + positions * sf, sf)
+                dW[i, j] += np.einsum("tfc,tfd->cd", padded[window], dz[u, :frames])
+                back[window] += dz[u, :frames] @ W[i, j].T
+        dx[u, :length] = back[at]
+    return dx, dW, dz.sum(axis=(0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((70, 33, 40), F=40, C=3, D=17, kernel=(3, 4), stride=(1, 2)),
+        Case((45, 90, 20, 33), F=40, C=4, D=24, kernel=(5, 5), stride=(2, 2)),
+        Case((37, 1, 20), F=261, C=1, D=16, kernel=(5, 5), stride=(2, 2), spare=2),
+    ],
+    ids=["several frames a pass", "rows in pairs", "one frame a pass"],
+)
+def test_gradients_of_many_blocks(case):
+    """Longer than a block, more blocks than partial sums: what the small cases above never reach."""
+    inputs = case.draw()
+    y, dx, dW, db = gradients(case, inputs)
+    dy = np.random.default_rng(2).standard_normal(y.shape)
+    expected = slow_gradients(case, np.where(y > 0, dy, 0), inputs["x"], inputs["W"])
+    assert len(conv2d.blocks_of(case.frames, case.stride[0])) > (conv2d.PARTIALS if case.F < 200 else 2)
+    for ours, slow in zip((dx, dW, db), expected, strict=True):
+        np.testing.assert_allclose(ours, slow, rtol=1e-11, atol=1e-11)
+
+
 MIXED = Case((9, 1, 5, 12), F=11, C=3, D=17, kernel=(5, 4), stride=(2, 3), spare=3)
 
 
