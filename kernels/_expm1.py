@@ -23,6 +23,8 @@ FORMAT = {types.float32: (23, 127, 7, 87.0), types.float64: (52, 1023, 13, 708.0
 @intrinsic
 def expm1(typingctx, x):
     """exp x - 1 of a float32 or float64, to about 2 units in the last place."""
+    if x not in FORMAT:
+        raise TypeError(f"expm1 is of float32 or float64, not of {x}")
     fraction, bias, terms, largest = FORMAT[x]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

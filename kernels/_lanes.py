@@ -1,4 +1,4 @@
-"""Vectors of numbers as LLVM's instructions, for the one place where Numba's loops are not enough: matmul.py's tile."""
+"""Vectors of numbers as LLVM's instructions, for the tile of matmul.py, where Numba's loops are not enough."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -303,11 +303,12 @@ def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, o
     _expect_fit(x, lengths, W, stride, [("dy", dy), ("y", y)])
     expect("dW", dW, W.shape, W.dtype)
     expect("dbias", dbias, W.shape[3:], W.dtype)
+    dx = np.zeros_like(x) if need_dx and out is None else out
+    if need_dx:
+        expect("out", dx, x.shape, W.dtype)
     blocks = blocks_of(lengths, st)
     weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias)
     if not need_dx:
         return None
-    dx = np.zeros_like(x) if out is None else out
-    expect("out", dx, x.shape, W.dtype)
     input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx)
     return dx

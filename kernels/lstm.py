@@ -60,6 +60,12 @@ def apply_sigmoid(z):
 
 
 @jit
+def squash(z):
+    for k in range(len(z)):
+        z[k] = tanh(z[k])
+
+
+@jit
 def apply_tanh(z, y):
     for k in range(len(z)):
         y[k] = tanh(z[k])
@@ -79,7 +85,7 @@ def cell(gates, c, h):
     """Activates the gates (4H,); c and h (H,) go from the step before to this one."""
     H = len(c)
     apply_sigmoid(gates[: 2 * H])
-    apply_tanh(gates[2 * H : 3 * H], gates[2 * H : 3 * H])
+    squash(gates[2 * H : 3 * H])
     apply_sigmoid(gates[3 * H :])
     next_state(gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :], c, h)
 
@@ -326,11 +332,13 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
 
 def backward(dy, cache, Wx, Wh, dWx, dWh, db):
     """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to. Errors as in `forward`."""
-    (N, D), H = cache.frames.shape, Wh.shape[1]
-    expect("dy", dy, cache.y.shape, Wx.dtype)
-    expect("dWx", dWx, (D, 2, 4 * H), Wx.dtype)
-    expect("dWh", dWh, (2, H, 4 * H), Wx.dtype)
-    expect("db", db, (2, 4 * H), Wx.dtype)
+    (N, D), H, dtype = cache.frames.shape, cache.c.shape[2], cache.y.dtype
+    expect("dy", dy, cache.y.shape, dtype)
+    expect("Wx", Wx, (D, 2, 4 * H), dtype)
+    expect("Wh", Wh, (2, H, 4 * H), dtype)
+    expect("dWx", dWx, (D, 2, 4 * H), dtype)
+    expect("dWh", dWh, (2, H, 4 * H), dtype)
+    expect("db", db, (2, 4 * H), dtype)
     dz = np.empty((N, 2, 4 * H), dy.dtype)
     dh0, dc0 = np.empty_like(cache.h0), np.empty_like(cache.c0)
     backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.lengths, cache.starts, cache.order, dz, dh0, dc0)

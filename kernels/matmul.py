@@ -1,4 +1,4 @@
-"""The matrix product that conv2d, the LSTM and the dense layer share.
+"""The matrix product that conv2d and the LSTM share; the dense layer of four classes is too narrow for it.
 
     forward    C[m, n] = max(floor, C0[m, n] + Σ_k A[m, k] B[k, n])        floor = -inf or, for a ReLU, 0
     backward   dA = dC Bᵀ and dB = Aᵀ dC: products again, with the two strides of an operand exchanged
@@ -18,7 +18,7 @@ A fused multiplication and addition takes 4 cycles and two begin in each, so at 
 number of registers, fix ROWS. The rows of a product are shared out evenly, 17 as 9 and 8, not as 12 and 5.
 
 B is copied into panels beforehand, COLS columns each, so that the tile reads it in one straight line. At most HALF
-columns would leave half of the lanes idle, so their panel holds pairs of rows, for an even K:
+columns would leave half of the lanes idle, so for runs of even length their panel holds pairs of rows:
 
         panel of COLS columns    │ B[k, 0] B[k, 1] B[k, 2] ... B[k, 15] │                         next k
         panel of HALF columns    │ B[k, 0] B[k+1, 0] B[k, 1] B[k+1, 1] ... B[k, 7] B[k+1, 7] │    next k + 2
@@ -32,8 +32,9 @@ A is read where it lies, along k or across:
                                                a transpose. Here two of A's rows share the lanes where B has at most
                                                HALF columns
 
-Every element is one chain of fused multiply-adds in the order of k (two, of even and odd k, in a panel of pairs),
-whatever tile it falls into: a row's bits do not depend on the rows beside it, nor on the number of threads.
+Every element is one chain of fused multiply-adds in the order of k (in a panel of pairs two, of even and odd k, added
+at its end), whatever tile it falls into: a row's bits do not depend on the rows beside it, nor on the number of
+threads.
 
 A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and strides count numbers, not bytes
 """

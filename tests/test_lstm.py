@@ -246,5 +246,9 @@ def test_what_does_not_fit_is_refused():
     Wx, Wh, b = (parameter.copy() for parameter in parameters[:3])
     with pytest.raises(ValueError, match="dWx must be C-contiguous"):  # a flat copy of it would take the gradient
         lstm.backward(y, cache, Wx, Wh, np.asfortranarray(Wx), Wh, b)
+    with pytest.raises(ValueError, match="Wx is"):
+        lstm.backward(y, cache, Wx[:-1].copy(), Wh, Wx, Wh, b)
+    with pytest.raises(ValueError, match="Wh is"):
+        lstm.backward(y, cache, Wx, Wh[:, :-1].copy(), Wx, Wh, b)
     with pytest.raises(ValueError, match="dy is"):
         lstm.backward(y[:, 1:].copy(), cache, Wx, Wh, Wx, Wh, b)

@@ -69,6 +69,19 @@ def test_same_bits_for_any_number_of_threads(with_threads):
     np.testing.assert_array_equal(with_threads(1, step), with_threads(2, step))
 
 
+def test_every_parameter_of_many_pieces_gets_its_segments_settings():
+    n = 3 * nesterov.PIECE + 5
+    ends, rate, l2 = np.array([7, nesterov.PIECE, n - 9_000, n]), np.array([0.1, 0.01, 0.3, 0.2]), np.full(4, 0.1)
+    W, V = draw(n)
+    dW, before, velocity = np.sin(W), W.copy(), V.copy()
+    nesterov.step(W, V, dW, ends, rate, l2, MOMENTUM)
+    assert not dW.any()
+    g = np.sin(before) + 0.1 * before
+    np.testing.assert_allclose(V, MOMENTUM * velocity + g, rtol=1e-12, atol=1e-14)
+    rates = np.repeat(rate, np.diff(ends, prepend=0))
+    np.testing.assert_allclose(W, before - rates * (g + MOMENTUM * V), rtol=1e-12, atol=1e-14)
+
+
 def test_float32_stays_within_its_rounding_of_float64():
     W, V = draw(1000)
     dW = draw(1000, 8)[0]
