@@ -19,7 +19,8 @@ h0, c0     (2, B, H)     initial states, zero if not given
 y, dy      (B, T, 2H)    forward state, then backward state; zero past the end
 
 All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that
-the input part and all weight gradients are one product each; what is left inside the time loop is h Wh, done for ROWS
+the input part and all weight gradients are one product each; the cell itself is in _cell.py; what is left inside the
+time loop is h Wh, done for ROWS
 utterances at a time: a tile of matmul.py. Groups are cut from the utterances sorted by length, so the rows of a tile
 that still run are always its first ones.
 """
@@ -28,105 +29,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels._expm1 import expm1
+from scratchser.kernels._cell import cell, cell_gradient
 from scratchser.kernels._launch import jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
 from scratchser.kernels._tile import COLS, ROWS
 from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width
-
-# ---- maths of one unit; all numbers are made of the argument, so that nothing turns into float64 ---------------------
-
-
-@jit
-def sigmoid(z):
-    one = type(z)(1)
-    return one / (one + one + expm1(-z))
-
-
-@jit
-def tanh(z):
-    e = expm1(z + z)
-    return e / (e + type(z)(2))
-
-
-# ---- a cell of H units: one formula a loop, since LLVM vectorises loops of few arrays only --------------------------
-
-
-@jit
-def apply_sigmoid(z):
-    for k in range(len(z)):
-        z[k] = sigmoid(z[k])
-
-
-@jit
-def squash(z):
-    for k in range(len(z)):
-        z[k] = tanh(z[k])
-
-
-@jit
-def apply_tanh(z, y):
-    for k in range(len(z)):
-        y[k] = tanh(z[k])
-
-
-@jit
-def next_state(i, f, g, o, c, h):
-    for u in range(len(c)):
-        c[u] = f[u] * c[u] + i[u] * g[u]
-    apply_tanh(c, h)
-    for u in range(len(c)):
-        h[u] *= o[u]
-
-
-@jit
-def cell(gates, c, h):
-    """Activates the gates (4H,); c and h (H,) go from the step before to this one."""
-    H = len(c)
-    apply_sigmoid(gates[: 2 * H])
-    squash(gates[2 * H : 3 * H])
-    apply_sigmoid(gates[3 * H :])
-    next_state(gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :], c, h)
-
-
-@jit
-def output_gradients(dh, dc, o, squashed, dzo):
-    one = dh.dtype.type(1)
-    for u in range(len(dc)):
-        dc[u] += dh[u] * o[u] * (one - squashed[u] * squashed[u])
-    for u in range(len(dc)):
-        dzo[u] = dh[u] * squashed[u] * o[u] * (one - o[u])
-
-
-@jit
-def gate_gradient(dc, factor, gate, dz):
-    """dz of a gate i or f, which multiplied `factor`."""
-    one = dc.dtype.type(1)
-    for u in range(len(dc)):
-        dz[u] = dc[u] * factor[u] * gate[u] * (one - gate[u])
-
-
-@jit
-def candidate_gradient(dc, i, g, dzg):
-    one = dc.dtype.type(1)
-    for u in range(len(dc)):
-        dzg[u] = dc[u] * i[u] * (one - g[u] * g[u])
-
-
-@jit
-def cell_gradient(dh, dc, gates, c, c_before, dgates, squashed):
-    """dgates (4H,), and dc (H,) from what the step after left there to what this one does; squashed (H,): workspace."""
-    H = len(dc)
-    i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
-    apply_tanh(c, squashed)
-    output_gradients(dh, dc, o, squashed, dgates[3 * H :])
-    gate_gradient(dc, g, i, dgates[:H])
-    gate_gradient(dc, c_before, f, dgates[H : 2 * H])
-    candidate_gradient(dc, i, g, dgates[2 * H : 3 * H])
-    for u in range(H):
-        dc[u] *= f[u]
-
 
 # ---- frames of a padded batch <-> real frames one after the other ---------------------------------------------------
 

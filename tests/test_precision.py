@@ -52,6 +52,15 @@ def nesterov():
 
 
 @exercise
+def matmul():
+    from scratchser.kernels import matmul
+
+    for stride, k in ((3, 1), (1, 2)):  # along and across
+        matmul.add_product(ones(6), stride, k, ones(12), 4, 1, ones(8), 2, 4, 3)
+    return matmul
+
+
+@exercise
 def conv2d():
     from scratchser.kernels import conv2d
 
@@ -107,7 +116,7 @@ def arithmetic(text, kind):
 
 
 @pytest.mark.parametrize(
-    "op", [pytest.param(op, marks=pytest.mark.slow) if op in ("conv2d", "lstm") else op for op in EXERCISES]
+    "op", [pytest.param(op, marks=pytest.mark.slow) if op in ("matmul", "conv2d", "lstm") else op for op in EXERCISES]
 )
 def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
     command = [sys.executable, __file__, op]
