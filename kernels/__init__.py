@@ -1,4 +1,4 @@
-"""The kernels, one op per file: equation, CPU side, and (an issue of its own, not written yet) the CUDA side below it.
+"""The kernels, one op per file: equation, CPU side, CUDA side below it.
 
 op               paper                          used by                            checked by
 stft             (1)-(3), section 1.2           features.extract                   tests/test_stft.py
@@ -17,5 +17,7 @@ _runs            runs of neighbouring numbers: copied, filled, added            
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
 _launch          how kernels are compiled and cached
+_device          where arrays live, and how CUDA kernels are launched on them
+_no_cuda         the name `cuda` where Numba has no CUDA target
 _shapes          what the entry points ask of their arguments
 """

@@ -1,6 +1,10 @@
 """How kernels are compiled: one place for the flags and for the compile cache.
 
-    jit     one thread          pjit    the loops written with `prange` are shared among the cores
+    jit         for the CPU, one thread; a function of scalars may be called by CUDA kernels: it is compiled anew there
+    pjit        for the CPU, the loops written with `prange` are shared among the cores
+    cuda_jit    a CUDA kernel, compiled at its first launch for the types that it gets
+    cuda_device a function that CUDA kernels call, for arrays or with barriers
+    cuda        the module numba.cuda: cuda.threadIdx, cuda.shared.array ...
 
 No fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is fused is
 then the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one that had
@@ -22,7 +26,12 @@ from typing import Any
 
 from numba import config, njit, prange
 
-__all__ = ["jit", "pjit", "prange"]
+try:
+    from numba import cuda
+except ImportError:
+    from scratchser.kernels import _no_cuda as cuda
+
+__all__ = ["cuda", "cuda_device", "cuda_jit", "jit", "pjit", "prange"]
 
 
 def _sources(file: Path) -> set[Path]:
@@ -50,20 +59,30 @@ def _cache_folder(file: str) -> str:
     return os.path.join(home, digest)
 
 
-def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
+def _cached(compiler: Callable[..., Any], function: Callable[..., Any], **options: Any) -> Any:
     # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are
     before, config.CACHE_DIR = config.CACHE_DIR, _cache_folder(function.__code__.co_filename)
     try:
-        return njit(function, cache=True, error_model="numpy", parallel=parallel)
+        return compiler(**options)(function)
     finally:
         config.CACHE_DIR = before
 
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile for one thread."""
-    return _compiled(function, parallel=False)
+    return _cached(njit, function, cache=True, error_model="numpy")
 
 
 def pjit(function: Callable[..., Any]) -> Any:
     """Compile with its `prange` loops shared among the cores."""
-    return _compiled(function, parallel=True)
+    return _cached(njit, function, cache=True, error_model="numpy", parallel=True)
+
+
+def cuda_jit(function: Callable[..., Any]) -> Any:
+    """Compile as a CUDA kernel. Its integers are int32 (_device.launch sees to it), its floats of the arrays' dtype."""
+    return _cached(cuda.jit, function, cache=True)
+
+
+def cuda_device(function: Callable[..., Any]) -> Any:
+    """Compile as a part of the CUDA kernels that call it."""
+    return cuda.jit(device=True)(function)

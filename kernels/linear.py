@@ -15,8 +15,13 @@ the order of their index, one utterance after the other, so a row of y does not 
 
 import numpy as np
 
-from scratchser.kernels._launch import jit
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, jit
 from scratchser.kernels._shapes import expect
+
+THREADS = 128  # of a block
+
+# ---- CPU ------------------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -41,13 +46,53 @@ def backward_cpu(dy, x, W, dW, db, dx):
                 dW[d, k] += x[u, d] * dy[u, k]
 
 
+# ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+
+@cuda_jit
+def forward_cuda(x, W, b, y):
+    """A thread per score."""
+    i = cuda.grid(1)
+    K = W.shape[1]
+    u, k = i // K, i % K
+    if u < x.shape[0]:
+        total = b[k]
+        for d in range(W.shape[0]):
+            total += x[u, d] * W[d, k]
+        y[u, k] = total
+
+
+@cuda_jit
+def backward_cuda(dy, x, W, dW, db, dx):
+    """A thread per feature d, which walks over the utterances: no two threads write one number. The last one: db."""
+    d = cuda.grid(1)
+    D, K = W.shape
+    if d < D:
+        for u in range(x.shape[0]):
+            total = x.dtype.type(0)
+            for k in range(K):
+                total += dy[u, k] * W[d, k]
+                dW[d, k] += x[u, d] * dy[u, k]
+            dx[u, d] = total
+    elif d == D:
+        for u in range(x.shape[0]):
+            for k in range(K):
+                db[k] += dy[u, k]
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
+
+
 def forward(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Scores (B, K) of x (B, D), W (D, K), b (K,). Raises ValueError where shapes or dtypes differ."""
     B, (D, K) = x.shape[0], W.shape
     expect("x", x, (B, D), W.dtype)
     expect("b", b, (K,), W.dtype)
-    y = np.empty((B, K), W.dtype)
-    forward_cpu(x, W, b, y)
+    y = place_of(x).empty((B, K), W.dtype)
+    if on_cpu(x):
+        forward_cpu(x, W, b, y)
+    else:
+        launch(forward_cuda, blocks(B * K, THREADS), THREADS, x, W, b, y)
     return y
 
 
@@ -58,6 +103,9 @@ def backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, dW: np.ndarray, db: n
     expect("x", x, (B, D), W.dtype)
     expect("dW", dW, (D, K), W.dtype)
     expect("db", db, (K,), W.dtype)
-    dx = np.empty_like(x)
-    backward_cpu(dy, x, W, dW, db, dx)
+    dx = place_of(x).empty(x.shape, x.dtype)
+    if on_cpu(x):
+        backward_cpu(dy, x, W, dW, db, dx)
+    else:
+        launch(backward_cuda, blocks(D + 1, THREADS), THREADS, dy, x, W, dW, db, dx)
     return dx

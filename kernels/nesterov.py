@@ -16,10 +16,14 @@ afterwards, for the next step's gradients to be added to.
 
 import numpy as np
 
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels._shapes import expect
 
 PIECE = 16384  # parameters that a core does at a time
+THREADS = 256  # of a block
+
+# ---- maths: one text for both devices -------------------------------------------------------------------------------
 
 
 @jit
@@ -28,6 +32,9 @@ def update(w, v, dw, rate, l2, momentum):
     g = dw + l2 * w
     v = momentum * v + g
     return w - rate * (g + momentum * v), v
+
+
+# ---- CPU: a core per piece ------------------------------------------------------------------------------------------
 
 
 @jit
@@ -51,6 +58,23 @@ def step_cpu(W, V, dW, ends, rate, l2, momentum):
             i = end
 
 
+# ---- CUDA: a thread per parameter; neighbouring threads read neighbouring numbers -----------------------------------
+
+
+@cuda_jit
+def step_cuda(W, V, dW, ends, rate, l2, momentum):
+    i = cuda.grid(1)
+    if i < W.size:
+        s = 0
+        while ends[s] <= i:
+            s += 1
+        W[i], V[i] = update(W[i], V[i], dW[i], rate[s], l2[s], momentum)
+        dW[i] = 0
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
+
+
 def step(
     W: np.ndarray,
     V: np.ndarray,
@@ -60,7 +84,8 @@ def step(
     l2: np.ndarray,
     momentum: float,
 ) -> None:
-    """Update W (n,) and V (n,) in place from dW (n,), which becomes 0; ends, rate, l2 (G,) and momentum as above.
+    """Update W (n,) and V (n,) in place from dW (n,), which becomes 0; ends, rate, l2 (G,), NumPy's
+    wherever W lives, and momentum as above.
 
     Raises ValueError where shapes or dtypes differ, or where the segments do not cover 0 ... n in ascending order.
     """
@@ -72,4 +97,9 @@ def step(
     expect("l2", l2, (G,), l2.dtype)
     if G == 0 or ends[0] < 0 or np.any(np.diff(ends) < 0) or ends[-1] != n:
         raise ValueError(f"the segments' ends {np.asarray(ends).tolist()} do not cover 0 ... {n} in ascending order")
-    step_cpu(W, V, dW, ends, rate.astype(dtype), l2.astype(dtype), dtype.type(momentum))
+    rate, l2, momentum = rate.astype(dtype), l2.astype(dtype), dtype.type(momentum)
+    if on_cpu(W):
+        step_cpu(W, V, dW, ends, rate, l2, momentum)
+    else:
+        segments = [place_of(W).resident(array) for array in (ends.astype(np.int32), rate, l2)]
+        launch(step_cuda, blocks(n, THREADS), THREADS, W, V, dW, *segments, momentum)

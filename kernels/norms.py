@@ -11,9 +11,13 @@ its last digits. The order is fixed, so the bits do not depend on the number of 
 
 import numpy as np
 
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 
 PIECE = 4096
+THREADS = 256  # of a block: a power of two, since halves of it are added to each other
+
+# ---- CPU: a core per piece ------------------------------------------------------------------------------------------
 
 
 @jit
@@ -45,10 +49,67 @@ def squares_cpu(dW, ends, sums):
         start = ends[g]
 
 
+# ---- CUDA: a block per piece, then a thread per segment -------------------------------------------------------------
+
+
+@cuda_jit
+def pieces_cuda(dW, pieces, sums):
+    """pieces (P, 2) int32: where each begins and ends; sums (P,): of its squares."""
+    part = cuda.shared.array(THREADS, dW.dtype)
+    i, p = cuda.threadIdx.x, cuda.blockIdx.x
+    total = dW.dtype.type(0)
+    for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
+        total += dW[n] * dW[n]
+    part[i] = total
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()  # both halves are there
+        if i < half:
+            part[i] += part[i + half]
+        half //= 2
+    if i == 0:
+        sums[p] = part[0]
+
+
+@cuda_jit
+def segments_cuda(sums, ends, squares):
+    """squares (G,): sums of the pieces ends[g-1] ... ends[g] - 1 of segment g."""
+    g = cuda.grid(1)
+    if g < ends.size:
+        total = sums.dtype.type(0)
+        for p in range(ends[g - 1] if g > 0 else 0, ends[g]):
+            total += sums[p]
+        squares[g] = total
+
+
+# ---- entry point ----------------------------------------------------------------------------------------------------
+
+
+def cut(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces (P, 2) of all segments, and how many there are up to the end of each segment (G,); int32."""
+    starts = np.concatenate([[0], ends[:-1]])
+    pieces = [
+        (at, min(end, at + PIECE)) for start, end in zip(starts, ends, strict=True) for at in range(start, end, PIECE)
+    ]
+    counts = (ends - starts + PIECE - 1) // PIECE
+    return np.array(pieces, np.int32).reshape(-1, 2), np.cumsum(counts).astype(np.int32)
+
+
 def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Sum of squares of each segment, (G,). Raises ValueError where the segments do not cover dW."""
+    """Sum of squares of each segment, (G,), where dW lives; ends is NumPy's.
+
+    Raises ValueError where the segments do not cover dW.
+    """
     if len(ends) == 0 or ends[-1] != len(dW):
         raise ValueError(f"the segments' ends {np.asarray(ends).tolist()} do not cover 0 ... {len(dW)}")
-    sums = np.empty(len(ends), dW.dtype)
-    squares_cpu(dW, ends, sums)
+    place = place_of(dW)
+    sums = place.empty(len(ends), dW.dtype)
+    if on_cpu(dW):
+        squares_cpu(dW, ends, sums)
+        return sums
+    pieces, piece_ends = cut(ends)
+    parts = place.empty(len(pieces), dW.dtype)
+    if len(pieces):
+        launch(pieces_cuda, len(pieces), THREADS, dW, place.resident(pieces), parts)
+    launch(segments_cuda, blocks(len(ends), THREADS), THREADS, parts, place.resident(piece_ends), sums)
     return sums

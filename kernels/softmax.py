@@ -18,8 +18,13 @@ import math
 
 import numpy as np
 
-from scratchser.kernels._launch import jit
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit
 from scratchser.kernels._shapes import expect
+
+THREADS = 32  # of a block: a row each, there are no more than a batch has utterances
+
+# ---- CPU ------------------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -61,10 +66,61 @@ def loss_cpu(z, t, w, dz):
     return loss
 
 
+# ---- CUDA: a thread per row -----------------------------------------------------------------------------------------
+
+
+@cuda_device
+def softmax_of(z, b, p):
+    """`softmax_row` for row b of z and p."""
+    K = z.shape[1]
+    highest = z[b, 0]
+    for k in range(1, K):
+        highest = max(highest, z[b, k])
+    total = z.dtype.type(0)
+    for k in range(K):
+        e = math.exp(z[b, k] - highest)
+        p[b, k] = e
+        total += e
+    for k in range(K):
+        p[b, k] /= total
+    return math.log(total), highest
+
+
+@cuda_jit
+def forward_cuda(z, p):
+    b = cuda.grid(1)
+    if b < z.shape[0]:
+        softmax_of(z, b, p)
+
+
+@cuda_jit
+def loss_cuda(z, t, w, losses, dz):
+    """losses (B,): each row's part of the loss."""
+    b = cuda.grid(1)
+    B, K = z.shape
+    if b < B:
+        log_total, highest = softmax_of(z, b, dz)
+        scale = w[b] / z.dtype.type(B)
+        mass = z.dtype.type(0)
+        entropy = z.dtype.type(0)
+        for k in range(K):
+            mass += t[b, k]
+            entropy += t[b, k] * (log_total - (z[b, k] - highest))
+        losses[b] = scale * entropy
+        for k in range(K):
+            dz[b, k] = scale * (dz[b, k] * mass - t[b, k])
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
+
+
 def forward(logits: np.ndarray) -> np.ndarray:
     """Probabilities (B, K) of logits (B, K), of their dtype."""
-    p = np.empty_like(logits)
-    forward_cpu(logits, p)
+    p = place_of(logits).empty(logits.shape, logits.dtype)
+    if on_cpu(logits):
+        forward_cpu(logits, p)
+    else:
+        launch(forward_cuda, blocks(len(logits), THREADS), THREADS, logits, p)
     return p
 
 
@@ -79,5 +135,10 @@ def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[fl
         raise ValueError("the mean loss of an empty batch is undefined")
     expect("target", target, (B, K), logits.dtype)
     expect("weight", weight, (B,), logits.dtype)
-    dlogits = np.empty_like(logits)
-    return float(loss_cpu(logits, target, weight, dlogits)), dlogits
+    place = place_of(logits)
+    dlogits = place.empty(logits.shape, logits.dtype)
+    if on_cpu(logits):
+        return float(loss_cpu(logits, target, weight, dlogits)), dlogits
+    losses = place.empty(B, logits.dtype)
+    launch(loss_cuda, blocks(B, THREADS), THREADS, logits, target, weight, losses, dlogits)
+    return float(place.download(losses).sum()), dlogits

@@ -2,13 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
     os.environ.setdefault("NUMBA_NUM_THREADS", "2")  # numba reads it once; one core can compare two threads as well
 
 import numba
+from numba import config
+
+from scratchser import costs
+from scratchser.kernels import _device
+from scratchser.tracer import trace
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +38,69 @@ def with_threads() -> Callable:
         return function()
 
     return call
+
+
+# ---- the CUDA side of the kernels -----------------------------------------------------------------------------------
+
+
+def launch_traced(*launch):
+    """Every launch of a test has to be free of races, divergent barriers, unwritten reads and indices out of range, and
+    to issue just the accesses that scratchser.costs says."""
+    launch = costs.Launch.of(*launch)
+    report = trace(
+        launch.kernel, launch.grid, launch.block, *launch.arguments.values(), shared_bytes=launch.shared_bytes
+    )
+    report.require_clean()
+    counted = {name: count.total for name, count in vars(report.counts).items()}
+    assert counted == asdict(costs.issued(launch)), f"{launch.name} issues other accesses than its formula says"
+
+
+def has_gpu() -> bool:
+    if config.ENABLE_CUDASIM:
+        return False
+    try:
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except ImportError:
+        return False
+    except cupy.cuda.runtime.CUDARuntimeError:  # no driver, or no device
+        return False
+
+
+def pytest_generate_tests(metafunc):
+    """Tests of the CUDA side run under the tracer, on the GPU if there is one; with NUMBA_ENABLE_CUDASIM=1 in Numba's
+    simulator (tests/test_simulator.py sees to it)."""
+    if "device" in metafunc.fixturenames:
+        places = ["simulator"] if config.ENABLE_CUDASIM else ["tracer", "gpu"] if has_gpu() else ["tracer"]
+        metafunc.parametrize("device", places, indirect=True)
+
+
+class Device:
+    """Memory for the arrays of a test of the CUDA side."""
+
+    def __init__(self, place, real: bool) -> None:
+        self.place, self.real = place, real
+
+    def arrays(self, *host):
+        """Copies of NumPy arrays there."""
+        copies = [self.place.upload(np.asarray(array)) for array in host]
+        return copies if len(copies) > 1 else copies[0]
+
+    def host(self, *arrays):
+        copies = [self.place.download(array) for array in arrays]
+        return copies if len(copies) > 1 else copies[0]
+
+    def sizes(self, small, large):
+        """Sizes of a test: small and nasty where each access takes a microsecond, large on a GPU as well."""
+        return [*small, *large] if self.real else small
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    if request.param == "tracer":
+        with _device.launched_by(launch_traced):
+            yield Device(_device.SIMULATED, real=False)
+    else:
+        place = _device.SIMULATED if request.param == "simulator" else _device.gpu()
+        yield Device(place, real=request.param == "gpu")

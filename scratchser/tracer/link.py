@@ -14,6 +14,8 @@ from scratchser.tracer.arrays import Array, Memory
 from scratchser.tracer.log import Log
 from scratchser.tracer.module import Cuda
 
+CUDA_MODULES = "numba.cuda", "scratchser.kernels._no_cuda"  # whether Numba has a CUDA target or not
+
 
 class Linker:
     def __init__(self, cuda: Cuda, log: Log) -> None:
@@ -36,7 +38,7 @@ class Linker:
         return self._done[function]
 
     def _exchanged(self, name: str, value: Any) -> Any:
-        if isinstance(value, ModuleType) and value.__name__ == "numba.cuda":
+        if isinstance(value, ModuleType) and value.__name__ in CUDA_MODULES:
             return self.cuda
         if isinstance(value, np.ndarray):
             return Array(Memory(self.log, "constant", name, value))

@@ -1,0 +1,208 @@
+"""Where arrays live, and how CUDA kernels get at them. The only file that knows CuPy, which is memory, copies and one
+stream here: not an array is computed by it.
+
+    place        its arrays       its kernels
+    CPU          numpy.ndarray    are called
+    GPU          cupy.ndarray     are launched by Numba, on the one stream that CuPy copies on
+    SIMULATED    Simulated        are run by Numba's simulator or by the tracer: memory of the CPU in a GPU's part
+
+An entry point asks where its array lives, `place = place_of(x)`, and gets there what it needs: `place.empty(...)`,
+`place.resident(...)`, `launch(...)`. Arrays that shape a launch, such as the lengths of a batch, are always NumPy's:
+the entry points read them, and kernels get a copy.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from scratchser.kernels._launch import cuda
+
+Array = Any  # numpy.ndarray, Simulated or cupy.ndarray
+Shape = int | tuple[int, ...]
+
+
+class Place(Protocol):
+    """Memory of one kind. Arrays are C-contiguous; `download` waits for all that was launched before."""
+
+    name: str
+
+    def empty(self, shape: Shape, dtype: Any) -> Array: ...
+    def zeros(self, shape: Shape, dtype: Any) -> Array: ...
+    def upload(self, host: np.ndarray) -> Array: ...
+    def download(self, array: Array) -> np.ndarray: ...
+    def copy(self, source: Array, target: Array) -> None: ...
+    def resident(self, host: np.ndarray) -> Array:
+        """A copy of a small array that kernels only read; one is kept, so lengths are copied once a batch."""
+        ...
+
+
+class _Cpu:
+    name = "cpu"
+
+    def empty(self, shape: Shape, dtype: Any) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def zeros(self, shape: Shape, dtype: Any) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    def upload(self, host: np.ndarray) -> np.ndarray:
+        return np.array(host)
+
+    def download(self, array: np.ndarray) -> np.ndarray:
+        return np.array(array)
+
+    def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+        target[...] = source
+
+    def resident(self, host: np.ndarray) -> np.ndarray:
+        return host
+
+
+class Simulated(np.ndarray):
+    """Memory of the CPU that is treated like a GPU's: only kernels and copies touch it."""
+
+
+class _Simulated:
+    name = "simulated"
+
+    def empty(self, shape: Shape, dtype: Any) -> Simulated:
+        return np.empty(shape, dtype).view(Simulated)
+
+    def zeros(self, shape: Shape, dtype: Any) -> Simulated:
+        return np.zeros(shape, dtype).view(Simulated)
+
+    def upload(self, host: np.ndarray) -> Simulated:
+        return np.array(host, order="C").view(Simulated)
+
+    def download(self, array: Simulated) -> np.ndarray:
+        return np.array(array.view(np.ndarray))
+
+    def copy(self, source: Simulated, target: Simulated) -> None:
+        target[...] = source
+
+    def resident(self, host: np.ndarray) -> Simulated:
+        return self.upload(host)
+
+
+class _Gpu:
+    def __init__(self, number: int) -> None:
+        import cupy
+
+        self.name, self.number, self.cupy = f"cuda:{number}", number, cupy
+        cupy.cuda.Device(number).use()
+        cuda.select_device(number)
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.stream.use()
+        self.numba_stream = cuda.external_stream(self.stream.ptr)
+        self._kept = lru_cache(maxsize=256)(self._upload_bytes)
+
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        return self.cupy.empty(shape, dtype)
+
+    def zeros(self, shape: Shape, dtype: Any) -> Array:
+        return self.cupy.zeros(shape, dtype)  # set by the driver, not by a kernel
+
+    def upload(self, host: np.ndarray) -> Array:
+        array = self.cupy.empty(host.shape, host.dtype)
+        array.set(np.ascontiguousarray(host), self.stream)
+        return array
+
+    def download(self, array: Array) -> np.ndarray:
+        return array.get(self.stream)
+
+    def copy(self, source: Array, target: Array) -> None:
+        if source.shape != target.shape or source.dtype != target.dtype:
+            raise ValueError(f"{source.dtype} {source.shape} cannot be copied to {target.dtype} {target.shape}")
+        target.data.copy_from_device_async(source.data, source.nbytes, self.stream)
+
+    def resident(self, host: np.ndarray) -> Array:
+        return self._kept(host.tobytes(), host.shape, host.dtype.str)
+
+    def _upload_bytes(self, content: bytes, shape: tuple[int, ...], dtype: str) -> Array:
+        return self.upload(np.frombuffer(content, dtype).reshape(shape))
+
+
+CPU: Place = _Cpu()
+SIMULATED: Place = _Simulated()
+
+
+@cache
+def gpu(number: int = 0) -> Place:
+    """The GPU of this number; scratchser.device says why one is not to be had."""
+    return _Gpu(number)
+
+
+def place_of(array: Array) -> Place:
+    """Where an array lives."""
+    if isinstance(array, Simulated):
+        return SIMULATED
+    return CPU if isinstance(array, np.ndarray) else gpu(array.device.id)
+
+
+def on_cpu(array: Array) -> bool:
+    return place_of(array) is CPU
+
+
+# ---- launches -------------------------------------------------------------------------------------------------------
+
+Launcher = Callable[[Any, Any, Any, int, tuple], None]  # kernel, grid, block, bytes of shared memory, arguments
+
+
+def launch(kernel: Any, grid: Shape, block: Shape, *arguments: Any, shared_bytes: int = 0) -> None:
+    """kernel[grid, block](*arguments), on the stream of the arrays' GPU.
+
+    arguments      arrays of one GPU, whole numbers (int32 in the kernel), NumPy scalars for anything else
+    shared_bytes   dynamic shared memory, what `cuda.shared.array(0, ...)` shares out
+
+    Raises TypeError for an array of the CPU, which Numba would copy there and back without a word, and for a Python
+    float, which would make the kernel compute in float64.
+    """
+    for argument in arguments:
+        if isinstance(argument, np.ndarray) and not isinstance(argument, Simulated):
+            raise TypeError(f"{kernel.__name__} is given an array {argument.shape} that lives on the CPU")
+        if isinstance(argument, float) and not isinstance(argument, np.floating):
+            raise TypeError(f"{kernel.__name__} is given a Python float: pass one of the arrays' dtype")
+    _launchers[-1](kernel, grid, block, shared_bytes, arguments)
+
+
+def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, arguments: tuple) -> None:
+    array = next(argument for argument in arguments if hasattr(argument, "shape") and argument.shape)
+    if isinstance(array, Simulated):
+        kernel[grid, block, 0, shared_bytes](*map(plain, arguments))
+    else:
+        place: Any = place_of(array)
+        kernel[grid, block, place.numba_stream, shared_bytes](*map(_for_gpu, arguments))
+
+
+def plain(argument: Any) -> Any:
+    """A Simulated array as NumPy's, the same memory; anything else as it is."""
+    return argument.view(np.ndarray) if isinstance(argument, Simulated) else argument
+
+
+def _for_gpu(argument: Any) -> Any:
+    if isinstance(argument, int | np.integer):
+        return np.int32(argument)
+    if hasattr(argument, "__cuda_array_interface__"):
+        return cuda.as_cuda_array(argument, sync=False)  # else numba waits for the stream at every launch
+    return argument
+
+
+_launchers: list[Launcher] = [launch_by_numba]
+
+
+@contextmanager
+def launched_by(launcher: Launcher) -> Iterator[None]:
+    """Within, kernels are launched by this: the tracer, or what counts launches."""
+    _launchers.append(launcher)
+    try:
+        yield
+    finally:
+        _launchers.pop()
+
+
+def blocks(number: int, together: int) -> int:
+    """Blocks for `number` items, `together` items each."""
+    return -(-number // together)

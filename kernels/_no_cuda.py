@@ -1,0 +1,22 @@
+"""The name `cuda` where Numba has no CUDA target: later releases leave it to the package numba-cuda, which is not for
+every system. Kernels import, and the tracer runs them (it reads their Python text); to launch one ends in a message.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Uncompiled:
+    """A kernel or device function of which there is the text only."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+
+    def __getitem__(self, configuration: Any) -> Any:
+        raise RuntimeError(f"{self.__name__} cannot be launched: this Numba has no CUDA target, install numba-cuda")
+
+
+def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """In place of numba.cuda.jit."""
+    return Uncompiled if function is None else Uncompiled(function)

@@ -1,0 +1,34 @@
+"""What each CUDA kernel costs, in two formulas that know nothing of each other, one file per op.
+
+    needed    bytes and operations that any implementation needs: every input is read once, every result written once;
+              a multiplication, an addition, a comparison or a call of exp are one operation each
+    issued    reads and writes of global and shared memory that our kernel issues, element by element
+
+Both are asked with a launch, so they see its grid, its block and its arguments, lengths included. The second is held
+against the tracer's counts in every traced launch of the tests (tests/conftest.py); out of the first come the times
+that a GPU's memory or arithmetic allow at best (docs/kernels.md).
+"""
+
+from scratchser.costs import linear, nesterov, norms, softmax
+from scratchser.costs.launches import Issued, Launch, Needed, recorded
+
+__all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "needed", "recorded"]
+
+_FORMULAS = {
+    kernel: formulas for op in (linear, nesterov, norms, softmax) for kernel, formulas in op.FORMULAS.items()
+}
+
+
+def kernels() -> list:
+    """All CUDA kernels."""
+    return list(_FORMULAS)
+
+
+def needed(launch: Launch) -> Needed:
+    """What any implementation of this launch needs. Raises KeyError for a kernel without formulas."""
+    return _FORMULAS[launch.kernel][0](launch)
+
+
+def issued(launch: Launch) -> Issued:
+    """What ours issues. Raises KeyError for a kernel without formulas."""
+    return _FORMULAS[launch.kernel][1](launch)

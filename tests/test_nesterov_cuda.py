@@ -1,0 +1,24 @@
+"""The CUDA side of the fused update against the CPU side."""
+
+import numpy as np
+import pytest
+
+from scratchser.kernels import nesterov
+
+SMALL, LARGE = [[1], [5, 5, 12, 13, 300]], [[1000, 1000, 2_000_000, 2_000_003]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_two_steps_over_segments_agree_with_the_cpu(device, dtype):
+    for ends in map(np.array, device.sizes(SMALL, LARGE)):
+        rng = np.random.default_rng(len(ends))
+        n, G = ends[-1], len(ends)
+        rate, l2 = rng.uniform(0.01, 0.1, G), rng.uniform(0, 0.1, G)
+        W, V, dW = (rng.standard_normal(n).astype(dtype) for _ in range(3))
+        there = device.arrays(W, V, dW)
+        for _ in range(2):
+            nesterov.step(*there, ends, rate, l2, 0.9)
+            nesterov.step(W, V, dW, ends, rate, l2, 0.9)
+        for got, expected in zip(device.host(*there), (W, V, dW), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=4 * np.finfo(dtype).eps * 4)
+        assert not device.host(there[2]).any()

@@ -1,0 +1,39 @@
+"""The CUDA side of softmax and cross-entropy against the CPU side, and a random direction of finite differences."""
+
+import numpy as np
+import pytest
+
+from scratchser.kernels import softmax
+
+SMALL, LARGE = [(1, 1), (1, 4), (33, 3), (7, 5)], [(16, 4), (5000, 11)]
+
+
+def draw(B, K, dtype, seed=1):
+    rng = np.random.default_rng(seed)
+    z = (5 * rng.standard_normal((B, K))).astype(dtype)
+    return z, rng.dirichlet(np.ones(K), B).astype(dtype), rng.uniform(0.1, 1, B).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_forward_and_loss_agree_with_the_cpu(device, dtype):
+    tolerance = 2e-6 if dtype == np.float32 else 1e-14
+    for B, K in device.sizes(SMALL, LARGE):
+        z, t, w = draw(B, K, dtype)
+        p = device.host(softmax.forward(device.arrays(z)))
+        np.testing.assert_allclose(p, softmax.forward(z), rtol=10 * tolerance, atol=tolerance)
+        loss, dz = softmax.loss(*device.arrays(z, t, w))
+        expected_loss, expected = softmax.loss(z, t, w)
+        assert loss == pytest.approx(expected_loss, rel=10 * tolerance)
+        np.testing.assert_allclose(device.host(dz), expected, rtol=10 * tolerance, atol=tolerance)
+
+
+def test_gradient_in_a_random_direction(device):
+    z, t, w = draw(6, 4, np.float64)
+    direction, h = np.random.default_rng(2).standard_normal(z.shape), 1e-3
+
+    def loss(step):
+        return softmax.loss(*device.arrays(z + step * direction, t, w))[0]
+
+    slope = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
+    dz = device.host(softmax.loss(*device.arrays(z, t, w))[1])
+    assert slope == pytest.approx((dz * direction).sum(), rel=1e-8)
