@@ -8,6 +8,9 @@ import inspect
 import numpy as np
 from numba import cuda, float32
 
+from scratchser.kernels import _device
+from scratchser.tracer import trace
+
 
 def matmul(T):
     """C = A B, A (M, K), B (K, N): a block of T by T threads makes a tile of C, walking along K tile by tile."""
@@ -97,13 +100,7 @@ def convolution(N, R):
 def plant(factory, exchanges):
     """The factory with lines of its text exchanged. They are given whole, without indentation, and must be there once;
     every line keeps its number, so that the places in a report are those of this file."""
-    lines, start = inspect.getsourcelines(factory)
-    for line, instead in exchanges.items():
-        at = _only(lines, line)
-        lines[at] = lines[at].replace(line, instead)
-    names = dict(factory.__globals__)
-    exec(compile("\n" * (start - 1) + "".join(lines), __file__, "exec"), names)
-    return names[factory.__name__]
+    return _exchanged(factory, exchanges)
 
 
 def line_of(factory, line):
@@ -115,3 +112,36 @@ def line_of(factory, line):
 def _only(lines, line):
     (at,) = (i for i, text in enumerate(lines) if text.strip() == line)
     return at
+
+
+# ---- faults in the package's own kernels ----------------------------------------------------------------------------
+
+
+def verdict(monkeypatch, module, name, exchanges, run, expected):
+    """What gives a fault away that is planted in function `name` of a kernel's module: kinds of the tracer's faults,
+    and "result" where what run() returns, a list of NumPy arrays, differs from the expected ones or is NaN.
+
+    exchanges   whole lines of the function, without indentation, and what to put there
+    """
+    monkeypatch.setattr(module, name, _exchanged(getattr(module, name).py_func, exchanges))
+    kinds = set()
+
+    def launcher(kernel, grid, block, shared_bytes, arguments):
+        report = trace(kernel, grid, block, *map(_device.plain, arguments), shared_bytes=shared_bytes)
+        kinds.update(fault.kind for fault in report.faults())
+
+    with _device.launched_by(launcher):
+        results = run()
+    close = [np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(results, expected, strict=True)]
+    return kinds if all(close) else kinds | {"result"}
+
+
+def _exchanged(function, exchanges):
+    lines, start = inspect.getsourcelines(function)
+    for line, instead in exchanges.items():
+        at = _only(lines, line)
+        lines[at] = lines[at].replace(line, instead)
+    names = dict(function.__globals__)
+    text = "\n" * (start - 1) + "".join(lines)
+    exec(compile(text, function.__code__.co_filename, "exec"), names)
+    return names[function.__name__]

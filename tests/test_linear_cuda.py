@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from planted import verdict
 
 from scratchser import gradcheck
-from scratchser.kernels import linear
+from scratchser.kernels import _device, linear
 
 SMALL, LARGE = [(1, 1, 1), (3, 130, 4), (5, 7, 3)], [(16, 256, 4), (300, 1000, 11)]
 
@@ -41,3 +42,25 @@ def test_gradients_in_a_random_direction(device):
         return dict(zip("xWb", device.host(dx, dW, db), strict=True))
 
     gradcheck.require(gradcheck.check(forward, backward, {"x": x, "W": W, "b": b}, directions=1))
+
+
+FAULTS = [
+    ("forward_cuda", "if u < x.shape[0]:", "if u <= x.shape[0]:", "out of range"),
+    ("forward_cuda", "total = b[k]", "total = b[0]", "result"),
+    ("backward_cuda", "if d < D:", "if d <= D:", "out of range"),
+    ("backward_cuda", "dW[d, k] += x[u, d] * dy[u, k]", "dW[d, k] = x[u, d] * dy[u, k]", "result"),
+    ("backward_cuda", "dW[d, k] += x[u, d] * dy[u, k]", "dW[0, k] += x[u, d] * dy[u, k]", "race"),
+    ("backward_cuda", "elif d == D:", "else:", "race"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    x, W, b, dy = draw(3, 5, 3, np.float64)
+
+    def run(upload=_device.SIMULATED.upload):
+        dW, db = upload(np.ones_like(W)), upload(np.ones_like(b))
+        y, dx = linear.forward(*map(upload, (x, W, b))), linear.backward(*map(upload, (dy, x, W)), dW, db)
+        return list(map(np.array, (y, dx, dW, db)))
+
+    assert kind in verdict(monkeypatch, linear, name, {line: instead}, run, run(np.array))

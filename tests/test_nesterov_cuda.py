@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from planted import verdict
 
-from scratchser.kernels import nesterov
+from scratchser.kernels import _device, nesterov
 
 SMALL, LARGE = [[1], [5, 5, 12, 13, 300]], [[1000, 1000, 2_000_000, 2_000_003]]
 
@@ -22,3 +23,23 @@ def test_two_steps_over_segments_agree_with_the_cpu(device, dtype):
         for got, expected in zip(device.host(*there), (W, V, dW), strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=4 * np.finfo(dtype).eps * 4)
         assert not device.host(there[2]).any()
+
+
+FAULTS = [
+    ("dW[i] = 0", "dW[i + 1] = 0", "out of range"),
+    ("while ends[s] <= i:", "while ends[s] < i:", "result"),
+    ("dW[i] = 0", "dW[0] = 0", "race"),
+    ("dW[i] = 0", "pass", "result"),
+]
+
+
+@pytest.mark.parametrize(("line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, line, instead, kind):
+    ends, rate, l2 = np.array([3, 3, 7]), np.array([0.1, 9, 0.2]), np.array([0.1, 9, 0])
+
+    def run(upload=_device.SIMULATED.upload):
+        arrays = [upload(np.arange(1.0, 8)) for _ in range(3)]
+        nesterov.step(*arrays, ends, rate, l2, 0.9)
+        return list(map(np.array, arrays))
+
+    assert kind in verdict(monkeypatch, nesterov, "step_cuda", {line: instead}, run, run(np.array))

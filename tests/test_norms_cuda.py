@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from planted import verdict
 
-from scratchser.kernels import norms
+from scratchser.kernels import _device, norms
 
 SMALL = [[1], [0, 3, 3, 258, norms.PIECE + 261]]
 LARGE = [[100, 3_000_000, 3_000_001]]
@@ -17,3 +18,25 @@ def test_segments_agree_with_the_cpu(device, dtype):
         exact = [np.square(part, dtype=np.float64).sum() for part in np.split(dW, ends)[:-1]]
         for values in (got, norms.squares(dW, ends)):
             np.testing.assert_allclose(values, exact, rtol=2e-6 if dtype == np.float32 else 1e-13)
+
+
+FAULTS = [
+    ("pieces_cuda", "cuda.syncthreads()  # both halves are there", "pass", "race"),
+    ("pieces_cuda", "if i < half:", "if i <= half:", "race"),
+    ("pieces_cuda", "part[i] = total", "part[i] = part[i] + total", "uninitialised"),
+    ("pieces_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
+    ("pieces_cuda", "half //= 2", "half = half // 2 if i > 0 else 0", "divergence"),
+    ("segments_cuda", "if g < ends.size:", "if g <= ends.size:", "out of range"),
+    ("segments_cuda", "squares[g] = total", "squares[g - g % 2] = total", "race"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    dW, ends = np.random.default_rng(4).standard_normal(300), np.array([3, 280, 300])
+    monkeypatch.setattr(norms, "PIECE", 270)
+
+    def run():
+        return [np.array(norms.squares(_device.SIMULATED.upload(dW), ends))]
+
+    assert kind in verdict(monkeypatch, norms, name, {line: instead}, run, [norms.squares(dW, ends)])

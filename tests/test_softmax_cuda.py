@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from planted import verdict
 
-from scratchser.kernels import softmax
+from scratchser.kernels import _device, softmax
 
 SMALL, LARGE = [(1, 1), (1, 4), (33, 3), (7, 5)], [(16, 4), (5000, 11)]
 
@@ -37,3 +38,24 @@ def test_gradient_in_a_random_direction(device):
     slope = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
     dz = device.host(softmax.loss(*device.arrays(z, t, w))[1])
     assert slope == pytest.approx((dz * direction).sum(), rel=1e-8)
+
+
+FAULTS = [
+    ("softmax_of", "total += e", "total = e", "result"),
+    ("softmax_of", "for k in range(1, K):", "for k in range(1, K + 1):", "out of range"),
+    ("softmax_of", "p[b, k] /= total", "p[b, k] /= 1", "result"),
+    ("loss_cuda", "if b < B:", "if b <= B:", "out of range"),
+    ("loss_cuda", "losses[b] = scale * entropy", "losses[0] = scale * entropy", "race"),
+    ("loss_cuda", "mass += t[b, k]", "mass += t[b, 0]", "result"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    z, t, w = draw(5, 4, np.float64)
+
+    def run():
+        loss, dz = softmax.loss(*map(_device.SIMULATED.upload, (z, t, w)))
+        return [np.array(loss), np.array(dz)]
+
+    assert kind in verdict(monkeypatch, softmax, name, {line: instead}, run, list(map(np.array, softmax.loss(z, t, w))))
