@@ -33,7 +33,9 @@ class Place(Protocol):
     def zeros(self, shape: Shape, dtype: Any) -> Array: ...
     def upload(self, host: np.ndarray) -> Array: ...
     def download(self, array: Array) -> np.ndarray: ...
-    def copy(self, source: Array, target: Array) -> None: ...
+    def copy(self, source: Array, target: Array) -> None:
+        """From an array of this place or one of NumPy's, of target's shape and dtype."""
+        ...
     def resident(self, host: np.ndarray) -> Array:
         """A copy of a small array that kernels only read; one is kept, so lengths are copied once a batch."""
         ...
@@ -87,6 +89,10 @@ class _Simulated:
         return self.upload(host)
 
 
+class OutOfDeviceMemory(MemoryError):
+    """A GPU has no room for an array."""
+
+
 class _Gpu:
     def __init__(self, number: int) -> None:
         import cupy
@@ -100,13 +106,21 @@ class _Gpu:
         self._kept = lru_cache(maxsize=256)(self._upload_bytes)
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
-        return self.cupy.empty(shape, dtype)
+        try:
+            return self.cupy.empty(shape, dtype)
+        except self.cupy.cuda.memory.OutOfMemoryError as error:
+            free, total = (bytes / 2**30 for bytes in self.cupy.cuda.runtime.memGetInfo())
+            size = np.prod(shape) * np.dtype(dtype).itemsize / 2**30
+            text = f"the GPU has no room for {size:.2f} GiB more: {free:.1f} of its {total:.1f} GiB are free"
+            raise OutOfDeviceMemory(text) from error
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:
-        return self.cupy.zeros(shape, dtype)  # set by the driver, not by a kernel
+        array = self.empty(shape, dtype)
+        array.data.memset_async(0, array.nbytes, self.stream)  # by the driver: no kernel of CuPy's is compiled
+        return array
 
     def upload(self, host: np.ndarray) -> Array:
-        array = self.cupy.empty(host.shape, host.dtype)
+        array = self.empty(host.shape, host.dtype)
         array.set(np.ascontiguousarray(host), self.stream)
         return array
 
@@ -116,7 +130,10 @@ class _Gpu:
     def copy(self, source: Array, target: Array) -> None:
         if source.shape != target.shape or source.dtype != target.dtype:
             raise ValueError(f"{source.dtype} {source.shape} cannot be copied to {target.dtype} {target.shape}")
-        target.data.copy_from_device_async(source.data, source.nbytes, self.stream)
+        if isinstance(source, np.ndarray):
+            target.set(np.ascontiguousarray(source), self.stream)
+        else:
+            target.data.copy_from_device_async(source.data, source.nbytes, self.stream)
 
     def resident(self, host: np.ndarray) -> Array:
         return self._kept(host.tobytes(), host.shape, host.dtype.str)

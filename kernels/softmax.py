@@ -127,8 +127,9 @@ def forward(logits: np.ndarray) -> np.ndarray:
 def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
     """Weighted cross-entropy and its gradient.
 
-    logits (B, K), target (B, K), weight (B,). Returns the loss in nats, summed in the arrays' precision, and its
-    gradient with respect to the logits (B, K). Raises ValueError for an empty batch and where shapes or dtypes differ.
+    logits (B, K); target (B, K) and weight (B,), NumPy's wherever the logits are. Returns the loss in nats, summed in
+    the arrays' precision, and its gradient with respect to the logits (B, K), where they are. Raises ValueError for an
+    empty batch and where shapes or dtypes differ.
     """
     B, K = logits.shape
     if B == 0:
@@ -140,5 +141,7 @@ def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[fl
     if on_cpu(logits):
         return float(loss_cpu(logits, target, weight, dlogits)), dlogits
     losses = place.empty(B, logits.dtype)
-    launch(loss_cuda, blocks(B, THREADS), THREADS, logits, target, weight, losses, dlogits)
+    launch(
+        loss_cuda, blocks(B, THREADS), THREADS, logits, place.upload(target), place.upload(weight), losses, dlogits
+    )
     return float(place.download(losses).sum()), dlogits

@@ -15,6 +15,7 @@ import numpy as np
 
 from scratchser.features import Features
 from scratchser.kernels import vtlp
+from scratchser.kernels._device import Array
 from scratchser.presets import Config
 
 ALPHAS = 0.9, 1.1  # the range that warp factors are drawn from
@@ -65,7 +66,7 @@ class Examples(Protocol):
 class Batch:
     """A padded minibatch."""
 
-    x: np.ndarray  # (B, T, F, 1) float32, zero past an utterance's end
+    x: Array  # (B, T, F, 1) float32 where the features are, zero past an utterance's end
     lengths: np.ndarray  # (B,) int64, frames; the longest is T
     targets: np.ndarray  # (B, K) float32
     weights: np.ndarray  # (B,) float32
@@ -104,12 +105,12 @@ def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> 
 
 def assemble(
     features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, np.ndarray]:
     """x (B, T, F, 1) and lengths (B,) of these utterances (B,), each warped by its own factor (B,), and normalised."""
     starts, lengths = features.starts[utterances], features.lengths[utterances]
     T = int(lengths.max())
     x = vtlp.batch(features.values, starts, lengths, alphas, normalisation.mean, normalisation.scale, T)
-    return x[..., None], lengths
+    return x.reshape(*x.shape, 1), lengths
 
 
 def minibatches(

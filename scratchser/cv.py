@@ -20,9 +20,10 @@ from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
 from scratchser.corpus.table import read_wav
-from scratchser.device import DeviceError, choose
+from scratchser.device import DeviceError, choose, describe, place
 from scratchser.features import Features, Signal, extract
 from scratchser.folds import Fold, FoldsError, make_folds
+from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
 from scratchser.progress import Epochs, bar, say
 from scratchser.rundir import RunError
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingError, DeviceError, CorpusError, FoldsError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (StorageError, DivergedError, WorkerError) as error:
+    except (StorageError, DivergedError, WorkerError, OutOfDeviceMemory) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -113,13 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
     device, chosen = choose(args.device)
-    place = None if corpus.wants_synthetic(args.dir) else args.dir
-    preset = args.preset or ("demo" if place is None else "best")
+    folder = None if corpus.wants_synthetic(args.dir) else args.dir
+    preset = args.preset or ("demo" if folder is None else "best")
     config = with_settings(PRESETS[preset], args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
     Signal.of(config)  # before a folder is made for settings that cannot be
     data = corpus.load(
-        place, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes
+        folder, args.corpus, scripted=args.scripted, merge_excited=args.merge_excited, classes=args.classes
     )
     say("\n".join([chosen, *data.notes]))
 
@@ -135,11 +136,11 @@ def run(args: argparse.Namespace) -> int:
         data, config, preset=preset, seed=args.seed, folds=[fold.number for fold in folds], left_out=problems
     )
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
-    workers = args.workers or min(cores(), len(folds))
+    workers = args.workers or (min(cores(), len(folds)) if device == "cpu" else 1)  # a GPU is full with one fold
     begin = rundir.resume if args.resume else rundir.create
-    with begin(path, settings, environment.describe(device, workers)) as opened:
+    with begin(path, settings, environment.describe(describe(device), workers)) as opened:
         say(f"run: {path}")
-        result = train(opened, data, config, args.seed, folds, workers, said)
+        result = train(opened, data, config, args.seed, folds, workers, device, said)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
     return 0
@@ -152,6 +153,7 @@ def train(
     seed: int,
     folds: Sequence[Fold],
     workers: int,
+    device: str,
     said: Sequence[str],
 ) -> dict[str, Any]:
     """Run the folds that are not done yet; the run's result. `said` is what a reader of the figures should know."""
@@ -161,8 +163,9 @@ def train(
     notes = (*data.notes, *said)
     if tasks:
         cache = opened.path / "features"
-        notes = (*notes, *prepared(cache, data, config).notes)
-        job = Job(replace(data, read=read_wav), cache, config, seed)  # a process gets the table, not the synthesiser
+        notes = (*notes, *prepared(cache, data, config, device).notes)
+        table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
+        job = Job(table, cache, config, seed, device)
         with closing(Epochs(config.epochs, {fold.number: len(folder.metrics()) for fold, folder in tasks})) as progress:
             for fold_result in run_folds(job, tasks, workers, progress.epoch):
                 progress.fold(fold_result)
@@ -181,10 +184,10 @@ def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) ->
     return (f"the preset repeats {unknown} in each epoch, which this corpus does not have",)
 
 
-def prepared(cache: Path, data: Corpus, config: Config) -> Features:
+def prepared(cache: Path, data: Corpus, config: Config, device: str) -> Features:
     """The features in the run's folder, computed once."""
     if not cache.exists():
-        extract(data, config, lambda items: bar(items, "features")).save(cache, data, config)
+        extract(data, config, lambda items: bar(items, "features"), place(device)).save(cache, data, config)
     return Features.open(cache, data, config)
 
 

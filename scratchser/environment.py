@@ -5,6 +5,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from scratchser.workers import threads
 
 LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
+CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # where they are installed
 
 
 def describe(device: str, workers: int = 1) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: metadata.version(name) for name in LIBRARIES} | _installed(CUDA_LIBRARIES),
         "commit": _commit(Path(__file__).parent),
         "platform": platform.platform(),
         "cpu": _cpu(),
@@ -32,6 +35,15 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "threads_per_worker": threads(workers),
         "device": device,
     }
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those that are there."""
+    found = {}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _commit(folder: Path) -> str | None:

@@ -16,12 +16,16 @@ TOGETHER = 32  # utterances of similar length at a time; a prediction does not d
 def scores(
     model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """The model's scores (U, K) for utterances (U,), indices into `features`, each warped by its alpha (U,)."""
+    """The model's scores (U, K) for utterances (U,), indices into `features`, each warped by its alpha (U,).
+
+    The features are where the model is; the scores are NumPy's.
+    """
     order = np.argsort(features.lengths[utterances], kind="stable")
     parts = []
     for at in range(0, len(order), TOGETHER):
         rows = order[at : at + TOGETHER]
-        parts.append(model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows])))
+        logits = model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows]))
+        parts.append(model.place.download(logits))
     sorted_scores = np.concatenate(parts)
     result = np.empty_like(sorted_scores)
     result[order] = sorted_scores

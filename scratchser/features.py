@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from scratchser.atomic import StorageError, read_json, write_json
 from scratchser.corpus.audio import Progress
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.kernels import stft
+from scratchser.kernels._device import CPU, Array, Place
 from scratchser.presets import Config, SettingError
 
 RATE = 16000  # Hz, the rate of the paper's corpus; everything else is resampled to it
@@ -51,7 +52,7 @@ class Signal:
 class Features:
     """The spectrograms of a corpus, in the order of its utterances."""
 
-    values: np.ndarray  # (N, F) float32, log power of all frames, utterance after utterance
+    values: Array  # (N, F) float32, log power of all frames, utterance after utterance
     starts: np.ndarray  # (U,) int64, an utterance's first frame
     lengths: np.ndarray  # (U,) int64, its number of frames
     notes: tuple[str, ...] = ()  # what was done to the audio of some files, a sentence each
@@ -60,6 +61,10 @@ class Features:
         """The spectrogram (T, F) of one utterance; a view."""
         start = self.starts[utterance]
         return self.values[start : start + self.lengths[utterance]]
+
+    def at(self, place: Place) -> Features:
+        """The same with its values at another place, for batches to be gathered there."""
+        return self if place is CPU else replace(self, values=place.upload(self.values))
 
     def save(self, folder: Path, corpus: Corpus, config: Config) -> None:
         """Write these features of a corpus under these settings as a folder that `open` reads.
@@ -114,15 +119,15 @@ def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
 
 
-def extract(corpus: Corpus, config: Config, progress: Progress = iter) -> Features:
-    """Read, mix down, resample and transform every utterance of a corpus.
+def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Place = CPU) -> Features:
+    """Read, mix down, resample and, at a place, transform every utterance of a corpus.
 
     progress wraps the utterances while they are gone through, as tqdm does. Raises CorpusError, a ValueError, naming
     all utterances that are shorter than one window or hold samples that are no finite numbers, and SettingError for
     settings that do not fit; errors of corpus.read come through.
     """
     signal = Signal.of(config)
-    window = stft.hann(signal.window)
+    window = place.upload(stft.hann(signal.window))
     spectrograms, broken, ear = [np.empty((0, signal.bins), np.float32)], [], _Ear()
     for utterance in progress(corpus.utterances):
         sound = ear.listen(corpus, utterance)
@@ -131,7 +136,8 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter) -> Featur
         elif sound.size < signal.window:
             broken.append(f"{utterance.name}: too short, {sound.size} samples of at least {signal.window}")
         else:
-            spectrograms.append(stft.forward(sound, window, signal.hop, signal.bins, signal.floor))
+            spectrogram = stft.forward(place.upload(sound), window, signal.hop, signal.bins, signal.floor)
+            spectrograms.append(place.download(spectrogram))
     if broken:
         raise CorpusError("\n".join(broken))
     lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)

@@ -1,7 +1,8 @@
 """The layers: parameters, and what forward leaves behind for backward. All arithmetic is in scratchser.kernels.
 
 Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y, lengths of y); and `backward(dy)` ->
-dx, which adds to the gradients of its parameters. A layer keeps its activations until the next forward.
+dx, which adds to the gradients of its parameters. A layer keeps its activations until the next forward. Everything is
+where the parameters are, but for the lengths, which are NumPy's everywhere.
 """
 
 import math
@@ -9,6 +10,7 @@ import math
 import numpy as np
 
 from scratchser.kernels import conv2d, linear, lstm
+from scratchser.kernels._device import Array, Place
 from scratchser.parameters import Parameters, Spec
 
 
@@ -19,7 +21,7 @@ class Conv2d:
         self.name, self.stride, self.first = name, stride, first
         self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
         self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
-        self._y, self._dx = _Workspace(), _Workspace()
+        self._y, self._dx = _Workspace(parameters.place), _Workspace(parameters.place)
 
     @staticmethod
     def specs(name: str, kernel: tuple[int, int], channels_in: int, channels_out: int) -> list[Spec]:
@@ -29,13 +31,13 @@ class Conv2d:
     def output_shape(self, T: int, F: int) -> tuple[int, int, int]:
         return -(-T // self.stride[0]), -(-F // self.stride[1]), self.W.shape[3]
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, x: Array, lengths: np.ndarray) -> tuple[Array, np.ndarray]:
         out = self._y.take((len(x), *self.output_shape(x.shape[1], x.shape[2])), x.dtype)
         self.x, self.lengths = x, lengths
         self.y = conv2d.forward(x, lengths, self.W, self.b, self.stride, out=out)
         return self.y, conv2d.output_lengths(lengths, self.stride[0])
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+    def backward(self, dy: Array) -> Array | None:
         """None for the first layer: nobody asks for the gradient of the data."""
         out = None if self.first else self._dx.take(self.x.shape, self.x.dtype)
         return conv2d.backward(
@@ -59,11 +61,11 @@ class BiLSTM:
             Spec(f"{name}.b", (2, 4 * units), "rest", False),
         ]
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, x: Array, lengths: np.ndarray) -> tuple[Array, np.ndarray]:
         y, self.cache = lstm.forward(x, lengths, self.Wx, self.Wh, self.b)
         return y, lengths
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: Array) -> Array:
         dx, _, _ = lstm.backward(dy, self.cache, self.Wx, self.Wh, self.dWx, self.dWh, self.db)
         return dx
 
@@ -80,23 +82,23 @@ class Dense:
     def specs(name: str, features: int, classes: int) -> list[Spec]:
         return [Spec(f"{name}.W", (features, classes), "rest", True), Spec(f"{name}.b", (classes,), "rest", False)]
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Array) -> Array:
         self.x = x
         return linear.forward(x, self.W, self.b)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: Array) -> Array:
         return linear.backward(dy, self.x, self.W, self.dW, self.db)
 
 
 class _Workspace:
     """A piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
 
-    def __init__(self) -> None:
-        self.flat = np.empty(0)
+    def __init__(self, place: Place) -> None:
+        self.place, self.flat = place, place.zeros(0, np.float32)
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """An array of this shape with what was left in it: past an utterance's end nothing is read."""
         size = math.prod(shape)
         if self.flat.size < size or self.flat.dtype != dtype:
-            self.flat = np.zeros(size, dtype)
+            self.flat = self.place.zeros(size, dtype)
         return self.flat[:size].reshape(shape)

@@ -9,20 +9,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchser.kernels import lstm
+from scratchser.kernels._device import CPU, Array, Place
 from scratchser.layers import BiLSTM, Conv2d, Dense
-from scratchser.parameters import Parameters, Spec
+from scratchser.parameters import Parameters, Spec, views
 from scratchser.presets import Config
 
 
 class Model:
     """The network of a Config for spectrograms of `bins` frequency bins and `classes` emotions.
 
-    `seed` (anything that numpy's default_rng takes) fixes the initial weights; float32 trains, float64 checks
-    gradients.
+    `seed` (anything that numpy's default_rng takes) fixes the initial weights, the same at every place; float32
+    trains, float64 checks gradients.
     """
 
     def __init__(
-        self, config: Config, bins: int, classes: int, seed: int | Sequence[int] = 0, dtype: type = np.float32
+        self,
+        config: Config,
+        bins: int,
+        classes: int,
+        seed: int | Sequence[int] = 0,
+        dtype: type = np.float32,
+        place: Place = CPU,
     ) -> None:
         specs: list[Spec] = []
         channels, positions = 1, bins
@@ -37,26 +44,32 @@ class Model:
             features = 2 * config.lstm_units
         specs += Dense.specs("dense", features, classes)
 
-        self.parameters = Parameters(specs, np.dtype(dtype))
-        initialise(self.parameters, np.random.default_rng(seed))
+        self.parameters = Parameters(specs, np.dtype(dtype), initial(specs, np.random.default_rng(seed)), place)
         self.convs = [
             Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)
         ]
         self.lstms = [BiLSTM(f"lstm{n}", self.parameters) for n in range(1, config.lstm_layers + 1)]
         self.dense = Dense("dense", self.parameters)
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters."""
+    @property
+    def place(self) -> Place:
+        return self.parameters.place
+
+    def forward(self, x: Array, lengths: np.ndarray) -> Array:
+        """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters.
+
+        x and the scores are at the model's place, lengths NumPy's.
+        """
         for conv in self.convs:
             x, lengths = conv.forward(x, lengths)
         self.conv_shape = x.shape
-        x = x.reshape(*x.shape[:2], -1)
+        x = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
         for layer in self.lstms:
             x, lengths = layer.forward(x, lengths)
         self.lengths, self.frames = lengths, x.shape[1]
         return self.dense.forward(lstm.readout_forward(x, lengths))
 
-    def backward(self, dscores: np.ndarray) -> None:
+    def backward(self, dscores: Array) -> None:
         """Add the gradient of all parameters, given the gradient (B, K) of the scores of the forward before."""
         dx = lstm.readout_backward(self.dense.backward(dscores), self.lengths, self.frames)
         for layer in reversed(self.lstms):
@@ -66,13 +79,17 @@ class Model:
             dx = conv.backward(dx)
 
 
-def initialise(parameters: Parameters, rng: np.random.Generator) -> None:
-    """Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
+def initial(specs: Sequence[Spec], rng: np.random.Generator) -> np.ndarray:
+    """The flat buffer to begin with.
+
+    Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
 
     Biases are 0 but for the forget gate's, 1. All this is our reading: the paper does not say.
     """
-    for spec in parameters.specs:
-        W, kind = parameters.W[spec.name], spec.name.rpartition(".")[2]
+    values = np.zeros(sum(spec.size for spec in specs))
+    tensors = views(specs, values)
+    for spec in specs:
+        W, kind = tensors[spec.name], spec.name.rpartition(".")[2]
         if kind == "b":
             W[...] = 0
             if spec.layer.startswith("lstm"):
@@ -90,3 +107,4 @@ def initialise(parameters: Parameters, rng: np.random.Generator) -> None:
             fan_in, fan_out = spec.shape[0], spec.shape[-1] // 4 if kind == "Wx" else spec.shape[-1]
             limit = np.sqrt(6 / (fan_in + fan_out))
             W[...] = rng.uniform(-limit, limit, spec.shape)
+    return values

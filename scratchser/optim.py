@@ -12,7 +12,7 @@ class Optimiser:
 
     def __init__(self, parameters: Parameters, config: Config) -> None:
         self.parameters, self.momentum = parameters, config.momentum
-        self.velocity = np.zeros_like(parameters.values)
+        self.velocity = parameters.place.zeros(parameters.values.shape, parameters.values.dtype)
         rates, decays = {"conv": config.conv_rate, "rest": config.rate}, {"conv": config.conv_l2, "rest": config.l2}
         self.rate = np.array([rates[spec.group] for spec in parameters.specs])
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
@@ -35,7 +35,7 @@ class GradientNorms:
     def add(self) -> None:
         """Take the gradients as they are now: after backward, before the update."""
         p = self.parameters
-        squares = norms.squares(p.gradients, p.ends)
+        squares = p.place.download(norms.squares(p.gradients, p.ends))
         for layer in self.layers:
             weights = [g for g, spec in enumerate(p.specs) if spec.layer == layer and spec.decays]
             count = sum(p.W[p.specs[g].name].size for g in weights)

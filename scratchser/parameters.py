@@ -7,10 +7,13 @@ works on named views of its part:
     gradients  │ the same places                                       │
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from scratchser.kernels._device import CPU, Array, Place
 
 
 @dataclass(frozen=True)
@@ -23,22 +26,36 @@ class Spec:
     decays: bool
 
     @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
     def layer(self) -> str:
         return self.name.partition(".")[0]
 
 
 class Parameters:
-    """values and gradients (n,) of one dtype; ends (G,) where each tensor ends; W[name], dW[name] the views."""
+    """values and gradients (n,) of one dtype at one place; W[name], dW[name] the views.
 
-    def __init__(self, specs: Sequence[Spec], dtype: np.dtype) -> None:
-        sizes = [int(np.prod(spec.shape)) for spec in specs]
-        self.specs = tuple(specs)
-        self.ends = np.cumsum(sizes).astype(np.int64)
-        self.values = np.zeros(sum(sizes), dtype)
-        self.gradients = np.zeros_like(self.values)
-        self.W = self._views(self.values)
-        self.dW = self._views(self.gradients)
+    ends     (G,) int64, NumPy's: where each tensor ends
+    values   (n,) NumPy's, what to begin with; zeros if not given
+    """
 
-    def _views(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        parts = np.split(flat, self.ends[:-1])
-        return {spec.name: part.reshape(spec.shape) for spec, part in zip(self.specs, parts, strict=True)}
+    def __init__(
+        self, specs: Sequence[Spec], dtype: np.dtype, values: np.ndarray | None = None, place: Place = CPU
+    ) -> None:
+        self.specs, self.place = tuple(specs), place
+        self.ends = np.cumsum([spec.size for spec in specs]).astype(np.int64)
+        n = int(self.ends[-1])
+        self.values = place.zeros(n, dtype) if values is None else place.upload(values.astype(dtype))
+        self.gradients = place.zeros(n, dtype)
+        self.W, self.dW = views(specs, self.values), views(specs, self.gradients)
+
+
+def views(specs: Sequence[Spec], flat: Array) -> dict[str, Array]:
+    """The tensors that lie in a flat buffer one after the other, by name."""
+    named, start = {}, 0
+    for spec in specs:
+        named[spec.name] = flat[start : start + spec.size].reshape(spec.shape)
+        start += spec.size
+    return named

@@ -6,7 +6,7 @@ epoch comes from (seed, fold, epoch), so a run that was killed goes on as if it 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from scratchser.evaluate import COPIES, predict, scores
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.kernels import softmax
+from scratchser.kernels._device import CPU, Array, OutOfDeviceMemory, Place
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
@@ -56,9 +57,15 @@ class Dataset:
 
 
 def run_fold(
-    data: Dataset, fold: Fold, config: Config, seed: int, folder: FoldDir, notify: Callable[[dict[str, Any]], None]
+    data: Dataset,
+    fold: Fold,
+    config: Config,
+    seed: int,
+    folder: FoldDir,
+    notify: Callable[[dict[str, Any]], None],
+    place: Place = CPU,
 ) -> dict[str, Any]:
-    """Train and test one fold, or go on with it; the fold's entry of result.json.
+    """Train and test one fold at a place, or go on with it; the fold's entry of result.json.
 
     `notify` gets each epoch's line of metrics.jsonl. What is on the disk after each epoch is enough to go on to the
     bit.
@@ -67,13 +74,17 @@ def run_fold(
         finished = folder.result()
         if finished is not None:
             return finished
-        training = _Training(data, fold, config, seed)
-        training.restore(folder)
-        while not training.over:
-            row = training.epoch()
-            training.save(folder)
-            notify(row)
-        result = _test(training, folder)
+        try:
+            training = _Training(data, fold, config, seed, place)
+            training.restore(folder)
+            while not training.over:
+                row = training.epoch()
+                training.save(folder)
+                notify(row)
+            result = _test(training, folder)
+        except OutOfDeviceMemory as error:
+            remedy = f"try --set batch_size={max(1, config.batch_size // 2)} instead of {config.batch_size}"
+            raise OutOfDeviceMemory(f"{error}: {remedy}") from error
         folder.finish(result)
         return result
 
@@ -83,16 +94,23 @@ class DivergedError(ArithmeticError):
 
 
 class _Training:
-    """A fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl."""
+    """A fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl.
 
-    def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int) -> None:
-        self.data, self.fold, self.config, self.seed = data, fold, config, seed
+    All but the rows is at one place, the spectrograms of the whole corpus included: a GPU gets nothing but labels and
+    lengths from an epoch, and gives back losses, scores and gradient norms.
+    """
+
+    def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, place: Place = CPU) -> None:
+        self.fold, self.config, self.seed, self.place = fold, config, seed, place
         self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
         heard = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
         self.normalisation = Normalisation.of(data.features, heard, config.normalisation)
-        self.model = Model(config, data.features.values.shape[1], len(data.classes), [seed, fold.number])
+        self.data = replace(data, features=data.features.at(place))
+        bins = data.features.values.shape[1]
+        self.model = Model(config, bins, len(data.classes), [seed, fold.number], place=place)
         self.optimiser = Optimiser(self.model.parameters, config)
-        self.best = self.model.parameters.values.copy()
+        self.best = place.zeros(self.model.parameters.values.shape, np.float32)
+        place.copy(self.model.parameters.values, self.best)
         self.best_epoch = 0
         self.rows: list[dict[str, Any]] = []
 
@@ -119,7 +137,7 @@ class _Training:
         self.rows.append(row)
         if number >= self.config.first_candidate and self._better(row):
             self.best_epoch = number
-            self.best[:] = self.model.parameters.values
+            self.place.copy(self.model.parameters.values, self.best)
         return row
 
     def _better(self, row: dict[str, Any]) -> bool:
@@ -146,7 +164,8 @@ class _Training:
             self.model.backward(dlogits)
             norms.add()
             self.optimiser.step(factor)
-            confusion += metrics.confusion(self.data.labels[batch.utterances], logits.argmax(axis=1), len(confusion))
+            guessed = self.place.download(logits).argmax(axis=1)
+            confusion += metrics.confusion(self.data.labels[batch.utterances], guessed, len(confusion))
             loss, count, frames = (
                 loss + batch_loss * len(logits),
                 count + len(logits),
@@ -164,16 +183,18 @@ class _Training:
 
     def save(self, folder: FoldDir) -> None:
         folder.write_metrics(self.rows)
-        arrays = {"values": self.model.parameters.values, "velocity": self.optimiser.velocity, "best": self.best}
+        arrays = {name: self.place.download(array) for name, array in self._state().items()}
         folder.save_checkpoint(arrays, {"epoch": len(self.rows), "best_epoch": self.best_epoch})
+
+    def _state(self) -> dict[str, Array]:
+        return {"values": self.model.parameters.values, "velocity": self.optimiser.velocity, "best": self.best}
 
     def restore(self, folder: FoldDir) -> None:
         saved = folder.checkpoint()
         if saved is not None:
             arrays, meta = saved
-            self.model.parameters.values[:] = arrays["values"]
-            self.optimiser.velocity[:] = arrays["velocity"]
-            self.best[:] = arrays["best"]
+            for name, array in self._state().items():
+                self.place.copy(arrays[name], array)
             self.best_epoch = meta["best_epoch"]
             self.rows = folder.metrics(until=meta["epoch"])
 
@@ -182,7 +203,7 @@ def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
     """The only look at the test speaker: the best epoch's parameters, eleven copies if training had warps, else one."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
-    training.model.parameters.values[:] = training.best
+    training.place.copy(training.best, training.model.parameters.values)
     chosen = data.of_speakers(fold.test)
     copies = COPIES if training.config.vtlp != "off" else np.ones(1)
     prediction = predict(training.model, data.features, training.normalisation, chosen, copies)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numba
 from numba.core import config
 
 from scratchser.corpus.table import Corpus
+from scratchser.device import place
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.presets import Config
@@ -37,11 +39,13 @@ class Job:
     features: Path
     config: Config
     seed: int
+    device: str = "cpu"
 
     def run(self, fold: Fold, folder: FoldDir, notify: Notify) -> dict[str, Any]:
         features = Features.open(self.features, self.corpus, self.config)
         data = Dataset.of(self.corpus.classes, self.corpus.utterances, features, self.config)
-        return run_fold(data, fold, self.config, self.seed, folder, lambda row: notify(fold.number, row))
+        notify_fold = partial(notify, fold.number)
+        return run_fold(data, fold, self.config, self.seed, folder, notify_fold, place(self.device))
 
 
 def cores() -> int:

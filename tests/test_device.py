@@ -1,20 +1,121 @@
-"""No GPU is pretended."""
+"""Where a run computes; every way of not having a GPU has its own reason and remedy, and none is pretended."""
+
+import importlib.util
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from numba import config
 
+from scratchser import device
 from scratchser.device import DeviceError, choose
+from scratchser.kernels import _device
+
+
+@pytest.fixture(autouse=True)
+def no_simulator(monkeypatch):
+    monkeypatch.setattr(config, "ENABLE_CUDASIM", 0)
 
 
 def test_auto_says_what_it_chose_and_why():
-    assert choose("auto", lambda: "it rains") == ("cpu", "device: cpu, chosen because it rains")
+    assert choose("auto", lambda _: "it rains") == ("cpu", "device: cpu, chosen because it rains")
+    assert choose("auto", lambda _: None) == ("cuda:0", "device: cuda:0, the fastest here")
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
-def test_cuda_fails_with_reason_and_remedy(name):
-    with pytest.raises(DeviceError, match=r"no CUDA kernels yet.*--device cpu"):
-        choose(name)
+@pytest.mark.parametrize(("name", "number"), [("cuda", 0), ("cuda:1", 1), ("cuda:12", 12)])
+def test_a_gpu_that_is_asked_for_by_number(name, number):
+    asked = []
+    assert choose(name, asked.append) == (f"cuda:{number}", f"device: cuda:{number}, as asked for")
+    assert asked == [number]
+    with pytest.raises(DeviceError, match=rf"--device {name} is not to be had: it rains\. Or run with --device cpu"):
+        choose(name, lambda _: "it rains")
 
 
-def test_unknown_names_are_answered():
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "cuda0", "automatic"])
+def test_unknown_names_are_answered(name):
     with pytest.raises(DeviceError, match="auto, cpu, cuda"):
-        choose("gpu")
+        choose(name, lambda _: None)
+
+
+def test_the_simulator_is_chosen_by_its_variable_and_only_if_cuda_is_asked_for(monkeypatch):
+    monkeypatch.setattr(config, "ENABLE_CUDASIM", 1)
+    name, sentence = choose("cuda", lambda _: "it rains")
+    assert name == "simulated" and "NUMBA_ENABLE_CUDASIM=1" in sentence
+    assert device.place(name) is _device.SIMULATED
+    assert choose("auto", lambda _: "it rains")[0] == "cpu"
+
+
+class Broken(Exception):
+    def __init__(self, status):
+        super().__init__(f"error {status}")
+        self.status = status
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    pass
+
+
+def machine(monkeypatch, installed=("cupy", "numba_cuda"), driver=12040, count=1, error=None, without=()):
+    """A machine with these packages, driver, number of GPUs (or error when asked for it), and libraries missing."""
+
+    def get_device_count():
+        if error:
+            raise Broken(error)
+        return count
+
+    def load(name):
+        if name in without:
+            raise DynamicLibNotFoundError(name)
+
+    runtime = SimpleNamespace(
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: 12090,
+        getDeviceCount=get_device_count,
+        CUDARuntimeError=Broken,
+    )
+    cupy, cuda = ModuleType("cupy"), ModuleType("cuda")
+    cupy.cuda = SimpleNamespace(runtime=runtime)
+    cuda.pathfinder = SimpleNamespace(load_nvidia_dynamic_lib=load, DynamicLibNotFoundError=DynamicLibNotFoundError)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cuda", cuda)
+    found = importlib.util.find_spec
+    packages = ("cupy", "numba_cuda")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: (name in installed or None) if name in packages else found(name)
+    )
+
+
+MACHINES = {
+    "no CuPy": ({"installed": ("numba_cuda",)}, "CuPy is not installed: pip install 'scratchser"),
+    "no numba-cuda": ({"installed": ("cupy",)}, "numba-cuda is not installed: pip install 'scratchser"),
+    "no driver": ({"driver": 0}, "there is no NVIDIA driver: install it"),
+    "driver too old": ({"driver": 11080}, r"too old: it is for CUDA 11, CuPy for CUDA 12\. Update the driver"),
+    "no GPU": ({"error": 100}, "finds no GPU: look at nvidia-smi"),
+    "hidden GPU": ({"count": 0}, "CUDA_VISIBLE_DEVICES"),
+    "sick driver": ({"error": 999}, r"the driver does not answer \(error 999\): restart"),
+    "other number": ({"count": 1}, r"there is no GPU number 1: there are 0 ... 0"),
+    "no NVRTC": ({"count": 2, "without": ("nvrtc",)}, "nvrtc is missing.*pip install nvidia-cuda-nvrtc"),
+    "no NVVM": ({"count": 2, "without": ("nvvm",)}, "nvvm is missing.*pip install nvidia-cuda-nvcc"),
+    "no linker": ({"count": 2, "without": ("nvJitLink",)}, "nvJitLink is missing.*pip install nvidia-nvjitlink"),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_way_of_not_having_a_gpu_has_its_reason_and_remedy(monkeypatch, name):
+    given, message = MACHINES[name]
+    machine(monkeypatch, **given)
+    with pytest.raises(DeviceError, match=message):
+        choose("cuda:1")
+    assert choose("auto")[0] == ("cpu" if name != "other number" else "cuda:0")
+
+
+def test_a_cupy_that_does_not_import(monkeypatch):
+    machine(monkeypatch)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(DeviceError, match="CuPy is installed but does not import"):
+        choose("cuda")
+
+
+def test_a_gpu_that_can_be_had(monkeypatch):
+    machine(monkeypatch, count=2)
+    assert choose("cuda:1")[0] == "cuda:1"

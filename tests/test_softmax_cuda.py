@@ -22,7 +22,7 @@ def test_forward_and_loss_agree_with_the_cpu(device, dtype):
         z, t, w = draw(B, K, dtype)
         p = device.host(softmax.forward(device.arrays(z)))
         np.testing.assert_allclose(p, softmax.forward(z), rtol=10 * tolerance, atol=tolerance)
-        loss, dz = softmax.loss(*device.arrays(z, t, w))
+        loss, dz = softmax.loss(device.arrays(z), t, w)
         expected_loss, expected = softmax.loss(z, t, w)
         assert loss == pytest.approx(expected_loss, rel=10 * tolerance)
         np.testing.assert_allclose(device.host(dz), expected, rtol=10 * tolerance, atol=tolerance)
@@ -33,10 +33,10 @@ def test_gradient_in_a_random_direction(device):
     direction, h = np.random.default_rng(2).standard_normal(z.shape), 1e-3
 
     def loss(step):
-        return softmax.loss(*device.arrays(z + step * direction, t, w))[0]
+        return softmax.loss(device.arrays(z + step * direction), t, w)[0]
 
     slope = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
-    dz = device.host(softmax.loss(*device.arrays(z, t, w))[1])
+    dz = device.host(softmax.loss(device.arrays(z), t, w)[1])
     assert slope == pytest.approx((dz * direction).sum(), rel=1e-8)
 
 
@@ -55,7 +55,7 @@ def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
     z, t, w = draw(5, 4, np.float64)
 
     def run():
-        loss, dz = softmax.loss(*map(_device.SIMULATED.upload, (z, t, w)))
+        loss, dz = softmax.loss(_device.SIMULATED.upload(z), t, w)
         return [np.array(loss), np.array(dz)]
 
     assert kind in verdict(monkeypatch, softmax, name, {line: instead}, run, list(map(np.array, softmax.loss(z, t, w))))

@@ -11,6 +11,7 @@ import small_corpus
 from scratchser import corpus, metrics
 from scratchser.features import Features, extract
 from scratchser.folds import make_folds
+from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, DivergedError, _Training, run_fold
@@ -187,3 +188,12 @@ def test_learning_lowers_the_loss(loaded):
     assert losses[-1] < 0.7 * losses[0]
     norms = training.rows[0]["gradient_norms"]
     assert list(norms) == ["conv1", "lstm1", "dense"] and all(0 < norm < np.inf for norm in norms.values())
+
+
+def test_a_full_gpu_is_answered_with_the_batch_size_to_try(loaded, tmp_path, monkeypatch):
+    def full(self):
+        raise OutOfDeviceMemory("the GPU has no room")
+
+    monkeypatch.setattr(_Training, "epoch", full)
+    with pytest.raises(OutOfDeviceMemory, match="has no room: try --set batch_size=4 instead of 8"):
+        run_fold(dataset(loaded), loaded[2][0], CONFIG, 1, folder(tmp_path), lambda row: None)

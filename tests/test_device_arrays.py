@@ -1,0 +1,61 @@
+"""Where arrays live, and what a launch accepts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scratchser import costs
+from scratchser.kernels import _device, nesterov, softmax
+from scratchser.kernels._device import CPU, SIMULATED, OutOfDeviceMemory, launch, place_of
+
+PLACES = [CPU, SIMULATED]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_copies_come_back_and_are_copies(place):
+    host = np.arange(6.0).reshape(2, 3)
+    there = place.upload(host)
+    assert place_of(there) is place and place_of(there[1:].reshape(3)) is place
+    host[0, 0] = 9
+    assert place.download(there)[0, 0] == 0
+    other = place.zeros((2, 3), np.float64)
+    place.copy(there, other)
+    place.copy(host, there)
+    assert place.download(other)[0, 0] == 0 and place.download(there)[0, 0] == 9
+    assert place.empty(4, np.float32).shape == (4,) and type(place.download(there)) is np.ndarray
+
+
+def test_an_array_of_the_cpu_is_not_copied_to_a_kernel_silently():
+    z, p = SIMULATED.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    with pytest.raises(TypeError, match=r"forward_cuda is given an array \(2, 2\) that lives on the CPU"):
+        launch(softmax.forward_cuda, 1, 32, z, p)
+
+
+def test_a_python_float_would_be_float64():
+    arrays = [SIMULATED.zeros(3, np.float32) for _ in range(6)]
+    with pytest.raises(TypeError, match="step_cuda is given a Python float"):
+        launch(nesterov.step_cuda, 1, 32, *arrays, 0.9)
+
+
+def test_recorded_launches_are_not_run():
+    z = SIMULATED.upload(np.ones((40, 3), np.float32))
+    p = []
+    (one,) = costs.recorded(lambda: p.append(softmax.forward(z)))
+    assert one.name == "softmax.forward_cuda" and one.grid == (2, 1, 1) and one.block == (32, 1, 1)
+    assert type(one["z"]) is np.ndarray and one["z"].shape == (40, 3) and (one.blocks, one.threads) == (2, 32)
+
+
+def test_a_full_gpu_says_how_full_it_is():
+    class OutOfMemoryError(MemoryError):
+        pass
+
+    def empty(shape, dtype):
+        raise OutOfMemoryError
+
+    card = object.__new__(_device._Gpu)
+    runtime = SimpleNamespace(memGetInfo=lambda: (3 * 2**29, 2**34))
+    memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
+    card.cupy = SimpleNamespace(empty=empty, cuda=SimpleNamespace(memory=memory, runtime=runtime))
+    with pytest.raises(OutOfDeviceMemory, match=r"no room for 4\.00 GiB more: 1\.5 of its 16\.0 GiB are free"):
+        card.empty((2**10, 2**20), np.float32)
