@@ -13,7 +13,7 @@ from numba import config
 from scratchser.kernels._device import CPU, SIMULATED, Place, gpu
 
 EXTRAS = "pip install 'scratchser[cuda12]' (or [cuda13], for drivers from 580 on)"
-LIBRARIES = {"nvrtc": "nvidia-cuda-nvrtc", "nvvm": "nvidia-cuda-nvcc", "nvJitLink": "nvidia-nvjitlink"}
+LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
 
 
@@ -109,8 +109,8 @@ def _of_libraries() -> Iterator[str]:
     """What numba-cuda compiles kernels with."""
     from cuda import pathfinder
 
-    for name, package in LIBRARIES.items():
+    for name in LIBRARIES:
         try:
             pathfinder.load_nvidia_dynamic_lib(name)
         except pathfinder.DynamicLibNotFoundError:
-            yield f"the library {name} is missing, which kernels are compiled with: pip install {package}, or {EXTRAS}"
+            yield f"NVIDIA's library {name} is missing, without which no kernel is compiled: {EXTRAS}"

@@ -98,9 +98,20 @@ class Device:
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    if request.param == "tracer":
-        with _device.launched_by(launch_traced):
-            yield Device(_device.SIMULATED, real=False)
-    else:
-        place = _device.SIMULATED if request.param == "simulator" else _device.gpu()
+    place = _device.gpu() if request.param == "gpu" else _device.SIMULATED
+    with _device.launched_by(launch_traced if request.param == "tracer" else launch_noted):
         yield Device(place, real=request.param == "gpu")
+
+
+LAUNCHED: set[str] = set()
+
+
+def launch_noted(*launch):
+    """As ever, and the kernel's name is kept: which ones have run is said at the end."""
+    LAUNCHED.add(costs.Launch.of(*launch).name)
+    _device.launch_by_numba(*launch)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if LAUNCHED:
+        terminalreporter.write_line(f"kernels that ran: {' '.join(sorted(LAUNCHED))}")

@@ -6,9 +6,10 @@ Each is made for a block size, since the shape of a shared array must be a const
 import inspect
 
 import numpy as np
-from numba import cuda, float32
+from numba import float32
 
 from scratchser.kernels import _device
+from scratchser.kernels._launch import cuda
 from scratchser.tracer import trace
 
 

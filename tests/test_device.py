@@ -94,9 +94,9 @@ MACHINES = {
     "hidden GPU": ({"count": 0}, "CUDA_VISIBLE_DEVICES"),
     "sick driver": ({"error": 999}, r"the driver does not answer \(error 999\): restart"),
     "other number": ({"count": 1}, r"there is no GPU number 1: there are 0 ... 0"),
-    "no NVRTC": ({"count": 2, "without": ("nvrtc",)}, "nvrtc is missing.*pip install nvidia-cuda-nvrtc"),
-    "no NVVM": ({"count": 2, "without": ("nvvm",)}, "nvvm is missing.*pip install nvidia-cuda-nvcc"),
-    "no linker": ({"count": 2, "without": ("nvJitLink",)}, "nvJitLink is missing.*pip install nvidia-nvjitlink"),
+    "no NVRTC": ({"count": 2, "without": ("nvrtc",)}, "library nvrtc is missing.*pip install 'scratchser"),
+    "no NVVM": ({"count": 2, "without": ("nvvm",)}, "library nvvm is missing.*pip install 'scratchser"),
+    "no linker": ({"count": 2, "without": ("nvJitLink",)}, "library nvJitLink is missing.*pip install 'scratchser"),
 }
 
 

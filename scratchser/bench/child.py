@@ -61,14 +61,20 @@ def serve(contestant: str, connection: Any) -> None:
             task = tasks[name](*parameters)
             connection.send(getattr(task, "cycle", 1))
         elif word == "run":
-            started = time.perf_counter()
-            for _ in range(arguments[0]):
-                task.run()
-            connection.send((time.perf_counter() - started) / arguments[0])
+            timed = getattr(task, "timed", None)  # a task on a GPU has a clock of its own
+            connection.send(timed(arguments[0]) if timed else by_the_wall(task, arguments[0]))
         elif word == "answer":
             connection.send(task.answer())
         elif word == "memory":
             connection.send(peak_memory())
+
+
+def by_the_wall(task: Any, times: int) -> float:
+    """Seconds of a run."""
+    started = time.perf_counter()
+    for _ in range(times):
+        task.run()
+    return (time.perf_counter() - started) / times
 
 
 def peak_memory() -> int | None:

@@ -1,10 +1,14 @@
 """The tasks by our own kernels. A task is made once, `run` is what is timed, `answer` is what peers must agree with."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from scratchser.bench import problem
 from scratchser.bench.problem import Batch
+from scratchser.device import place
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
+from scratchser.kernels._device import Array
 from scratchser.optim import Optimiser
 
 
@@ -13,14 +17,20 @@ class Step:
 
     cycle = problem.BATCHES  # runs that are timed together, since they differ
 
-    def __init__(self, bins: int) -> None:
-        self.bins = bins
-        self.batches = problem.batches(bins, similar=False)
-        self.model = problem.model(bins)
+    def __init__(self, bins: int, device: str = "cpu") -> None:
+        self.bins, self.device, self.place = bins, device, place(device)
+        self.batches = [
+            replace(batch, x=self.place.upload(batch.x)) for batch in problem.batches(bins, similar=False)
+        ]
+        self.model = problem.model(bins, self.place)
         self.optimiser = Optimiser(self.model.parameters, problem.config())
         self.turn = 0
 
-    def _gradients(self, batch: Batch) -> tuple[np.ndarray, float]:
+    def timed(self, times: int) -> float:
+        """Seconds of a run, by the clock of the place."""
+        return self.place.seconds(self.run, times)
+
+    def _gradients(self, batch: Batch) -> tuple[Array, float]:
         logits = self.model.forward(batch.x, batch.lengths)
         loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
         self.model.backward(dlogits)
@@ -32,10 +42,10 @@ class Step:
         self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
-        fresh = Step(self.bins)
+        fresh = Step(self.bins, self.device)
         logits, loss = fresh._gradients(fresh.batches[0])
-        gradients = {f"d {name}": value for name, value in fresh.model.parameters.dW.items()}
-        return {"logits": logits, "loss": np.array(loss), **gradients}
+        gradients = {f"d {name}": self.place.download(value) for name, value in fresh.model.parameters.dW.items()}
+        return {"logits": self.place.download(logits), "loss": np.array(loss), **gradients}
 
 
 class Conv:

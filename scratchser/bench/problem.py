@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scratchser.kernels._device import CPU, Place
 from scratchser.kernels.conv2d import output_lengths
 from scratchser.model import Model
 from scratchser.presets import Config
@@ -37,8 +38,8 @@ def config() -> Config:
     )
 
 
-def model(bins: int) -> Model:
-    return Model(config(), bins, CLASSES, seed=0)
+def model(bins: int, place: Place = CPU) -> Model:
+    return Model(config(), bins, CLASSES, seed=0, place=place)
 
 
 def lengths() -> np.ndarray:

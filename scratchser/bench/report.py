@@ -51,7 +51,7 @@ def against(times: Times, name: str, ours: str = "ours") -> list[str]:
     return ["-", "-"] if name == ours else spread(times.ratios(name, ours))
 
 
-def gflops(operations: int, seconds: float) -> str:
+def gflops(operations: float, seconds: float) -> str:
     return f"{operations / seconds / 1e9:.1f}"
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from scratchser.bench import problem
+from scratchser.bench.child import by_the_wall
 from scratchser.bench.ours import Conv, Lstm, Stft
 from scratchser.kernels.conv2d import output_lengths
 
@@ -72,7 +73,7 @@ class Network(torch.nn.Module):
     def frames(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         for conv in self.convs:
             x, lengths = conv(x), output_lengths(lengths, conv.stride[0])
-            mask = torch.arange(x.shape[2]) < lengths[:, None]
+            mask = torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None]
             x = self.rectified(x, mask[:, None, :, None])
         return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as ours
 
@@ -113,10 +114,10 @@ class Step:
     cycle = problem.BATCHES
     network_class, similar, layout, compiled = Network, False, torch.contiguous_format, False
 
-    def __init__(self, bins: int) -> None:
-        self.bins = bins
+    def __init__(self, bins: int, device: str = "cpu") -> None:
+        self.bins, self.device = bins, torch.device(device)
         self.batches = [self._tensors(batch) for batch in problem.batches(bins, self.similar)]
-        self.network = self.network_class(bins).to(memory_format=self.layout)
+        self.network = self.network_class(bins).to(self.device, memory_format=self.layout)
         if self.compiled:
             self.network.frames = compile_frames(self.network.frames)
         self.optimiser = self._optimiser()
@@ -124,7 +125,8 @@ class Step:
 
     def _tensors(self, batch: problem.Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
-        return x, torch.from_numpy(batch.lengths), torch.from_numpy(batch.targets)
+        targets = torch.from_numpy(batch.targets)
+        return x.to(self.device), torch.from_numpy(batch.lengths), targets.to(self.device)  # lengths shape the launches
 
     def _optimiser(self) -> torch.optim.Optimizer:
         c, groups = problem.config(), []
@@ -147,11 +149,24 @@ class Step:
         self.optimiser.step()
         self.turn += 1
 
+    def timed(self, times: int) -> float:
+        """Seconds of a run, on a GPU by its own clock."""
+        if self.device.type == "cpu":
+            return by_the_wall(self, times)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(times):
+            self.run()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end) / 1000 / times
+
     def answer(self) -> dict[str, np.ndarray]:
         """Of the first random batch, whatever batches are timed."""
-        fresh = type(self)(self.bins)
+        fresh = type(self)(self.bins, str(self.device))
         logits, loss = fresh._gradients(*self._tensors(problem.batches(self.bins, similar=False)[0]))
-        result = {"logits": logits.detach().numpy(), "loss": loss.detach().numpy()}
+        fresh.network.cpu()
+        result = {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy()}
         for n, conv in enumerate(fresh.network.convs, 1):
             result[f"d conv{n}.W"] = conv.weight.grad.numpy().transpose(2, 3, 1, 0)
             result[f"d conv{n}.b"] = conv.bias.grad.numpy()

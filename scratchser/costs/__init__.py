@@ -10,9 +10,9 @@ that a GPU's memory or arithmetic allow at best (docs/kernels.md).
 """
 
 from scratchser.costs import linear, nesterov, norms, softmax
-from scratchser.costs.launches import Issued, Launch, Needed, recorded
+from scratchser.costs.launches import Issued, Launch, Needed, name_of, recorded
 
-__all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "needed", "recorded"]
+__all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "name_of", "needed", "recorded"]
 
 _FORMULAS = {
     kernel: formulas for op in (linear, nesterov, norms, softmax) for kernel, formulas in op.FORMULAS.items()

@@ -32,9 +32,7 @@ class Launch:
 
     @property
     def name(self) -> str:
-        """Of the kernel, with its op: "softmax.loss_cuda"."""
-        function = self.kernel.py_func
-        return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        return name_of(self.kernel)
 
     @property
     def blocks(self) -> int:
@@ -66,6 +64,11 @@ def recorded(function: Callable[[], Any]) -> list[Launch]:
     with _device.launched_by(lambda *launch: launches.append(Launch.of(*launch))):
         function()
     return launches
+
+
+def name_of(kernel: Any) -> str:
+    """With its op: "softmax.loss_cuda"."""
+    return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
 
 
 def _three(shape: Any) -> tuple[int, int, int]:

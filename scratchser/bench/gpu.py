@@ -1,0 +1,103 @@
+"""What --device cuda measures: answers first, then each kernel alone, then the training step beside PyTorch's.
+
+Kernels are timed by replay: the launches of a few training steps are recorded while they run, arguments and all, and
+then asked for again one after the other, one kernel many times, from step to step in turn so that its inputs are not
+what the cache still holds. Times are a GPU's own, from event to event.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from scratchser import costs, device, environment
+from scratchser.bench import ours
+from scratchser.bench.contest import children, compare, contest
+from scratchser.bench.measure import LIBRARIES, Json, Plan, installed, step_operations
+from scratchser.kernels._device import Place, launch_by_numba, launched_by
+from scratchser.progress import say
+
+STEPS = 4  # training steps whose launches are replayed in turn
+REPLAYS = 40  # launches between two events
+BINS = 257
+Asked = tuple[Any, Any, Any, int, tuple]  # what a launcher gets
+
+
+def measure(name: str, plan: Plan) -> Json:
+    """All of it for the device `name`, "cuda:K".
+
+    Raises DisagreementError where the GPU's answers are not the CPU's.
+    """
+    place = device.place(name)
+    say("answers of the CPU and of the GPU")
+    here, there = ours.Step(BINS), ours.Step(BINS, name)
+    difference = compare({"cpu": here.answer(), name: there.answer()})
+    steps = recorded_steps(there)
+    return {
+        "environment": environment.describe(device.describe(name)),
+        "bins": BINS,
+        "difference": difference,
+        "kernels": [launch_times(place, launches, plan.rounds) for launches in zip(*steps, strict=True)],
+        "steps": step_times(name, plan),
+    }
+
+
+def recorded_steps(step: ours.Step) -> list[list[Asked]]:
+    """The launches of some training steps, which are run: the first one, which compiles, is left out.
+
+    They differ in their batches only, so the n-th launch of one is the n-th of all.
+    """
+    step.run()
+    steps: list[list[Asked]] = []
+    for _ in range(STEPS):
+        launches: list[Asked] = []
+        with launched_by(_run_and_keep(launches)):
+            step.run()
+        steps.append(launches)
+    return steps
+
+
+def _run_and_keep(launches: list[Asked]) -> Callable[..., None]:
+    def launcher(*asked: Any) -> None:
+        launches.append(asked)  # type: ignore[arg-type]
+        launch_by_numba(*asked)
+
+    return launcher
+
+
+def launch_times(place: Place, launches: Sequence[Asked], rounds: int) -> Json:
+    """Of the n-th launch of every step: seconds of one, round by round, and what any implementation of it needs, the
+    mean of the steps."""
+    accounts = [costs.Launch.of(*launch) for launch in launches]
+    say(accounts[0].name)
+    needs = [costs.needed(account) for account in accounts]
+    turn = cycle(launches)
+
+    def run() -> None:
+        launch_by_numba(*next(turn))
+
+    place.seconds(run, len(launches))  # a warm-up
+    return {
+        "kernel": accounts[0].name,
+        "bytes": float(np.mean([need.bytes for need in needs])),
+        "operations": float(np.mean([need.operations for need in needs])),
+        "times": [place.seconds(run, REPLAYS) for _ in range(rounds)],
+    }
+
+
+def step_times(name: str, plan: Plan) -> Json:
+    """The training step by ours and, if it is there and finds the GPU, PyTorch: as anybody writes it, and an expert."""
+    contestants = ["ours", *(["torch", "torch, expert"] if torch_has_gpu() else [])]
+    say(f"training step: {', '.join(contestants)}")
+    with children(contestants, plan.threads) as processes:
+        times, difference = contest(processes, plan.rounds, "step", BINS, name)
+    return {"times": times.rounds, "difference": difference, "operations": step_operations(BINS)}
+
+
+def torch_has_gpu() -> bool:
+    if not installed([name for name in LIBRARIES if LIBRARIES[name] == "torch"]):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,40 @@
+"""Where Numba has no CUDA target, as later releases will not: everything imports, and the tracer runs the kernels."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchser.kernels import _no_cuda
+
+ROOT = Path(__file__).parents[1]
+
+
+def without_target(program):
+    """Runs a program where `import numba.cuda` fails; its CompletedProcess."""
+    text = f"import sys; sys.modules['numba.cuda'] = None\n{program}"
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
+    command = [sys.executable, "-c", text]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+def test_the_tracer_runs_the_kernels_all_the_same():
+    files = [f"tests/test_{op}_cuda.py" for op in ("linear", "norms")]  # with device functions and barriers: all alike
+    done = without_target(f"import pytest; sys.exit(pytest.main(['-q', *{files}]))")
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_main_job_starts_and_says_that_there_is_no_gpu():
+    done = without_target("from scratchser import cv; sys.exit(cv.main(['--device', 'cuda']))")
+    assert done.returncode == 2 and "is not to be had" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_launch_says_what_is_missing():
+    @_no_cuda.jit
+    def kernel(x):
+        x[0] = 1
+
+    with pytest.raises(RuntimeError, match=r"kernel cannot be launched.*install numba-cuda"):
+        kernel[1, 32]
