@@ -3,6 +3,7 @@
 op               paper                          used by                            checked by
 stft             (1)-(3), section 1.2           features.extract                   tests/test_stft.py
 vtlp             (4), (5), section 2            batches.assemble                   tests/test_vtlp.py
+moments          (5)                            batches.Normalisation              tests/test_moments.py
 conv2d           section 3, figure 3            layers.Conv2d                      tests/test_conv2d.py
 lstm             section 3, figure 3            layers.BiLSTM, model.Model         tests/test_lstm.py
 linear           section 3, figure 3            layers.Dense                       tests/test_linear.py
@@ -15,6 +16,7 @@ matmul           the tiled product that conv2d and lstm share                   
 _tile, _lanes    its tile in registers, as LLVM's vector instructions              tests/test_matmul.py
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
+_fold            the sum of a block's numbers, CUDA                                tests/test_norms_cuda.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
 _launch          how kernels are compiled and cached
 _device          where arrays live, and how CUDA kernels are launched on them

@@ -12,10 +12,11 @@ its last digits. The order is fixed, so the bits do not depend on the number of 
 import numpy as np
 
 from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._fold import fold
 from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 
 PIECE = 4096
-THREADS = 256  # of a block: a power of two, since halves of it are added to each other
+THREADS = 256  # of a block: a power of two, for _fold.py
 
 # ---- CPU: a core per piece ------------------------------------------------------------------------------------------
 
@@ -61,12 +62,7 @@ def pieces_cuda(dW, pieces, sums):
     for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
         total += dW[n] * dW[n]
     part[i] = total
-    half = THREADS // 2
-    while half > 0:
-        cuda.syncthreads()  # both halves are there
-        if i < half:
-            part[i] += part[i + half]
-        half //= 2
+    fold(part, i)
     if i == 0:
         sums[p] = part[0]
 

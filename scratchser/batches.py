@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from scratchser.features import Features
-from scratchser.kernels import vtlp
+from scratchser.kernels import moments, vtlp
 from scratchser.kernels._device import Array
 from scratchser.presets import Config
 
@@ -39,11 +39,7 @@ class Normalisation:
         if kind == "off":
             return Normalisation(0.0, 1.0)
         chosen = np.unique(utterances)
-        pixels = int(features.lengths[chosen].sum()) * features.values.shape[1]
-        if not pixels:
-            raise ValueError("no utterance to take the normalisation's statistics from")
-        mean = sum(float(features.of(u).sum(dtype=np.float64)) for u in chosen) / pixels
-        variance = sum(float(np.square(features.of(u) - mean, dtype=np.float64).sum()) for u in chosen) / pixels
+        mean, variance = moments.moments(features.values, features.starts[chosen], features.lengths[chosen])
         return Normalisation(mean, 1 / math.sqrt(variance + EPSILON))
 
 

@@ -104,8 +104,8 @@ class _Training:
         self.fold, self.config, self.seed, self.place = fold, config, seed, place
         self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
         heard = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
-        self.normalisation = Normalisation.of(data.features, heard, config.normalisation)
         self.data = replace(data, features=data.features.at(place))
+        self.normalisation = Normalisation.of(self.data.features, heard, config.normalisation)
         bins = data.features.values.shape[1]
         self.model = Model(config, bins, len(data.classes), [seed, fold.number], place=place)
         self.optimiser = Optimiser(self.model.parameters, config)

@@ -21,11 +21,11 @@ def test_segments_agree_with_the_cpu(device, dtype):
 
 
 FAULTS = [
-    ("pieces_cuda", "cuda.syncthreads()  # both halves are there", "pass", "race"),
-    ("pieces_cuda", "if i < half:", "if i <= half:", "race"),
+    ("fold", "cuda.syncthreads()  # both halves are there", "pass", "race"),
+    ("fold", "if i < half:", "if i <= half:", "race"),
     ("pieces_cuda", "part[i] = total", "part[i] = part[i] + total", "uninitialised"),
     ("pieces_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
-    ("pieces_cuda", "half //= 2", "half = half // 2 if i > 0 else 0", "divergence"),
+    ("fold", "half //= 2", "half = half // 2 if i > 0 else 0", "divergence"),
     ("segments_cuda", "if g < ends.size:", "if g <= ends.size:", "out of range"),
     ("segments_cuda", "squares[g] = total", "squares[g - g % 2] = total", "race"),
 ]

@@ -1,0 +1,120 @@
+"""Mean and variance of the pixels of some utterances: what eq. (5) normalises a spectrogram by.
+
+    mean     = 1/n Σ x[i]              over all n pixels of these utterances
+    variance = 1/n Σ (x[i] - mean)²    in a second pass: Σ x² - n mean² would lose its digits where the mean is large
+
+values            (N, F)   all frames of a corpus, utterance after utterance; float32 or float64
+starts, lengths   (U,)     first frame and number of frames of the utterances that count, int64, NumPy's
+mean, variance    ()       float64
+
+An utterance is a run of neighbouring numbers. It is added up in pieces of PIECE numbers, on a GPU in the values' dtype
+and a block each, and the pieces' sums in float64 in their order: the same bits for any number of threads. Nothing to
+differentiate: the statistics are constants to the network.
+"""
+
+import numpy as np
+
+from scratchser.kernels._device import launch, on_cpu, place_of
+from scratchser.kernels._fold import fold
+from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
+
+PIECE = 4096
+THREADS = 256  # of a block: a power of two, for _fold.py
+
+# ---- CPU: a core per piece ------------------------------------------------------------------------------------------
+
+
+@pjit
+def sums_cpu(values, pieces, sums):
+    """values flat; pieces (P, 2): where each begins and ends; sums (P,) float64: of its numbers."""
+    for p in prange(len(pieces)):
+        total = 0.0
+        for n in range(pieces[p, 0], pieces[p, 1]):
+            total += values[n]
+        sums[p] = total
+
+
+@pjit
+def squares_cpu(values, pieces, mean, sums):
+    """sums (P,) float64: of the squared deviations from the mean."""
+    for p in prange(len(pieces)):
+        total = 0.0
+        for n in range(pieces[p, 0], pieces[p, 1]):
+            total += (values[n] - mean) * (values[n] - mean)
+        sums[p] = total
+
+
+# ---- CUDA: a block per piece ----------------------------------------------------------------------------------------
+
+
+@cuda_jit
+def sums_cuda(values, pieces, sums):
+    """pieces int64, as a corpus may have more pixels than an int32 counts; sums (P,) of the values' dtype."""
+    part = cuda.shared.array(THREADS, values.dtype)
+    i, p = cuda.threadIdx.x, cuda.blockIdx.x
+    total = values.dtype.type(0)
+    for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
+        total += values[n]
+    part[i] = total
+    fold(part, i)
+    if i == 0:
+        sums[p] = part[0]
+
+
+@cuda_jit
+def squares_cuda(values, pieces, mean, sums):
+    part = cuda.shared.array(THREADS, values.dtype)
+    i, p = cuda.threadIdx.x, cuda.blockIdx.x
+    total = values.dtype.type(0)
+    for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
+        deviation = values[n] - mean
+        total += deviation * deviation
+    part[i] = total
+    fold(part, i)
+    if i == 0:
+        sums[p] = part[0]
+
+
+# ---- entry point ----------------------------------------------------------------------------------------------------
+
+
+def cut(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(P, 2) int64: the pieces of the runs from starts to ends (U,), a run's after each other."""
+    counts = (ends - starts + PIECE - 1) // PIECE
+    run = np.repeat(np.arange(len(starts)), counts)
+    first = starts[run] + (np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)) * PIECE
+    return np.stack([first, np.minimum(first + PIECE, ends[run])], axis=1).astype(np.int64)
+
+
+def moments(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+    """Mean and variance of all pixels of these utterances.
+
+    Raises ValueError where there are none, and where one lies outside values.
+    """
+    N, F = values.shape
+    if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > N).any():
+        raise ValueError(f"an utterance lies outside the {N} frames of the corpus")
+    n = int(lengths.sum()) * F
+    if n == 0:
+        raise ValueError("no utterance to take the mean and the variance of")
+    pieces, flat = cut(starts * F, (starts + lengths) * F), values.reshape(N * F)
+    mean = float(_sums(flat, pieces).sum()) / n
+    return mean, float(_sums(flat, pieces, mean).sum()) / n
+
+
+def _sums(flat: np.ndarray, pieces: np.ndarray, mean: float | None = None) -> np.ndarray:
+    """Of each piece (P,) float64: its numbers or, given their mean, the squared deviations from it."""
+    if on_cpu(flat):
+        sums = np.empty(len(pieces))
+        if mean is None:
+            sums_cpu(flat, pieces, sums)
+        else:
+            squares_cpu(flat, pieces, mean, sums)
+        return sums
+    place = place_of(flat)
+    there, parts = place.resident(pieces), place.empty(len(pieces), flat.dtype)
+    if mean is None:
+        launch(sums_cuda, len(pieces), THREADS, flat, there, parts)
+    else:
+        launch(squares_cuda, len(pieces), THREADS, flat, there, flat.dtype.type(mean), parts)
+    return place.download(parts).astype(np.float64)

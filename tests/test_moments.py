@@ -1,0 +1,58 @@
+"""Mean and variance of some utterances, against NumPy's in float64."""
+
+import numpy as np
+import pytest
+
+from scratchser.kernels import moments
+
+
+def corpus(dtype, offset, lengths=(3, 1, 700, 40), F=7, seed=1):
+    lengths = np.array(lengths)
+    values = (offset + np.random.default_rng(seed).standard_normal((lengths.sum(), F))).astype(dtype)
+    return values, np.cumsum(lengths) - lengths, lengths
+
+
+def pixels(values, starts, lengths):
+    runs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+    return np.concatenate(runs).astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("chosen", [[0], [1], [2], [0, 2, 3], [3, 1, 0]])
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_agrees_with_numpy(dtype, chosen, offset):
+    values, starts, lengths = corpus(dtype, offset)
+    mean, variance = moments.moments(values, starts[chosen], lengths[chosen])
+    expected = pixels(values, starts[chosen], lengths[chosen])
+    assert mean == pytest.approx(expected.mean(), rel=1e-12, abs=1e-12)
+    assert variance == pytest.approx(expected.var(), rel=1e-9)
+
+
+def test_others_do_not_matter():
+    values, starts, lengths = corpus(np.float32, 0)
+    before = moments.moments(values, starts[[0, 2]], lengths[[0, 2]])
+    values[starts[1] : starts[1] + lengths[1]] = np.nan
+    values[starts[3] :] = np.nan
+    assert moments.moments(values, starts[[0, 2]], lengths[[0, 2]]) == before
+
+
+def test_pieces_cover_each_run_once():
+    starts, ends = np.array([0, 5, 20000]), np.array([5, 5, 20000 + 2 * moments.PIECE + 1])
+    pieces = moments.cut(starts, ends)
+    covered = np.concatenate([np.arange(a, b) for a, b in pieces])
+    np.testing.assert_array_equal(covered, np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)]))
+    assert np.diff(pieces).max() == moments.PIECE
+
+
+def test_same_bits_for_any_number_of_threads(with_threads):
+    given = corpus(np.float32, 3)
+    assert with_threads(1, lambda: moments.moments(*given)) == with_threads(2, lambda: moments.moments(*given))
+
+
+@pytest.mark.parametrize(
+    ("starts", "lengths", "message"),
+    [([-1], [2], "outside"), ([0], [800], "outside"), ([0], [-1], "outside"), ([5], [0], "no utt"), ([], [], "no utt")],
+)
+def test_what_it_refuses(starts, lengths, message):
+    with pytest.raises(ValueError, match=message):
+        moments.moments(corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64))

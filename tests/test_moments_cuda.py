@@ -1,0 +1,48 @@
+"""The CUDA side of mean and variance against the CPU side."""
+
+import numpy as np
+import pytest
+from planted import verdict
+
+from scratchser.kernels import _device, moments
+
+SMALL, LARGE = [((1,), 1), ((3, 1, 70), 5)], [((441, 3, 100_000), 257)]
+
+
+def draw(lengths, F, dtype, offset=50):
+    lengths = np.array(lengths)
+    values = (offset + np.random.default_rng(2).standard_normal((lengths.sum(), F))).astype(dtype)
+    return values, np.cumsum(lengths) - lengths, lengths
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_agrees_with_the_cpu(device, dtype, monkeypatch):
+    monkeypatch.setattr(moments, "PIECE", 300)
+    for lengths, F in device.sizes(SMALL, LARGE):
+        values, starts, lengths = draw(lengths, F, dtype)
+        chosen = np.arange(0, len(lengths), 2)
+        got = moments.moments(device.arrays(values), starts[chosen], lengths[chosen])
+        expected = moments.moments(values, starts[chosen], lengths[chosen])
+        assert got == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-12)
+
+
+FAULTS = [
+    ("sums_cuda", "fold(part, i)", "pass", "result"),
+    ("sums_cuda", "part[i] = total", "part[0] = total", "race"),
+    ("sums_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
+    ("squares_cuda", "part[i] = total", "part[i] += total", "uninitialised"),
+    ("squares_cuda", "fold(part, i)", "fold(part, i) if i else None", "divergence"),
+    ("squares_cuda", "if i == 0:", "if p >= 0:", "race"),
+    ("squares_cuda", "deviation = values[n] - mean", "deviation = values[n + 1] - mean", "out of range"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    monkeypatch.setattr(moments, "PIECE", 40)
+    values, starts, lengths = draw((9, 5), 7, np.float64, offset=1)
+
+    def run(upload=_device.SIMULATED.upload):
+        return [np.array(moments.moments(upload(values), starts, lengths))]
+
+    assert kind in verdict(monkeypatch, moments, name, {line: instead}, run, run(np.array))
