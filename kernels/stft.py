@@ -279,8 +279,8 @@ def forward(x: np.ndarray, window: np.ndarray, hop: int, bins: int, floor: float
     """Log power spectrogram (T, bins) of the sound x (samples,), natural logarithm, in x's dtype.
 
     window (N,) of x's dtype, N a power of two, NumPy's or where x lives; hop in samples; bins at most N / 2 + 1; floor
-    > 0 in units of |X|². The result lives where x does.
-    Raises ValueError for anything else, for a sound shorter than one window, and on a GPU for a window that is too long.
+    > 0 in units of |X|². The result lives where x does. Raises ValueError for anything else, for a sound shorter than
+    one window, and on a GPU for a window that does not fit into shared memory.
     """
     N = window.size
     if x.ndim != 1 or x.dtype not in (np.float32, np.float64):

@@ -182,14 +182,16 @@ def batch_cuda(values, starts, lengths, alphas, mean, scale, X):
 def _check(S: np.ndarray, alphas: np.ndarray) -> None:
     if S.ndim != 2 or S.shape[1] < 2 or S.dtype not in (np.float32, np.float64):
         raise ValueError(f"spectrogram is {S.dtype} {S.shape}, expected float32 or float64 (T, F) with F of at least 2")
-    if not ((alphas > 0) & (alphas < 1 / 0.9)).all():
+    rounded = alphas.astype(S.dtype)  # as the kernels get them
+    if not ((rounded > 0) & (rounded < S.dtype.type(1 / 0.9))).all():
         raise ValueError(f"warp factors {alphas}: the warp is a bijection for 0 < alpha < 1 / 0.9 only")
 
 
 def forward(S: np.ndarray, alpha: float) -> np.ndarray:
     """The warped spectrogram (T, F) of S (T, F), of its dtype and where it lives.
 
-    Raises ValueError unless 0 < alpha < 1 / 0.9 and S is a float32 or float64 matrix of at least two bins.
+    Raises ValueError unless 0 < alpha < 1 / 0.9, rounded to S's dtype, and S is a float32 or float64 matrix of at least
+    two bins.
     """
     _check(S, np.array([alpha]))
     Y, alpha = place_of(S).empty(S.shape, S.dtype), S.dtype.type(alpha)
@@ -222,8 +224,8 @@ def batch(
 ) -> np.ndarray:
     """Utterances gathered from the corpus, each warped by its own factor, normalised and padded with zeros: (B, T, F).
 
-    values (N, F) all frames of the corpus, wherever they live: the batch lives there too; starts and lengths (B,) int64,
-    an utterance's first frame and number of frames, and alphas (B,), NumPy's. mean and scale of eq. (5).
+    values (N, F) all frames of the corpus; the batch lives where they do. starts and lengths (B,) int64, an utterance's
+    first frame and number of frames, and alphas (B,) are NumPy's. mean and scale of eq. (5).
     Raises ValueError for warp factors as `forward` does, and where an utterance does not fit into values or T.
     """
     _check(values, alphas)
