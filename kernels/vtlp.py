@@ -22,14 +22,25 @@ All of one dtype, float32 or float64. G maps [0, fmax] onto itself and rises eve
 
 which in floating point too ends at fmax exactly, and for α = 1 changes nothing, to the bit. Backward gathers as well:
 the bins k whose lower neighbour is i lie side by side, so every dS[t, i] has one writer and one order of summation.
+
+On CUDA a block makes a frame, neighbouring threads neighbouring bins; batch_cuda does the gather, the warp, eq. (5) and
+the padding in one launch, from the corpus on the GPU. The CPU tabulates G⁻¹ once per utterance; a GPU's thread computes
+it for every pixel: a division or two are done while it would wait for memory, and a table in shared memory would cost a
+barrier and serve one frame. For the backward pass the CPU finds the bins with the lower neighbours i - 1 and i in the
+table; a GPU's thread walks along k from ⌊G(i - 1)⌋ to the first bin past them. It cannot begin too late: the first of
+them is ⌈G(i - 1)⌉ but for the rounding of G and of G⁻¹, which is far less than a bin. And it takes few steps: a bin
+becomes α or 10 - 9α bins, at most 1.9 for the paper's α.
 """
 
 import numpy as np
 
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._device import launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels._shapes import expect
 
-# ---- maths --------------------------------------------------------------------------------------------------------
+THREADS = 128  # of a block: any number will do
+
+# ---- maths: one text for both devices -------------------------------------------------------------------------------
 
 
 @jit
@@ -43,6 +54,22 @@ def source(k, alpha, F):
 
 
 @jit
+def target(f, alpha, F):
+    """G(f), where the warp moves the frequency f, of α's dtype."""
+    real = type(alpha)
+    f, fmax = real(f), real(F - 1)
+    return alpha * f if f <= real(0.9) * fmax else fmax - (real(10) - real(9) * alpha) * (fmax - f)
+
+
+@jit
+def between(w, lower, upper):
+    return (type(w)(1) - w) * lower + w * upper
+
+
+# ---- CPU: the frames are shared among the cores ---------------------------------------------------------------------
+
+
+@jit
 def tabulate(alpha, lower, weight):
     """Fill both (F,) arrays with `source` of every bin: it is the same for all frames of an utterance."""
     for k in range(lower.size):
@@ -52,13 +79,9 @@ def tabulate(alpha, lower, weight):
 @jit
 def warp_frame(s, lower, weight, mean, scale, y):
     """One frame y (F,) of s (F,), normalised."""
-    one = type(mean)(1)
     for k in range(y.size):
         i, w = lower[k], weight[k]
-        y[k] = ((one - w) * s[i] + w * s[i + 1] - mean) * scale
-
-
-# ---- CPU: the frames are shared among the cores -------------------------------------------------------------------
+        y[k] = (between(w, s[i], s[i + 1]) - mean) * scale
 
 
 @pjit
@@ -100,32 +123,93 @@ def batch_cpu(values, starts, lengths, alphas, mean, scale, X):
             X[b, t] = 0
 
 
-# ---- entry points -------------------------------------------------------------------------------------------------
+# ---- CUDA: a block per frame ----------------------------------------------------------------------------------------
+
+
+@cuda_device
+def warped(s, k, alpha):
+    """Bin k of the frame s (F,) after the warp."""
+    i, w = source(k, alpha, s.size)
+    return between(w, s[i], s[i + 1])
+
+
+@cuda_device
+def unwarped(dy, i, alpha):
+    """Gradient of bin i before the warp, from the gradient dy (F,) of the frame after it."""
+    F, one = dy.size, type(alpha)(1)
+    total = type(alpha)(0)
+    k = int(target(max(i - 1, 0), alpha, F))
+    lower, w = source(k, alpha, F)
+    while k < F and lower <= i:
+        if lower == i - 1:
+            total += w * dy[k]
+        elif lower == i:
+            total += (one - w) * dy[k]
+        k += 1
+        lower, w = source(k, alpha, F)
+    return total
+
+
+@cuda_jit
+def forward_cuda(S, alpha, Y):
+    t = cuda.blockIdx.x
+    for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):
+        Y[t, k] = warped(S[t], k, alpha)
+
+
+@cuda_jit
+def backward_cuda(dY, alpha, dS):
+    t = cuda.blockIdx.x
+    for i in range(cuda.threadIdx.x, dS.shape[1], cuda.blockDim.x):
+        dS[t, i] = unwarped(dY[t], i, alpha)
+
+
+@cuda_jit
+def batch_cuda(values, starts, lengths, alphas, mean, scale, X):
+    t, b = cuda.blockIdx.x, cuda.blockIdx.y
+    if t < lengths[b]:
+        s, alpha = values[starts[b] + t], alphas[b]
+        for k in range(cuda.threadIdx.x, X.shape[2], cuda.blockDim.x):
+            X[b, t, k] = (warped(s, k, alpha) - mean) * scale
+    else:
+        for k in range(cuda.threadIdx.x, X.shape[2], cuda.blockDim.x):
+            X[b, t, k] = 0
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
 
 
 def _check(S: np.ndarray, alphas: np.ndarray) -> None:
     if S.ndim != 2 or S.shape[1] < 2 or S.dtype not in (np.float32, np.float64):
         raise ValueError(f"spectrogram is {S.dtype} {S.shape}, expected float32 or float64 (T, F) with F of at least 2")
-    if not ((alphas > 0) & (alphas < 1 / 0.9)).all():
+    rounded = alphas.astype(S.dtype)  # as the kernels get them
+    if not ((rounded > 0) & (rounded < S.dtype.type(1 / 0.9))).all():
         raise ValueError(f"warp factors {alphas}: the warp is a bijection for 0 < alpha < 1 / 0.9 only")
 
 
 def forward(S: np.ndarray, alpha: float) -> np.ndarray:
-    """The warped spectrogram (T, F) of S (T, F), of its dtype.
+    """The warped spectrogram (T, F) of S (T, F), of its dtype and where it lives.
 
-    Raises ValueError unless 0 < alpha < 1 / 0.9 and S is a float32 or float64 matrix of at least two bins.
+    Raises ValueError unless 0 < alpha < 1 / 0.9, rounded to S's dtype, and S is a float32 or float64 matrix of at least
+    two bins.
     """
     _check(S, np.array([alpha]))
-    Y = np.empty(S.shape, S.dtype)
-    forward_cpu(S, S.dtype.type(alpha), Y)
+    Y, alpha = place_of(S).empty(S.shape, S.dtype), S.dtype.type(alpha)
+    if on_cpu(S):
+        forward_cpu(S, alpha, Y)
+    elif len(S):
+        launch(forward_cuda, len(S), THREADS, S, alpha, Y)
     return Y
 
 
 def backward(dY: np.ndarray, alpha: float) -> np.ndarray:
-    """The gradient dS (T, F) for dY (T, F); dtype and errors as of `forward`."""
+    """The gradient dS (T, F) for dY (T, F); dtype, place and errors as of `forward`."""
     _check(dY, np.array([alpha]))
-    dS = np.empty(dY.shape, dY.dtype)
-    backward_cpu(dY, dY.dtype.type(alpha), dS)
+    dS, alpha = place_of(dY).empty(dY.shape, dY.dtype), dY.dtype.type(alpha)
+    if on_cpu(dY):
+        backward_cpu(dY, alpha, dS)
+    elif len(dY):
+        launch(backward_cuda, len(dY), THREADS, dY, alpha, dS)
     return dS
 
 
@@ -140,8 +224,8 @@ def batch(
 ) -> np.ndarray:
     """Utterances gathered from the corpus, each warped by its own factor, normalised and padded with zeros: (B, T, F).
 
-    values (N, F) all frames of the corpus; starts and lengths (B,) int64, an utterance's first frame and number of
-    frames; alphas (B,). mean and scale of eq. (5).
+    values (N, F) all frames of the corpus; the batch lives where they do. starts and lengths (B,) int64, an utterance's
+    first frame and number of frames, and alphas (B,) are NumPy's. mean and scale of eq. (5).
     Raises ValueError for warp factors as `forward` does, and where an utterance does not fit into values or T.
     """
     _check(values, alphas)
@@ -151,7 +235,12 @@ def batch(
     expect("alphas", alphas, (B,), alphas.dtype)
     if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > N).any() or (lengths > T).any():
         raise ValueError(f"an utterance lies outside the {N} frames of the corpus or the {T} frames of the batch")
-    X = np.empty((B, T, F), values.dtype)
-    real = values.dtype.type
-    batch_cpu(values, starts, lengths, alphas.astype(values.dtype), real(mean), real(scale), X)
+    place, real = place_of(values), values.dtype.type
+    X = place.empty((B, T, F), values.dtype)
+    alphas, mean, scale = alphas.astype(values.dtype), real(mean), real(scale)
+    if on_cpu(values):
+        batch_cpu(values, starts, lengths, alphas, mean, scale, X)
+    elif B and T:
+        utterances = [place.resident(array) for array in (starts.astype(np.int32), lengths.astype(np.int32), alphas)]
+        launch(batch_cuda, (T, B), THREADS, values, *utterances, mean, scale, X)
     return X

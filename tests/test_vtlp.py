@@ -115,6 +115,8 @@ def test_what_does_not_fit_is_refused():
     for alpha in (0, -1, 1 / 0.9, np.nan):
         with pytest.raises(ValueError, match="bijection"):
             vtlp.forward(values, alpha)
+    with pytest.raises(ValueError, match="bijection"):
+        vtlp.forward(values.astype(np.float32), 1 / 0.9 - 1e-9)  # rounded to float32 it is 1 / 0.9
     with pytest.raises(ValueError, match="at least 2"):
         vtlp.forward(values[:, :1], 1)
     for bad_starts, T in ((starts + 1, 9), (starts - 1, 9), (starts, 8)):
