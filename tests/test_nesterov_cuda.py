@@ -26,15 +26,15 @@ def test_two_steps_over_segments_agree_with_the_cpu(device, dtype):
 
 
 FAULTS = [
-    ("dW[i] = 0", "dW[i + 1] = 0", "out of range"),
-    ("while ends[s] <= i:", "while ends[s] < i:", "result"),
-    ("dW[i] = 0", "dW[0] = 0", "race"),
-    ("dW[i] = 0", "pass", "result"),
+    ("step_cuda", "dW[i] = 0", "dW[i + 1] = 0", "out of range"),
+    ("step_cuda", "while ends[s] <= i:", "while ends[s] < i:", "result"),
+    ("step_cuda", "dW[i] = 0", "dW[0] = 0", "race"),
+    ("step_cuda", "dW[i] = 0", "pass", "result"),
 ]
 
 
-@pytest.mark.parametrize(("line", "instead", "kind"), FAULTS)
-def test_a_planted_fault_is_caught(monkeypatch, line, instead, kind):
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
     ends, rate, l2 = np.array([3, 3, 7]), np.array([0.1, 9, 0.2]), np.array([0.1, 9, 0])
 
     def run(upload=_device.SIMULATED.upload):
@@ -42,4 +42,4 @@ def test_a_planted_fault_is_caught(monkeypatch, line, instead, kind):
         nesterov.step(*arrays, ends, rate, l2, 0.9)
         return list(map(np.array, arrays))
 
-    assert kind in verdict(monkeypatch, nesterov, "step_cuda", {line: instead}, run, run(np.array))
+    assert kind in verdict(monkeypatch, nesterov, name, {line: instead}, run, run(np.array))
