@@ -174,7 +174,7 @@ def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, a
         kernel[grid, block, 0, shared_bytes](*map(plain, arguments))
     else:
         place: Any = place_of(array)
-        kernel[grid, block, place.numba_stream, shared_bytes](*map(_for_gpu, arguments))
+        kernel[grid, block, place.numba_stream, shared_bytes](*map(for_gpu, arguments))
 
 
 def plain(argument: Any) -> Any:
@@ -182,7 +182,7 @@ def plain(argument: Any) -> Any:
     return argument.view(np.ndarray) if isinstance(argument, Simulated) else argument
 
 
-def _for_gpu(argument: Any) -> Any:
+def for_gpu(argument: Any) -> Any:
     if isinstance(argument, int | np.integer):
         return np.int32(argument)
     if hasattr(argument, "__cuda_array_interface__"):
