@@ -12,8 +12,8 @@ import numpy as np
 from scratchser import costs
 from scratchser.costs import Issued, Launch, Needed
 
-# What a launch costs the host: 6.6 µs without arguments, 10.6 with one array, 14.1 with two, as a maintainer measured in
-# June 2025 (pull request NVIDIA/numba-cuda#288; neither the machine nor the GPU is named).
+# What a launch costs the host: 6.6 µs without arguments, 10.6 with one array, 14.1 with two, as a maintainer measured
+# in June 2025 (pull request NVIDIA/numba-cuda#288; neither the machine nor the GPU is named).
 LAUNCH, LAUNCH_ARRAY = 6.6e-6, 3.75e-6  # seconds, and for each array
 
 
