@@ -1,6 +1,7 @@
 """docs/kernels.md says what the kernels are now."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from test_ptx import needs_compilers
 
 from scratchser.bench import kernels_page, ptx
 
-PAGE = (Path(__file__).parents[1] / "docs" / "kernels.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "kernels.md").read_text("utf-8")
 COMPILED, ASKED, BESIDES = (re.findall(r"^## .*$", PAGE, re.M) + [""] * 3)[:3]
 AGAIN = "python -m scratchser.bench --ptx --write docs/kernels.md"
 
@@ -36,6 +38,13 @@ def test_what_was_compiled_is_current_and_without_a_fault():
     if made_by != ptx.compilers():
         pytest.skip(f"the page was made by {made_by}; here are {ptx.compilers()}, which use other registers")
     assert section(COMPILED) == kernels_page.compiled(builds).strip(), AGAIN
+
+
+def test_it_was_made_by_the_compilers_that_the_extra_pins():
+    """Else the test above would be passed over where it matters."""
+    pins = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["ptx"]
+    numba, numba_cuda, nvcc = (re.search(r"==([\d.]+);", pin)[1] for pin in pins[:3])
+    assert f"- compilers: numba-cuda {numba_cuda} on Numba {numba}, NVVM and ptxas {nvcc}\n" in PAGE
 
 
 def test_it_says_first_that_nothing_was_run():

@@ -211,7 +211,7 @@ def test_a_page_of_a_faulty_kernel_is_not_written(monkeypatch, capsys, tmp_path)
     assert command.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 1
     out, err = capsys.readouterr()
     assert err == f"error: {name}, float32, 7.5: 8 bytes of registers spilled\n"
-    assert f"{len({v.name for v in kernels_page.variants()})} kernels, {len(builds) * 5} compilations, 1 faults" in out
+    assert f"{len({v.name for v in kernels_page.variants()})} kernels, {len(builds) * 5} compilations, 1 fault\n" in out
     assert list(tmp_path.iterdir()) == []
     builds[0][7, 5] = CLEAN
     assert command.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 0

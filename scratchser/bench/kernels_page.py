@@ -125,8 +125,8 @@ def faults(builds: Builds) -> list[str]:
 
 
 def verdict(builds: Builds) -> str:
-    kernels = len({variant.name for variant in variants()})
-    return f"{kernels} kernels, {sum(map(len, builds))} compilations, {len(faults(builds)) or 'no'} faults"
+    kernels, found = len({variant.name for variant in variants()}), len(faults(builds))
+    return f"{kernels} kernels, {sum(map(len, builds))} compilations, {found or 'no'} fault" + "s" * (found != 1)
 
 
 def compiled(builds: Builds) -> str:
