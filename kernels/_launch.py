@@ -60,7 +60,8 @@ def _cache_folder(file: str) -> str:
 
 
 def _cached(compiler: Callable[..., Any], function: Callable[..., Any], **options: Any) -> Any:
-    # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are
+    # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are;
+    # numba-cuda reads this very config
     before, config.CACHE_DIR = config.CACHE_DIR, _cache_folder(function.__code__.co_filename)
     try:
         return compiler(**options)(function)

@@ -59,3 +59,27 @@ def test_a_full_gpu_says_how_full_it_is():
     card.cupy = SimpleNamespace(empty=empty, cuda=SimpleNamespace(memory=memory, runtime=runtime))
     with pytest.raises(OutOfDeviceMemory, match=r"no room for 4\.00 GiB more: 1\.5 of its 16\.0 GiB are free"):
         card.empty((2**10, 2**20), np.float32)
+
+
+def test_what_a_gpu_s_launch_gets(monkeypatch):
+    """Whole numbers are int32, and Numba's view of an address is made once and owns nothing."""
+    made = []
+
+    def view(described, sync):
+        made.append(described)
+        return object()
+
+    monkeypatch.setattr(_device.cuda, "from_cuda_array_interface", view)
+    _device._view.cache_clear()
+
+    def array(pointer, shape):
+        return SimpleNamespace(data=SimpleNamespace(ptr=pointer), shape=shape, dtype=np.dtype(np.float32))
+
+    first = _device.for_gpu(array(4096, (2, 3)))
+    assert _device.for_gpu(array(4096, (2, 3))) is first and _device.for_gpu(array(4096, (6,))) is not first
+    assert made[0] == {"data": (4096, False), "shape": (2, 3), "typestr": "<f4", "strides": None, "version": 3}
+    assert len(made) == 2
+    for number in (7, np.int64(7), True):
+        assert type(_device.for_gpu(number)) is np.int32
+    assert type(_device.for_gpu(np.float32(7))) is np.float32
+    _device._view.cache_clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.kernels import _launch
+from scratchser.kernels import _launch, norms
 
 PROGRAM = """
 import hashlib, sys
@@ -38,6 +38,15 @@ def test_an_edit_renews_the_cache_of_the_files_that_import_it_and_no_other(tmp_p
     with (tmp_path / "kernels" / "matmul.py").open("a") as file:
         file.write("# edited\n")
     assert [old == new for old, new in zip(before, folders(), strict=True)] == [False, False, True]
+
+
+def test_cuda_kernels_are_cached_in_the_same_folder_whoever_compiles_them():
+    """numba-cuda has a configuration in its files too; here it has to read Numba's."""
+    if not hasattr(norms.pieces_cuda, "stats"):
+        pytest.skip("no CUDA target here that could cache")
+    folder = _launch._cache_folder(norms.__file__)
+    for kernel in (norms.pieces_cuda, norms.squares_cpu):
+        assert Path(kernel.stats.cache_path).parent == Path(folder)
 
 
 @pytest.mark.slow

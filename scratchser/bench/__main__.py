@@ -1,12 +1,14 @@
-"""python -m scratchser.bench: how fast the CPU side is, beside PyTorch, SciPy and librosa."""
+"""python -m scratchser.bench: how fast the CPU side is, beside PyTorch, SciPy and librosa; and without a GPU, what the
+CUDA side compiles to and asks of one."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from scratchser import stdout
-from scratchser.bench import report
+from scratchser.bench import kernels_page, launches, paper_step, ptx, report
 from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
 from scratchser.bench.measure import SECTIONS, Plan, measure
@@ -26,10 +28,14 @@ examples
   python -m scratchser.bench --quick                          about two minutes: few rounds, 257 bins, nothing compiled
   python -m scratchser.bench > table.md                       all of it; best on a machine that does nothing else
   python -m scratchser.bench --only steps,lstm --json         two sections, with the time of every round
+  python -m scratchser.bench --launches                       kernels that a training step launches on a GPU, counted
+  python -m scratchser.bench --ptx                            all CUDA kernels, compiled and checked
+  python -m scratchser.bench --ptx --write docs/kernels.md    and accounted for, as a page
 
-PyTorch and librosa come with  pip install 'scratchser[bench]'  and without them ours alone is timed.
+PyTorch and librosa come with  pip install 'scratchser[bench]'  and without them ours alone is timed. The compilers of
+--ptx come with  pip install -e '.[ptx]'  (Linux). Neither it nor --launches needs a GPU, or runs a kernel.
 
-exit code  0 done   1 contestants disagree, one has died, or it was interrupted   2 a wrong command
+exit code  0 done   1 contestants disagree, one has died, a kernel is faulty, or it was interrupted   2 a wrong command
 """
 
 
@@ -45,21 +51,47 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--only", type=_sections, default=tuple(SECTIONS), metavar="A,B,...", help="these sections (default: all)"
     )
+    gpu = p.add_mutually_exclusive_group()
+    gpu.add_argument("--ptx", action="store_true", help="compile every CUDA kernel instead of timing anything")
+    gpu.add_argument("--launches", action="store_true", help="count a training step's launches instead")
+    p.add_argument("--write", type=Path, metavar="FILE", help="with --ptx: docs/kernels.md, if no kernel is faulty")
     return p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gives the exit code that EXAMPLES tells."""
-    args = parser().parse_args(arguments)
+    p = parser()
+    args = p.parse_args(arguments)
+    if args.write and not args.ptx:
+        p.error("--write goes with --ptx")
+    if args.launches:
+        stdout.write(launches.text(launches.launches_of(paper_step.step)))
+        return 0
     try:
+        if args.ptx:
+            return compile_all(args.write)
         result = measure(Plan(args.quick), args.only)
-    except (ChildError, DisagreementError) as error:
+    except (ChildError, DisagreementError, ptx.PtxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1
     stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
+    return 0
+
+
+def compile_all(page: Path | None) -> int:
+    """The exit code. Raises PtxError without compilers, OSError where the page cannot be written."""
+    builds = ptx.build_all(kernels_page.variants)
+    stdout.write(f"{kernels_page.build_table(builds)}\n\n{ptx.compilers()}\n{kernels_page.verdict(builds)}\n")
+    faults = kernels_page.faults(builds)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if faults:
+        return 1
+    if page:
+        page.write_text(kernels_page.text(builds), encoding="utf-8")
     return 0
 
 

@@ -48,6 +48,11 @@ def lengths() -> np.ndarray:
     return np.clip(np.rint(drawn), 21, 909).astype(np.int64)
 
 
+def batch_lengths() -> np.ndarray:
+    """(16,) int64 frames of the first random batch."""
+    return lengths()[np.random.default_rng(2).permutation(UTTERANCES)[:BATCH]]
+
+
 @dataclass(frozen=True)
 class Batch:
     x: np.ndarray  # (B, T, F, 1) float32, zero past an utterance's end
@@ -88,8 +93,7 @@ def conv_input(bins: int, layer: int) -> tuple[np.ndarray, np.ndarray]:
 
 def lstm_input(features: int, shrink: int) -> tuple[np.ndarray, np.ndarray]:
     """x (16, T, features) and lengths: those of the first random batch, divided by `shrink`, the longest first."""
-    first = lengths()[np.random.default_rng(2).permutation(UTTERANCES)[:BATCH]]
-    shrunk = np.sort(-(-first // shrink))[::-1].copy()
+    shrunk = np.sort(-(-batch_lengths() // shrink))[::-1].copy()
     x = np.random.default_rng(6).standard_normal((BATCH, shrunk.max(), features), np.float32)
     for b, length in enumerate(shrunk):
         x[b, length:] = 0

@@ -1,0 +1,78 @@
+"""No kernel is forgotten where kernels are compiled, counted and accounted for."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchser import costs
+from scratchser.bench import __main__ as command
+from scratchser.bench import launches, paper_step
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+CALLS = (*paper_step.STEP, *paper_step.BESIDES)
+MOST_LAUNCHES = 45  # of a training step
+
+
+def written() -> set[str]:
+    """The CUDA kernels of the package by the text of its files, so that none has to be launched to be known."""
+    found = set()
+    for file in KERNELS.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+        kernels = [node.name for node in nodes if isinstance(node, ast.FunctionDef) and "cuda_jit" in decorators(node)]
+        mentions = [node for node in nodes if isinstance(node, ast.Name) and node.id == "cuda_jit"]
+        assert len(kernels) == len(mentions), f"{file.name}: a kernel that is not written as @cuda_jit, def ..."
+        found |= {f"{file.stem}.{kernel}" for kernel in kernels}
+    return found
+
+
+def decorators(function: ast.FunctionDef) -> list[str]:
+    return [node.id for node in function.decorator_list if isinstance(node, ast.Name)]
+
+
+def test_every_kernel_is_launched_by_a_recorded_call():
+    assert {launch.name for launch in paper_step.recorded(CALLS)} == written()
+
+
+def test_every_kernel_has_its_formulas():
+    assert {f"{k.py_func.__module__.rpartition('.')[2]}.{k.py_func.__name__}" for k in costs.kernels()} == written()
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+def test_every_call_launches_something(call):
+    assert paper_step.recorded((call,))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_are_of_the_dtype_or_int32(dtype):
+    for launch in paper_step.recorded(CALLS, dtype):
+        arrays = [argument for argument in launch.arguments.values() if isinstance(argument, np.ndarray)]
+        assert {array.dtype for array in arrays} <= {np.dtype(dtype), np.dtype(np.int32)}, launch.name
+        assert all(array.flags.c_contiguous for array in arrays), launch.name
+        numbers = {np.asarray(number).dtype for number in launch.arguments.values() if isinstance(number, np.floating)}
+        assert numbers <= {np.dtype(dtype)}, launch.name
+
+
+def test_what_is_issued_is_at_least_what_is_needed():
+    """The formulas know nothing of each other; a kernel that did with less would prove one of them wrong."""
+    for launch in paper_step.recorded(CALLS):
+        issued = costs.issued(launch)
+        assert 4 * (issued.global_reads + issued.global_writes) >= costs.needed(launch).bytes, launch.name
+
+
+def test_a_step_has_few_launches():
+    assert sum(launches.launches_of(paper_step.step).values()) <= MOST_LAUNCHES
+
+
+def test_launches_are_counted_by_kernel(capsys):
+    calls = (paper_step.loss, paper_step.update, paper_step.loss)
+    counts = launches.launches_of(lambda: paper_step.make(calls, np.float32))
+    assert counts == {"softmax.loss_cuda": 2, "nesterov.step_cuda": 1}
+    assert launches.text(counts).splitlines()[2:] == [
+        "| softmax.loss_cuda  |        2 |",
+        "| nesterov.step_cuda |        1 |",
+        "| together           |        3 |",
+    ]
+    assert command.main(["--launches"]) == 0
+    assert capsys.readouterr().out == launches.text(launches.launches_of(paper_step.step))
