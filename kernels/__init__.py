@@ -17,6 +17,7 @@ _tile, _lanes    its tile in registers, as LLVM's vector instructions           
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
 _fold            the sum of a block's numbers, CUDA                                tests/test_norms_cuda.py
+_pieces          unequal runs in equal pieces, for a GPU's blocks                  tests/test_pieces.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
 _launch          how kernels are compiled and cached
 _device          where arrays live, and how CUDA kernels are launched on them

@@ -17,6 +17,7 @@ import numpy as np
 from scratchser.kernels._device import launch, on_cpu, place_of
 from scratchser.kernels._fold import fold
 from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
+from scratchser.kernels._pieces import cut_runs
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py
@@ -78,14 +79,6 @@ def squares_cuda(values, pieces, mean, sums):
 # ---- entry point ----------------------------------------------------------------------------------------------------
 
 
-def cut(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(P, 2) int64: the pieces of the runs from starts to ends (U,), a run's after each other."""
-    counts = (ends - starts + PIECE - 1) // PIECE
-    run = np.repeat(np.arange(len(starts)), counts)
-    first = starts[run] + (np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)) * PIECE
-    return np.stack([first, np.minimum(first + PIECE, ends[run])], axis=1).astype(np.int64)
-
-
 def moments(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
     """Mean and variance of all pixels of these utterances.
 
@@ -97,7 +90,8 @@ def moments(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tupl
     n = int(lengths.sum()) * F
     if n == 0:
         raise ValueError("no utterance to take the mean and the variance of")
-    pieces, flat = cut(starts * F, (starts + lengths) * F), values.reshape(N * F)
+    pieces, _ = cut_runs(starts * F, (starts + lengths) * F, PIECE)
+    flat = values.reshape(N * F)
     mean = float(_sums(flat, pieces).sum()) / n
     return mean, float(_sums(flat, pieces, mean).sum()) / n
 

@@ -16,12 +16,13 @@ afterwards, for the next step's gradients to be added to.
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._device import launch, on_cpu, place_of
 from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels._pieces import cut
 from scratchser.kernels._shapes import expect
 
 PIECE = 16384  # parameters that a core does at a time
-THREADS = 256  # of a block
+THREADS, EACH = 256, 8  # of a block, and parameters that a thread does: it reads its segment's rates once for them
 
 # ---- maths: one text for both devices -------------------------------------------------------------------------------
 
@@ -58,17 +59,17 @@ def step_cpu(W, V, dW, ends, rate, l2, momentum):
             i = end
 
 
-# ---- CUDA: a thread per parameter; neighbouring threads read neighbouring numbers -----------------------------------
+# ---- CUDA: a block per piece of a segment; neighbouring threads read neighbouring numbers ----------------------------
 
 
 @cuda_jit
-def step_cuda(W, V, dW, ends, rate, l2, momentum):
-    i = cuda.grid(1)
-    if i < W.size:
-        s = 0
-        while ends[s] <= i:
-            s += 1
-        W[i], V[i] = update(W[i], V[i], dW[i], rate[s], l2[s], momentum)
+def step_cuda(W, V, dW, pieces, segments, rate, l2, momentum):
+    """pieces (P, 2) int32: where each begins and ends; segments (P,) int32: which it is of."""
+    p = cuda.blockIdx.x
+    s = segments[p]
+    ρ, λ = rate[s], l2[s]
+    for i in range(pieces[p, 0] + cuda.threadIdx.x, pieces[p, 1], THREADS):
+        W[i], V[i] = update(W[i], V[i], dW[i], ρ, λ, momentum)
         dW[i] = 0
 
 
@@ -101,5 +102,6 @@ def step(
     if on_cpu(W):
         step_cpu(W, V, dW, ends, rate, l2, momentum)
     else:
-        segments = [place_of(W).resident(array) for array in (ends.astype(np.int32), rate, l2)]
-        launch(step_cuda, blocks(n, THREADS), THREADS, W, V, dW, *segments, momentum)
+        pieces, segments = cut(ends, THREADS * EACH)
+        tables = map(place_of(W).resident, (pieces, segments, rate, l2))
+        launch(step_cuda, len(pieces), THREADS, W, V, dW, *tables, momentum)

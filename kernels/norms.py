@@ -14,6 +14,7 @@ import numpy as np
 from scratchser.kernels._device import blocks, launch, on_cpu, place_of
 from scratchser.kernels._fold import fold
 from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels._pieces import cut
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py
@@ -60,7 +61,8 @@ def pieces_cuda(dW, pieces, sums):
     i, p = cuda.threadIdx.x, cuda.blockIdx.x
     total = dW.dtype.type(0)
     for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
-        total += dW[n] * dW[n]
+        g = dW[n]
+        total += g * g
     part[i] = total
     fold(part, i)
     if i == 0:
@@ -81,16 +83,6 @@ def segments_cuda(sums, ends, squares):
 # ---- entry point ----------------------------------------------------------------------------------------------------
 
 
-def cut(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces (P, 2) of all segments, and how many there are up to the end of each segment (G,); int32."""
-    starts = np.concatenate([[0], ends[:-1]])
-    pieces = [
-        (at, min(end, at + PIECE)) for start, end in zip(starts, ends, strict=True) for at in range(start, end, PIECE)
-    ]
-    counts = (ends - starts + PIECE - 1) // PIECE
-    return np.array(pieces, np.int32).reshape(-1, 2), np.cumsum(counts).astype(np.int32)
-
-
 def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Sum of squares of each segment, (G,), where dW lives; ends is NumPy's.
 
@@ -103,7 +95,8 @@ def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
     if on_cpu(dW):
         squares_cpu(dW, ends, sums)
         return sums
-    pieces, piece_ends = cut(ends)
+    pieces, segments = cut(ends, PIECE)
+    piece_ends = np.searchsorted(segments, np.arange(len(ends)), side="right").astype(np.int32)
     parts = place.empty(len(pieces), dW.dtype)
     if len(pieces):
         launch(pieces_cuda, len(pieces), THREADS, dW, place.resident(pieces), parts)

@@ -36,14 +36,6 @@ def test_others_do_not_matter():
     assert moments.moments(values, starts[[0, 2]], lengths[[0, 2]]) == before
 
 
-def test_pieces_cover_each_run_once():
-    starts, ends = np.array([0, 5, 20000]), np.array([5, 5, 20000 + 2 * moments.PIECE + 1])
-    pieces = moments.cut(starts, ends)
-    covered = np.concatenate([np.arange(a, b) for a, b in pieces])
-    np.testing.assert_array_equal(covered, np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)]))
-    assert np.diff(pieces).max() == moments.PIECE
-
-
 def test_same_bits_for_any_number_of_threads(with_threads):
     given = corpus(np.float32, 3)
     assert with_threads(1, lambda: moments.moments(*given)) == with_threads(2, lambda: moments.moments(*given))

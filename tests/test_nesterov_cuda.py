@@ -6,7 +6,7 @@ from planted import verdict
 
 from scratchser.kernels import _device, nesterov
 
-SMALL, LARGE = [[1], [5, 5, 12, 13, 300]], [[1000, 1000, 2_000_000, 2_000_003]]
+SMALL, LARGE = [[1], [5, 5, 12, 13, 3000]], [[1000, 1000, 2_000_000, 2_000_003]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -27,7 +27,8 @@ def test_two_steps_over_segments_agree_with_the_cpu(device, dtype):
 
 FAULTS = [
     ("step_cuda", "dW[i] = 0", "dW[i + 1] = 0", "out of range"),
-    ("step_cuda", "while ends[s] <= i:", "while ends[s] < i:", "result"),
+    ("step_cuda", "s = segments[p]", "s = segments[0]", "result"),
+    ("step_cuda", "p = cuda.blockIdx.x", "p = 0", "race"),
     ("step_cuda", "dW[i] = 0", "dW[0] = 0", "race"),
     ("step_cuda", "dW[i] = 0", "pass", "result"),
 ]
@@ -35,6 +36,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    """In three segments, one of them empty."""
     ends, rate, l2 = np.array([3, 3, 7]), np.array([0.1, 9, 0.2]), np.array([0.1, 9, 0])
 
     def run(upload=_device.SIMULATED.upload):

@@ -16,7 +16,7 @@ def pieces_issued(launch: Launch) -> Issued:
     P, numbers = len(launch["pieces"]), int(np.diff(launch["pieces"]).sum())
     threads = norms.THREADS
     return Issued(
-        global_reads=P * threads * 2 + 2 * numbers,  # each thread reads where its piece begins and ends
+        global_reads=P * threads * 2 + numbers,  # each thread reads where its piece begins and ends
         global_writes=P,
         shared_reads=P * (2 * (threads - 1) + 1),
         shared_writes=P * (threads + threads - 1),
