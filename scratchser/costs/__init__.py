@@ -9,13 +9,15 @@ against the tracer's counts in every traced launch of the tests (tests/conftest.
 that a GPU's memory or arithmetic allow at best (docs/kernels.md).
 """
 
-from scratchser.costs import linear, lstm, nesterov, norms, softmax
+from scratchser.costs import linear, lstm, matmul, nesterov, norms, softmax
 from scratchser.costs.launches import Issued, Launch, Needed, recorded
 
 __all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "needed", "recorded"]
 
 _FORMULAS = {
-    kernel: formulas for op in (linear, lstm, nesterov, norms, softmax) for kernel, formulas in op.FORMULAS.items()
+    kernel: formulas
+    for op in (linear, lstm, matmul, nesterov, norms, softmax)
+    for kernel, formulas in op.FORMULAS.items()
 }
 
 
