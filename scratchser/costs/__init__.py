@@ -9,14 +9,13 @@ against the tracer's counts in every traced launch of the tests (tests/conftest.
 that a GPU's memory or arithmetic allow at best (docs/kernels.md).
 """
 
-from scratchser.costs import linear, matmul, nesterov, norms, softmax
+from scratchser.costs import conv2d, linear, matmul, nesterov, norms, softmax
 from scratchser.costs.launches import Issued, Launch, Needed, recorded
 
 __all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "needed", "recorded"]
 
-_FORMULAS = {
-    kernel: formulas for op in (linear, matmul, nesterov, norms, softmax) for kernel, formulas in op.FORMULAS.items()
-}
+_OPS = conv2d, linear, matmul, nesterov, norms, softmax
+_FORMULAS = {kernel: formulas for op in _OPS for kernel, formulas in op.FORMULAS.items()}
 
 
 def kernels() -> list:
