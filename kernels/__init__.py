@@ -15,6 +15,7 @@ batchnorm        (6)-(14), section 3.1          between lstm's input part and it
 matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
 _tile, _lanes    its tile in registers, as LLVM's vector instructions              tests/test_matmul.py
 _tile_cuda       its tile in registers on a GPU                                    tests/test_matmul_cuda.py
+_windows         a convolution's windows, on the CPU and on a GPU                   tests/test_conv2d.py
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
 _fold            the sum of a block's numbers, CUDA                                tests/test_norms_cuda.py

@@ -57,7 +57,7 @@ APART = THREADS // TILE_K  # rows between those, where the threads lie along k
 PIECE_M, PIECE_N = (2, TILE_K, TILE_M + 4), (2, TILE_K, TILE_N + 4)  # shared arrays: two buffers
 TILE = (EACH_M, EACH_N)
 
-BUSY = 512  # blocks that keep a large GPU busy: about four on each of its multiprocessors
+BUSY = 1024  # blocks that keep a large GPU busy: eight on each of its some 130 multiprocessors, which is what they hold
 LONG = 256  # the least numbers of k in a part: adding up the parts costs little beside that
 
 
@@ -115,10 +115,10 @@ def fetch(matrix, at, hop, row, rows_on, rows, k, k_on, K, values):
 
 
 @cuda_device
-def fetch_matrix(matrix, at, row_step, k_step, row, rows, k, K, values):
-    """This thread's numbers of a piece of matrix[at + row row_step + k k_step]; one of the steps is 1."""
+def fetch_matrix(matrix, along, at, row_step, k_step, row, rows, k, K, values):
+    """This thread's numbers, from (row, k) on, of a piece of matrix[at + row row_step + k k_step]."""
     first = np.int32(at + row * row_step + k * k_step)
-    if k_step == 1:
+    if along:
         fetch(matrix, first, np.int32(APART * row_step), row, APART, rows, k, 0, K, values)
     else:
         apart = TILE_K // values.size
@@ -172,6 +172,13 @@ def begin(C0, at, pitch, m, M, n, N, sums):
                 sums[i, j] = C0[np.uint32(at + (m + i) * pitch + n + j)]
             else:
                 sums[i, j] = 0
+
+
+@cuda_device
+def clear(sums):
+    for i in range(EACH_M):
+        for j in range(EACH_N):
+            sums[i, j] = 0
 
 
 @cuda_device

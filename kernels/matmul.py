@@ -253,22 +253,23 @@ def product_cuda(A, am, ak, za, B, bk, bn, zb, C0, pitch, z0, C, zc, M, N, K, pa
     z, first = cuda.blockIdx.y // parts, cuda.blockIdx.y % parts * part
     last = np.int32(min(K, first + part))
     m0, n0 = tile_at(cuda.blockIdx.x, N)
-    row_a, k_a = fetched_by(t, TILE_M, ak == 1)
-    row_b, k_b = fetched_by(t, TILE_N, bk == 1)
+    along_a, along_b = ak == 1, bk == 1
+    row_a, k_a = fetched_by(t, TILE_M, along_a)
+    row_b, k_b = fetched_by(t, TILE_N, along_b)
     m, n = np.int32(m0 + t // ACROSS * EACH_M), np.int32(n0 + t % ACROSS * EACH_N)
     begin(C0, np.int32(z * z0), pitch, m, M, n, N, sums)
     at_a, at_b = np.int32(z * za), np.int32(z * zb)
     m, n = np.int32(m0 + row_a), np.int32(n0 + row_b)
-    fetch_matrix(A, at_a, am, ak, m, M, np.int32(first + k_a), last, next_a)
-    fetch_matrix(B, at_b, bn, bk, n, N, np.int32(first + k_b), last, next_b)
+    fetch_matrix(A, along_a, at_a, am, ak, m, M, np.int32(first + k_a), last, next_a)
+    fetch_matrix(B, along_b, at_b, bn, bk, n, N, np.int32(first + k_b), last, next_b)
     for step in range((last - first + TILE_K - 1) // TILE_K):
         buffer = step & 1
-        put(next_a, a, buffer, row_a, k_a, ak == 1)
-        put(next_b, b, buffer, row_b, k_b, bk == 1)
+        put(next_a, a, buffer, row_a, k_a, along_a)
+        put(next_b, b, buffer, row_b, k_b, along_b)
         cuda.syncthreads()  # both pieces are there
         k = first + (step + 1) * TILE_K
-        fetch_matrix(A, at_a, am, ak, m, M, np.int32(k + k_a), last, next_a)
-        fetch_matrix(B, at_b, bn, bk, n, N, np.int32(k + k_b), last, next_b)
+        fetch_matrix(A, along_a, at_a, am, ak, m, M, np.int32(k + k_a), last, next_a)
+        fetch_matrix(B, along_b, at_b, bn, bk, n, N, np.int32(k + k_b), last, next_b)
         multiply(a, b, buffer, t, sums)
     m, n = np.int32(m0 + t // ACROSS * EACH_M), np.int32(n0 + t % ACROSS * EACH_N)
     end(sums, C, np.int32(cuda.blockIdx.y * zc), m, M, n, N)
@@ -293,8 +294,8 @@ def product(
 ) -> None:  # fmt: skip
     """C[z] (M, N) += A[z] (M, K) B[z] (K, N) for z < batch; with a `bias` (N,), C[z] = bias + A[z] B[z].
 
-    For arrays of a GPU, flat and C-contiguous, or parts of such: A[z] has its number (m, k) at z steps[0] + m am + k ak,
-    B[z] (k, n) at z steps[1] + k bk + n bn, C[z] (m, n) at z steps[2] + m N + n. One of am and ak is 1, and one of bk
+    For a GPU's arrays, flat and C-contiguous, or parts of such: number (m, k) of A[z] lies at z steps[0] + m am + k ak,
+    that of B[z] at z steps[1] + k bk + n bn, that of C[z] at z steps[2] + m N + n. One of am and ak is 1, and one of bk
     and bn.
     """
     za, zb, zc = steps

@@ -91,9 +91,10 @@ def test_parts_follow_from_the_shapes():
 
 FAULTS = [
     ("product_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
-    ("product_cuda", "cuda.syncthreads()  # both pieces are there", "cuda.syncthreads() if t < 32 else None", "divergence"),
+    ("product_cuda", "cuda.syncthreads()  # both pieces are there", "cuda.syncthreads() if t < 32 else None",
+     "divergence"),
     ("product_cuda", "buffer = step & 1", "buffer = 0", "race"),
-    ("product_cuda", "put(next_b, b, buffer, row_b, k_b, bk == 1)", "put(next_b, b, 0, row_b, k_b, bk == 1)",
+    ("product_cuda", "put(next_b, b, buffer, row_b, k_b, along_b)", "put(next_b, b, 0, row_b, k_b, along_b)",
      "uninitialised"),
     ("product_cuda", "last = np.int32(min(K, first + part))", "last = np.int32(first + part)", "out of range"),
     ("product_cuda", "m0, n0 = tile_at(cuda.blockIdx.x, N)", "m0, n0 = 0, 0", "race"),
