@@ -51,8 +51,8 @@ def multiplier(U):
             k, last = s * K // slices, (s + 1) * K // slices
             at = w0 + k * M + m
             while k < last:
-                for c in range(COLUMNS):
-                    w[c] = W[np.uint64(at + c * span)]  # unsigned: Numba asks of others whether they are negative
+                for c in range(COLUMNS):  # unsigned: Numba asks of other indices whether they are negative
+                    w[c] = W[np.uint64(at + c * span)]
                 for r in range(U):
                     value = values[np.uint64(k * U + r)]
                     for c in range(COLUMNS):
