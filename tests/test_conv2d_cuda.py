@@ -5,7 +5,7 @@ import pytest
 from planted import verdict
 from test_conv2d import Case
 
-from scratchser import gradcheck
+from scratchser import costs, gradcheck
 from scratchser.kernels import _device, _windows_cuda, conv2d
 
 SMALL = {
@@ -27,16 +27,15 @@ FLOAT32 = ["even kernel", *LARGE]
 
 def both(case, upload, dtype=np.float64, relu=True, outputs=(None, None), need_dx=True):
     """y, dx, dW, db for a fixed dy, where `upload` puts the arrays; dW and db begin as ones. Past the utterances' ends
-    x, y and dy are NaN."""
-    x, W, b = (array.astype(dtype) for array in case.draw().values())
-    out, dx_out = outputs
-    x, W, b = map(upload, (x, W, b))
-    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu, out=out)
-    dy = np.random.default_rng(2).standard_normal(y.shape).astype(dtype)
-    y_before = conv2d.place_of(y).download(y)
+    x, y and dy are NaN. Backward gets the CPU's y: another rounding next to 0 would be another gradient."""
+    host = [array.astype(dtype) for array in case.draw().values()]
+    y_before = case.forward(*host, relu=relu)
+    dy = np.random.default_rng(2).standard_normal(y_before.shape).astype(dtype)
     for u, length in enumerate(case.lengths):
         y_before[u, -(-length // case.stride[0]) :] = dy[u, -(-length // case.stride[0]) :] = np.nan
-    dW, db = upload(np.ones(W.shape, dtype)), upload(np.ones(b.shape, dtype))
+    x, W, b, dW, db = map(upload, (*host, np.ones_like(host[1]), np.ones_like(host[2])))
+    out, dx_out = outputs
+    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu, out=out)
     given = upload(dy), x, upload(y_before), case.frames, W, case.stride, dW, db
     dx = conv2d.backward(*given, relu=relu, need_dx=need_dx, out=dx_out)
     return y, dx, dW, db
@@ -44,14 +43,24 @@ def both(case, upload, dtype=np.float64, relu=True, outputs=(None, None), need_d
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_forward_and_backward_agree_with_the_cpu(device, dtype):
+    """Up to the rounding of sums in another order: it grows with the root of their length."""
     cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
     for name, case in cases.items():
         if dtype == np.float64 or name in FLOAT32:
-            got = device.host(*both(case, device.place.upload, dtype))
-            for ours, expected in zip(got, both(case, np.array, dtype), strict=True):
-                size = np.abs(expected).max()
-                tolerance = size * (1e-12 if dtype == np.float64 else 2e-6 * np.sqrt(ours.size / ours.shape[-1]))
-                np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance, err_msg=name)
+            got, expected = device.host(*both(case, device.place.upload, dtype)), both(case, np.array, dtype)
+            (I, J), positions = case.kernel, np.prod(expected[0].shape[:3])
+            for ours, theirs, terms in zip(
+                got, expected, (I * J * case.C, I * J * case.D, positions, positions), strict=True
+            ):
+                tolerance = 8 * np.finfo(dtype).eps * np.sqrt(terms) * np.abs(theirs).max()
+                np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_a_layer_takes_one_launch_forward_and_three_backward():
+    launches = costs.recorded(lambda: both(SMALL["even kernel"], _device.SIMULATED.upload))
+    names = ["forward_cuda", "weight_gradient_cuda", "add_weight_gradient_cuda", "input_gradient_cuda"]
+    assert [launch.name for launch in launches] == [f"conv2d.{name}" for name in names]
+    assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
 
 
 def test_without_a_relu(device):
