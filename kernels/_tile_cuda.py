@@ -16,11 +16,12 @@ k by 8: the threads copy that piece of A and of B into shared memory, and all of
             │ A  │            │    │    │   C      │    │
             └────┘            └────┴────┴──────────┴────┘
 
-Why these sizes: a multiprocessor of every GPU from compute capability 7.5 on multiplies as many numbers in a cycle as
-it reads from shared memory, so a thread needs many multiplications a number read, here 32 for 12. A block needs to
-read (64 + 32) / (64 * 32) numbers of global memory for a multiplication. Wider tiles would read less, but the model's
-products have N = 48, 64 and 96 columns: of a tile's columns 25 %, 0 % and 0 % are idle at 32, and 25 %, 0 % and 25 %
-would be at 64; and small blocks are many, which keeps all multiprocessors busy to the end.
+Why these sizes: a multiprocessor does two to four multiplications in the time in which it reads a number of shared
+memory (compute capability 7.5 to 9.0), so a thread must do more of them with each number; here it is 32 with 12, and
+half of a warp's threads read the same ones at a time. Of global memory a block reads (64 + 32) / (64 * 32) numbers for
+a multiplication. Wider tiles would read less, but the model's products have N = 48, 64 and 96 columns: of a tile's
+columns 25 %, 0 % and 0 % are idle at 32, and 25 %, 0 % and 25 % would be at 64; and small blocks are many, which keeps
+all multiprocessors busy to the end.
 
 The pieces are in shared memory twice, in two buffers. In step s the threads store what they have fetched, wait for each
 other at the step's one barrier, fetch the numbers of step s + 1 into registers (they arrive while the threads

@@ -10,6 +10,27 @@ from scratchser.kernels._runs import copy_run, fill_run
 from scratchser.kernels._tile import COLS, HALF
 from scratchser.kernels.matmul import pack, panel_width
 
+BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
+
+
+@jit
+def blocks_of(lengths, stride):
+    """(N, 2) int64: utterance and first output frame of each block of BLOCK output frames, real frames only.
+
+    lengths (B,) int64 of the input, stride in time.
+    """
+    step = BLOCK * stride  # input frames of a block
+    total = 0
+    for length in lengths:
+        total += (length + step - 1) // step
+    blocks = np.empty((total, 2), np.int64)
+    n = 0
+    for utterance in range(len(lengths)):
+        for first in range(0, (lengths[utterance] + stride - 1) // stride, BLOCK):
+            blocks[n, 0], blocks[n, 1] = utterance, first
+            n += 1
+    return blocks
+
 
 @jit
 def copy_frames(x, x0, length, first, before, F, C, window, width):

@@ -3,11 +3,11 @@
 A window is what one output position sees of an array x (B, T, F, C): for each kernel row, `tap`, a run of neighbouring
 numbers of one frame, of which `jc` counts the number. Frames are `pitch` = F C numbers long:
 
-        frame      ┌────────────────── F C numbers ──────────────────┐
-        frame      │        tap 0: jc = 0, 1, 2 ...                  │      Outside of the utterance's frames and of a
-        frame + 1  │        tap 1: jc = 0, 1, 2 ...                  │      frame's numbers a window reads zeros.
-        frame + 2  │        tap 2: jc = 0, 1, 2 ...                  │
-                            ▲ start
+                     ┌────────────────── F C numbers ──────────────────┐
+        frame        │          tap 0: jc = 0, 1, 2 ...                │      Outside of the utterance's frames, and of
+        frame + 1    │          tap 1: jc = 0, 1, 2 ...                │      a frame's numbers, a window reads zeros.
+        frame + 2    │          tap 2: jc = 0, 1, 2 ...                │
+                                ▲ start
 
 Four whole numbers tell all that is to know about one:
 
@@ -18,7 +18,9 @@ Four whole numbers tell all that is to know about one:
 
 (tap, jc) is read if frame >= -tap, left > tap, start >= -jc and start < pitch - jc: four comparisons with what is the
 same for all windows, and one addition for the address. A block's 64 threads find out a window each, which takes the
-divisions, and put it into shared memory; the loop over k has none.
+divisions, and put it into shared memory. The loop over k has none: there (tap, jc) moves on by an addition and a carry.
+
+Offsets are int32: an array may have 2³¹ numbers, some hundred times those of a batch.
 """
 
 import numpy as np
@@ -34,10 +36,21 @@ AHEAD = (POSITIONS, WINDOW)
 NOWHERE = 1 << 30  # as a tap: past every utterance's end
 
 
+def frames_of(lengths, stride):
+    """(N, 3) int32 of the real output frames: utterance, output frame, and how many frames the utterance has.
+
+    lengths (B,) int64 of the input, stride in time.
+    """
+    counts = (lengths + stride - 1) // stride
+    utterance = np.repeat(np.arange(len(lengths)), counts)
+    frame = np.arange(len(utterance)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.stack([utterance, frame, lengths[utterance]], axis=1).astype(np.int32)
+
+
 @jit
 def carry(high, low, base):
-    """high base + low with a low below base, as a clock's minutes become hours: the loop takes one turn, seldom more,
-    where a division would take some thirty instructions."""
+    """high base + low with a low below base, as minutes become hours: mostly one turn of the loop, where a division
+    would take some thirty instructions."""
     while low >= base:
         low -= base
         high += 1

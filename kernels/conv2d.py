@@ -29,12 +29,25 @@ matmul.multiply_along reads such rows where they lie, and begins and ends a tile
 the same matrix by its columns (add_across). dx is the forward product with dz for x, once for each remainder of (u, v)
 modulo the strides: the taps that reach an input position depend on that remainder only, and for one remainder they
 form a dense little kernel of their own.
+
+On a GPU the three products have the tile of _tile_cuda.py, and _windows_cuda.py reads the matrix where it lies:
+
+                 rows                         columns   k                              rows read    starts with, ends
+    forward      output positions             d         (i, j, c)                      windows      bias, ReLU
+    dx           input positions of one       c         (tap of i, of j, d) of the     windows      0
+                 remainder, a grid for each             remainder's little kernel      over dz
+    dW, dbias    (i, j, c), and one of ones   d         output positions, in parts     windows,     0, parts are added
+                 that makes dbias                                                      as columns   by another launch
+
+Positions are counted through the real frames of all utterances, one after the other (frames_of), so that only a
+product's last tile lies partly behind them. dz is never stored: dy and y are read side by side. Every number of y and
+dx is one chain in the order of k here too.
 """
 
 import numpy as np
 
 from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
 from scratchser.kernels._runs import add_run, fill_run
 from scratchser.kernels._shapes import expect
 from scratchser.kernels._tile import COLS
@@ -62,7 +75,7 @@ from scratchser.kernels._tile_cuda import (
     tile_at,
     tiles,
 )
-from scratchser.kernels._windows import copy_frames, pack_taps, rectify, taps
+from scratchser.kernels._windows import BLOCK, blocks_of, copy_frames, pack_taps, rectify, taps
 from scratchser.kernels._windows_cuda import (
     AHEAD,
     OWN,
@@ -72,6 +85,7 @@ from scratchser.kernels._windows_cuda import (
     end_rows,
     fetch_rows,
     fetch_windows,
+    frames_of,
     keep_own,
     look_up,
     look_up_input,
@@ -79,7 +93,6 @@ from scratchser.kernels._windows_cuda import (
 )
 from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
 
-BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
 PASS = 128  # positions that dW sums up in registers, if there are so many: both operands of a pass stay in the L1 cache
 PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
 
@@ -87,25 +100,6 @@ PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the s
 def output_lengths(lengths, stride):
     """Frames after a layer with this time stride, ⌈length / stride⌉."""
     return (lengths + stride - 1) // stride
-
-
-@jit
-def blocks_of(lengths, stride):
-    """(N, 2) int64: utterance and first output frame of each block of BLOCK output frames, real frames only.
-
-    lengths (B,) int64 of the input, stride in time.
-    """
-    step = BLOCK * stride  # input frames of a block
-    total = 0
-    for length in lengths:
-        total += (length + step - 1) // step
-    blocks = np.empty((total, 2), np.int64)
-    n = 0
-    for utterance in range(len(lengths)):
-        for first in range(0, (lengths[utterance] + stride - 1) // stride, BLOCK):
-            blocks[n, 0], blocks[n, 1] = utterance, first
-            n += 1
-    return blocks
 
 
 # ---- CPU: forward ---------------------------------------------------------------------------------------------------
@@ -231,17 +225,6 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
 
 
 # ---- CUDA -----------------------------------------------------------------------------------------------------------
-
-
-def frames_of(lengths, stride):
-    """(N, 3) int32 of the real output frames: utterance, output frame, and how many frames the utterance has.
-
-    lengths (B,) int64 of the input, stride in time.
-    """
-    counts = output_lengths(lengths, stride)
-    utterance = np.repeat(np.arange(len(lengths)), counts)
-    frame = np.arange(len(utterance)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.stack([utterance, frame, lengths[utterance]], axis=1).astype(np.int32)
 
 
 @cuda_jit
