@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import truth.vtlp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import vtlp
 
