@@ -62,15 +62,21 @@ def _names(trials: list[Trial]) -> str:
 
 
 def recognised(exercise: Exercise | CudaExercise, trials: list[Trial], wrong: list[str]) -> Mapping[str, list[str]]:
-    """Wrong output -> the mistakes whose numbers it has in every case, to rounding."""
-    candidates = {output: list(exercise.mistakes) for output in wrong}
+    """Wrong output -> the mistakes whose numbers it has in every case, to rounding.
+
+    Mistakes that explain all outputs, the right ones too, come before those that explain one output only.
+    """
+    if not wrong:
+        return {}
+    agreeing = {output: set(exercise.mistakes) for output in exercise.outputs}
     for trial in trials:
-        for key in {key for keys in candidates.values() for key in keys}:
+        for key in set().union(*(agreeing[output] for output in wrong)):
             numbers = exercise.truth(trial.arguments, key)
-            for output in wrong:
-                if key in candidates[output] and not trial.close(output, trial.got[output], numbers[output]).all():
-                    candidates[output].remove(key)
-    return candidates
+            for output in exercise.outputs:
+                if key in agreeing[output] and not trial.close(output, trial.got[output], numbers[output]).all():
+                    agreeing[output].remove(key)
+    whole = set.intersection(*agreeing.values())
+    return {output: [key for key in exercise.mistakes if key in (whole or agreeing[output])] for output in wrong}
 
 
 # ---- where, and by what factor --------------------------------------------------------------------------------------
@@ -86,7 +92,7 @@ def where(trial: Trial, output: str, axes: tuple[str, ...]) -> str:
     here, there = got[index], truth[index]
     text = f"{output}{place} is {_number(here)}, should be {_number(there)}{_factor(here, there)}"
     if wrong.size > 1:
-        text += f"; {int(wrong.sum())} of {wrong.size} numbers are wrong"
+        text += f"; wrong are {int(wrong.sum())} of {wrong.size} numbers"
     for axis, length in enumerate(wrong.shape):
         places = np.unique(np.argwhere(wrong)[:, axis])
         if length > 2 and len(places) == 1:
@@ -122,7 +128,7 @@ def structure(bad: list[Trial], trials: list[Trial], output: str, exercise: Exer
         return trial.arguments[output] if changed else 0.0
 
     if any(not np.isfinite(trial.got[output]).all() for trial in bad):
-        return ["NaN or infinite: what is it made of? An array from np.empty, 0 / 0, or the logarithm of 0?"]
+        return ["NaN or infinite: what is it made of? Memory that nobody has written, 0 / 0, or the logarithm of 0?"]
     if all(np.array_equal(trial.got[output], np.broadcast_to(start(trial), trial.got[output].shape)) for trial in bad):
         return [
             f"{output} is as it was before the call: nothing is written to it." if changed else f"{output} is all zero."

@@ -22,7 +22,8 @@ FAULTS = {
     "launch": ("a GPU takes the launch", "A block has at most 1024 threads and 48 KB of shared memory."),
     "out_of_range": (
         "every index is in range",
-        "missing guard: there are more threads than numbers. Let only those that have one read and write.",
+        "index out of range: there are more threads than numbers, let only those that have one read and write; or two "
+        "indices are exchanged, or a tap or a tile reaches past the array.",
     ),
     "uninitialised": (
         "nothing is read before it is written",
@@ -36,8 +37,8 @@ FAULTS = {
     ),
     "races": (
         "no race",
-        "missing barrier: one thread writes what another one reads or writes, and nothing says who is first. "
-        "cuda.syncthreads() must lie between the two, or each thread must keep to numbers of its own.",
+        "race: one thread writes what another one reads or writes, and nothing says who is first. Within a block "
+        "cuda.syncthreads() must lie between the two; between blocks nothing can, each has to keep to its own numbers.",
     ),
 }
 
@@ -63,7 +64,8 @@ def judge(
         trials.append(trial)
     for kind in FAULTS:
         found(_faults(kind, reports))
-    for finding in findings_of(exercise, trials):
+    in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
+    for finding in findings_of(exercise, in_range):  # of the others nothing is to be learnt from the numbers
         found(finding)
     if all(trial.right(output) for trial in trials for output in exercise.changes):
         _past_the_end(exercise, kernel, cases, found)

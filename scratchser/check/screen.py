@@ -1,11 +1,14 @@
 """A verdict as text."""
 
+import textwrap
+from collections.abc import Sequence
+
 from scratchser.check.verdict import Verdict
 
-WIDTH = 6
+WIDTH, COLUMNS = 6, 110
 
 
-def text_of(verdict: Verdict, printed: list[str] = []) -> str:  # noqa: B006, never changed
+def text_of(verdict: Verdict, printed: Sequence[str] = ()) -> str:
     """Findings, failed ones with what to look at; notes; what the file printed; the verdict in one line."""
     lines = [f"{verdict.exercise or 'no exercise'}   {verdict.file}", ""]
     for finding in verdict.findings:
@@ -27,4 +30,12 @@ def text_of(verdict: Verdict, printed: list[str] = []) -> str:  # noqa: B006, ne
 
 
 def _indented(text: str, width: int) -> list[str]:
-    return [" " * width + line for line in text.splitlines()]
+    """Wrapped for a terminal; what is longer than a line stays whole."""
+    space = " " * width
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(
+            line, COLUMNS, initial_indent=space, subsequent_indent=space, break_long_words=False, break_on_hyphens=False
+        )
+    ]

@@ -39,8 +39,8 @@ def beside_ours(exercise: Exercise, function: Callable) -> list[str]:
     return [
         line,
         f"      for {shapes}",
-        f"      Median of up to {REPETITIONS} calls, warm, one thread each. A machine that does other things too is noisy:",
-        "      a difference of less than a factor of 2 means little here.",
+        f"      Median of up to {REPETITIONS} calls, warm, one thread each. A machine that does other things too is",
+        "      noisy: a difference of less than a factor of 2 means little here.",
     ]
 
 

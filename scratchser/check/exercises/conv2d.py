@@ -46,6 +46,9 @@ FORWARD = {
     ),
     "last tap": Mistake("missing accumulate", "= keeps the last tap only; taps are added up by +=."),
     "last tap and bias": Mistake("missing accumulate", "= keeps the last tap only; taps are added up by +=."),
+    "last product": Mistake(
+        "missing accumulate", "= keeps the last product only; taps and channels are added up by +=."
+    ),
     "last channel": Mistake("missing accumulate", "= keeps the last input channel only; channels are added up by +=."),
 }
 
@@ -79,9 +82,9 @@ def forward(a: Arguments, mistake: str) -> Outputs:
                         if not (lowest <= frame < ends and lowest <= bin < F and frame >= -T and bin >= -F):
                             continue
                         value = x[u, frame, bin] @ W[i, j]
-                        if mistake == "last channel":
+                        if mistake in ("last channel", "last product"):
                             value = x[u, frame, bin, -1] * W[i, j, -1]
-                        kept = mistake.startswith("last tap")
+                        kept = mistake.startswith("last tap") or mistake == "last product"
                         pixel = value if kept else pixel + value
                 if mistake == "last tap and bias":
                     pixel = pixel + bias
@@ -145,6 +148,8 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     if mistake == "transposed" and C == D:
         back = back.swapaxes(2, 3)
     dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
+    if mistake == "last position":  # a tap that meets no input keeps what it had
+        dW = a["dW"].copy()
     for u in range(B):
         ends = T if mistake in ("reads padding", "lengths") else lengths[u]
         last = dy.shape[1] if mistake in ("last frames", "lengths") else -(-lengths[u] // st)
@@ -167,9 +172,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
                             dx[u, frame, bin] += to_x
                             dW[i, j] += to_W
     share = B if mistake == "mean" else 1
-    if mistake in ("start lost",):
-        return {"dx": dx, "dW": dW, "dbias": dbias}
-    if mistake == "last position":
+    if mistake in ("start lost", "last position"):
         return {"dx": dx, "dW": dW, "dbias": dbias}
     return {"dx": dx, "dW": a["dW"] + dW / share, "dbias": a["dbias"] + dbias / share}
 

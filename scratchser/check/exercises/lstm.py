@@ -31,13 +31,15 @@ SWAPPED = {
 # ---- the cell -------------------------------------------------------------------------------------------------------
 
 CELL = {
-    **SWAPPED,
+    **{order: swapped for order, swapped in SWAPPED.items() if order != "f i g o"},  # which is f and i exchanged
     "sigmoid g": Mistake("σ in place of tanh for g", "the candidate g goes through tanh: it may be negative."),
     "no sigmoid": Mistake("σ forgotten", "i, f and o go through σ, g through tanh."),
     "no tanh": Mistake("tanh of the cell state forgotten", "h = o tanh c."),
     "old c": Mistake("off by one step", "h is made of the new cell state, not of the one before."),
     "no memory": Mistake("missing accumulate", "c = f c_before + i g: the old state is forgotten altogether."),
-    "f and i": Mistake("f and i exchanged", "f multiplies the old state, i the candidate."),
+    "f and i": Mistake(
+        "f and i exchanged", "f multiplies the old state, i the candidate; i is the first part of z, f the second."
+    ),
     "no input gate": Mistake("input gate forgotten", "the candidate is multiplied by i before it is added."),
     "no forget gate": Mistake(
         "forget gate forgotten", "the old state is multiplied by f before the candidate is added."
@@ -92,6 +94,9 @@ LSTM_CELL_FORWARD = Exercise(
 
 # ---- backprop through time ------------------------------------------------------------------------------------------
 
+WRAPS = Mistake(
+    "negative index", "NumPy takes index -1 for the last frame: in front of the first step stand h0 and c0."
+)
 BACKWARD = {
     **SWAPPED,
     "h after": Mistake(
@@ -104,9 +109,9 @@ BACKWARD = {
     "no forget gate": Mistake("forget gate forgotten", "dc of step n+1 is multiplied by f[n+1] on its way to step n."),
     "first h zero": Mistake("initial state forgotten", "in front of an utterance's first step stands h0."),
     "first c zero": Mistake("initial state forgotten", "in front of an utterance's first step stands c0."),
-    "wraps": Mistake(
-        "negative index", "NumPy takes y[u, -1] for the last frame: in front of the first step stand h0 and c0."
-    ),
+    "y wraps": WRAPS,
+    "c wraps": WRAPS,
+    "both wrap": WRAPS,
     "lengths": Mistake("length mask forgotten", "an utterance's walk back begins at its own last frame, length - 1."),
     "leak": Mistake("state of another utterance", "dh and dc are 0 when an utterance's walk back begins."),
     "no tanh'": Mistake(
@@ -164,8 +169,8 @@ def backward(a: Arguments, mistake: str) -> Outputs:
             order = ORDERS.get(mistake, (0, 1, 2, 3))
             parts = np.split(gates[u, t], 4)
             i, f, g, o = (parts[order.index(n)] for n in range(4))
-            h_before = y[u, t - 1] if t or mistake == "wraps" else h0[u] * (mistake != "first h zero")
-            c_before = c[u, t - 1] if t or mistake == "wraps" else c0[u] * (mistake != "first c zero")
+            h_before = y[u, t - 1] if t or mistake in ("y wraps", "both wrap") else h0[u] * (mistake != "first h zero")
+            c_before = c[u, t - 1] if t or mistake in ("c wraps", "both wrap") else c0[u] * (mistake != "first c zero")
             h_before = y[u, t] if mistake == "h after" else h_before
             c_before = c[u, t] if mistake == "c after" else c_before
             if mistake == "dy lost":

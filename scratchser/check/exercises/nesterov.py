@@ -12,7 +12,6 @@ MISTAKES = {
     "plain": Mistake(
         "momentum without looking ahead", "W moves by ρ (g + μ v), not by ρ v: that would be plain momentum."
     ),
-    "old v": Mistake("off by one step", "W moves by ρ (g + μ v) with the new v, not with the one before this step."),
     "no momentum": Mistake("momentum forgotten", "v = μ v + g keeps a part of the step before."),
     "l2": Mistake("L2 forgotten", "g = dW + λ W."),
     "l2 twice": Mistake("factor 2 in L2", "g = dW + λ W, without a 2."),
@@ -38,7 +37,7 @@ def step(a: Arguments, mistake: str) -> Outputs:
     decay = {"l2": 0, "l2 twice": 2, "l2 sign": -1, "l2 apart": 0}.get(mistake, 1) * l2 * W
     g = dW + decay
     v = g if mistake == "no momentum" else mu * V + (rate * g if mistake == "rate in v" else g)
-    move = {"plain": v, "old v": g + mu * V, "l2 apart": g + mu * v + l2 * W}.get(mistake, g + mu * v)
+    move = {"plain": v, "l2 apart": g + mu * v + l2 * W}.get(mistake, g + mu * v)
     if mistake == "rate in v":
         new = W - (rate * g + mu * v)
     else:

@@ -45,7 +45,8 @@ def loss(a: Arguments, mistake: str) -> Outputs:
     p = stable(z, axis=0 if mistake == "p of batch" else 1)
     log_p = z - z.max(axis=1, keepdims=True)
     log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-    log_p = np.log(p) if mistake == "p of batch" else log_p
+    if mistake == "p of batch":
+        log_p = np.log(np.maximum(p, np.finfo(float).tiny))
     if mistake == "hard":
         t = np.eye(t.shape[1])[t.argmax(axis=1)]
     w = np.ones(B) if mistake == "weights" else w

@@ -17,6 +17,7 @@ MISTAKES = {
         "warp in the wrong direction", "this is the warp with 1 / α: a formant at f goes to α f."
     ),
     "lower": Mistake("weight forgotten", "G⁻¹(k) lies between two bins: interpolate, do not take the lower one."),
+    "floor": Mistake("weight forgotten", "G⁻¹(k) lies between two bins: interpolate, do not take the lower one."),
     "nearest": Mistake("weight forgotten", "G⁻¹(k) lies between two bins: interpolate, do not take the nearest one."),
     "weights exchanged": Mistake(
         "weights exchanged", "the upper bin has the weight w = G⁻¹(k) - i, the lower one 1 - w."
@@ -54,8 +55,7 @@ def forward(a: Arguments, mistake: str) -> Outputs:
     w = source - lower
     if mistake == "linear":
         w = np.minimum(w, 1)
-    if mistake in ("lower", "nearest"):
-        w = np.floor(w) if mistake == "lower" else np.round(w)
+    w = {"lower": 0 * w, "floor": np.floor(w), "nearest": np.round(w)}.get(mistake, w)
     if mistake == "weights exchanged":
         w = 1 - w
     if mistake.startswith("shift"):
