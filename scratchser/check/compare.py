@@ -35,7 +35,7 @@ def findings_of(exercise: Exercise | CudaExercise, trials: list[Trial]) -> list[
     named = recognised(exercise, trials, wrong)
     return [
         _finding(exercise, output, trials, named.get(output, [])) if output in wrong else
-        Finding(f"{output} is right in {len(trials)} cases", True)
+        Finding(f"{output} is right in {len(trials)} case{'s' * (len(trials) != 1)}", True)
         for output in exercise.outputs
     ]  # fmt: skip
 

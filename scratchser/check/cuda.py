@@ -103,7 +103,7 @@ def _faults(kind: str, reports: dict[str, Report]) -> Finding:
     text = f'"{faults[0][0]}": {faults[0][1]}'
     others = len({name for name, _ in faults}) - 1
     if others:
-        text += f"\nlikewise in {others} other cases"
+        text += f"\nlikewise in {others} more of the cases"
     name, colon, _ = hint.partition(":")
     return Finding(check, False, text, [hint], [name] if colon else [])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import config
 
 from scratchser.check import learner
 from scratchser.check.exercise import Exercise, copied
@@ -18,6 +19,8 @@ SECONDS = 3.0  # enough for one function; a slow one is timed once
 def beside_ours(exercise: Exercise, function: Callable) -> list[str]:
     """Lines for the screen. float32, as in training."""
     assert exercise.timed
+    if config.DISABLE_JIT:
+        return ["time: not measured, since NUMBA_DISABLE_JIT=1 runs compiled code as plain Python"]
     arguments = copied(exercise.timed(), np.float32)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
