@@ -5,7 +5,7 @@
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
-    RUN/result.json  report.txt  learning_curves.png  confusion.png       what report.py makes of them
+    RUN/result.json  report.txt  learning_curves.png  confusion.png       what report/ makes of them
 
 Every file is replaced in one step (atomic.py), a fold's result.json last: where it exists, the fold is complete. A lock
 (lock.py) keeps a second writer out of the run as a whole, and another one out of each fold: a worker that outlives its

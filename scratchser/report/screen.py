@@ -1,7 +1,7 @@
-"""What a run says to people: the printed text, the figures, and the files beside its folds'.
+"""A run as text: the paper's table 2, and what belongs beside it.
 
-The text has the form of the paper's table 2, then what belongs beside it: mean and deviation, all test sets pooled, the
-confusion matrix, trivial guesses, and for IEMOCAP the paper's own figures.
+That is mean and deviation, all test sets pooled, the confusion matrix, trivial guesses, and for IEMOCAP the paper's own
+figures.
 """
 
 from __future__ import annotations
@@ -10,38 +10,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchser import figures, results
-from scratchser.atomic import write_bytes, write_json, write_text
-from scratchser.baselines import Guess
-from scratchser.rundir import Run
+from scratchser import results
 
 SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
 
 
-def write(
-    run: Run,
-    *,
-    guesses: Sequence[Guess],
-    tuned_on: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Bring the run's own files up to date with its folds, and give what result.json now holds.
-
-    To be called with at least one fold done, and after each one, so that a run can be read while it goes on. Arguments
-    as in `results.result`; raises StorageError where a file cannot be written.
-    """
-    run.merge()
-    result = results.result(
-        run.settings, run.results(), guesses=guesses, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
-    )
-    write_json(run.path / "result.json", result)
-    write_text(run.path / "report.txt", text(result))
-    write_bytes(run.path / "learning_curves.png", figures.png(figures.learning_curves(result, run.metrics())))
-    write_bytes(run.path / "confusion.png", figures.png(figures.confusion(result)))
-    return result
-
-
-def text(result: Mapping[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """The report as it is printed, from what result.json holds."""
     parts = [_title(result), _folds(result), _headline(result), _confusion(result), _baselines(result), _notes(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
