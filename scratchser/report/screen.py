@@ -58,7 +58,7 @@ def _folds(result: Mapping[str, Any]) -> str:
     legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (the test sets as one)"]
     legend += [] if result["complete"] else ["more folds are to come: none of this is the run's last word"]
     legend += [f"paper: its tables 1 and 2, the model that the preset {paper['column']} follows"] if paper else []
-    return "\n".join([_table(rows, left=4), *legend])
+    return "\n".join([table(rows, left=4), *legend])
 
 
 def _headline(result: Mapping[str, Any]) -> str:
@@ -73,8 +73,8 @@ def _confusion(result: Mapping[str, Any]) -> str:
     names, pooled = result["corpus"]["classes"], result["pooled"]
     rows = [["label", *names, "recall %"]]
     for name, counts, recall in zip(names, pooled["confusion"], pooled["recalls"], strict=True):
-        rows.append([name, *(str(count) for count in counts), _percent(recall)])
-    return "all test sets together, in columns what an utterance was taken for\n" + _table(rows, left=1)
+        rows.append([name, *(str(count) for count in counts), percent(recall)])
+    return "all test sets together, in columns what an utterance was taken for\n" + table(rows, left=1)
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ def _baselines(result: Mapping[str, Any]) -> str:
     for name, scores in [*result["baselines"].items(), ("this model", result)]:
         beside = _scores(_of(scores["headline"] or {}, "mean")) if headline else []
         rows.append([name, *_scores(_of(scores, "mean")), *beside])
-    return "means over the folds, beside those of trivial guesses\n" + _table(rows, left=1)
+    return "means over the folds, beside those of trivial guesses\n" + table(rows, left=1)
 
 
 def _notes(result: Mapping[str, Any]) -> str:
@@ -96,14 +96,14 @@ def _of(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
-    return [_percent(scores.get(name)) for name in ("wa", "ua")]
+    return [percent(scores.get(name)) for name in ("wa", "ua")]
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f}"
 
 
-def _table(rows: Iterable[Sequence[str]], left: int) -> str:
+def table(rows: Iterable[Sequence[str]], left: int) -> str:
     """Columns as wide as their widest cell; the first `left` begin at the left, the others end at the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
