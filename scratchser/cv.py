@@ -26,6 +26,7 @@ from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
 from scratchser.progress import Epochs, bar, say
+from scratchser.report import screen
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
 from scratchser.workers import Job, WorkerError, cores, run_folds
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"run: {path}")
         result = train(opened, data, config, args.seed, folds, workers, device, said)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
-    stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
+    stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))
     return 0
 
 

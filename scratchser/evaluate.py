@@ -8,6 +8,7 @@ from scratchser.batches import Normalisation, assemble
 from scratchser.features import Features
 from scratchser.kernels import softmax
 from scratchser.model import Model
+from scratchser.presets import Config
 
 COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alpha of the test's copies
 TOGETHER = 32  # utterances of similar length at a time; a prediction does not depend on it
@@ -55,12 +56,21 @@ def vote(probabilities: np.ndarray) -> Prediction:
     return Prediction(ranked[:, 0], ranked[:, 1], mean, votes)
 
 
+def copies(config: Config) -> np.ndarray:
+    """The alphas (A,) of a test's copies: eleven if training had warps, else the one of a single pass."""
+    return COPIES if config.vtlp != "off" else np.ones(1)
+
+
+def copy_probabilities(
+    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
+    """Probabilities (A, U, K) of the utterances (U,) in each of the copies that are warped by `alphas` (A,)."""
+    warped = (np.full(len(utterances), alpha) for alpha in alphas)
+    return np.stack([softmax.forward(scores(model, features, normalisation, utterances, each)) for each in warped])
+
+
 def predict(
-    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, copies: np.ndarray
+    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> Prediction:
-    """The vote over warped copies with alpha in `copies` (A,); one copy with alpha 1 is the single pass."""
-    probabilities = [
-        softmax.forward(scores(model, features, normalisation, utterances, np.full(len(utterances), alpha)))
-        for alpha in copies
-    ]
-    return vote(np.stack(probabilities))
+    """The vote over warped copies with `alphas` (A,); one copy with alpha 1 is the single pass."""
+    return vote(copy_probabilities(model, features, normalisation, utterances, alphas))

@@ -7,7 +7,7 @@ logarithm, the number of epochs) is our choice, made by experiment on four speak
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
@@ -150,6 +150,16 @@ def with_settings(config: Config, settings: Sequence[str]) -> Config:
             )
         changes[key] = _value(key, text, known[key])
     return replace(config, **changes)
+
+
+def from_json(settings: Mapping[str, Any]) -> Config:
+    """The config that a config.json holds. Settings that an older version did not have yet are the default ones.
+
+    Raises SettingError for one that this version does not have.
+    """
+    if unknown := sorted(set(settings) - {field.name for field in fields(Config)}):
+        raise SettingError(f"this version has no setting {unknown[0]!r}: use the one that made the run")
+    return Config(**{key: _frozen(value) for key, value in settings.items()})
 
 
 def _value(key: str, text: str, like: Any) -> Any:

@@ -19,7 +19,7 @@ from scratchser.corpus.table import CLASSES
 from scratchser.folds import Fold
 from scratchser.presets import PRESETS
 
-SCHEMA = 1
+SCHEMA = 2
 
 # The paper's table 1: mean WA and UA over the ten folds, by the preset that has a column's settings
 PAPER_MEANS = {
@@ -51,6 +51,7 @@ def fold_result(
     confusion: np.ndarray,
     *,
     validation: Mapping[str, float],
+    normalisation: Mapping[str, float],
     best_epoch: int,
     epochs_run: int,
     seconds: float,
@@ -60,6 +61,7 @@ def fold_result(
 
     confusion           (K, K) of the test speaker, row: label, column: prediction
     validation          loss, wa and ua of the validation speaker at `best_epoch`, whose parameters were tested
+    normalisation       mean and scale of eq. (5), which whoever uses the fold's model needs again
     seconds             time of the fold, training and test
     frames_per_second   real frames trained on per second
     """
@@ -81,6 +83,7 @@ def fold_result(
             "best_epoch": best_epoch,
             "epochs_run": epochs_run,
             "validation": {key: validation[key] for key in ("loss", "wa", "ua")},
+            "normalisation": normalisation,
             "seconds": seconds,
             "frames_per_second": frames_per_second,
         }
@@ -126,7 +129,7 @@ def result(
                 "confusion": pooled,
             },
             "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
-            "folds": folds,
+            "folds": [{"normalisation": None, **fold} for fold in folds],  # older versions did not keep it
             "baselines": {guess.name: _baseline(guess, done, headline) for guess in guesses},
             "paper": _paper(settings),
             "left_out": settings["left_out"],

@@ -5,7 +5,7 @@
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
-    RUN/result.json  report.txt  learning_curves.png  confusion.png       what report.py makes of them
+    RUN/result.json  report.txt  learning_curves.png  confusion.png       what report/ makes of them
 
 Every file is replaced in one step (atomic.py), a fold's result.json last: where it exists, the fold is complete. A lock
 (lock.py) keeps a second writer out of the run as a whole, and another one out of each fold: a worker that outlives its
@@ -116,27 +116,22 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
     return Run(path, saved, _changed_environment(starts), held)
 
 
-class Run:
-    """An open run and its lock, which `close` or the end of a `with` gives back.
+def read(path: Path) -> Record:
+    """The run in `path`, to be read only. Raises RunError where there is none, StorageError where it is damaged."""
+    if not (path / "config.json").exists():
+        raise RunError(f"{path} holds no run: name the folder that python -m scratchser.cv wrote")
+    return Record(path, read_json(path / "config.json"))
+
+
+class Record:
+    """What a run's folder tells, which anybody may read at any time.
 
     path       the folder            settings   what config.json holds
-    warnings   why the numbers may not be those of an uninterrupted run
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], warnings: list[str], held: IO[str]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.settings: dict[str, Any] = plain(settings)
-        self.warnings = warnings
-        self._held = held
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._held.close()
 
     @property
     def folds(self) -> list[FoldDir]:
@@ -150,6 +145,27 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics of all epochs so far, fold after fold."""
         return [row for fold in self.folds for row in fold.metrics()]
+
+
+class Run(Record):
+    """An open run and its lock, which `close` or the end of a `with` gives back: it alone may write.
+
+    warnings   why the numbers may not be those of an uninterrupted run
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], warnings: list[str], held: IO[str]) -> None:
+        super().__init__(path, settings)
+        self.warnings = warnings
+        self._held = held
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._held.close()
 
     def merge(self) -> None:
         """Write metrics.jsonl and predictions.csv of the whole run from its folds'."""

@@ -6,7 +6,7 @@ epoch comes from (seed, fold, epoch), so a run that was killed goes on as if it 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from scratchser import metrics
 from scratchser.batches import Normalisation, minibatches, rng_of, validation_alphas
 from scratchser.corpus.table import Utterance
 from scratchser.corpus.votes import soft_label
-from scratchser.evaluate import COPIES, predict, scores
+from scratchser.evaluate import copies, predict, scores
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.kernels import softmax
@@ -205,21 +205,22 @@ def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
     started = time.perf_counter()
     training.place.copy(training.best, training.model.parameters.values)
     chosen = data.of_speakers(fold.test)
-    copies = COPIES if training.config.vtlp != "off" else np.ones(1)
-    prediction = predict(training.model, data.features, training.normalisation, chosen, copies)
+    alphas = copies(training.config)
+    prediction = predict(training.model, data.features, training.normalisation, chosen, alphas)
     folder.write_predictions(
         data.classes,
         [data.utterances[n] for n in chosen],
         prediction.mean,
         prediction.first,
         prediction.second,
-        prediction.votes if len(copies) > 1 else None,
+        prediction.votes if len(alphas) > 1 else None,
     )
     return fold_result(
         fold,
         data.classes,
         metrics.confusion(data.labels[chosen], prediction.first, len(data.classes)),
         validation=rows[training.best_epoch - 1]["validation"],
+        normalisation=asdict(training.normalisation),
         best_epoch=training.best_epoch,
         epochs_run=len(rows),
         seconds=sum(row["seconds"] for row in rows) + time.perf_counter() - started,

@@ -75,6 +75,7 @@ def play(made: Corpus, fold: Fold, folder: rundir.FoldDir) -> dict:
         made.classes,
         confusion([u.label for u in test], predicted, 4),
         validation=history[2]["validation"],
+        normalisation={"mean": 1.5, "scale": 0.25},
         best_epoch=3,
         epochs_run=len(history),
         seconds=2.0,

@@ -1,4 +1,4 @@
-"""docs/result-schema.md as a check: the keys and types of its tables against what was written."""
+"""A page of docs/ as a check: the keys and types of its tables against what was written."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-DOC = Path(__file__).parents[1] / "docs" / "result-schema.md"
+DOCS = Path(__file__).parents[1] / "docs"
+RUN = "result-schema.md"
 KINDS = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "null": type(None)}
 
 
-def table(heading: str) -> dict[str, str]:
+def table(heading: str, page: str = RUN) -> dict[str, str]:
     """Key -> type, from the first table below the heading that begins so."""
-    section = DOC.read_text(encoding="utf-8").split(f"\n## {heading}")[1].split("\n## ")[0]
+    section = (DOCS / page).read_text(encoding="utf-8").split(f"\n## {heading}")[1].split("\n## ")[0]
     return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", section, re.MULTILINE))
 
 
-def problems(value: Any, heading: str) -> list[str]:
+def problems(value: Any, heading: str, page: str = RUN) -> list[str]:
     """What differs between `value` and the table: missing and unknown keys, wrong types."""
-    documented = table(heading)
+    documented = table(heading, page)
     parents = {key.rpartition(".")[0] for key in documented}
     expected = (key for key in documented if _parent_is_there(value, key))
     found = [f"{key}: missing" for key in expected if not list(_at(value, key.split(".")))]

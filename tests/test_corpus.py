@@ -196,7 +196,7 @@ class TestCommand:
         gone.unlink()
         code, out, err = run(capsys, tree, "--baselines")
         assert code == 1
-        assert f"missing wav file: {gone}" in err and "1 broken" in err
+        assert f"missing sound file: {gone}" in err and "1 broken" in err
         assert "guess from" in out and str(gone) not in out
 
     def test_labels_only(self, tree, capsys):

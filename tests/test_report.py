@@ -7,10 +7,11 @@ from dataclasses import replace
 import made_up
 import pytest
 
-from scratchser import report
+from scratchser import report, rundir
 from scratchser.corpus.table import Problem
 from scratchser.folds import make_folds
 from scratchser.presets import PRESETS, with_settings
+from scratchser.report import screen
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
@@ -30,7 +31,7 @@ def percent(fraction):
 
 def test_table_2s_form(tmp_path):
     result = written(tmp_path, made_up.corpus("synthetic"))
-    text = report.text(result)
+    text = screen.render(result)
     assert (tmp_path / "report.txt").read_text() == text
     assert cells(text, "fold") == ["speaker", "session", "gender", "WA", "%", "UA", "%", "utterances"]
     for fold in result["folds"]:
@@ -50,7 +51,7 @@ def test_table_2s_form(tmp_path):
 
 
 def test_columns_stand_below_each_other(tmp_path):
-    text = report.text(written(tmp_path, made_up.all_of_iemocap()))
+    text = screen.render(written(tmp_path, made_up.all_of_iemocap()))
     header, *table = text.split("\n\n")[1].splitlines()[:14]
     assert header.split()[0] == "fold" and table[-1].split()[0] == "pooled"
     assert {len(line) for line in table} == {len(header)}
@@ -59,7 +60,7 @@ def test_columns_stand_below_each_other(tmp_path):
 
 
 def test_the_paper_beside_ours(tmp_path):
-    text = report.text(written(tmp_path, made_up.all_of_iemocap()))
+    text = screen.render(written(tmp_path, made_up.all_of_iemocap()))
     assert cells(text, "5")[-2:] == ["64.8", "52.1"]
     assert cells(text, "10")[-2:] == ["51.0", "44.2"]
     assert cells(text, "mean")[-2:] == ["64.5", "61.7"] and len(cells(text, "mean")) == 4
@@ -70,12 +71,12 @@ def test_the_paper_beside_ours(tmp_path):
 def test_what_is_changed_from_the_preset(tmp_path):
     config = replace(PRESETS["over"], oversample=("sadness",), vtlp="epoch", epochs=2, soft_labels=True)
     corpus = made_up.all_of_iemocap()
-    text = report.text(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
+    text = screen.render(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
     said = 'changed from the preset: vtlp=epoch, oversample=["sadness"], soft_labels=true, epochs=2'
     assert text.splitlines()[1:3] == ["preset over, seed 3", said]
     assert with_settings(PRESETS["over"], said.partition(": ")[2].split(", ")) == config
     assert "paper" not in text
-    same = report.text(written(tmp_path / "same", corpus, (1,), preset="over"))
+    same = screen.render(written(tmp_path / "same", corpus, (1,), preset="over"))
     assert "changed" not in same and "paper" in same
 
 
@@ -83,7 +84,7 @@ def test_notes_and_what_is_missing(tmp_path):
     corpus = made_up.corpus("emodb", lacking=("2F", "anger"))
     problems = [Problem("wav/a.wav", "no sample in it", "a"), Problem("list.csv:7", "no label")]
     result = written(tmp_path, corpus, (3,), warnings=["it rained"], left_out=problems)
-    text = report.text(result)
+    text = screen.render(result)
     assert "note: it rained" in text
     assert "note: fold 3: speaker 2F has no anger; the fold's UA is the mean over the other classes" in text
     assert "left out: a wav/a.wav: no sample in it\nleft out: list.csv:7: no label" in text
@@ -95,26 +96,26 @@ def test_notes_and_what_is_missing(tmp_path):
 
 def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
     result = written(tmp_path, made_up.corpus("emodb"), (1, 2, 3), tuned_on=("1F", "1M"))
-    text = report.text(result)
+    text = screen.render(result)
     third = result["folds"][2]
     said = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
     assert said in text
     guess = result["baselines"]["majority"]["headline"]
     assert cells(text, "majority")[2:] == [percent(guess["wa_mean"]), percent(guess["ua_mean"])]
-    only_tuned = report.text(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
+    only_tuned = screen.render(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
     assert "(none so far): WA - %, UA - %" in only_tuned
 
 
 def test_a_run_under_way_says_so(tmp_path):
     corpus = made_up.corpus()
     settings = made_up.settings(corpus, (1, 2))
-    with report.Run(tmp_path, settings, ["elsewhere"], open(tmp_path / ".lock", "w")) as run:
+    with rundir.Run(tmp_path, settings, ["elsewhere"], open(tmp_path / ".lock", "w")) as run:
         made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
         result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
     assert result["complete"] is False
     assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's
-    assert "more folds are to come" in report.text(result)
-    assert "note: elsewhere" in report.text(result)
+    assert "more folds are to come" in screen.render(result)
+    assert "note: elsewhere" in screen.render(result)
 
 
 @pytest.mark.parametrize("name", ["synthetic", "emodb"])

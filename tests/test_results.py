@@ -19,6 +19,7 @@ from scratchser.presets import PRESETS
 FOLD = Fold(2, "1", "M", "1M", "1F", ("2F", "2M"))
 MEASURED = {
     "validation": {"loss": 0.5, "wa": 0.75, "ua": 0.7},
+    "normalisation": {"mean": 1.5, "scale": 0.25},
     "best_epoch": 3,
     "epochs_run": 5,
     "seconds": 2.5,

@@ -50,20 +50,20 @@ def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Surve
     """Enters one utterance into the survey, or says what is wrong with it."""
     path = utterance.path
     if path is not None and not path.is_file():
-        return "missing wav file"
+        return "missing sound file"
     if path is not None and path.stat().st_size == 0:
-        return "empty wav file, 0 bytes"
+        return "empty sound file, 0 bytes"
     try:
         sound, rate = corpus.read(utterance)
     except soundfile.LibsndfileError as error:
-        return f"unreadable wav file, {error.error_string.rstrip('.')}"
+        return f"unreadable sound file, {error.error_string.rstrip('.')}"
     seconds = len(sound) / rate
     if not len(sound):
-        return "empty wav file, no samples"
+        return "empty sound file, no samples"
     if seconds * 1000 < window_ms:
-        return f"too short wav file, {1000 * seconds:.1f} ms of at least {window_ms:g} ms"
+        return f"too short sound file, {1000 * seconds:.1f} ms of at least {window_ms:g} ms"
     if not np.isfinite(sound).all():
-        return "wav file with samples that are no numbers"
+        return "sound file with samples that are no numbers"
     if path is not None and _ends_early(path):
         heard.cut_off.append(path)
     heard.seconds[utterance.name] = seconds

@@ -1,7 +1,7 @@
-"""What a run says to people: the printed text, the figures, and the files beside its folds'.
+"""A run as text: the paper's table 2, and what belongs beside it.
 
-The text has the form of the paper's table 2, then what belongs beside it: mean and deviation, all test sets pooled, the
-confusion matrix, trivial guesses, and for IEMOCAP the paper's own figures.
+That is mean and deviation, all test sets pooled, the confusion matrix, trivial guesses, and for IEMOCAP the paper's own
+figures.
 """
 
 from __future__ import annotations
@@ -10,38 +10,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchser import figures, results
-from scratchser.atomic import write_bytes, write_json, write_text
-from scratchser.baselines import Guess
-from scratchser.rundir import Run
+from scratchser import results
 
 SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
 
 
-def write(
-    run: Run,
-    *,
-    guesses: Sequence[Guess],
-    tuned_on: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Bring the run's own files up to date with its folds, and give what result.json now holds.
-
-    To be called with at least one fold done, and after each one, so that a run can be read while it goes on. Arguments
-    as in `results.result`; raises StorageError where a file cannot be written.
-    """
-    run.merge()
-    result = results.result(
-        run.settings, run.results(), guesses=guesses, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
-    )
-    write_json(run.path / "result.json", result)
-    write_text(run.path / "report.txt", text(result))
-    write_bytes(run.path / "learning_curves.png", figures.png(figures.learning_curves(result, run.metrics())))
-    write_bytes(run.path / "confusion.png", figures.png(figures.confusion(result)))
-    return result
-
-
-def text(result: Mapping[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """The report as it is printed, from what result.json holds."""
     parts = [_title(result), _folds(result), _headline(result), _confusion(result), _baselines(result), _notes(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -84,7 +58,7 @@ def _folds(result: Mapping[str, Any]) -> str:
     legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (the test sets as one)"]
     legend += [] if result["complete"] else ["more folds are to come: none of this is the run's last word"]
     legend += [f"paper: its tables 1 and 2, the model that the preset {paper['column']} follows"] if paper else []
-    return "\n".join([_table(rows, left=4), *legend])
+    return "\n".join([table(rows, left=4), *legend])
 
 
 def _headline(result: Mapping[str, Any]) -> str:
@@ -99,8 +73,8 @@ def _confusion(result: Mapping[str, Any]) -> str:
     names, pooled = result["corpus"]["classes"], result["pooled"]
     rows = [["label", *names, "recall %"]]
     for name, counts, recall in zip(names, pooled["confusion"], pooled["recalls"], strict=True):
-        rows.append([name, *(str(count) for count in counts), _percent(recall)])
-    return "all test sets together, in columns what an utterance was taken for\n" + _table(rows, left=1)
+        rows.append([name, *(str(count) for count in counts), percent(recall)])
+    return "all test sets together, in columns what an utterance was taken for\n" + table(rows, left=1)
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
@@ -109,7 +83,7 @@ def _baselines(result: Mapping[str, Any]) -> str:
     for name, scores in [*result["baselines"].items(), ("this model", result)]:
         beside = _scores(_of(scores["headline"] or {}, "mean")) if headline else []
         rows.append([name, *_scores(_of(scores, "mean")), *beside])
-    return "means over the folds, beside those of trivial guesses\n" + _table(rows, left=1)
+    return "means over the folds, beside those of trivial guesses\n" + table(rows, left=1)
 
 
 def _notes(result: Mapping[str, Any]) -> str:
@@ -122,14 +96,14 @@ def _of(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
-    return [_percent(scores.get(name)) for name in ("wa", "ua")]
+    return [percent(scores.get(name)) for name in ("wa", "ua")]
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f}"
 
 
-def _table(rows: Iterable[Sequence[str]], left: int) -> str:
+def table(rows: Iterable[Sequence[str]], left: int) -> str:
     """Columns as wide as their widest cell; the first `left` begin at the left, the others end at the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,0 +1,232 @@
+"""A run's models on files: the numbers of the run's own tests, whatever form the sound has, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import result_schema
+import scipy.signal
+import small_corpus
+import soundfile
+
+from scratchser import corpus, cv, predict
+from scratchser.features import extract
+from scratchser.presets import from_json
+
+SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+def trained(folder, out, *more):
+    command = [folder, *SETTINGS, "--epochs", 2, "--folds", "1,4", "--workers", 1, "--out", out, *more]
+    assert cv.main([str(part) for part in command]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    return trained(folder, tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def ask(capsys):
+    """ask(...) is (exit code, what --json prints, standard error)."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = predict.main([*map(str, arguments), "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+    return call
+
+
+def rows(run, fold):
+    return list(csv.DictReader((run / "folds" / f"{fold:02d}" / "predictions.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+def test_the_test_speakers_files_get_the_numbers_of_the_folds_test(run, folder, ask, fold):
+    """To the bit: the same parameters, the same normalisation, the same copies."""
+    expected = rows(run, fold)
+    code, answer, _ = ask(run, "--fold", fold, *(folder / row["utterance"] for row in expected))
+    assert code == 0 and answer["folds"] == [fold] and len(answer["files"]) == len(expected) == 8
+    for entry, row in zip(answer["files"], expected, strict=True):
+        assert {name: np.float32(p) for name, p in entry["probabilities"].items()} == {
+            name: np.float32(row[f"p_{name}"]) for name in answer["classes"]
+        }
+        assert entry["votes"] == {name: int(row[f"votes_{name}"]) for name in answer["classes"]}
+        assert (entry["predicted"], entry["second"]) == (row["predicted"], row["second"])
+
+
+def test_all_models_vote_together(run, folder, ask):
+    files = [folder / "a00.wav", folder / "e31.wav"]
+    together = ask(run, *files)[1]
+    single = [ask(run, "--fold", fold, *files)[1]["files"] for fold in (1, 4)]
+    assert together["folds"] == [1, 4] and len(together["alphas"]) == 11
+    for n, entry in enumerate(together["files"]):
+        for name in together["classes"]:
+            assert entry["votes"][name] == sum(one[n]["votes"][name] for one in single)
+            mean = np.mean([one[n]["probabilities"][name] for one in single])
+            assert entry["probabilities"][name] == pytest.approx(mean, abs=1e-6)
+        assert sum(entry["votes"].values()) == 22
+        most = max(entry["votes"].values())
+        assert entry["votes"][entry["predicted"]] == most and entry["predicted"] != entry["second"]
+    models = [one[0]["probabilities"] for one in single]
+    assert models[0] != models[1]  # else the mean would say nothing
+
+
+def test_a_run_without_warps_is_one_pass(folder, tmp_path, ask):
+    run = trained(folder, tmp_path / "run", "--set", "vtlp=off")
+    answer = ask(run, "--fold", "1", folder / "a00.wav")[1]
+    assert answer["alphas"] == [1.0] and sum(answer["files"][0]["votes"].values()) == 1
+    assert np.float32(answer["files"][0]["probabilities"]["neutral"]) == np.float32(rows(run, 1)[0]["p_neutral"])
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "end", "within"),
+    [(16000, 2, "wav", 1e-3), (16000, 1, "flac", 1e-3), (44100, 2, "flac", 0.05), (48000, 3, "ogg", 0.1)],
+)
+def test_any_rate_and_number_of_channels(run, folder, ask, tmp_path, rate, channels, end, within):
+    """A copy is recognised as the original is, up to what the conversion loses."""
+    sound, _ = soundfile.read(folder / "c10.wav")
+    same = np.tile(scipy.signal.resample_poly(sound, rate // 100, 160)[:, None], channels)
+    copy = tmp_path / f"copy.{end}"
+    soundfile.write(copy, same, rate)
+    code, answer, error = ask(run, folder / "c10.wav", copy)
+    original, found = (list(entry["probabilities"].values()) for entry in answer["files"])
+    assert code == 0 and np.abs(np.subtract(original, found)).max() < within
+    assert ("mixed down from" in error) == (channels > 1) and ("resampled from" in error) == (rate != 16000)
+
+
+def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, folder, ask, tmp_path):
+    rng = np.random.default_rng(0)
+    sounds = {
+        "zeros.wav": np.zeros(16000),
+        "offset.wav": np.full(16000, 0.3),
+        "dither.wav": rng.integers(-1, 2, 16000) / 32768,
+        "short.wav": rng.normal(0, 0.1, 1000),
+        "quiet.wav": 0.003 * np.sin(np.arange(16000)),
+    }
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / name, sound, 16000)
+    (tmp_path / "text.wav").write_text("no sound")
+    files = [*(tmp_path / name for name in sounds), tmp_path / "text.wav", tmp_path / "gone.wav", folder / "a00.wav"]
+    code, answer, error = ask(run, *files)
+    found = {entry["file"].rpartition("/")[2]: entry for entry in answer["files"]}
+    assert code == 1 and [entry["file"] for entry in answer["files"]] == list(map(str, files))
+    for name in ("zeros.wav", "offset.wav", "dither.wav"):
+        assert found[name]["problem"].startswith("silent") and found[name]["probabilities"] is None
+    assert found["short.wav"]["problem"] == "too short sound file, 62.5 ms of at least 64 ms"
+    assert "unreadable" in found["text.wav"]["problem"] and "missing" in found["gone.wav"]["problem"]
+    assert found["quiet.wav"]["problem"] is found["a00.wav"]["problem"] is None
+    assert f"{tmp_path / 'gone.wav'}: missing sound file" in error
+    assert found["a00.wav"] == ask(run, folder / "a00.wav")[1]["files"][0]  # the others change nothing
+
+
+def test_nothing_but_broken_files(run, tmp_path, capsys):
+    assert predict.main([str(run), str(tmp_path / "gone.wav")]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and "gone.wav: missing" in said.err
+
+
+def test_json_is_as_documented(run, folder, ask, tmp_path):
+    answer = ask(run, folder / "a00.wav", tmp_path / "gone.wav")[1]
+    assert result_schema.problems(answer, "--json", "predict.md") == []
+
+
+def test_the_table_says_what_json_says(run, folder, ask, capsys):
+    file = folder / "b20.wav"
+    entry = ask(run, file)[1]["files"][0]
+    assert predict.main([str(run), str(file)]) == 0
+    said = capsys.readouterr()
+    (line,) = (line for line in said.out.splitlines() if line.startswith(str(file)))
+    percents = [f"{100 * p:.1f}" for p in entry["probabilities"].values()]
+    votes = str(entry["votes"][entry["predicted"]])
+    assert line.split()[1:] == [entry["predicted"], entry["second"], votes, "of", "22", *percents]
+    assert "SYNTHETIC" not in said.out + said.err
+
+
+def test_synthetic_models_are_warned_of(folder, tmp_path, capsys):
+    (folder / "SYNTHETIC.txt").write_text("no human spoke")
+    try:
+        run = trained(folder, tmp_path / "run")
+    finally:
+        (folder / "SYNTHETIC.txt").unlink()
+    capsys.readouterr()
+    for more in ([], ["--json"]):
+        assert predict.main([str(run), str(folder / "a00.wav"), *more]) == 0
+        said = capsys.readouterr()
+        assert "SYNTHETIC DATA" in said.err
+    assert json.loads(said.out)["synthetic"] is True
+
+
+def test_a_run_of_an_older_version_is_completed_without_training(folder, tmp_path, ask, capsys):
+    run = trained(folder, tmp_path / "run")
+    before = ask(run, folder / "a00.wav")[1]
+    for number in (1, 4):
+        path = run / "folds" / f"{number:02d}" / "result.json"
+        result = json.loads(path.read_text())
+        del result["normalisation"]
+        path.write_text(json.dumps(result))
+    code, answer, error = ask(run, folder / "a00.wav")
+    assert code == 2 and answer is None and "--resume" in error and "not trained" in error
+    for word in error.replace(" and give", "").split():
+        if word.endswith("result.json"):
+            (run.parent / word).unlink()
+    checkpoint = (run / "folds" / "01" / "checkpoint.npz").read_bytes()
+    trained(folder, run, "--resume")
+    assert (run / "folds" / "01" / "checkpoint.npz").read_bytes() == checkpoint
+    assert ask(run, folder / "a00.wav")[1] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "holds no run"),
+        (["run", "--fold", "2"], "finished folds of"),
+        (["started"], "no finished fold yet"),
+        (["foreign"], "no setting 'colour'"),
+    ],
+)
+def test_wrong_commands_are_answered_in_a_line(run, folder, tmp_path, ask, arguments, said):
+    config = json.loads((run / "config.json").read_text())
+    for name, folds in (("started", ""), ("foreign", "folds")):
+        (tmp_path / name).mkdir()
+        changed = {**config, "config": {**config["config"], **({"colour": 1} if folds else {})}}
+        (tmp_path / name / "config.json").write_text(json.dumps(changed))
+        if folds:
+            (tmp_path / name / "folds").symlink_to(run / "folds")
+    place = run if arguments[0] == "run" else tmp_path / arguments[0]
+    code, answer, error = ask(place, *arguments[1:], folder / "a00.wav")
+    assert code == 2 and answer is None and said in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("harm", ["gone", "half", "other"])
+def test_a_damaged_model_is_named(run, folder, tmp_path, ask, harm):
+    fold = tmp_path / "folds" / "01"
+    fold.mkdir(parents=True)
+    for name in ("config.json", "folds/01/result.json", "folds/01/checkpoint.npz"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    checkpoint = fold / "checkpoint.npz"
+    if harm == "gone":
+        checkpoint.unlink()
+    elif harm == "half":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    else:
+        config = json.loads((tmp_path / "config.json").read_text())
+        config["config"]["lstm_units"] = 4
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    code, answer, error = ask(tmp_path, folder / "a00.wav")
+    assert code == 1 and answer is None and str(fold) in error and len(error.splitlines()) == 1
+
+
+def test_silence_is_an_empty_picture(folder):
+    loaded = corpus.load(folder)
+    features = extract(loaded, from_json({"frequency_khz": 4}))
+    assert not any(predict.silent(features.of(n)) for n in range(len(loaded.utterances)))
