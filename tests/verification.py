@@ -21,8 +21,8 @@ the same and are not to be mixed:
   (`tests/test_simulator.py` runs every test of the CUDA side there, and asks whether each kernel below was launched),
   and under the **tracer** (`scratchser/tracer`), which watches every access: races, barriers that not all threads
   reach, reads of unwritten shared memory, indices out of range, and the number of accesses, which has to be what
-  `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `tests/truth`, and
-  backward passes with finite differences.
+  `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `scratchser/truth`,
+  and backward passes with finite differences.
 - **compiled**: NVIDIA's compilers have made machine code of it, for compute capabilities 7.5, 8.0, 9.0, 10.0 and 12.0
   in both precisions, and found nothing that is not wanted there (`docs/kernels.md`, tests/test_ptx.py).
 
