@@ -352,7 +352,7 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     else:
         U, slices, shared_bytes, _ = shape_of(H, x.dtype)
         gather(x, *resident(place, lengths, starts), frames)
-        product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D, bias=flat(b))
+        product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D, bias=flat(b), split=False)
         launch_walks(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (c, y))
     return y, cache
 
@@ -390,7 +390,7 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
         product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
         steps = N * H, 4 * H, H * 4 * H  # from direction to direction
         product(flat(before), 1, H, flat(dz), M, 1, flat(dWh), H, 4 * H, N, batch=2, steps=steps)
-        product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M)
+        product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M, split=False)
     scatter(dframes, lengths, starts, dx)
     return dx, dh0, dc0
 

@@ -290,17 +290,18 @@ def add_parts_cuda(sums, parts, C0, pitch, z0, C, zc, M, N, batch):
 
 def product(
     A: Array, am: int, ak: int, B: Array, bk: int, bn: int, C: Array, M: int, N: int, K: int,
-    bias: Array | None = None, batch: int = 1, steps: tuple[int, int, int] = (0, 0, 0),
+    bias: Array | None = None, batch: int = 1, steps: tuple[int, int, int] = (0, 0, 0), split: bool = True,
 ) -> None:  # fmt: skip
     """C[z] (M, N) += A[z] (M, K) B[z] (K, N) for z < batch; with a `bias` (N,), C[z] = bias + A[z] B[z].
 
     For a GPU's arrays, flat and C-contiguous, or parts of such: number (m, k) of A[z] lies at z steps[0] + m am + k ak,
     that of B[z] at z steps[1] + k bk + n bn, that of C[z] at z steps[2] + m N + n. One of am and ak is 1, and one of bk
-    and bn.
+    and bn. Without `split` a long K is not cut into parts, however small the rest is: the bits of a row do not depend
+    on how many there are.
     """
     za, zb, zc = steps
     C0, pitch, z0 = (C, N, zc) if bias is None else (bias, 0, 0)
-    part = part_of(K, tiles(M, N) * batch)
+    part = part_of(K, tiles(M, N) * batch) if split else K
     parts = blocks(K, part)
     grid = tiles(M, N), batch * parts
     if parts == 1:

@@ -63,7 +63,7 @@ LARGE = [
 MIXED = CASES[2]
 
 
-def plain_product(A, am, ak, B, bk, bn, C, M, N, K, bias=None, batch=1, steps=(0, 0, 0)):
+def plain_product(A, am, ak, B, bk, bn, C, M, N, K, bias=None, batch=1, steps=(0, 0, 0), split=True):
     """In the order of k, so that the bits of a row do not depend on the other rows."""
     a, b, c = (np.array(array) for array in (A, B, C))
     m, n = np.arange(M)[:, None], np.arange(N)
@@ -236,6 +236,18 @@ def test_a_layer_takes_few_launches():
 
     assert len(costs.recorded(forward)) <= 4
     assert len(costs.recorded(backward)) <= 12
+
+
+def test_what_a_frame_goes_through_is_not_cut_by_the_size_of_the_batch():
+    """A single short utterance leaves most of a GPU idle, but its sums are those that it has in any batch."""
+    D, H = 1536, 128
+    place, lengths = _device.SIMULATED, np.array([3])
+    x, Wx, Wh, b = (place.empty(shape, np.float32) for shape in ((1, 3, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
+    kept = []
+    forward = costs.recorded(lambda: kept.extend(lstm.forward(x, lengths, Wx, Wh, b)))
+    backward = costs.recorded(lambda: lstm.backward(kept[0], kept[1], Wx, Wh, Wx, Wh, b))
+    products = [launch for launch in forward + backward if launch.name == "matmul.product_cuda" and launch["M"] == 3]
+    assert [(launch["K"], launch["part"]) for launch in products] == [(D, D), (8 * H, 8 * H)]
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.float32, 1024), (np.float64, 512)])

@@ -16,7 +16,7 @@ from scratchser import costs
 from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.features import RATE, Features, Signal
-from scratchser.kernels import moments, norms, softmax, stft, vtlp
+from scratchser.kernels import matmul, moments, norms, softmax, stft, vtlp
 from scratchser.kernels._device import SIMULATED
 from scratchser.model import Model
 from scratchser.optim import Optimiser
@@ -78,6 +78,13 @@ def statistics(s: Sizes) -> None:
     moments.moments(s.features.values, s.features.starts, s.features.lengths)
 
 
+def long_sum(s: Sizes) -> None:
+    """The recurrent weights' gradient of one direction over so many frames that the sum is cut into parts."""
+    H, frames = CONFIG.lstm_units, 2048
+    h, dz, dWh = s.array(frames * H), s.array(frames * 4 * H), s.array(H * 4 * H)
+    matmul.product(h, 1, H, dz, 4 * H, 1, dWh, H, 4 * H, frames)
+
+
 def probabilities(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
@@ -91,7 +98,7 @@ def warp_backward(s: Sizes) -> None:
 
 
 STEP = (training_step,)
-BESIDES = (spectrogram, statistics, probabilities, warp, warp_backward)
+BESIDES = (spectrogram, statistics, long_sum, probabilities, warp, warp_backward)
 
 
 def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:
