@@ -213,7 +213,8 @@ def launch(kernel: Any, grid: Shape, block: Shape, *arguments: Any, shared_bytes
             raise TypeError(f"{kernel.__name__} is given an array {argument.shape} that lives on the CPU")
         if isinstance(argument, float) and not isinstance(argument, np.floating):
             raise TypeError(f"{kernel.__name__} is given a Python float: pass one of the arrays' dtype")
-    _launchers[-1](kernel, grid, block, shared_bytes, arguments)
+    if np.prod(grid) > 0:  # an empty batch: there is nothing to do, and a GPU refuses such a grid
+        _launchers[-1](kernel, grid, block, shared_bytes, arguments)
 
 
 def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, arguments: tuple) -> None:

@@ -6,10 +6,10 @@
     cuda_device a function that CUDA kernels call, for arrays or with barriers
     cuda        the module numba.cuda: cuda.threadIdx, cuda.shared.array ...
 
-No fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is fused is
-then the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one that had
-loaded it from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name. Division
-follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
+On the CPU no fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is
+fused is then the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one
+that had loaded it from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name.
+Division follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
 
 Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
 editing matmul.py would leave an old conv2d in the cache. So a file's cache folder is named after its text together

@@ -11,7 +11,7 @@ from scratchser.model import Model
 from scratchser.presets import Config
 
 COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alpha of the test's copies
-TOGETHER = 32  # utterances of similar length at a time; a prediction does not depend on it
+TOGETHER = 16  # utterances of similar length at a time; a prediction does not depend on it
 
 
 def scores(

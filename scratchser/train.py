@@ -83,7 +83,8 @@ def run_fold(
                 notify(row)
             result = _test(training, folder)
         except OutOfDeviceMemory as error:
-            remedy = f"try --set batch_size={max(1, config.batch_size // 2)} instead of {config.batch_size}"
+            smaller = f"try --set batch_size={config.batch_size // 2} instead of {config.batch_size}"
+            remedy = smaller if config.batch_size > 1 else "the model or the corpus is too large for it"
             raise OutOfDeviceMemory(f"{error}: {remedy}") from error
         folder.finish(result)
         return result

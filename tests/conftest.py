@@ -164,6 +164,19 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
         yield Device(place, real=request.param == "gpu")
 
 
+def unwritten_is_nan(monkeypatch, place) -> None:
+    """Memory of a place is NaN until it is written: what a kernel leaves out is not 0 by chance."""
+    empty = place.empty
+
+    def unwritten(shape, dtype):
+        array = empty(shape, dtype)
+        if np.issubdtype(dtype, np.floating):
+            place.copy(np.full(array.shape, np.nan, dtype), array)
+        return array
+
+    monkeypatch.setattr(place, "empty", unwritten)
+
+
 LAUNCHED: set[str] = set()
 
 

@@ -408,7 +408,7 @@ def test_everything_measured_on_a_gpu_is_written(monkeypatch, tmp_path, capsys):
         "steps": {"times": {"ours": [1e-3]}, "difference": 0.0, "operations": 10},
     }
     monkeypatch.setattr(command, "choose", lambda name: ("cuda:0", "chosen"))
-    monkeypatch.setattr(command.gpu, "measure", lambda name, plan: result)
+    monkeypatch.setattr(command.gpu, "measure", lambda name, plan, keep: result)
     assert command.main(["--device", "cuda", "--out", str(tmp_path / "all.json")]) == 0
     assert json.loads((tmp_path / "all.json").read_text()) == result
     assert "| a.b " in capsys.readouterr().out

@@ -60,7 +60,9 @@ def test_everything_but_the_race_in_the_simulator(monkeypatch):
         monkeypatch.setattr(gpu, name, number)
     race = {"times": {"ours": [0.1]}, "difference": 0.0, "operations": 1}
     monkeypatch.setattr(gpu, "step_times", lambda name, plan: race)
-    result = gpu.measure("simulated", Plan(quick=True))
+    kept = []
+    result = gpu.measure("simulated", Plan(quick=True), kept.append)
+    assert {**kept[0], "steps": race} == result
     names = {launch["kernel"] for launch in result["kernels"]}
     assert {"softmax.loss_cuda", "linear.backward_cuda", "nesterov.step_cuda"} <= names
     assert {name.partition(".")[0] for name in names} >= {"conv2d", "lstm"}

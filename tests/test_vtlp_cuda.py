@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import unwritten_is_nan
 from planted import verdict
 
 from scratchser import gradcheck
@@ -18,7 +19,7 @@ def surroundings(request, monkeypatch):
     and each has several turns in every loop."""
     device = request.getfixturevalue("device") if "device" in request.fixturenames else None
     place = device.place if device else _device.SIMULATED
-    monkeypatch.setattr(place, "empty", lambda shape, dtype: place.upload(np.full(shape, np.nan, dtype)))
+    unwritten_is_nan(monkeypatch, place)
     if not (device and device.real):
         monkeypatch.setattr(vtlp, "THREADS", 6)
 

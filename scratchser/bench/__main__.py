@@ -11,8 +11,9 @@ from scratchser import stdout
 from scratchser.bench import gpu, gpu_report, kernels_page, launches, paper_step, ptx, report
 from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
-from scratchser.bench.measure import SECTIONS, Plan, measure
+from scratchser.bench.measure import SECTIONS, Json, Plan, measure
 from scratchser.device import DeviceError, choose
+from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.progress import say
 
 DESCRIPTION = """\
@@ -30,7 +31,7 @@ examples
   python -m scratchser.bench --quick                          about two minutes: few rounds, 257 bins, nothing compiled
   python -m scratchser.bench > table.md                       all of it; best on a machine that does nothing else
   python -m scratchser.bench --only steps,lstm --json         two sections, with the time of every round
-  python -m scratchser.bench --device cuda                    every CUDA kernel on a GPU, and the step beside PyTorch's
+  python -m scratchser.bench --device cuda                    a step's CUDA kernels on a GPU, it beside PyTorch's
   python -m scratchser.bench --launches                       kernels that a training step launches on a GPU, counted
   python -m scratchser.bench --ptx                            all CUDA kernels, compiled and checked
   python -m scratchser.bench --ptx --write docs/kernels.md    and accounted for, as a page
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DeviceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (ChildError, DisagreementError, ptx.PtxError, OSError) as error:
+    except (ChildError, DisagreementError, OutOfDeviceMemory, ptx.PtxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -101,8 +102,12 @@ def time_gpu(name: str, plan: Plan, out: Path) -> int:
     say(chosen)
     if not device.startswith("cuda"):
         raise DeviceError("--device is for GPUs, cuda or cuda:K: the CPU is timed without it, the simulator not at all")
-    result = gpu.measure(device, plan)
-    out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+    def keep(found: Json) -> None:
+        out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+    result = gpu.measure(device, plan, keep)
+    keep(result)
     stdout.write(gpu_report.text(result))
     say(f"all rounds are in {out}")
     return 0

@@ -1,8 +1,9 @@
-"""What --device cuda measures: answers first, then each kernel alone, then the training step beside PyTorch's.
+"""What --device cuda measures: answers first, then each kernel of a step, then the step as a whole beside PyTorch's.
 
 Kernels are timed by replay: the launches of a few training steps are recorded while they run, arguments and all, and
-then asked for again one after the other, one kernel many times, from step to step in turn so that its inputs are not
-what the cache still holds. Times are a GPU's own, from event to event.
+then asked for again one after the other, one kernel many times, from step to step in turn, so that its activations
+change (the weights are the same ones in every step). Times are from event to event on the GPU's clock: where a kernel
+takes less than the host needs to launch it, some ten microseconds, the time is the host's.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,23 +25,24 @@ BINS = 257
 Asked = tuple[Any, Any, Any, int, tuple]  # what a launcher gets
 
 
-def measure(name: str, plan: Plan) -> Json:
-    """All of it for the device `name`, "cuda:K".
+def measure(name: str, plan: Plan, keep: Callable[[Json], None]) -> Json:
+    """All of it for the device `name`, "cuda:K". `keep` gets what there is before the race, which PyTorch can end.
 
-    Raises DisagreementError where the GPU's answers are not the CPU's.
+    Raises DisagreementError where the GPU's answers are not the CPU's, or PyTorch's are not ours.
     """
     place = device.place(name)
     say("answers of the CPU and of the GPU")
     here, there = ours.Step(BINS), ours.Step(BINS, name)
     difference = compare({"cpu": here.answer(), name: there.answer()})
     steps = recorded_steps(there)
-    return {
+    result = {
         "environment": environment.describe(device.describe(name)),
         "bins": BINS,
         "difference": difference,
         "kernels": [launch_times(place, launches, plan.rounds) for launches in zip(*steps, strict=True)],
-        "steps": step_times(name, plan),
     }
+    keep(result)
+    return {**result, "steps": step_times(name, plan)}
 
 
 def recorded_steps(step: ours.Step) -> list[list[Asked]]:
@@ -69,7 +71,7 @@ def _run_and_keep(launches: list[Asked]) -> Callable[..., None]:
 def launch_times(place: Place, launches: Sequence[Asked], rounds: int) -> Json:
     """Of the n-th launch of every step: seconds of one, round by round, and what any implementation of it needs, the
     mean of the steps."""
-    accounts = [costs.Launch.of(*launch) for launch in launches]
+    accounts = [account(place, launch) for launch in launches]
     say(accounts[0].name)
     needs = [costs.needed(account) for account in accounts]
     turn = cycle(launches)
@@ -84,6 +86,14 @@ def launch_times(place: Place, launches: Sequence[Asked], rounds: int) -> Json:
         "operations": float(np.mean([need.operations for need in needs])),
         "times": [place.seconds(run, REPLAYS) for _ in range(rounds)],
     }
+
+
+def account(place: Place, launch: Asked) -> costs.Launch:
+    """For the formulas, which read tables of whole numbers, and of other arrays the shape."""
+    kernel, grid, block, shared_bytes, arguments = launch
+    tables = [getattr(array, "shape", ()) != () and array.dtype.kind == "i" for array in arguments]
+    read = (place.download(array) if table else array for array, table in zip(arguments, tables, strict=True))
+    return costs.Launch.of(kernel, grid, block, shared_bytes, tuple(read))
 
 
 def step_times(name: str, plan: Plan) -> Json:

@@ -44,7 +44,10 @@ def _kernels(launches: Sequence[Json]) -> str:
         rows.append((seconds, [name, str(len(group)), f"{1e6 * seconds:.1f}", *rates]))
     total = [["all", str(len(launches)), f"{1e6 * sum(seconds for seconds, _ in rows):.1f}", "", ""]]
     ordered = [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
-    explained = "Medians; bytes and operations are those that any implementation needs (scratchser.costs)."
+    explained = (
+        "Medians; bytes and operations are those that any implementation needs (scratchser.costs). Times of some ten"
+        " microseconds a launch are the host's, which does not ask for kernels any faster."
+    )
     return table([["kernel", "launches", "µs", "GB/s", "GFLOP/s"], *ordered, *total], left=1) + f"\n\n{explained}"
 
 
