@@ -54,13 +54,14 @@ def load(records: Sequence[Record]) -> list[Run]:
 
 def text(runs: Sequence[Run]) -> str:
     """The comparison as it is printed."""
-    rows = [["run", "corpus", "preset", "seed", "folds", "UA %", "std", "WA %", "std", "pooled UA %", "folder"]]
+    rows = [["run", "folder", "corpus", "preset", "seed", "folds", "UA %", "std", "WA %", "std", "pooled UA %"]]
     for run in runs:
         found = run.result
         scores = [percent(found[key]) for key in ("ua_mean", "ua_std", "wa_mean", "wa_std")]
-        who = [run.label, found["corpus"]["name"], found["preset"], str(found["seed"]), str(len(found["folds"]))]
-        rows.append([*who, *scores, percent(found["pooled"]["ua"]), str(run.record.path)])
-    parts = [table(rows, left=3)]
+        who = [run.label, str(run.record.path), found["corpus"]["name"], found["preset"]]
+        numbers = [str(found["seed"]), str(len(found["folds"]))]
+        rows.append([*who, *numbers, *scores, percent(found["pooled"]["ua"])])
+    parts = [table(rows, left=4)]
     if differing := settings(runs):
         head = ["setting", *(run.label for run in runs)]
         parts.append("what differs\n" + table([head, *([key, *values] for key, values in differing.items())], left=1))
@@ -68,7 +69,7 @@ def text(runs: Sequence[Run]) -> str:
     speakers += [[name, *map(percent, scores)] for name, scores in by_speaker(runs).items()]
     parts.append(table(speakers, left=1))
     parts += [sentence(difference, runs[0]) for difference in differences(runs)]
-    return "\n\n".join([*parts, *notes(runs)]) + "\n"
+    return "\n\n".join([*parts, "\n".join(notes(runs))]) + "\n"
 
 
 def html(runs: Sequence[Run]) -> str:
@@ -94,11 +95,17 @@ def settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     for run in runs:
         corpus, first = run.result["corpus"], run.record.starts()[0]
         named = {"preset": run.result["preset"], "seed": run.result["seed"], "corpus": corpus["name"]}
-        made = {"corpus fingerprint": corpus["fingerprint"][:12], "commit": first.get("commit") or "unknown"}
+        made = {"corpus fingerprint": corpus["fingerprint"][:12], "commit": _short(first.get("commit"))}
         each.append({**named, **made, "device": first.get("device"), **run.result["config"]})
     names = dict.fromkeys(name for one in each for name in one)
     values = {name: [setting(one.get(name)) for one in each] for name in names}
     return {name: row for name, row in values.items() if len(set(row)) > 1}
+
+
+def _short(commit: str | None) -> str:
+    """Twelve digits of it, and whether files differed from it."""
+    digits, plus, changes = (commit or "unknown").partition("+")
+    return digits[:12] + plus + changes
 
 
 def by_speaker(runs: Sequence[Run]) -> dict[str, list[float | None]]:
@@ -136,7 +143,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if len({run.result["corpus"]["fingerprint"] for run in runs}) > 1:
         said.append("note: not all runs heard the same utterances; where they did not, no difference is given")
     if unfinished := [run.label for run in runs if not run.result["complete"]]:
-        said.append(f"note: {', '.join(unfinished)} has folds still to come")
+        said.append(f"note: folds are still to come of {', '.join(unfinished)}")
     return [
         *said,
         "note: two seeds of the same settings differ too; compare several before you trust a small difference",
