@@ -14,10 +14,14 @@ batchnorm        (6)-(14), section 3.1          between lstm's input part and it
 
 matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
 _tile, _lanes    its tile in registers, as LLVM's vector instructions              tests/test_matmul.py
+_tile_cuda       its tile in registers on a GPU                                    tests/test_matmul_cuda.py
+_windows         a convolution's windows, on the CPU and on a GPU                   tests/test_conv2d.py
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
 _fold            the sum of a block's numbers, CUDA                                tests/test_norms_cuda.py
 _pieces          unequal runs in equal pieces, for a GPU's blocks                  tests/test_pieces.py
+_frames          what the LSTM copies: frames of a batch and back, states          tests/test_lstm.py
+_stream          the LSTM's h Wh on a GPU                                          tests/test_lstm_cuda.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
 _launch          how kernels are compiled and cached
 _device          where arrays live, and how CUDA kernels are launched on them

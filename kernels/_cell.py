@@ -1,9 +1,11 @@
-"""One LSTM cell of H units, forward and backward, one utterance and one step of it; lstm.py has equations and loop.
+"""One LSTM cell, forward and backward, one utterance and one step of it; lstm.py has equations and loop.
 
+    i, f, g, o, c, h      ()      of one unit: the formulas, one text for both devices
     gates, dgates         (4H,)   of i f g o, before or behind their σ and tanh
     h, c, dh, dc          (H,)    states and their gradients
 
-One formula a loop, since LLVM makes vectors of loops over few arrays only. The slices are of arrays that belong to one
+A CUDA thread does one unit, all formulas one after the other: `unit` and `unit_gradient`. The CPU does H units, one
+formula a loop, since LLVM makes vectors of loops over few arrays only. The slices are of arrays that belong to one
 core, so that counting their owners costs little (see _runs.py).
 """
 
@@ -25,7 +27,50 @@ def tanh(z):
     return e / (e + type(z)(2))
 
 
-# ---- a cell of H units ---------------------------------------------------------------------------------------------
+@jit
+def next_c(i, f, g, c):
+    return f * c + i * g
+
+
+@jit
+def d_state(dh, dc, o, squashed):
+    """dc of this step, from what the step after left in dc; squashed = tanh c."""
+    return dc + dh * o * (type(o)(1) - squashed * squashed)
+
+
+@jit
+def d_output(dh, o, squashed):
+    return dh * squashed * o * (type(o)(1) - o)
+
+
+@jit
+def d_gate(dc, factor, gate):
+    """dz of a gate i or f, which multiplied `factor`."""
+    return dc * factor * gate * (type(gate)(1) - gate)
+
+
+@jit
+def d_candidate(dc, i, g):
+    return dc * i * (type(g)(1) - g * g)
+
+
+@jit
+def unit(zi, zf, zg, zo, c):
+    """i, f, g, o, c, h of this step from the gates' sums and the c before."""
+    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+    c = next_c(i, f, g, c)
+    return i, f, g, o, c, o * tanh(c)
+
+
+@jit
+def unit_gradient(dh, dc, i, f, g, o, c, before):
+    """dz of i, f, g, o, and the dc that is left to the step before; `before` is its c."""
+    squashed = tanh(c)
+    dc = d_state(dh, dc, o, squashed)
+    return d_gate(dc, g, i), d_gate(dc, before, f), d_candidate(dc, i, g), d_output(dh, o, squashed), dc * f
+
+
+# ---- CPU: a cell of H units ------------------------------------------------------------------------------------------
 
 
 @jit
@@ -49,7 +94,7 @@ def apply_tanh(z, y):
 @jit
 def next_state(i, f, g, o, c, h):
     for u in range(len(c)):
-        c[u] = f[u] * c[u] + i[u] * g[u]
+        c[u] = next_c(i[u], f[u], g[u], c[u])
     apply_tanh(c, h)
     for u in range(len(c)):
         h[u] *= o[u]
@@ -67,26 +112,22 @@ def cell(gates, c, h):
 
 @jit
 def output_gradients(dh, dc, o, squashed, dzo):
-    one = dh.dtype.type(1)
     for u in range(len(dc)):
-        dc[u] += dh[u] * o[u] * (one - squashed[u] * squashed[u])
+        dc[u] = d_state(dh[u], dc[u], o[u], squashed[u])
     for u in range(len(dc)):
-        dzo[u] = dh[u] * squashed[u] * o[u] * (one - o[u])
+        dzo[u] = d_output(dh[u], o[u], squashed[u])
 
 
 @jit
 def gate_gradient(dc, factor, gate, dz):
-    """dz of a gate i or f, which multiplied `factor`."""
-    one = dc.dtype.type(1)
     for u in range(len(dc)):
-        dz[u] = dc[u] * factor[u] * gate[u] * (one - gate[u])
+        dz[u] = d_gate(dc[u], factor[u], gate[u])
 
 
 @jit
 def candidate_gradient(dc, i, g, dzg):
-    one = dc.dtype.type(1)
     for u in range(len(dc)):
-        dzg[u] = dc[u] * i[u] * (one - g[u] * g[u])
+        dzg[u] = d_candidate(dc[u], i[u], g[u])
 
 
 @jit

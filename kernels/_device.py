@@ -136,7 +136,8 @@ class _Gpu:
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:
         array = self.empty(shape, dtype)
-        array.data.memset_async(0, array.nbytes, self.stream)  # by the driver: no kernel of CuPy's is compiled
+        if array.nbytes:
+            array.data.memset_async(0, array.nbytes, self.stream)  # by the driver: no kernel of CuPy's is compiled
         return array
 
     def upload(self, host: np.ndarray) -> Array:
@@ -145,7 +146,7 @@ class _Gpu:
         return array
 
     def download(self, array: Array) -> np.ndarray:
-        return array.get(self.stream)
+        return array.get(self.stream)  # which waits: CuPy 14
 
     def copy(self, source: Array, target: Array) -> None:
         if source.shape != target.shape or source.dtype != target.dtype:

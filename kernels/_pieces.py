@@ -22,7 +22,7 @@ def _cut(ends: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cut_runs(first: np.ndarray, last: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same for runs from first to last (U,) anywhere, in int64, as a corpus may have more than 2³¹ numbers."""
+    """The same for runs from first to last (U,) anywhere, in int64."""
     counts = (last - first + size - 1) // size
     run = np.repeat(np.arange(len(first)), counts)
     begin = first[run] + (np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)) * size

@@ -29,17 +29,70 @@ matmul.multiply_along reads such rows where they lie, and begins and ends a tile
 the same matrix by its columns (add_across). dx is the forward product with dz for x, once for each remainder of (u, v)
 modulo the strides: the taps that reach an input position depend on that remainder only, and for one remainder they
 form a dense little kernel of their own.
+
+On a GPU the three products have the tile of _tile_cuda.py, and _windows_cuda.py reads the matrix where it lies:
+
+                 rows                         columns   k                              rows read    starts with, ends
+    forward      output positions             d         (i, j, c)                      windows      bias, ReLU
+    dx           input positions of one       c         (tap of i, of j, d) of the     windows      0
+                 remainder, a grid for each             remainder's little kernel      over dz
+    dW, dbias    (i, j, c), and one of ones   d         output positions, in parts     windows,     0, parts are added
+                 that makes dbias                                                      as columns   by another launch
+
+Positions are counted through the real frames of all utterances, one after the other (frames_of), so that only a
+product's last tile lies partly behind them. dz is never stored: dy and y are read side by side. Every number of y and
+dx is one chain in the order of k here too.
 """
 
 import numpy as np
 
-from scratchser.kernels._launch import jit, pjit, prange
-from scratchser.kernels._runs import add_run, copy_run, fill_run
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
+from scratchser.kernels._runs import add_run, fill_run
 from scratchser.kernels._shapes import expect
-from scratchser.kernels._tile import COLS, HALF
-from scratchser.kernels.matmul import add_across, multiply_along, pack, pack_all, panel_width
+from scratchser.kernels._tile import COLS
+from scratchser.kernels._tile_cuda import (
+    ACROSS,
+    EACH_M,
+    EACH_N,
+    LOADS_M,
+    LOADS_N,
+    PIECE_M,
+    PIECE_N,
+    THREADS,
+    TILE,
+    TILE_K,
+    TILE_M,
+    TILE_N,
+    begin,
+    clear,
+    end,
+    fetch_matrix,
+    fetched_by,
+    multiply,
+    part_of,
+    put,
+    tile_at,
+    tiles,
+)
+from scratchser.kernels._windows import BLOCK, blocks_of, copy_frames, pack_taps, rectify, taps
+from scratchser.kernels._windows_cuda import (
+    AHEAD,
+    OWN,
+    POSITIONS,
+    WINDOWS,
+    carry,
+    end_rows,
+    fetch_rows,
+    fetch_windows,
+    frames_of,
+    keep_own,
+    look_up,
+    look_up_input,
+    rectify_fetched,
+)
+from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
 
-BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
 PASS = 128  # positions that dW sums up in registers, if there are so many: both operands of a pass stay in the L1 cache
 PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads
 
@@ -49,61 +102,7 @@ def output_lengths(lengths, stride):
     return (lengths + stride - 1) // stride
 
 
-@jit
-def blocks_of(lengths, stride):
-    """(N, 2) int64: utterance and first output frame of each block of BLOCK output frames, real frames only.
-
-    lengths (B,) int64 of the input, stride in time.
-    """
-    step = BLOCK * stride  # input frames of a block
-    total = 0
-    for length in lengths:
-        total += (length + step - 1) // step
-    blocks = np.empty((total, 2), np.int64)
-    n = 0
-    for utterance in range(len(lengths)):
-        for first in range(0, (lengths[utterance] + stride - 1) // stride, BLOCK):
-            blocks[n, 0], blocks[n, 1] = utterance, first
-            n += 1
-    return blocks
-
-
-# ---- shared by the three products -----------------------------------------------------------------------------------
-
-
-@jit
-def copy_frames(x, x0, length, first, before, F, C, window, width):
-    """Row i of window (rows, width) = frame first + i behind `before` positions of zeros, zeros outside [0, length).
-
-    x0   where the utterance's frames of F C numbers begin in the flat x
-    """
-    zero, size = x.dtype.type(0), F * C
-    for i in range(window.size // width):
-        u, at = first + i, i * width
-        if 0 <= u < length:
-            fill_run(zero, window, at, before * C)
-            copy_run(x, x0 + u * size, window, at + before * C, size)
-            fill_run(zero, window, at + before * C + size, width - before * C - size)
-        else:
-            fill_run(zero, window, at, width)
-
-
-@jit
-def taps(remainder, pad, kernel, stride):
-    """Kernel taps that connect input position a stride + remainder with output positions.
-
-    Their number, the last one (the largest), and the output position of that one, relative to a. A tap smaller by
-    `stride` lies one output position later.
-    """
-    first = (remainder + pad) % stride
-    if first >= kernel:
-        return 0, 0, 0
-    count = (kernel - 1 - first) // stride + 1
-    last = first + (count - 1) * stride
-    return count, last, (remainder + pad - last) // stride
-
-
-# ---- forward --------------------------------------------------------------------------------------------------------
+# ---- CPU: forward ---------------------------------------------------------------------------------------------------
 
 
 @pjit
@@ -134,44 +133,7 @@ def forward_cpu(x, lengths, W, bias, st, sf, floor, blocks, y):
                 )  # fmt: skip
 
 
-# ---- backward -------------------------------------------------------------------------------------------------------
-
-
-@jit
-def rectify(dy, y, at, relu, dz, z0, n):
-    """dz[z0 ... z0 + n - 1] = the gradient in front of the ReLU of dy[at ... at + n - 1], all flat."""
-    if not relu:
-        copy_run(dy, at, dz, z0, n)
-        return
-    zero, a, z = dy.dtype.type(0), np.uint64(at), np.uint64(z0)
-    for k in range(np.uint64(n)):  # unsigned: see _runs.py
-        dz[z + k] = zero if y[a + k] == zero else dy[a + k]
-
-
-@jit
-def pack_taps(W, pt, pf, st, sf):
-    """Panels of the little kernels of all remainders: rows (output frame, output position, d), columns c.
-
-    And where those of the remainders (rt, rf) begin, (st, sf) int64.
-    """
-    I, J, C, D = W.shape
-    flat = W.reshape(W.size)
-    starts, used = np.empty((st, sf), np.int64), 0
-    panels = np.empty(I * J * D * ((C + COLS - 1) // COLS * COLS), W.dtype)
-    for rt in range(st):
-        nt, last_i, _ = taps(rt, pt, I, st)
-        for rf in range(sf):
-            nf, last_j, _ = taps(rf, pf, J, sf)
-            starts[rt, rf] = used
-            for c in range(0, C, COLS):
-                count = min(COLS, C - c)
-                width = panel_width(count, D)
-                for s in range(nt):
-                    for q in range(nf):
-                        tap = (last_i - s * st) * J + last_j - q * sf
-                        pack(flat, (tap * C + c) * D, 1, D, D, count, width, width == HALF, panels, used)
-                        used += D * width
-    return panels, starts
+# ---- CPU: backward --------------------------------------------------------------------------------------------------
 
 
 @pjit
@@ -262,6 +224,191 @@ def weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias):
             add_run(sums, k * columns, dbias, 0, D)
 
 
+# ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+
+@cuda_jit
+def forward_cuda(x, frames, W, bias, floor, y, T, F, C, I, J, D, st, sf):
+    """y, a block per tile of (real output positions) x D, in one walk along k = (i, j, c)."""
+    a = cuda.shared.array(PIECE_M, x.dtype)
+    b = cuda.shared.array(PIECE_N, x.dtype)
+    windows = cuda.shared.array(WINDOWS, np.int32)
+    places = cuda.shared.array(TILE_M, np.int32)
+    own = cuda.local.array(OWN, np.int32)
+    next_a = cuda.local.array(LOADS_M, x.dtype)
+    next_b = cuda.local.array(LOADS_N, x.dtype)
+    sums = cuda.local.array(TILE, x.dtype)
+    t, zero = cuda.threadIdx.x & (THREADS - 1), x.dtype.type(0)
+    positions, pitch, run = (F + sf - 1) // sf, F * C, J * C
+    M, K = frames.shape[0] * positions, I * run
+    m0, n0 = tile_at(cuda.blockIdx.x, D)
+    look_up(frames, m0 + t, M, positions, st, sf, (I - 1) // 2, (J - 1) // 2, T, pitch, C, windows, places, t)
+    cuda.syncthreads()  # all windows are there
+    row_a, k_a = fetched_by(t, TILE_M, True)
+    row_b, k_b = fetched_by(t, TILE_N, False)
+    keep_own(windows, row_a, own)
+    row, column, n = t // ACROSS * EACH_M, np.int32(n0 + t % ACROSS * EACH_N), np.int32(n0 + row_b)
+    begin(bias, 0, 0, np.int32(m0 + row), M, column, D, sums)
+    tap, jc = carry(0, k_a, run)
+    fetch_windows(x, x, False, own, 0, tap, I, jc, pitch, zero, next_a, next_a)
+    fetch_matrix(W, False, 0, 1, D, n, D, np.int32(k_b), K, next_b)
+    for step in range((K + TILE_K - 1) // TILE_K):
+        buffer = step & 1
+        put(next_a, a, buffer, row_a, k_a, True)
+        put(next_b, b, buffer, row_b, k_b, False)
+        cuda.syncthreads()  # both pieces are there
+        tap, jc = carry(tap, jc + TILE_K, run)
+        fetch_windows(x, x, False, own, 0, tap, I, jc, pitch, zero, next_a, next_a)
+        fetch_matrix(W, False, 0, 1, D, n, D, np.int32((step + 1) * TILE_K + k_b), K, next_b)
+        multiply(a, b, buffer, t, sums)
+    end_rows(sums, floor, places, row, column, D, y)
+
+
+@cuda_jit
+def input_gradient_cuda(dy, y, W, dx, frames, relu, T, F, C, I, J, D, st, sf):
+    """dx, a block per tile of (input positions of one remainder) x C; block (tile, remainder), k = (tap of i, of j, d).
+
+    The input positions of a remainder have the windows of a convolution with stride 1 over dz.
+    """
+    a = cuda.shared.array(PIECE_M, dy.dtype)
+    b = cuda.shared.array(PIECE_N, dy.dtype)
+    windows = cuda.shared.array(WINDOWS, np.int32)
+    places = cuda.shared.array(TILE_M, np.int32)
+    own = cuda.local.array(OWN, np.int32)
+    next_a = cuda.local.array(LOADS_M, dy.dtype)
+    outputs = cuda.local.array(LOADS_M, dy.dtype)
+    next_b = cuda.local.array(LOADS_N, dy.dtype)
+    sums = cuda.local.array(TILE, dy.dtype)
+    t, zero = cuda.threadIdx.x & (THREADS - 1), dy.dtype.type(0)
+    rt, rf = cuda.blockIdx.y // sf, cuda.blockIdx.y % sf
+    nt, last_i, shift_t = taps(rt, (I - 1) // 2, I, st)
+    nf, last_j, shift_f = taps(rf, (J - 1) // 2, J, sf)
+    bins, pitch = (F - rf + sf - 1) // sf, (F + sf - 1) // sf * D
+    M, K = frames.shape[0] * bins, nt * nf * D
+    m0, n0 = tile_at(cuda.blockIdx.x, C)
+    if m0 >= M:
+        return  # the first remainder has the most positions, and the grid is made for it
+    look_up_input(frames, m0 + t, M, bins, rt, rf, shift_t, shift_f, st, sf, T, F, pitch, D, windows, places, t)
+    cuda.syncthreads()  # all windows are there
+    lane, k = fetched_by(t, TILE_M, True)  # of both pieces
+    keep_own(windows, lane, own)
+    row, column, c = t // ACROSS * EACH_M, np.int32(n0 + t % ACROSS * EACH_N), np.int32(n0 + lane)
+    clear(sums)
+    q, d = carry(0, k, D)
+    s, q = carry(0, q, nf) if nf > 0 else (nt, 0)  # no taps: the gradient is 0
+    fetch_windows(dy, y, True, own, 0, s, nt, q * D + d, pitch, zero, next_a, outputs)
+    at = ((last_i - s * st) * J + last_j - q * sf) * C * D + d
+    fetch_matrix(W, True, at, D, 0, c, C, np.int32(k), K, next_b)
+    for step in range((K + TILE_K - 1) // TILE_K):
+        buffer = step & 1
+        rectify_fetched(next_a, outputs, relu)
+        put(next_a, a, buffer, lane, k, True)
+        put(next_b, b, buffer, lane, k, True)
+        cuda.syncthreads()  # both pieces are there
+        q, d = carry(q, d + TILE_K, D)
+        s, q = carry(s, q, nf)
+        fetch_windows(dy, y, True, own, 0, s, nt, q * D + d, pitch, zero, next_a, outputs)
+        at = ((last_i - s * st) * J + last_j - q * sf) * C * D + d
+        fetch_matrix(W, True, at, D, 0, c, C, np.int32((step + 1) * TILE_K + k), K, next_b)
+        multiply(a, b, buffer, t, sums)
+    end_rows(sums, dy.dtype.type(-np.inf), places, row, column, C, dx)
+
+
+@cuda_jit
+def weight_gradient_cuda(x, dy, y, frames, relu, sums, part, T, F, C, I, J, D, st, sf):
+    """sums[p] = dW and, as one more row, dbias, of `part` real output positions k; block (tile, p).
+
+    The windows are columns here: row m = (i, j, c) of dW reads number m of each of them, and dbias reads ones.
+    """
+    a = cuda.shared.array(PIECE_M, x.dtype)
+    b = cuda.shared.array(PIECE_N, x.dtype)
+    windows = cuda.shared.array(AHEAD, np.int32)
+    places = cuda.shared.array(POSITIONS, np.int32)
+    next_a = cuda.local.array(LOADS_M, x.dtype)
+    next_b = cuda.local.array(LOADS_N, x.dtype)
+    outputs = cuda.local.array(LOADS_N, x.dtype)
+    tile = cuda.local.array(TILE, x.dtype)
+    t = cuda.threadIdx.x & (THREADS - 1)
+    positions, pitch, run = (F + sf - 1) // sf, F * C, J * C
+    pt, pf = (I - 1) // 2, (J - 1) // 2
+    M, first = I * run + 1, cuda.blockIdx.y * part
+    last = min(frames.shape[0] * positions, first + part)
+    m0, n0 = tile_at(cuda.blockIdx.x, D)
+    look_up(frames, first + t, last, positions, st, sf, pt, pf, T, pitch, C, windows, places, t)
+    cuda.syncthreads()  # the first windows are there
+    row_a, k_a = fetched_by(t, TILE_M, False)
+    row_b, k_b = fetched_by(t, TILE_N, False)
+    tap, jc, n = (m0 + row_a) // run, (m0 + row_a) % run, np.int32(n0 + row_b)
+    other = x.dtype.type(1 if m0 + row_a == I * run else 0)
+    clear(tile)
+    fetch_windows(x, x, False, windows, 0, tap, I, jc, pitch, other, next_a, next_a)
+    fetch_rows(dy, y, places, k_b, THREADS // TILE_N, n, D, next_b, outputs)
+    for step in range((last - first + TILE_K - 1) // TILE_K):
+        buffer = step & 1
+        rectify_fetched(next_b, outputs, relu)
+        put(next_a, a, buffer, row_a, k_a, False)
+        put(next_b, b, buffer, row_b, k_b, False)
+        cuda.syncthreads()  # both pieces are there, and the windows that are looked up
+        if (step + 2) * TILE_K % THREADS == 0:
+            k = (step + 2) * TILE_K + t
+            at = k & (POSITIONS - 1)
+            look_up(frames, first + k, last, positions, st, sf, pt, pf, T, pitch, C, windows, places, at)
+        k = (step + 1) * TILE_K & (POSITIONS - 1)
+        fetch_windows(x, x, False, windows, k, tap, I, jc, pitch, other, next_a, next_a)
+        fetch_rows(dy, y, places, k + k_b, THREADS // TILE_N, n, D, next_b, outputs)
+        multiply(a, b, buffer, t, tile)
+    row, column = np.int32(m0 + t // ACROSS * EACH_M), np.int32(n0 + t % ACROSS * EACH_N)
+    end(tile, sums, cuda.blockIdx.y * M * D, row, M, column, D)
+
+
+@cuda_jit
+def add_weight_gradient_cuda(sums, parts, dW, dbias):
+    """dW and dbias += Σ_p sums[p], flat, a thread per number."""
+    i = cuda.grid(1)
+    size = dW.size + dbias.size
+    if i < size:
+        total = sums.dtype.type(0)
+        for p in range(parts):
+            total += sums[p * size + i]
+        if i < dW.size:
+            dW[i] += total
+        else:
+            dbias[i - dW.size] += total
+
+
+def _sizes(x, W, stride):
+    """T, F, C, I, J, D, st, sf"""
+    return *x.shape[1:], W.shape[0], W.shape[1], W.shape[3], *stride
+
+
+def _flat(*arrays):
+    return [array.reshape(array.size) for array in arrays]
+
+
+def _forward_on_device(x, lengths, W, bias, stride, floor, y):
+    frames, (flat_x, flat_W, flat_y) = frames_of(lengths, stride[0]), _flat(x, W, y)
+    grid, real = tiles(len(frames) * y.shape[2], y.shape[3]), place_of(x).resident(frames)
+    launch(forward_cuda, grid, THREADS, flat_x, real, flat_W, bias, floor, flat_y, *_sizes(x, W, stride))
+
+
+def _input_gradient_on_device(dy, y, lengths, W, stride, relu, dx):
+    frames, flat = frames_of(lengths, stride[0]), _flat(dy, y, W, dx)
+    grid, real = tiles(len(frames) * y.shape[2], dx.shape[3]), place_of(dx).resident(frames)
+    remainders, sizes = stride[0] * stride[1], _sizes(dx, W, stride)
+    launch(input_gradient_cuda, (grid, remainders), THREADS, *flat, real, int(relu), *sizes)
+
+
+def _weight_gradient_on_device(dy, x, y, lengths, stride, relu, dW, dbias):
+    frames, place = frames_of(lengths, stride[0]), place_of(x)
+    K, grid = len(frames) * y.shape[2], tiles(dW[..., 0].size + 1, len(dbias))
+    part = part_of(K, grid)
+    parts, size = blocks(K, part), dW.size + dbias.size
+    sums, real, (*flat, flat_dW) = place.empty(parts * size, x.dtype), place.resident(frames), _flat(x, dy, y, dW)
+    sizes = _sizes(x, dW, stride)
+    launch(weight_gradient_cuda, (grid, parts), THREADS, *flat, real, int(relu), sums, part, *sizes)
+    launch(add_weight_gradient_cuda, blocks(size, ADDERS), ADDERS, sums, parts, flat_dW, dbias)
+
+
 # ---- entry points ---------------------------------------------------------------------------------------------------
 
 
@@ -288,9 +435,12 @@ def forward(x, lengths, W, bias, stride, relu=True, out=None):
     st, sf = stride
     shape = _expect_fit(x, lengths, W, stride, [] if out is None else [("out", out)])
     expect("bias", bias, W.shape[3:], W.dtype)
-    y = np.zeros(shape, x.dtype) if out is None else out
+    y = place_of(x).zeros(shape, x.dtype) if out is None else out
     floor = x.dtype.type(0 if relu else -np.inf)
-    forward_cpu(x, lengths, W, bias, st, sf, floor, blocks_of(lengths, st), y)
+    if on_cpu(x):
+        forward_cpu(x, lengths, W, bias, st, sf, floor, blocks_of(lengths, st), y)
+    else:
+        _forward_on_device(x, lengths, W, bias, stride, floor, y)
     return y
 
 
@@ -303,12 +453,16 @@ def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, o
     _expect_fit(x, lengths, W, stride, [("dy", dy), ("y", y)])
     expect("dW", dW, W.shape, W.dtype)
     expect("dbias", dbias, W.shape[3:], W.dtype)
-    dx = np.zeros_like(x) if need_dx and out is None else out
+    dx = place_of(x).zeros(x.shape, x.dtype) if need_dx and out is None else out
     if need_dx:
         expect("out", dx, x.shape, W.dtype)
-    blocks = blocks_of(lengths, st)
-    weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, blocks, dW, dbias)
-    if not need_dx:
-        return None
-    input_gradient_cpu(dy, y, lengths, W, st, sf, relu, blocks, dx)
-    return dx
+    if on_cpu(x):
+        pieces = blocks_of(lengths, st)
+        weight_gradient_cpu(dy, x, y, lengths, st, sf, relu, pieces, dW, dbias)
+        if need_dx:
+            input_gradient_cpu(dy, y, lengths, W, st, sf, relu, pieces, dx)
+    else:
+        _weight_gradient_on_device(dy, x, y, lengths, stride, relu, dW, dbias)
+        if need_dx:
+            _input_gradient_on_device(dy, y, lengths, W, stride, relu, dx)
+    return dx if need_dx else None

@@ -19,43 +19,37 @@ h0, c0     (2, B, H)     initial states, zero if not given
 y, dy      (B, T, 2H)    forward state, then backward state; zero past the end
 
 All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that
-the input part and all weight gradients are one product each; the cell itself is in _cell.py; what is left inside the
-time loop is h Wh, done for ROWS
-utterances at a time: a tile of matmul.py. Groups are cut from the utterances sorted by length, so the rows of a tile
-that still run are always its first ones.
+the input part and all weight gradients are one product each; the cell itself is in _cell.py, copies are in _frames.py.
+What is left inside the time loop is h Wh. Groups are cut from the utterances sorted by length, so those of a group that
+still run are always its first ones.
+
+    CPU    a core per direction and group of ROWS utterances, h Wh being a tile of matmul.py
+    CUDA   a block per direction and group of U utterances, h Wh being the stream of _stream.py. One launch does all
+           steps: blocks need nothing of each other, and the threads of a block wait for each other twice a step:
+
+        h (H, U)  ──▶  slices of h Wh  ──▶ barrier ──▶  cell, a thread per utterance and unit  ──▶ barrier
+        shared         shared                         writes the gates over z, c, y, and h
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels._cell import cell, cell_gradient
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._cell import cell, cell_gradient, unit, unit_gradient
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._frames import add_columns, flat, frame_at, gather, scatter, states_before
+from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._shapes import expect
+from scratchser.kernels._stream import multiply, product_of, transposed, whole
 from scratchser.kernels._tile import COLS, ROWS
-from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width
+from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width, product
 
-# ---- frames of a padded batch <-> real frames one after the other ---------------------------------------------------
+THREADS = 512  # of a block, at most
+SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh: the first that SHARED has room for
+SHARED = 48 * 1024  # bytes of a block
 
-
-@pjit
-def gather_frames(x, lengths, starts, frames):
-    (_, T, D), flat, target = x.shape, x.reshape(x.size), frames.reshape(frames.size)
-    for b in prange(len(lengths)):
-        copy_run(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
-
-
-@pjit
-def scatter_frames(frames, lengths, starts, x):
-    """Zeros past the utterances' ends."""
-    (_, T, D), flat, source = x.shape, x.reshape(x.size), frames.reshape(frames.size)
-    for b in prange(len(lengths)):
-        copy_run(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
-        fill_run(x.dtype.type(0), flat, (b * T + lengths[b]) * D, (T - lengths[b]) * D)
-
-
-# ---- the time loop --------------------------------------------------------------------------------------------------
+# ---- CPU: the time loop ----------------------------------------------------------------------------------------------
 
 
 @jit
@@ -77,12 +71,7 @@ def running(members, lengths, n):
 
 
 @jit
-def frame_at(direction, n, length):
-    return n if direction == 0 else length - 1 - n
-
-
-@jit
-def place(start, direction, n, length):
+def row_of(start, direction, n, length):
     """Which of the rows (frame, direction) of z, c and so on step n writes."""
     return 2 * (start + frame_at(direction, n, length)) + direction
 
@@ -104,7 +93,7 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
         for n in range(steps):
             rows = running(members, lengths, n)
             for r in range(rows):
-                at = place(starts[members[r]], direction, n, lengths[members[r]])
+                at = row_of(starts[members[r]], direction, n, lengths[members[r]])
                 copy_run(flat_z, at * 4 * H, flat_gates, r * 4 * H, 4 * H)
             for j in range(0, 4 * H, COLS):
                 count = min(COLS, 4 * H - j)
@@ -114,7 +103,7 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
                 )  # fmt: skip
             for r in range(rows):
                 cell(gates[r], cell_state[r], h[r])
-                at = place(starts[members[r]], direction, n, lengths[members[r]])
+                at = row_of(starts[members[r]], direction, n, lengths[members[r]])
                 copy_run(flat_gates, r * 4 * H, flat_z, at * 4 * H, 4 * H)
                 copy_run(flat_cell, r * H, flat_c, at * H, H)
                 t = frame_at(direction, n, lengths[members[r]])
@@ -141,11 +130,11 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
             for r in range(rows):
                 utterance = members[r]
                 length, start = lengths[utterance], starts[utterance]
-                at, t = place(start, direction, n, length), frame_at(direction, n, length)
+                at, t = row_of(start, direction, n, length), frame_at(direction, n, length)
                 copy_run(flat_z, at * 4 * H, gate, 0, 4 * H)
                 copy_run(flat_c, at * H, now, 0, H)
                 if n > 0:
-                    copy_run(flat_c, place(start, direction, n - 1, length) * H, before, 0, H)
+                    copy_run(flat_c, row_of(start, direction, n - 1, length) * H, before, 0, H)
                 else:
                     copy_run(flat_c0, (direction * B + utterance) * H, before, 0, H)
                 add_run(flat_dy, (2 * (utterance * T + t) + direction) * H, flat_dh, r * H, H)
@@ -162,30 +151,154 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]
 
 
-@pjit
-def states_before(y, h0, lengths, starts, before):
-    """before (2, N, H): h[n-1] of every frame, h0 in front of an utterance's first step."""
-    (B, T, _), (_, N, H) = y.shape, before.shape
-    flat_y, flat_h0, target = y.reshape(y.size), h0.reshape(h0.size), before.reshape(before.size)
-    for b in prange(B):
-        length = lengths[b]
-        for direction in range(2):
-            for n in range(length):
-                at = (direction * N + starts[b] + frame_at(direction, n, length)) * H
-                if n == 0:
-                    copy_run(flat_h0, (direction * B + b) * H, target, at, H)
-                else:
-                    t = frame_at(direction, n - 1, length)
-                    copy_run(flat_y, (2 * (b * T + t) + direction) * H, target, at, H)
+# ---- CUDA: a block walks with U utterances of one direction ---------------------------------------------------------
 
 
-@pjit
-def add_column_sums(dz, db):
-    """db (M,) += Σ of the rows of dz (N, M), in the order of the rows."""
-    (N, M), flat = dz.shape, dz.reshape(dz.size)
-    for j in prange((M + COLS - 1) // COLS):
-        for n in range(N):
-            add_run(flat, n * M + j * COLS, db, j * COLS, min(COLS, M - j * COLS))
+@cuda_device
+def c_before(c0, c, direction, n, b, start, length, u):
+    if n == 0:
+        return c0[direction, b, u]
+    return c[start + frame_at(direction, n - 1, length), direction, u]
+
+
+@cuda_jit
+def forward_cuda(z, Wh, h0, c0, walks, U, slices, c, y):
+    """As forward_cpu, all steps in one launch; y is zero before. Wh (2 H 4H,), walks (B, 3): see `walks_of`."""
+    shared = cuda.shared.array(0, z.dtype)
+    H = c.shape[2]
+    h, sums = shared[: H * U], shared[H * U :]  # (H, U) and (slices, U, 4H)
+    thread, threads, direction = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.y
+    first = cuda.blockIdx.x * U
+    members = min(U, walks.shape[0] - first)
+    for e in range(thread, H * U, threads):
+        u, r = e // U, e % U
+        if r < members:
+            h[e] = h0[direction, walks[first + r, 0], u]
+        else:
+            h[e] = 0
+    cuda.syncthreads()  # the states are there
+    for n in range(walks[first, 2]):
+        multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)
+        cuda.syncthreads()  # the sums are there, and the states have been read
+        for e in range(thread, members * H, threads):
+            r, u = e // H, e % H
+            b, start, length = walks[first + r, 0], walks[first + r, 1], walks[first + r, 2]
+            if n < length:
+                t = frame_at(direction, n, length)
+                at = start + t
+                i, f, g, o, now, state = unit(
+                    z[at, direction, u] + product_of(sums, U, 4 * H, slices, r, u),
+                    z[at, direction, H + u] + product_of(sums, U, 4 * H, slices, r, H + u),
+                    z[at, direction, 2 * H + u] + product_of(sums, U, 4 * H, slices, r, 2 * H + u),
+                    z[at, direction, 3 * H + u] + product_of(sums, U, 4 * H, slices, r, 3 * H + u),
+                    c_before(c0, c, direction, n, b, start, length, u),
+                )
+                z[at, direction, u] = i
+                z[at, direction, H + u] = f
+                z[at, direction, 2 * H + u] = g
+                z[at, direction, 3 * H + u] = o
+                c[at, direction, u] = now
+                y[b, t, direction * H + u] = state
+                h[u * U + r] = state
+        cuda.syncthreads()  # the states are those of step n, and the sums have been read
+
+
+@cuda_jit
+def backward_cuda(dy, gates, Wt, c0, c, walks, U, slices, dz, dh0, dc0):
+    """As backward_cpu, all steps in one launch. Wt (2 4H M,): Wh transposed, M = whole(H); dc0 is dc on the way.
+
+    An utterance that does not run yet has zeros for its dz, and so for its dh.
+    """
+    shared = cuda.shared.array(0, dz.dtype)
+    H = c.shape[2]
+    M = Wt.size // (8 * H)
+    dgates, sums = shared[: 4 * H * U], shared[4 * H * U :]  # (4H, U) and (slices, U, M)
+    thread, threads, direction = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.y
+    first = cuda.blockIdx.x * U
+    members = min(U, walks.shape[0] - first)
+    for e in range(thread, (4 * H + slices * M) * U, threads):
+        shared[e] = 0
+    for e in range(thread, members * H, threads):
+        dc0[direction, walks[first + e // H, 0], e % H] = 0
+    cuda.syncthreads()  # the zeros are there
+    for n in range(walks[first, 2] - 1, -1, -1):
+        for e in range(thread, members * H, threads):
+            r, u = e // H, e % H
+            b, start, length = walks[first + r, 0], walks[first + r, 1], walks[first + r, 2]
+            if n < length:
+                t = frame_at(direction, n, length)
+                at = start + t
+                di, df, dg, do, dc0[direction, b, u] = unit_gradient(
+                    dy[b, t, direction * H + u] + product_of(sums, U, M, slices, r, u),
+                    dc0[direction, b, u],
+                    gates[at, direction, u],
+                    gates[at, direction, H + u],
+                    gates[at, direction, 2 * H + u],
+                    gates[at, direction, 3 * H + u],
+                    c[at, direction, u],
+                    c_before(c0, c, direction, n, b, start, length, u),
+                )
+                dz[at, direction, u], dgates[u * U + r] = di, di
+                dz[at, direction, H + u], dgates[(H + u) * U + r] = df, df
+                dz[at, direction, 2 * H + u], dgates[(2 * H + u) * U + r] = dg, dg
+                dz[at, direction, 3 * H + u], dgates[(3 * H + u) * U + r] = do, do
+        cuda.syncthreads()  # dz of step n is there, and the sums have been read
+        multiply(U, dgates, Wt, direction * 4 * H * M, 4 * H, M, slices, sums)
+        cuda.syncthreads()  # the sums are there, and dz has been read
+    for e in range(thread, members * H, threads):
+        r, u = e // H, e % H
+        dh0[direction, walks[first + r, 0], u] = product_of(sums, U, M, slices, r, u)
+
+
+@cuda_jit
+def readout_forward_cuda(y, lengths, r):
+    i = cuda.grid(1)
+    B, width = r.shape
+    b, j = i // width, i % width
+    if b < B:
+        r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]
+
+
+@cuda_jit
+def readout_backward_cuda(dr, lengths, dy):
+    """dy is zero before."""
+    i = cuda.grid(1)
+    B, width = dr.shape
+    b, j = i // width, i % width
+    if b < B:
+        dy[b, lengths[b] - 1 if j < width // 2 else 0, j] = dr[b, j]
+
+
+# ---- CUDA: shapes of launches ---------------------------------------------------------------------------------------
+
+
+def shape_of(H, dtype):
+    """Utterances of a block and slices, and the bytes that forward and backward take. ValueError where nothing fits."""
+    for U, slices in SHAPES:
+        forward, backward = (U * numbers * dtype.itemsize for numbers in numbers_of(H, slices))
+        if max(forward, backward) <= SHARED:
+            return U, slices, forward, backward
+    largest = max(h for h in range(H) if max(numbers_of(h, slices)) * U * dtype.itemsize <= SHARED)
+    raise ValueError(f"lstm: {H} units of {dtype} do not fit into a GPU's shared memory, at most {largest} do")
+
+
+def numbers_of(H, slices):
+    """Shared memory for one utterance, forward and backward, where Wh has four times as many rows: and slices."""
+    return H + slices * 4 * H, 4 * H + 4 * slices * whole(H)
+
+
+def walks_of(lengths, starts, order):
+    """(B, 3) int32: utterance, start of its frames and length, longest first: those of a block end about together."""
+    return np.stack([order, starts[order], lengths[order]], axis=1).astype(np.int32)
+
+
+def launch_walks(kernel, cache, U, slices, shared_bytes, before, after):
+    """A walk of all groups of U utterances in both directions; `before` and `after` are its arguments around those that
+    are alike."""
+    (B, _, _), H, place = cache.shape, cache.c.shape[2], place_of(cache.c)
+    walks = place.resident(walks_of(cache.lengths, cache.starts, cache.order))
+    threads = min(THREADS, 32 * blocks(U * H, 32))
+    launch(kernel, (blocks(B, U), 2), threads, *before, walks, U, slices, *after, shared_bytes=shared_bytes)
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------
@@ -220,22 +333,28 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     expect("b", b, (2, 4 * H), Wx.dtype)
     if not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
-    h0 = np.zeros((2, B, H), x.dtype) if h0 is None else h0
-    c0 = np.zeros((2, B, H), x.dtype) if c0 is None else c0
+    place = place_of(x)
+    h0 = place.zeros((2, B, H), x.dtype) if h0 is None else h0
+    c0 = place.zeros((2, B, H), x.dtype) if c0 is None else c0
     expect("h0", h0, (2, B, H), Wx.dtype)
     expect("c0", c0, (2, B, H), Wx.dtype)
     N = int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")
-    frames = np.empty((N, D), x.dtype)
-    gather_frames(x, lengths, starts, frames)
-    z = np.empty((N, 2, 4 * H), x.dtype)
-    z[:] = b
-    add_product(frames.ravel(), D, 1, Wx.ravel(), 8 * H, 1, z.ravel(), N, 8 * H, D)
-    c = np.empty((N, 2, H), x.dtype)
-    y = np.zeros((B, T, 2 * H), x.dtype)
-    forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y)
-    return y, Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
+    frames, z = place.empty((N, D), x.dtype), place.empty((N, 2, 4 * H), x.dtype)
+    c, y = place.empty((N, 2, H), x.dtype), place.zeros((B, T, 2 * H), x.dtype)
+    cache = Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
+    if on_cpu(x):
+        gather(x, lengths, starts, frames)
+        z[:] = b
+        add_product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D)
+        forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y)
+    else:
+        U, slices, shared_bytes, _ = shape_of(H, x.dtype)
+        gather(x, *resident(place, lengths, starts), frames)
+        product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D, bias=flat(b))
+        launch_walks(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (c, y))
+    return y, cache
 
 
 def backward(dy, cache, Wx, Wh, dWx, dWh, db):
@@ -247,36 +366,58 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
     expect("dWx", dWx, (D, 2, 4 * H), dtype)
     expect("dWh", dWh, (2, H, 4 * H), dtype)
     expect("db", db, (2, 4 * H), dtype)
-    dz = np.empty((N, 2, 4 * H), dy.dtype)
-    dh0, dc0 = np.empty_like(cache.h0), np.empty_like(cache.c0)
-    backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.lengths, cache.starts, cache.order, dz, dh0, dc0)
-    before = np.empty((2, N, H), dy.dtype)
-    states_before(cache.y, cache.h0, cache.lengths, cache.starts, before)
-
-    flat = dz.ravel()
-    add_product(cache.frames.ravel(), 1, D, flat, 8 * H, 1, dWx.ravel(), D, 8 * H, N)
-    for direction in range(2):
-        add_product(
-            before[direction].ravel(), 1, H, flat[direction * 4 * H :], 8 * H, 1, dWh[direction].ravel(), H, 4 * H, N
-        )
-    add_column_sums(dz.reshape(N, 8 * H), db.ravel())
-    dframes = np.zeros((N, D), dy.dtype)
-    add_product(flat, 8 * H, 1, Wx.ravel(), 1, 8 * H, dframes.ravel(), N, D, 8 * H)
-    dx = np.empty(cache.shape, dy.dtype)
-    scatter_frames(dframes, cache.lengths, cache.starts, dx)
+    place, M = place_of(dy), 8 * H
+    dz, before = place.empty((N, 2, 4 * H), dtype), place.empty((2, N, H), dtype)
+    dh0, dc0 = place.empty(cache.h0.shape, dtype), place.empty(cache.c0.shape, dtype)
+    dframes, dx = place.zeros((N, D), dtype), place.empty(cache.shape, dtype)
+    lengths, starts, order = cache.lengths, cache.starts, cache.order
+    if on_cpu(dy):
+        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, lengths, starts, order, dz, dh0, dc0)
+    else:
+        U, slices, _, shared_bytes = shape_of(H, dtype)
+        known = dy, cache.gates, flat(transposed(Wh)), cache.c0, cache.c
+        launch_walks(backward_cuda, cache, U, 4 * slices, shared_bytes, known, (dz, dh0, dc0))
+        lengths, starts = resident(place, lengths, starts)
+    states_before(cache.y, cache.h0, lengths, starts, before)
+    add_columns(dz.reshape(N, M), flat(db))
+    if on_cpu(dy):
+        add_product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
+        for direction in range(2):
+            part = flat(dz)[direction * 4 * H :]
+            add_product(flat(before[direction]), 1, H, part, M, 1, flat(dWh[direction]), H, 4 * H, N)
+        add_product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M)
+    else:
+        product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
+        steps = N * H, 4 * H, H * 4 * H  # from direction to direction
+        product(flat(before), 1, H, flat(dz), M, 1, flat(dWh), H, 4 * H, N, batch=2, steps=steps)
+        product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M)
+    scatter(dframes, lengths, starts, dx)
     return dx, dh0, dc0
 
 
 def readout_forward(y, lengths):
     """r (B, 2H), what each direction knows at its end: the forward state at length - 1, the backward state at 0."""
     H = y.shape[2] // 2
-    return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
+    if on_cpu(y):
+        return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
+    place = place_of(y)
+    r = place.empty((len(lengths), 2 * H), y.dtype)
+    launch(readout_forward_cuda, blocks(r.size, THREADS), THREADS, y, *resident(place, lengths), r)
+    return r
 
 
 def readout_backward(dr, lengths, T):
     """dy (B, T, 2H) of dr (B, 2H): zero but for the two frames that were read."""
-    B, H = len(lengths), dr.shape[1] // 2
-    dy = np.zeros((B, T, 2 * H), dr.dtype)
-    dy[np.arange(B), lengths - 1, :H] = dr[:, :H]
-    dy[:, 0, H:] = dr[:, H:]
+    B, H, place = len(lengths), dr.shape[1] // 2, place_of(dr)
+    dy = place.zeros((B, T, 2 * H), dr.dtype)
+    if on_cpu(dr):
+        dy[np.arange(B), lengths - 1, :H] = dr[:, :H]
+        dy[:, 0, H:] = dr[:, H:]
+    else:
+        launch(readout_backward_cuda, blocks(dr.size, THREADS), THREADS, dr, *resident(place, lengths), dy)
     return dy
+
+
+def resident(place, *arrays):
+    """Lengths and the like as kernels want them."""
+    return [place.resident(array.astype(np.int32)) for array in arrays]

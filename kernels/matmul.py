@@ -36,12 +36,16 @@ Every element is one chain of fused multiply-adds in the order of k (in a panel 
 at its end), whatever tile it falls into: a row's bits do not depend on the rows beside it, nor on the number of
 threads.
 
+On a GPU `product` does the same with a tile of its own, drawn in _tile_cuda.py: there a chain runs in the order of k
+too, in parts where a long k would leave most of the GPU idle.
+
 A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and strides count numbers, not bytes
 """
 
 import numpy as np
 
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._device import Array, blocks, launch, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels._tile import (
     COLS,
     HALF,
@@ -55,10 +59,36 @@ from scratchser.kernels._tile import (
     copy,
     transpose,
 )
+from scratchser.kernels._tile_cuda import (
+    ACROSS,
+    EACH_M,
+    EACH_N,
+    LOADS_M,
+    LOADS_N,
+    PIECE_M,
+    PIECE_N,
+    THREADS,
+    TILE,
+    TILE_K,
+    TILE_M,
+    TILE_N,
+    begin,
+    end,
+    fetch_matrix,
+    fetched_by,
+    multiply,
+    part_of,
+    put,
+    tile_at,
+    tiles,
+)
 
 DEPTH = 256  # of one pass over k: a panel of 256 x 16 float32 is 16 KiB, half of a small L1 cache
 GROUP = 8  # panels that a core does at a time: they share one reading of A, and C is written in longer pieces
 STRIP = 3 * COLS  # rows that it does at a time
+ADDERS = 128  # threads of a block of add_parts_cuda
+
+# ---- CPU ------------------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -200,3 +230,83 @@ def add_product(A, am, ak, B, bk, bn, C, M, N, K):
                             A, m * am + k, am, 0, 1, depth, rows, panels, (n - left) * depth, columns, width,
                             C, at, N, nothing, C, at, N,
                         )  # fmt: skip
+
+
+# ---- CUDA: a block per tile and part of k ---------------------------------------------------------------------------
+
+
+@cuda_jit
+def product_cuda(A, am, ak, za, B, bk, bn, zb, C0, pitch, z0, C, zc, M, N, K, part):
+    """C[z] = C0[z] + A[z] B[z], of which block (tile, z) does its tile and `part` numbers of k.
+
+    z      number of the product and, within it, of the part: a product of several parts has a C for each of them
+    za, zb, z0   how far the operands of the next product lie, zc how far the C of the next z
+    C0[m, n] is m pitch + n numbers from its beginning, C[m, n] m N + n
+    """
+    a = cuda.shared.array(PIECE_M, A.dtype)
+    b = cuda.shared.array(PIECE_N, A.dtype)
+    sums = cuda.local.array(TILE, A.dtype)
+    next_a = cuda.local.array(LOADS_M, A.dtype)
+    next_b = cuda.local.array(LOADS_N, A.dtype)
+    t = cuda.threadIdx.x & (THREADS - 1)
+    parts = (K + part - 1) // part
+    z, first = cuda.blockIdx.y // parts, cuda.blockIdx.y % parts * part
+    last = np.int32(min(K, first + part))
+    m0, n0 = tile_at(cuda.blockIdx.x, N)
+    along_a, along_b = ak == 1, bk == 1
+    row_a, k_a = fetched_by(t, TILE_M, along_a)
+    row_b, k_b = fetched_by(t, TILE_N, along_b)
+    m, n = np.int32(m0 + t // ACROSS * EACH_M), np.int32(n0 + t % ACROSS * EACH_N)
+    begin(C0, np.int32(z * z0), pitch, m, M, n, N, sums)
+    at_a, at_b = np.int32(z * za), np.int32(z * zb)
+    m, n = np.int32(m0 + row_a), np.int32(n0 + row_b)
+    fetch_matrix(A, along_a, at_a, am, ak, m, M, np.int32(first + k_a), last, next_a)
+    fetch_matrix(B, along_b, at_b, bn, bk, n, N, np.int32(first + k_b), last, next_b)
+    for step in range((last - first + TILE_K - 1) // TILE_K):
+        buffer = step & 1
+        put(next_a, a, buffer, row_a, k_a, along_a)
+        put(next_b, b, buffer, row_b, k_b, along_b)
+        cuda.syncthreads()  # both pieces are there
+        k = first + (step + 1) * TILE_K
+        fetch_matrix(A, along_a, at_a, am, ak, m, M, np.int32(k + k_a), last, next_a)
+        fetch_matrix(B, along_b, at_b, bn, bk, n, N, np.int32(k + k_b), last, next_b)
+        multiply(a, b, buffer, t, sums)
+    m, n = np.int32(m0 + t // ACROSS * EACH_M), np.int32(n0 + t % ACROSS * EACH_N)
+    end(sums, C, np.int32(cuda.blockIdx.y * zc), m, M, n, N)
+
+
+@cuda_jit
+def add_parts_cuda(sums, parts, C0, pitch, z0, C, zc, M, N, batch):
+    """C[z] = C0[z] + Σ_p sums[z, p], a thread per number; sums (batch, parts, M, N), the others as in product_cuda."""
+    i = cuda.grid(1)
+    size = M * N
+    z, at = i // size, i % size
+    if z < batch:
+        total = C0[z * z0 + at // N * pitch + at % N]
+        for p in range(parts):
+            total += sums[(z * parts + p) * size + at]
+        C[z * zc + at] = total
+
+
+def product(
+    A: Array, am: int, ak: int, B: Array, bk: int, bn: int, C: Array, M: int, N: int, K: int,
+    bias: Array | None = None, batch: int = 1, steps: tuple[int, int, int] = (0, 0, 0),
+) -> None:  # fmt: skip
+    """C[z] (M, N) += A[z] (M, K) B[z] (K, N) for z < batch; with a `bias` (N,), C[z] = bias + A[z] B[z].
+
+    For a GPU's arrays, flat and C-contiguous, or parts of such: number (m, k) of A[z] lies at z steps[0] + m am + k ak,
+    that of B[z] at z steps[1] + k bk + n bn, that of C[z] at z steps[2] + m N + n. One of am and ak is 1, and one of bk
+    and bn.
+    """
+    za, zb, zc = steps
+    C0, pitch, z0 = (C, N, zc) if bias is None else (bias, 0, 0)
+    part = part_of(K, tiles(M, N) * batch)
+    parts = blocks(K, part)
+    grid = tiles(M, N), batch * parts
+    if parts == 1:
+        launch(product_cuda, grid, THREADS, A, am, ak, za, B, bk, bn, zb, C0, pitch, z0, C, zc, M, N, K, part)
+        return
+    place = place_of(C)
+    sums, zeros = place.empty(batch * parts * M * N, C.dtype), place.resident(np.zeros(N, C.dtype))
+    launch(product_cuda, grid, THREADS, A, am, ak, za, B, bk, bn, zb, zeros, 0, 0, sums, M * N, M, N, K, part)
+    launch(add_parts_cuda, blocks(batch * M * N, ADDERS), ADDERS, sums, parts, C0, pitch, z0, C, zc, M, N, batch)

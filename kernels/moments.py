@@ -7,9 +7,9 @@ values            (N, F)   all frames of a corpus, utterance after utterance; fl
 starts, lengths   (U,)     first frame and number of frames of the utterances that count, int64, NumPy's
 mean, variance    ()       float64
 
-An utterance is a run of neighbouring numbers. It is added up in pieces of PIECE numbers, on a GPU in the values' dtype
-and a block each, and the pieces' sums in float64 in their order: the same bits for any number of threads. Nothing to
-differentiate: the statistics are constants to the network.
+An utterance is added up in pieces of some whole frames, about PIECE numbers, on a GPU in the values' dtype and a block
+each, and the pieces' sums in float64 in their order: the same bits for any number of threads. Nothing to differentiate:
+the statistics are constants to the network.
 """
 
 import numpy as np
@@ -26,21 +26,21 @@ THREADS = 256  # of a block: a power of two, for _fold.py
 
 
 @pjit
-def sums_cpu(values, pieces, sums):
-    """values flat; pieces (P, 2): where each begins and ends; sums (P,) float64: of its numbers."""
+def sums_cpu(values, F, pieces, sums):
+    """values flat; pieces (P, 2) int32: frames that each begins and ends with; sums (P,) float64: of its numbers."""
     for p in prange(len(pieces)):
         total = 0.0
-        for n in range(pieces[p, 0], pieces[p, 1]):
+        for n in range(pieces[p, 0] * F, pieces[p, 1] * F):
             total += values[n]
         sums[p] = total
 
 
 @pjit
-def squares_cpu(values, pieces, mean, sums):
+def squares_cpu(values, F, pieces, mean, sums):
     """sums (P,) float64: of the squared deviations from the mean."""
     for p in prange(len(pieces)):
         total = 0.0
-        for n in range(pieces[p, 0], pieces[p, 1]):
+        for n in range(pieces[p, 0] * F, pieces[p, 1] * F):
             total += (values[n] - mean) * (values[n] - mean)
         sums[p] = total
 
@@ -49,12 +49,12 @@ def squares_cpu(values, pieces, mean, sums):
 
 
 @cuda_jit
-def sums_cuda(values, pieces, sums):
-    """pieces int64, as a corpus may have more pixels than an int32 counts; sums (P,) of the values' dtype."""
+def sums_cuda(values, F, pieces, sums):
+    """As sums_cpu, with sums of the values' dtype."""
     part = cuda.shared.array(THREADS, values.dtype)
     i, p = cuda.threadIdx.x, cuda.blockIdx.x
     total = values.dtype.type(0)
-    for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
+    for n in range(pieces[p, 0] * F + i, pieces[p, 1] * F, THREADS):
         total += values[n]
     part[i] = total
     fold(part, i)
@@ -63,11 +63,11 @@ def sums_cuda(values, pieces, sums):
 
 
 @cuda_jit
-def squares_cuda(values, pieces, mean, sums):
+def squares_cuda(values, F, pieces, mean, sums):
     part = cuda.shared.array(THREADS, values.dtype)
     i, p = cuda.threadIdx.x, cuda.blockIdx.x
     total = values.dtype.type(0)
-    for n in range(pieces[p, 0] + i, pieces[p, 1], THREADS):
+    for n in range(pieces[p, 0] * F + i, pieces[p, 1] * F, THREADS):
         deviation = values[n] - mean
         total += deviation * deviation
     part[i] = total
@@ -90,25 +90,25 @@ def moments(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tupl
     n = int(lengths.sum()) * F
     if n == 0:
         raise ValueError("no utterance to take the mean and the variance of")
-    pieces, _ = cut_runs(starts * F, (starts + lengths) * F, PIECE)
-    flat = values.reshape(N * F)
-    mean = float(_sums(flat, pieces).sum()) / n
-    return mean, float(_sums(flat, pieces, mean).sum()) / n
+    pieces = cut_runs(starts, starts + lengths, max(1, PIECE // F))[0].astype(np.int32)
+    mean = float(_sums(values, pieces).sum()) / n
+    return mean, float(_sums(values, pieces, mean).sum()) / n
 
 
-def _sums(flat: np.ndarray, pieces: np.ndarray, mean: float | None = None) -> np.ndarray:
+def _sums(values: np.ndarray, pieces: np.ndarray, mean: float | None = None) -> np.ndarray:
     """Of each piece (P,) float64: its numbers or, given their mean, the squared deviations from it."""
+    flat, F = values.reshape(values.size), values.shape[1]
     if on_cpu(flat):
         sums = np.empty(len(pieces))
         if mean is None:
-            sums_cpu(flat, pieces, sums)
+            sums_cpu(flat, F, pieces, sums)
         else:
-            squares_cpu(flat, pieces, mean, sums)
+            squares_cpu(flat, F, pieces, mean, sums)
         return sums
     place = place_of(flat)
     there, parts = place.resident(pieces), place.empty(len(pieces), flat.dtype)
     if mean is None:
-        launch(sums_cuda, len(pieces), THREADS, flat, there, parts)
+        launch(sums_cuda, len(pieces), THREADS, flat, F, there, parts)
     else:
-        launch(squares_cuda, len(pieces), THREADS, flat, there, flat.dtype.type(mean), parts)
+        launch(squares_cuda, len(pieces), THREADS, flat, F, there, flat.dtype.type(mean), parts)
     return place.download(parts).astype(np.float64)

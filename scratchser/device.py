@@ -40,7 +40,7 @@ def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tupl
         return f"cuda:{number}", f"device: cuda:{number}, {'the fastest here' if name == 'auto' else 'as asked for'}"
     if name == "auto":
         return "cpu", f"device: cpu, chosen because {why}"
-    raise DeviceError(f"--device {name} is not to be had: {why}. Or run with --device cpu")
+    raise DeviceError(f"--device {name} is not to be had: {why}. Without --device the CPU is taken")
 
 
 def place(device: str) -> Place:

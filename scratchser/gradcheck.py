@@ -13,17 +13,22 @@ cannot reach cancel exactly, and a gradient that must be zero has to be zero.
     def backward(dy, x, W): return {"x": dy @ W.T, "W": x.T @ dy}
     require(check(forward, backward, {"x": x, "W": W}))
 
+docs/gradcheck.md has a complete example. A forward may also return several arrays, or a number: dy is what it returns,
+one random number for each of its numbers.
+
 Lengths, strides and the like belong in the closure of `forward` and `backward`. An input may hold NaN where the op must
 not look (past an utterance's end): it stays NaN, and the gradient there must be exactly 0.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
-Forward = Callable[..., np.ndarray]
+Forward = Callable[..., Any]  # an array, a number, or a tuple of them
 Backward = Callable[..., Arrays]
 
 # Of a tensor's root mean square. Measured on a wild recurrent net, as a share of the limit: truncation (h⁴) takes 160 %
@@ -46,6 +51,8 @@ class GradientReport:
     probes: int  # coordinates or directions compared
     shortened: int = 0  # probes near a kink, compared with a shorter step
     avoided: int = 0  # probes on a kink, not compared
+    backward: float = np.nan  # what the two said at the worst probe
+    numerical: float = np.nan
 
     @property
     def passed(self) -> bool:
@@ -59,7 +66,23 @@ class GradientReport:
         line += f", {self.probes} probes"
         if self.shortened + self.avoided:
             line += f", {self.shortened} shortened and {self.avoided} avoided at kinks"
+        if not self.passed and np.isfinite(self.backward):
+            factor = f"is {self.backward / self.numerical:.4g} times the differences'" if self.numerical else "is not"
+            line += f"; backward's {self.backward:.6g} {factor} {self.numerical:.6g}"
         return line
+
+
+_listeners: list[Callable[[GradientReport], None]] = []
+
+
+@contextmanager
+def heard_by(listener: Callable[[GradientReport], None]) -> Iterator[None]:
+    """Within, the listener gets every report that `check` and `complex_step` make: a test run prints them."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def require(reports: Iterable[GradientReport]) -> None:
@@ -84,8 +107,8 @@ def check(
 ) -> list[GradientReport]:
     """Compare `backward` with central differences: |error| <= tol · max |gradient|, per tensor and time slice.
 
-    forward(**inputs) -> y          one array of any shape
-    backward(dy, **inputs) -> dict  input name -> gradient of Σ dy · y, of the input's shape
+    forward(**inputs) -> y          an array of any shape, a number, or a tuple of them
+    backward(dy, **inputs) -> dict  input name -> gradient of Σ dy · y, of the input's shape; dy is made like y
     inputs      name -> array; those in `wrt` (default: all) are float64
     directions  None: every coordinate of tensors up to SMALL elements, DIRECTIONS random ones of larger tensors;
                 a number: so many random directions for every tensor and time slice
@@ -99,7 +122,7 @@ def check(
     """
     names = _float64(inputs, wrt)
     rng = np.random.default_rng(seed)
-    dy = rng.standard_normal(forward(**inputs).shape)
+    dy = _random_like(forward(**inputs), rng)
     gradients = _gradients(backward, dy, inputs, names)
     reports = []
     for name in names:
@@ -115,7 +138,7 @@ def check(
             numerical = _difference(forward, inputs, name, direction, clear, dy)
             moved = direction != 0
             analytic = np.sum(gradients[name][moved] * direction[moved])
-            findings.add(where, region, numerical - analytic, np.max(np.abs(gradients[name][moved])))
+            findings.add(where, region, analytic, numerical, float(np.max(np.abs(gradients[name][moved]))))
         reports.append(findings.report(gradients[name], tol))
     return reports
 
@@ -137,7 +160,7 @@ def complex_step(
     The rest as for `check`. Raises TypeError where truth has dropped the imaginary part.
     """
     names = _float64(inputs, wrt)
-    dy = np.random.default_rng(seed).standard_normal(truth(**inputs).shape)
+    dy = _random_like(truth(**inputs), np.random.default_rng(seed))
     gradients = _gradients(backward, dy, inputs, names)
     reports = []
     for name in names:
@@ -146,10 +169,11 @@ def complex_step(
             moved = inputs[name].astype(np.complex128)
             moved[index] += 1e-30j
             y = truth(**{**inputs, name: moved})
-            if not np.iscomplexobj(y):
+            if not any(map(np.iscomplexobj, _parts(y))):
                 raise TypeError(f"truth is not complex-safe: it drops the imaginary part of {name}")
-            derivative = np.sum(dy * y.imag) / 1e-30
-            findings.add(str(index), index, derivative - gradients[name][index], abs(derivative))
+            products = (d * np.imag(part) for d, part in zip(_parts(dy), _parts(y), strict=True))
+            derivative = sum(float(np.sum(product)) for product in products) / 1e-30
+            findings.add(str(index), index, float(gradients[name][index]), derivative, abs(derivative))
         reports.append(findings.report(gradients[name], tol))
     return reports
 
@@ -163,32 +187,50 @@ class _Findings:
         self.avoided = 0
         self._where: list[str] = []
         self._regions: list[object] = []
-        self._errors: list[float] = []
+        self._values: list[tuple[float, float]] = []
         self._sizes: list[float] = []
 
-    def add(self, where: str, region: object, error: float, size: float) -> None:
+    def add(self, where: str, region: object, backward: float, numerical: float, size: float) -> None:
         """One comparison; the largest size within a region (time slice) is what its errors are measured against."""
         self._where.append(where)
         self._regions.append(region)
-        self._errors.append(abs(error))
+        self._values.append((float(backward), float(numerical)))
         self._sizes.append(size)
 
     def report(self, gradient: np.ndarray, tol: float) -> GradientReport:
+        report = self._report(gradient, tol)
+        for listener in _listeners:
+            listener(report)
+        return report
+
+    def _report(self, gradient: np.ndarray, tol: float) -> GradientReport:
         if not np.isfinite(gradient).all():
             bad = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
-            return GradientReport(self.name, np.nan, np.nan, str(bad), len(self._errors), self.shortened, self.avoided)
-        if not self._errors:
+            return GradientReport(self.name, np.nan, np.nan, str(bad), len(self._values), self.shortened, self.avoided)
+        if not self._values:
             return GradientReport(self.name, np.nan, np.nan, "no probe", 0, self.shortened, self.avoided)
         largest: dict[object, float] = {}
         for region, size in zip(self._regions, self._sizes, strict=True):
             largest[region] = max(size, largest.get(region, 0.0))
-        errors = np.array(self._errors)
+        errors = np.abs(np.subtract(*np.transpose(self._values)))
         limits = tol * np.array([largest[region] for region in self._regions])
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = np.where(errors == 0, 0.0, errors / limits)
         worst = int(np.argmax(excess))  # the first NaN, if there is one
         counts = (len(errors), self.shortened, self.avoided)
-        return GradientReport(self.name, float(errors[worst]), float(limits[worst]), self._where[worst], *counts)
+        return GradientReport(
+            self.name, float(errors[worst]), float(limits[worst]), self._where[worst], *counts, *self._values[worst]
+        )
+
+
+def _parts(y: Any) -> tuple:
+    return y if isinstance(y, tuple) else (y,)
+
+
+def _random_like(y: Any, rng: np.random.Generator) -> Any:
+    """dy for y: an array, or a tuple of them where y is one."""
+    drawn = tuple(rng.standard_normal(np.shape(part)) for part in _parts(y))
+    return drawn if isinstance(y, tuple) else drawn[0]
 
 
 def _float64(inputs: Arrays, wrt: Sequence[str] | None) -> list[str]:
@@ -239,14 +281,16 @@ def _along(inputs: Arrays, name: str, direction: np.ndarray, distance: float) ->
     return {**inputs, name: inputs[name] + distance * direction}
 
 
-def _difference(forward: Forward, inputs: Arrays, name: str, direction: np.ndarray, h: float, dy: np.ndarray) -> float:
+def _difference(forward: Forward, inputs: Arrays, name: str, direction: np.ndarray, h: float, dy: Any) -> float:
     """Fourth-order central difference of Σ dy · y along the direction; h is the Euclidean length of the step."""
     length = h / np.sqrt(np.count_nonzero(direction))
-    one, two = (
-        forward(**_along(inputs, name, direction, k * length)) - forward(**_along(inputs, name, direction, -k * length))
-        for k in (1, 2)
+    later, sooner, late, soon = (
+        _parts(forward(**_along(inputs, name, direction, k * length))) for k in (2, 1, -1, -2)
     )
-    return float(np.sum(dy * (8 * one - two)) / (12 * length))
+    total = 0.0
+    for d, y2, y1, y_1, y_2 in zip(_parts(dy), later, sooner, late, soon, strict=True):
+        total += float(np.sum(d * (8 * (y1 - y_1) - (y2 - y_2))))
+    return total / (12 * length)
 
 
 def _clear_step(kinks: Forward | None, inputs: Arrays, name: str, direction: np.ndarray, h: float) -> float:

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
 import numba
 from numba import config
 
-from scratchser import costs
+from scratchser import costs, gradcheck
 from scratchser.kernels import _device
 from scratchser.tracer import trace
 
@@ -38,6 +39,66 @@ def with_threads() -> Callable:
         return function()
 
     return call
+
+
+# ---- parts of the suite: pytest -m gradcheck, -m lstm, -m 'gradcheck and conv2d' -------------------------------------
+
+OPS = sorted(file.stem for file in (Path(__file__).parents[1] / "kernels").glob("[!_]*.py"))
+
+
+def pytest_configure(config):
+    for op in OPS:
+        config.addinivalue_line("markers", f"{op}: tests/test_{op}*.py, what the op {op} has to hold")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Every test of test_<op>.py and test_<op>_*.py is marked by its op. Slow ones run where the -m asks for them only:
+    `-m lstm` is for a learner who waits."""
+    for item in items:
+        op = next((op for op in OPS if f"{item.path.stem}_".startswith(f"test_{op}_")), None)
+        if op:
+            item.add_marker(op)
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
+@pytest.fixture(autouse=True)
+def gradients(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A gradient check's report for each tensor, the worst where there are several, goes with the test's result."""
+    if not request.node.get_closest_marker("gradcheck"):
+        yield
+        return
+    worst: dict[str, gradcheck.GradientReport] = {}
+
+    def listen(report: gradcheck.GradientReport) -> None:
+        before = worst.get(report.name)
+        if before is None or (before.passed and not report.error * before.limit <= before.error * report.limit):
+            before = report if before is None else replace(report, probes=report.probes + before.probes)
+        else:
+            before = replace(before, probes=report.probes + before.probes)
+        worst[report.name] = before
+
+    with gradcheck.heard_by(listen):
+        yield
+    request.node.user_properties.append(("gradients", [str(report) for report in worst.values()]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report):
+    """With -v, a line for each checked gradient under its test."""
+    if report.when == "teardown" and TERMINAL and TERMINAL[0].config.option.verbose > 0:
+        for line in dict(report.user_properties).get("gradients", []):
+            TERMINAL[0].ensure_newline()
+            TERMINAL[0].write_line(f"    {line}")
+
+
+TERMINAL: list = []  # where the lines go; a hook for reports is not told
+
+
+def pytest_sessionstart(session):
+    TERMINAL[:] = [session.config.pluginmanager.getplugin("terminalreporter")]
 
 
 # ---- the CUDA side of the kernels -----------------------------------------------------------------------------------

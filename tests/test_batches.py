@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import truth.vtlp
 
-from scratchser import batches
+from scratchser import batches, truth
 from scratchser.batches import Normalisation, minibatches, rng_of, training_alphas, training_order, validation_alphas
 from scratchser.features import Features
 from scratchser.presets import Config

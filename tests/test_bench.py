@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -377,3 +378,37 @@ def test_stft_agrees(who):
     from scratchser.bench.child import tasks_of
 
     compare({"ours": ours.Stft(16000).answer(), who: tasks_of(who)["stft"](16000).answer()})
+
+
+# ---- a GPU ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:7"])
+def test_a_gpu_that_is_not_there_ends_in_one_line(capsys, name):
+    assert command.main(["--device", name]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and re.search(r"^error: .*(without it|Without --device)", said.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments", [["--device", "cuda", "--ptx"], ["--out", "x.json"], ["--write", "x.md"]])
+def test_options_that_do_not_go_together(arguments):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+
+
+def test_everything_measured_on_a_gpu_is_written(monkeypatch, tmp_path, capsys):
+    result = {
+        "environment": {
+            **dict.fromkeys(("device", "cpu", "cores", "platform", "python", "commit", "started"), "x"),
+            "libraries": {},
+        },
+        "bins": 257,
+        "difference": 1e-6,
+        "kernels": [{"kernel": "a.b", "bytes": 8, "operations": 4, "times": [1e-6]}],
+        "steps": {"times": {"ours": [1e-3]}, "difference": 0.0, "operations": 10},
+    }
+    monkeypatch.setattr(command, "choose", lambda name: ("cuda:0", "chosen"))
+    monkeypatch.setattr(command.gpu, "measure", lambda name, plan: result)
+    assert command.main(["--device", "cuda", "--out", str(tmp_path / "all.json")]) == 0
+    assert json.loads((tmp_path / "all.json").read_text()) == result
+    assert "| a.b " in capsys.readouterr().out

@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-import truth.conv2d
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import conv2d
 

@@ -172,7 +172,7 @@ def test_skipped_files_stand_in_the_report(tmp_path, capsys):
     ("arguments", "said"),
     [
         (["nowhere"], "no such folder"),
-        (["--device", "cuda"], "--device cpu"),
+        (["--device", "cuda"], "Without --device"),
         (["--set", "epoch=3"], "'epochs'"),
         (["--folds", "1,77"], "'77'"),
         (["--resume"], "--out RUN"),

@@ -27,7 +27,8 @@ def test_a_gpu_that_is_asked_for_by_number(name, number):
     asked = []
     assert choose(name, asked.append) == (f"cuda:{number}", f"device: cuda:{number}, as asked for")
     assert asked == [number]
-    with pytest.raises(DeviceError, match=rf"--device {name} is not to be had: it rains\. Or run with --device cpu"):
+    refusal = rf"--device {name} is not to be had: it rains\. Without --device the CPU is taken"
+    with pytest.raises(DeviceError, match=refusal):
         choose(name, lambda _: "it rains")
 
 

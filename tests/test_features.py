@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth.stft
 
+from scratchser import truth
 from scratchser.atomic import StorageError
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.features import Features, Signal, extract

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth.linear
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import linear
 

@@ -30,6 +30,7 @@ def test_forward_and_backward_agree_with_the_cpu(device, dtype):
             np.testing.assert_allclose(device.host(got), want, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.gradcheck
 def test_gradients_in_a_random_direction(device):
     x, W, b, _ = draw(4, 9, 3, np.float64)
 

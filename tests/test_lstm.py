@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.special
-import truth.lstm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import lstm
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth.nesterov
 
+from scratchser import truth
 from scratchser.kernels import nesterov
 
 MOMENTUM = 0.9

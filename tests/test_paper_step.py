@@ -66,13 +66,13 @@ def test_a_step_has_few_launches():
 
 
 def test_launches_are_counted_by_kernel(capsys):
-    calls = (paper_step.loss, paper_step.update, paper_step.loss)
+    calls = (paper_step.warp, paper_step.probabilities, paper_step.warp)
     counts = launches.launches_of(lambda: paper_step.make(calls, np.float32))
-    assert counts == {"softmax.loss_cuda": 2, "nesterov.step_cuda": 1}
+    assert counts == {"vtlp.forward_cuda": 2, "softmax.forward_cuda": 1}
     assert launches.text(counts).splitlines()[2:] == [
-        "| softmax.loss_cuda  |        2 |",
-        "| nesterov.step_cuda |        1 |",
-        "| together           |        3 |",
+        "| vtlp.forward_cuda    |        2 |",
+        "| softmax.forward_cuda |        1 |",
+        "| together             |        3 |",
     ]
     assert command.main(["--launches"]) == 0
     assert capsys.readouterr().out == launches.text(launches.launches_of(paper_step.step))

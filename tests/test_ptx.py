@@ -100,19 +100,25 @@ def test_each_fault_is_named():
 # ---- what is compiled -----------------------------------------------------------------------------------------------
 
 
+def by_name(dtype):
+    """The loss's variant and the update's, of a training step."""
+    variants = {variant.name: variant for variant in ptx.variants(paper_step.recorded(paper_step.STEP, dtype), dtype)}
+    return variants["softmax.loss_cuda"], variants["nesterov.step_cuda"]
+
+
 def test_types_are_those_that_a_launch_on_a_gpu_passes():
-    (loss,) = ptx.variants(paper_step.recorded((paper_step.loss,)), np.float32)
-    assert loss.name == "softmax.loss_cuda" and loss.threads == softmax.THREADS and loss.dynamic == 0
+    loss, _ = by_name(np.float32)
+    assert loss.threads == softmax.THREADS and loss.dynamic == 0
     assert loss.types == (("float32", 2), ("float32", 2), ("float32", 1), ("float32", 1), ("float32", 2))
-    (update,) = ptx.variants(paper_step.recorded((paper_step.update,), np.float64), np.float64)
-    assert update.types[3:] == (("int32", 1), ("float64", 1), ("float64", 1), ("float64", 0))
+    _, update = by_name(np.float64)
+    assert update.types[3:] == (("int32", 2), ("int32", 1), ("float64", 1), ("float64", 1), ("float64", 0))
     assert [ptx._type(number) for number in (3, np.int64(3), True)] == [("int32", 0)] * 3
 
 
 def test_equal_launches_are_compiled_once():
-    launches = paper_step.recorded((paper_step.loss, paper_step.update, paper_step.loss))
+    launches = paper_step.recorded((paper_step.warp, paper_step.probabilities, paper_step.warp))
     names = [variant.name for variant in ptx.variants(launches, np.float32)]
-    assert names == ["softmax.loss_cuda", "nesterov.step_cuda"]
+    assert names == ["vtlp.forward_cuda", "softmax.forward_cuda"]
 
 
 @pytest.mark.parametrize("capability", [(7, 5), (12, 0)])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.special
-import truth.softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import softmax
 

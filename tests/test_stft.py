@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.signal
-import truth.stft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.kernels import stft
 
 FLOOR = 1e-6  # of the presets

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth.stft
 from planted import verdict
 
+from scratchser import truth
 from scratchser.kernels import _device, stft
 
 FLOOR = 1e-6  # of the presets

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import truth.vtlp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchser import truth
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import vtlp
 
@@ -55,8 +55,8 @@ def test_alpha_one_is_the_identity_to_the_bit(dtype, F):
 
 
 @pytest.mark.gradcheck
-@pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("F", [2, 31])
+@pytest.mark.parametrize("alpha", ALPHAS, ids="warp {}".format)
+@pytest.mark.parametrize("F", [2, 31], ids="{} bins".format)
 def test_gradient(alpha, F):
     inputs = {"S": draw(T=4, F=F)}
 

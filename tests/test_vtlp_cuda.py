@@ -48,7 +48,8 @@ def test_alpha_one_is_the_identity_to_the_bit(device, dtype):
         np.testing.assert_array_equal(device.host(vtlp.backward(device.arrays(S), 1)), S)
 
 
-@pytest.mark.parametrize("alpha", [0.92, 1.08])
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("alpha", [0.92, 1.08], ids="warp {}".format)
 def test_gradient_in_a_random_direction(device, alpha):
     def forward(S):
         return device.host(vtlp.forward(device.arrays(S), alpha))

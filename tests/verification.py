@@ -21,8 +21,8 @@ the same and are not to be mixed:
   (`tests/test_simulator.py` runs every test of the CUDA side there, and asks whether each kernel below was launched),
   and under the **tracer** (`scratchser/tracer`), which watches every access: races, barriers that not all threads
   reach, reads of unwritten shared memory, indices out of range, and the number of accesses, which has to be what
-  `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `tests/truth`, and
-  backward passes with finite differences.
+  `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `scratchser/truth`,
+  and backward passes with finite differences.
 - **compiled**: NVIDIA's compilers have made machine code of it, for compute capabilities 7.5, 8.0, 9.0, 10.0 and 12.0
   in both precisions, and found nothing that is not wanted there (`docs/kernels.md`, tests/test_ptx.py).
 
@@ -38,7 +38,8 @@ FAULTS = """
 
 A check that has never failed proves little. So faults are planted into the kernels, a line exchanged for another, and
 each must be given away: by the tracer ("race", "divergence", "uninitialised", "out of range"), or by the comparison
-("result"). Every row is one case of `test_a_planted_fault_is_caught` in the file of its heading.
+("result"). Every row is one case of `test_a_planted_fault_is_caught` in the file of its heading; the LSTM's `multiply`
+has `test_a_fault_planted_in_the_stream_is_caught`.
 
 The compile check is tested on kernels that compute in double precision, spill, or take too much of a block, in
 `tests/test_ptx.py`. The tracer itself is tested on kernels of its own (`tests/planted.py`), for several block sizes, in
@@ -54,6 +55,9 @@ def of_tracer() -> Iterator[str]:
             yield f"- `{name}`"
 
 
+OF_LSTM = "_frames", "_stream"  # rooms of the LSTM's
+
+
 def operations() -> list[str]:
     return sorted(path.stem.removeprefix("test_").removesuffix("_cuda") for path in HERE.glob("test_*_cuda.py"))
 
@@ -61,12 +65,14 @@ def operations() -> list[str]:
 def kernels() -> Iterator[str]:
     for name in sorted(map(costs.name_of, costs.kernels())):
         op = name.partition(".")[0]
-        yield f"| {name} | tests/test_{op}_cuda.py | yes | no |"
+        yield f"| {name} | tests/test_{'lstm' if op in OF_LSTM else op}_cuda.py | yes | no |"
 
 
 def faults(op: str) -> Iterator[str]:
-    """The table of an op's test file; nothing where it has none."""
-    planted = getattr(importlib.import_module(f"test_{op}_cuda"), "FAULTS", ())
+    """The table of an op's test file; nothing where it has none. Its cases end with the four things that are shown."""
+    module = importlib.import_module(f"test_{op}_cuda")
+    planted = [case[-4:] for case in getattr(module, "FAULTS", ())]
+    planted += [("multiply", *case) for case in getattr(module, "MULTIPLY", ())]
     if planted:
         yield f"\n### tests/test_{op}_cuda.py\n\n| function | line | exchanged for | seen as |\n|---|---|---|---|"
         for function, line, instead, kind in planted:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scratchser import stdout
-from scratchser.bench import kernels_page, launches, paper_step, ptx, report
+from scratchser.bench import gpu, gpu_report, kernels_page, launches, paper_step, ptx, report
 from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
 from scratchser.bench.measure import SECTIONS, Plan, measure
+from scratchser.device import DeviceError, choose
+from scratchser.progress import say
 
 DESCRIPTION = """\
 Time our kernels and what a user would take instead, on one fixed model and one fixed set of utterances. Contestants
@@ -28,6 +30,7 @@ examples
   python -m scratchser.bench --quick                          about two minutes: few rounds, 257 bins, nothing compiled
   python -m scratchser.bench > table.md                       all of it; best on a machine that does nothing else
   python -m scratchser.bench --only steps,lstm --json         two sections, with the time of every round
+  python -m scratchser.bench --device cuda                    every CUDA kernel on a GPU, and the step beside PyTorch's
   python -m scratchser.bench --launches                       kernels that a training step launches on a GPU, counted
   python -m scratchser.bench --ptx                            all CUDA kernels, compiled and checked
   python -m scratchser.bench --ptx --write docs/kernels.md    and accounted for, as a page
@@ -51,10 +54,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--only", type=_sections, default=tuple(SECTIONS), metavar="A,B,...", help="these sections (default: all)"
     )
-    gpu = p.add_mutually_exclusive_group()
-    gpu.add_argument("--ptx", action="store_true", help="compile every CUDA kernel instead of timing anything")
-    gpu.add_argument("--launches", action="store_true", help="count a training step's launches instead")
+    cuda = p.add_mutually_exclusive_group()
+    cuda.add_argument("--device", metavar="cuda|cuda:K", help="time the CUDA side on this GPU instead")
+    cuda.add_argument("--ptx", action="store_true", help="compile every CUDA kernel instead of timing anything")
+    cuda.add_argument("--launches", action="store_true", help="count a training step's launches instead")
     p.add_argument("--write", type=Path, metavar="FILE", help="with --ptx: docs/kernels.md, if no kernel is faulty")
+    p.add_argument(
+        "--out", type=Path, metavar="FILE", help="with --device: all rounds as JSON (default: bench-cuda.json)"
+    )
     return p
 
 
@@ -64,13 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = p.parse_args(arguments)
     if args.write and not args.ptx:
         p.error("--write goes with --ptx")
+    if args.out and not args.device:
+        p.error("--out goes with --device")
     if args.launches:
         stdout.write(launches.text(launches.launches_of(paper_step.step)))
         return 0
     try:
         if args.ptx:
             return compile_all(args.write)
+        if args.device:
+            return time_gpu(args.device, Plan(args.quick), args.out or Path("bench-cuda.json"))
         result = measure(Plan(args.quick), args.only)
+    except DeviceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except (ChildError, DisagreementError, ptx.PtxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -78,6 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 1
     stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
+    return 0
+
+
+def time_gpu(name: str, plan: Plan, out: Path) -> int:
+    """The exit code. Raises DeviceError without this GPU, DisagreementError where its answers are not the CPU's."""
+    device, chosen = choose(name)
+    say(chosen)
+    if not device.startswith("cuda"):
+        raise DeviceError("--device is for GPUs, cuda or cuda:K: the CPU is timed without it, the simulator not at all")
+    result = gpu.measure(device, plan)
+    out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    stdout.write(gpu_report.text(result))
+    say(f"all rounds are in {out}")
     return 0
 
 

@@ -74,7 +74,8 @@ float32, one step: forward, backward, gradient norms and update.
   arguments, as a maintainer of numba-cuda measured it on a machine not named (pull request 288 of NVIDIA/numba-cuda).
   What our own launcher adds, which hands CuPy's arrays over, is not in it.
 - A GPU's column is the **roofline**: the time for the needed bytes at its memory's peak or for the needed operations
-  at its float32 peak, whichever is longer, launch by launch. Only what lies in a cache already can be read faster.
+  at its float32 peak, whichever is longer, launch by launch. Only what lies in a cache already can be read faster. It
+  knows nothing of waiting: the LSTM's kernels are a chain of steps, each of which reads its weights from a cache anew.
 - **bound by**: the longest of memory, arithmetic and launch. The host does not wait for a launch to end, so where
   launch is the longest, the GPU waits for the host.
 

@@ -1,8 +1,8 @@
 """What a training step asks of the CUDA kernels, and what is asked besides, at the paper's shapes.
 
-Preset `best`, a batch of 16 of the bench's utterances. Every function below makes the calls of one entry point; they
-are recorded on simulated memory (scratchser.costs.recorded) and not run, so that what is compiled, counted and
-accounted for without a GPU is what is launched, and no list of kernels or types is kept by hand.
+Preset `best`, a batch of 16 of the bench's utterances. The calls are recorded on simulated memory
+(scratchser.costs.recorded) and not run, so that what is compiled, counted and accounted for without a GPU is what is
+launched, and no list of kernels or types is kept by hand.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from scratchser import costs
+from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
-from scratchser.features import Signal
-from scratchser.kernels import linear, nesterov, norms, softmax
+from scratchser.features import RATE, Features, Signal
+from scratchser.kernels import moments, norms, softmax, stft, vtlp
 from scratchser.kernels._device import SIMULATED
 from scratchser.model import Model
-from scratchser.parameters import Parameters
+from scratchser.optim import Optimiser
 from scratchser.presets import PRESETS
 
 CONFIG = PRESETS["best"]
-BATCH, CLASSES, UNITS = CONFIG.batch_size, problem.CLASSES, CONFIG.lstm_units
+BATCH, CLASSES = CONFIG.batch_size, problem.CLASSES
+ALPHA = 1.05  # of a warp
 
 
 @dataclass(frozen=True)
@@ -36,50 +38,60 @@ class Sizes:
         return SIMULATED.zeros(shape, self.dtype)
 
     @cached_property
+    def signal(self) -> Signal:
+        return Signal.of(CONFIG)
+
+    @cached_property
     def lengths(self) -> np.ndarray:
         """(B,) int64, frames."""
         return problem.batch_lengths()
 
     @cached_property
-    def parameters(self) -> Parameters:
-        return Model(CONFIG, Signal.of(CONFIG).bins, CLASSES).parameters
+    def features(self) -> Features:
+        """A corpus of nothing but this batch."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        return Features(self.array(int(self.lengths.sum()), self.signal.bins), starts, self.lengths)
 
 
-# ---- a training step, in its order ----------------------------------------------------------------------------------
+def training_step(s: Sizes) -> None:
+    """From the corpus to the updated weights, as train.py does it."""
+    model = Model(CONFIG, s.signal.bins, CLASSES, dtype=s.dtype, place=SIMULATED)
+    x, lengths = assemble(s.features, Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, ALPHA))
+    targets: np.ndarray = np.zeros((BATCH, CLASSES), s.dtype)
+    _, dlogits = softmax.loss(model.forward(x, lengths), targets, targets[:, 0].copy())
+    model.backward(dlogits)
+    norms.squares(model.parameters.gradients, model.parameters.ends)
+    Optimiser(model.parameters, CONFIG).step(1.0)
 
 
-def dense_forward(s: Sizes) -> None:
-    linear.forward(s.array(BATCH, 2 * UNITS), s.array(2 * UNITS, CLASSES), s.array(CLASSES))
+# ---- asked besides: features before training, scores after it, and what no training needs ---------------------------
 
 
-def loss(s: Sizes) -> None:
-    softmax.loss(s.array(BATCH, CLASSES), s.array(BATCH, CLASSES), s.array(BATCH))
+def spectrogram(s: Sizes) -> None:
+    """Of ten seconds."""
+    window = s.array(s.signal.window)
+    stft.forward(s.array(10 * RATE), window, s.signal.hop, s.signal.bins, s.signal.floor)
 
 
-def dense_backward(s: Sizes) -> None:
-    W, b = (2 * UNITS, CLASSES), (CLASSES,)
-    linear.backward(s.array(BATCH, CLASSES), s.array(BATCH, 2 * UNITS), s.array(*W), s.array(*W), s.array(*b))
-
-
-def gradient_norms(s: Sizes) -> None:
-    norms.squares(s.array(len(s.parameters.values)), s.parameters.ends)
-
-
-def update(s: Sizes) -> None:
-    W, V, dW = (s.array(len(s.parameters.values)) for _ in range(3))
-    segments = np.ones(len(s.parameters.ends))
-    nesterov.step(W, V, dW, s.parameters.ends, segments, segments, CONFIG.momentum)
-
-
-# ---- asked besides: features before training, scores after it -------------------------------------------------------
+def statistics(s: Sizes) -> None:
+    """Of eq. (5)."""
+    moments.moments(s.features.values, s.features.starts, s.features.lengths)
 
 
 def probabilities(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
 
-STEP = (dense_forward, loss, dense_backward, gradient_norms, update)
-BESIDES = (probabilities,)
+def warp(s: Sizes) -> None:
+    vtlp.forward(s.features.values, ALPHA)
+
+
+def warp_backward(s: Sizes) -> None:
+    vtlp.backward(s.features.values, ALPHA)
+
+
+STEP = (training_step,)
+BESIDES = (spectrogram, statistics, probabilities, warp, warp_backward)
 
 
 def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:
@@ -94,5 +106,5 @@ def make(calls: tuple[Callable[[Sizes], None], ...], dtype: type) -> None:
 
 
 def step() -> None:
-    """All calls of a training step, for whoever records them."""
+    """A training step, for whoever records it."""
     make(STEP, np.float32)

@@ -11,7 +11,7 @@ def needed(operations: int):
 
     def formula(launch: Launch) -> Needed:
         pieces, sums = launch["pieces"], launch["sums"]
-        pixels = int(np.diff(pieces).sum())
+        pixels = int(np.diff(pieces).sum()) * launch["F"]
         return Needed(pixels * sums.itemsize + pieces.nbytes + sums.nbytes, operations * pixels)
 
     return formula
@@ -21,7 +21,8 @@ def issued(reads: int):
     """reads   of each pixel"""
 
     def formula(launch: Launch) -> Issued:
-        P, pixels, threads = len(launch["pieces"]), int(np.diff(launch["pieces"]).sum()), moments.THREADS
+        P, threads = len(launch["pieces"]), moments.THREADS
+        pixels = int(np.diff(launch["pieces"]).sum()) * launch["F"]
         return Issued(
             global_reads=P * threads * 2 + reads * pixels,  # each thread reads where its piece begins and ends
             global_writes=P,

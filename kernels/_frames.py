@@ -1,0 +1,169 @@
+"""What the LSTM moves and adds up without a product: frames of a padded batch, states, columns.
+
+    gather           frames[starts[b] + t] = x[b, t], t < lengths[b]             real frames, one after the other
+    scatter          x[b, t] = frames[starts[b] + t], 0 past the utterance's end
+    states_before    before[direction, starts[b] + t] = h of the step before frame t in this direction, or h0
+    add_columns      db[j] += Σ_n dz[n, j]
+
+x          (B, T, D)     padded batch                       lengths, starts   (B,)   starts[b] = Σ lengths before b
+frames     (N, D)        N = Σ lengths
+y          (B, T, 2H)    h of the direction that walks forward, then of the one that walks backward
+before     (2, N, H)     h0   (2, B, H)
+dz         (N, M)        db   (M,)
+
+Nothing is read past an utterance's end. On the CPU a core does an utterance at a time; a CUDA block does THREADS
+numbers of one utterance, which lie one after the other on both sides, so that neighbouring threads touch neighbouring
+numbers.
+"""
+
+from scratchser.kernels._device import blocks, launch, on_cpu
+from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels._runs import add_run, copy_run, fill_run
+from scratchser.kernels._tile import COLS
+
+THREADS = 256  # of a block
+COLUMNS, PARTS = 32, 8  # threads of a block that adds columns: 32 columns, each in 8 parts
+
+# ---- maths: one text for both devices -------------------------------------------------------------------------------
+
+
+@jit
+def frame_at(direction, n, length):
+    """The frame that step n of a walk comes to."""
+    return n if direction == 0 else length - 1 - n
+
+
+# ---- CPU ------------------------------------------------------------------------------------------------------------
+
+
+@pjit
+def gather_cpu(x, lengths, starts, frames):
+    (_, T, D), flat, target = x.shape, x.reshape(x.size), frames.reshape(frames.size)
+    for b in prange(len(lengths)):
+        copy_run(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
+
+
+@pjit
+def scatter_cpu(frames, lengths, starts, x):
+    (_, T, D), flat, source = x.shape, x.reshape(x.size), frames.reshape(frames.size)
+    for b in prange(len(lengths)):
+        copy_run(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
+        fill_run(x.dtype.type(0), flat, (b * T + lengths[b]) * D, (T - lengths[b]) * D)
+
+
+@pjit
+def states_before_cpu(y, h0, lengths, starts, before):
+    (B, T, _), (_, N, H) = y.shape, before.shape
+    flat_y, flat_h0, target = y.reshape(y.size), h0.reshape(h0.size), before.reshape(before.size)
+    for b in prange(B):
+        length = lengths[b]
+        for direction in range(2):
+            for n in range(length):
+                at = (direction * N + starts[b] + frame_at(direction, n, length)) * H
+                if n == 0:
+                    copy_run(flat_h0, (direction * B + b) * H, target, at, H)
+                else:
+                    t = frame_at(direction, n - 1, length)
+                    copy_run(flat_y, (2 * (b * T + t) + direction) * H, target, at, H)
+
+
+@pjit
+def add_columns_cpu(dz, db):
+    """In the order of the rows."""
+    (N, M), flat = dz.shape, dz.reshape(dz.size)
+    for j in prange((M + COLS - 1) // COLS):
+        for n in range(N):
+            add_run(flat, n * M + j * COLS, db, j * COLS, min(COLS, M - j * COLS))
+
+
+# ---- CUDA: blocks (of an utterance's numbers, of utterances), a thread per number -----------------------------------
+
+
+@cuda_jit
+def gather_cuda(x, lengths, starts, D, frames):
+    """x (B, T D) and frames (N D,): an utterance's numbers are one run."""
+    i, b = cuda.grid(1), cuda.blockIdx.y
+    if i < lengths[b] * D:
+        frames[starts[b] * D + i] = x[b, i]
+
+
+@cuda_jit
+def scatter_cuda(frames, lengths, starts, D, x):
+    i, b = cuda.grid(1), cuda.blockIdx.y
+    if i < lengths[b] * D:
+        x[b, i] = frames[starts[b] * D + i]
+    elif i < x.shape[1]:
+        x[b, i] = 0
+
+
+@cuda_jit
+def states_before_cuda(y, h0, lengths, starts, before):
+    i, b = cuda.grid(1), cuda.blockIdx.y
+    H, length = before.shape[2], lengths[b]
+    t, j = i // (2 * H), i % (2 * H)
+    direction, u = j // H, j % H
+    if t < length:
+        n = frame_at(direction, t, length)  # the step that comes to frame t: its own inverse
+        if n == 0:
+            before[direction, starts[b] + t, u] = h0[direction, b, u]
+        else:
+            before[direction, starts[b] + t, u] = y[b, frame_at(direction, n - 1, length), j]
+
+
+@cuda_jit
+def add_columns_cuda(dz, db):
+    """Thread (x, p) adds rows p, p + PARTS ... of a column; then the parts are added in their order."""
+    parts = cuda.shared.array((PARTS, COLUMNS), dz.dtype)
+    x, p = cuda.threadIdx.x, cuda.threadIdx.y
+    j = cuda.blockIdx.x * COLUMNS + x
+    N, M = dz.shape
+    total = dz.dtype.type(0)
+    if j < M:
+        for n in range(p, N, PARTS):
+            total += dz[n, j]
+    parts[p, x] = total
+    cuda.syncthreads()  # all parts are there
+    if p == 0 and j < M:
+        for q in range(1, PARTS):
+            total += parts[q, x]
+        db[j] += total
+
+
+# ---- entry points: the device is where the array lives; on a GPU lengths and starts are resident int32 ---------------
+
+
+def gather(x, lengths, starts, frames):
+    if on_cpu(x):
+        gather_cpu(x, lengths, starts, frames)
+    else:
+        B, T, D = x.shape
+        launch(gather_cuda, (blocks(T * D, THREADS), B), THREADS, x.reshape(B, T * D), lengths, starts, D, flat(frames))
+
+
+def scatter(frames, lengths, starts, x):
+    if on_cpu(x):
+        scatter_cpu(frames, lengths, starts, x)
+    else:
+        B, T, D = x.shape
+        grid = blocks(T * D, THREADS), B
+        launch(scatter_cuda, grid, THREADS, flat(frames), lengths, starts, D, x.reshape(B, T * D))
+
+
+def states_before(y, h0, lengths, starts, before):
+    if on_cpu(y):
+        states_before_cpu(y, h0, lengths, starts, before)
+    else:
+        B, T, width = y.shape
+        launch(states_before_cuda, (blocks(T * width, THREADS), B), THREADS, y, h0, lengths, starts, before)
+
+
+def add_columns(dz, db):
+    if on_cpu(dz):
+        add_columns_cpu(dz, db)
+    else:
+        launch(add_columns_cuda, blocks(dz.shape[1], COLUMNS), (COLUMNS, PARTS), dz, db)
+
+
+def flat(array):
+    """All its numbers in a row: a view, since arrays are C-contiguous."""
+    return array.reshape(array.size)

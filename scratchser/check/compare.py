@@ -1,0 +1,160 @@
+"""A learner's numbers beside the true ones: which output is wrong, where, by what factor, and after which mistake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchser.check.exercise import UNTOUCHED, Arguments, CudaExercise, Exercise, Outputs
+from scratchser.check.verdict import Finding
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case: what went in, what came out, what should have."""
+
+    name: str
+    arguments: Arguments
+    got: Outputs
+    truth: Outputs
+    tolerance: float  # of the largest true number
+
+    def close(self, output: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Element by element; NaN is like NaN only."""
+        size = np.abs(self.truth[output][np.isfinite(self.truth[output])]).max(initial=0.0)
+        return np.isclose(a, b, rtol=0, atol=self.tolerance * size, equal_nan=True)
+
+    def right(self, output: str) -> bool:
+        return bool(self.close(output, self.got[output], self.truth[output]).all())
+
+
+def findings_of(exercise: Exercise | CudaExercise, trials: list[Trial]) -> list[Finding]:
+    """One for each output: right in every case, or what is wrong with it."""
+    wrong = [output for output in exercise.outputs if not all(trial.right(output) for trial in trials)]
+    named = recognised(exercise, trials, wrong)
+    return [
+        _finding(exercise, output, trials, named.get(output, [])) if output in wrong else
+        Finding(f"{output} is right in {len(trials)} case{'s' * (len(trials) != 1)}", True)
+        for output in exercise.outputs
+    ]  # fmt: skip
+
+
+def _finding(exercise: Exercise | CudaExercise, output: str, trials: list[Trial], named: list[str]) -> Finding:
+    bad = [trial for trial in trials if not trial.right(output)]
+    text = [f'"{bad[0].name}": {where(bad[0], output, exercise.axes.get(output, ()))}']
+    good = [trial for trial in trials if trial.right(output)]
+    if good:
+        text.append(f"right in {_names(good)}; wrong in {_names(bad)}")
+    found = list({exercise.mistakes[key].name: exercise.mistakes[key] for key in named}.values())
+    if found:
+        names = [mistake.name for mistake in found]
+        hints = [f"{mistake.name}: {mistake.hint}" for mistake in found]
+        if len(found) > 1:
+            hints.insert(0, "These numbers can come about in more than one way:")
+    else:
+        names, hints = [], structure(bad, trials, output, exercise)
+    return Finding(f"{output} is right", False, "\n".join(text), hints, names)
+
+
+def _names(trials: list[Trial]) -> str:
+    return ", ".join(f'"{trial.name}"' for trial in trials)
+
+
+def recognised(exercise: Exercise | CudaExercise, trials: list[Trial], wrong: list[str]) -> Mapping[str, list[str]]:
+    """Wrong output -> the mistakes whose numbers it has in every case, to rounding.
+
+    Mistakes that explain all outputs, the right ones too, come before those that explain one output only.
+    """
+    if not wrong:
+        return {}
+    agreeing = {output: set(exercise.mistakes) for output in exercise.outputs}
+    for trial in trials:
+        for key in set().union(*(agreeing[output] for output in wrong)):
+            numbers = exercise.truth(trial.arguments, key)
+            for output in exercise.outputs:
+                if key in agreeing[output] and not trial.close(output, trial.got[output], numbers[output]).all():
+                    agreeing[output].remove(key)
+    whole = set.intersection(*agreeing.values())
+    return {output: [key for key in exercise.mistakes if key in (whole or agreeing[output])] for output in wrong}
+
+
+# ---- where, and by what factor --------------------------------------------------------------------------------------
+
+
+def where(trial: Trial, output: str, axes: tuple[str, ...]) -> str:
+    """The worst element in words, how many are wrong, and along which index all wrong ones lie in one place."""
+    got, truth = np.atleast_1d(trial.got[output]), np.atleast_1d(trial.truth[output])
+    wrong = ~np.atleast_1d(trial.close(output, trial.got[output], trial.truth[output]))
+    distance = np.where(wrong, np.nan_to_num(np.abs(got - truth), nan=np.inf), -1)
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(distance)), distance.shape))
+    place = f" at {_named(index, axes)}" if np.ndim(trial.got[output]) else ""
+    here, there = got[index], truth[index]
+    text = f"{output}{place} is {_number(here)}, should be {_number(there)}{_factor(here, there)}"
+    if wrong.size > 1:
+        text += f"; wrong are {int(wrong.sum())} of {wrong.size} numbers"
+    for axis, length in enumerate(wrong.shape):
+        places = np.unique(np.argwhere(wrong)[:, axis])
+        if length > 2 and len(places) == 1:
+            name = axes[axis] if axis < len(axes) else f"index {axis}"
+            text += f", all at {name} {places[0]} of {length}"
+    return text
+
+
+def _named(index: tuple[int, ...], axes: tuple[str, ...]) -> str:
+    if len(axes) != len(index):
+        return str(list(index))
+    return "[" + ", ".join(f"{name} {i}" for name, i in zip(axes, index, strict=True)) + "]"
+
+
+def _number(value: Any) -> str:
+    return "never written" if value == UNTOUCHED else f"{value:.6g}"
+
+
+def _factor(got: Any, truth: Any) -> str:
+    if not np.isfinite(got) or not truth or UNTOUCHED in (got, truth) or not got:
+        return ""
+    return f" ({got / truth:.4g} times)"
+
+
+# ---- what the numbers have in common, where no mistake has them -----------------------------------------------------
+
+
+def structure(bad: list[Trial], trials: list[Trial], output: str, exercise: Exercise | CudaExercise) -> list[str]:
+    """Statements about the wrong numbers that hold for each of them; none of them is a guess at the cause."""
+    changed = output in exercise.changes
+
+    def start(trial: Trial) -> Any:
+        return trial.arguments[output] if changed else 0.0
+
+    if any(not np.isfinite(trial.got[output]).all() for trial in bad):
+        return ["NaN or infinite: what is it made of? Memory that nobody has written, 0 / 0, or the logarithm of 0?"]
+    if all(np.array_equal(trial.got[output], np.broadcast_to(start(trial), trial.got[output].shape)) for trial in bad):
+        return [
+            f"{output} is as it was before the call: nothing is written to it." if changed else f"{output} is all zero."
+        ]
+    factor = _common_factor(
+        [(trial.got[output] - start(trial), trial.truth[output] - start(trial)) for trial in trials]
+    )
+    if factor is not None:
+        words = "The sign is wrong" if np.isclose(factor, -1) else f"Everything is {factor:.4g} times what it should be"
+        added = ", counted from what was there before" if changed else ""
+        return [f"{words}, in every element of every case{added}."]
+    if all(_is_transposed(trial, output) for trial in bad):
+        return [f"{output} is its own transpose: rows and columns are exchanged."]
+    return []
+
+
+def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
+    got, truth = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
+    if not np.dot(truth, truth):
+        return None
+    factor = float(np.dot(got, truth) / np.dot(truth, truth))
+    same = np.allclose(got, factor * truth, rtol=1e-6, atol=1e-6 * np.abs(truth).max()) and factor
+    return factor if same and not np.isclose(factor, 1) else None
+
+
+def _is_transposed(trial: Trial, output: str) -> bool:
+    got, truth = trial.got[output], trial.truth[output]
+    square = got.ndim == 2 and got.shape[0] == got.shape[1] > 1
+    return square and bool(trial.close(output, got, truth.T).all())

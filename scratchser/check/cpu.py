@@ -1,0 +1,170 @@
+"""The judgement of a function of arrays: form, truth, what lies past an utterance's end, differences, time."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from scratchser.check import learner, timing
+from scratchser.check.compare import Trial, findings_of
+from scratchser.check.exercise import Arguments, Exercise, Outputs, copied, filled
+from scratchser.check.verdict import Finding
+
+TOLERANCE = 1e-9  # of the largest true number, in float64
+SINGLE = 1e-4  # the same in float32
+
+Found = Callable[[Finding], None]
+
+
+class Malformed(Exception):
+    """What the function returns is not even of the right form."""
+
+
+def judge(
+    exercise: Exercise, module: ModuleType, function: Callable, path: Path, found: Found, notes: list[str]
+) -> None:
+    """Report each finding as it comes; stop where the rest would say the same again."""
+    cases = exercise.cases()
+    if not _form(exercise, function, cases, found):
+        return
+    trials, error = _trials(exercise, function, cases)
+    findings = findings_of(exercise, trials)
+    if error is None:
+        for finding in findings:
+            found(finding)
+        _past_the_end(exercise, function, cases, trials, found)
+        right = all(finding.passed for finding in findings)
+        if exercise.gradients:
+            _differences(exercise, function, found)
+        if right and exercise.timed:
+            fresh = learner.function_of(
+                learner.load(path), exercise.name, exercise.parameters
+            )  # without checked bounds
+            notes.extend(timing.beside_ours(exercise, fresh))
+        return
+    for finding in findings:  # of the cases before the one that failed
+        if not finding.passed:
+            found(finding)
+    name, reason = error
+    text, hints = learner.explained(reason.__cause__, path) if reason.__cause__ else (str(reason), [])
+    found(Finding(f'it runs in the case "{name}"', False, text, hints))
+
+
+def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outputs:
+    """What the function returns and changes. The arguments are its own to change.
+
+    Raises Malformed where that is not what the exercise asks for, Raised where the function raises.
+    """
+    with learner.answering(), np.errstate(all="ignore"):  # a kernel in Numba does not warn
+        result = function(*arguments.values())
+    if not exercise.returns:
+        if result is not None:
+            raise Malformed(f"{exercise.name} returns something; it is to write to its arguments and return nothing")
+    elif result is None:
+        raise Malformed(f"{exercise.name} returns nothing; it is to return {', '.join(exercise.returns)}")
+    elif len(exercise.returns) == 1:
+        result = (result,)
+    if exercise.returns and not (isinstance(result, tuple | list) and len(result) == len(exercise.returns)):
+        raise Malformed(
+            f"{exercise.name} is to return a tuple of {len(exercise.returns)}: {', '.join(exercise.returns)}"
+        )
+    outputs = dict(zip(exercise.returns, result or (), strict=True))
+    outputs.update({name: arguments[name] for name in exercise.changes})
+    truth = {name: np.asarray(value) for name, value in exercise.truth(filled(arguments), "").items()}
+    for name in exercise.returns:
+        if not isinstance(outputs[name], np.ndarray | float | np.floating):
+            raise Malformed(f"{name} is a {type(outputs[name]).__name__}, not a NumPy array")
+        if np.shape(outputs[name]) != truth[name].shape:
+            raise Malformed(f"{name} has shape {np.shape(outputs[name])}, should be {truth[name].shape}")
+    return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def _form(exercise: Exercise, function: Callable, cases: dict[str, Arguments], found: Found) -> bool:
+    """Shapes and dtypes, and that no argument is changed that is none of its business."""
+    name, arguments = next(iter(cases.items()))
+    for dtype in (np.float64, np.float32):
+        given = copied(filled(arguments), dtype)
+        kept = copied(given)
+        try:
+            outputs = called(exercise, function, given)
+        except Malformed as error:
+            found(Finding("shapes and dtypes", False, f'"{name}": {error}'))
+            return False
+        for output in exercise.returns:
+            if outputs[output].ndim and outputs[output].dtype != dtype:
+                text = f"{output} is {outputs[output].dtype} where all arguments are {np.dtype(dtype)}"
+                hint = "Make arrays like the arguments': np.zeros(shape, x.dtype), np.zeros_like(x)."
+                found(Finding("shapes and dtypes", False, text, [hint]))
+                return False
+        for parameter, value in kept.items():
+            changed = isinstance(value, np.ndarray) and not np.array_equal(value, given[parameter])
+            if changed and parameter not in exercise.changes:
+                text = f"{parameter} is changed: others still need it"
+                found(Finding("arguments are left alone", False, text, ["Work on a copy, or write to a new array."]))
+                return False
+        if dtype == np.float32:
+            truth = _truth(exercise, copied(filled(arguments)))
+            trial = Trial(name, arguments, outputs, truth, SINGLE)
+            single = all(trial.right(output) for output in exercise.outputs)
+            double = Trial(name, arguments, called(exercise, function, copied(filled(arguments))), truth, TOLERANCE)
+            if not single and all(double.right(output) for output in exercise.outputs):
+                found(Finding("float32", False, "right in float64, wrong in float32"))
+    found(Finding("shapes and dtypes, float32 and float64", True))
+    return True
+
+
+def _truth(exercise: Exercise, arguments: Arguments) -> Outputs:
+    return {name: np.asarray(value) for name, value in exercise.truth(arguments, "").items()}
+
+
+def _trials(
+    exercise: Exercise, function: Callable, cases: dict[str, Arguments]
+) -> tuple[list[Trial], tuple[str, Exception] | None]:
+    """The cases up to the first that raises, and which that is and what it raised."""
+    trials: list[Trial] = []
+    for name, arguments in cases.items():
+        arguments = filled(arguments)
+        try:
+            got = called(exercise, function, copied(arguments))
+        except (Malformed, learner.Raised) as error:
+            return trials, (name, error)
+        trials.append(Trial(name, arguments, got, _truth(exercise, arguments), TOLERANCE))
+    return trials, None
+
+
+def _past_the_end(
+    exercise: Exercise, function: Callable, cases: dict[str, Arguments], trials: list[Trial], found: Found
+) -> None:
+    """The cases as they are, with NaN where the function must not look: nothing may come of it."""
+    check, tried = "nothing past an utterance's end is read", False
+    for trial in trials:
+        arguments = cases[trial.name]
+        blind = [name for name, a in arguments.items() if _has_nan(a)]
+        if not blind:
+            continue
+        tried = True
+        got = called(exercise, function, copied(arguments))
+        for output, value in got.items():
+            leaked = np.isnan(value) & ~np.isnan(trial.got[output])
+            if leaked.any():
+                index = [int(i) for i in np.argwhere(leaked)[0]]
+                text = f'"{trial.name}": with NaN there in {", ".join(blind)}, {output}{index if index else ""} is NaN'
+                hint = "Loop up to the utterance's length. To multiply by 0 is not enough: 0 · NaN is NaN."
+                found(Finding(check, False, text, [hint]))
+                return
+    if tried:
+        found(Finding(check, True))
+
+
+def _has_nan(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool(np.isnan(value).any())
+
+
+def _differences(exercise: Exercise, function: Callable, found: Found) -> None:
+    assert exercise.gradients
+    reports = exercise.gradients(lambda arguments: called(exercise, function, copied(arguments)))
+    for report in reports:
+        how = "random directions" if report.where.startswith("direction") else "every coordinate"
+        found(Finding(f"finite differences of d{report.name}, {how}", report.passed, str(report)[5:]))

@@ -1,0 +1,38 @@
+"""The judgement of one file, in this process; limits.py gives it a process of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scratchser.check import cpu, cuda, learner
+from scratchser.check.exercise import CudaExercise
+from scratchser.check.exercises import EXERCISES
+from scratchser.check.verdict import Finding, Verdict
+
+
+def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -> Verdict:
+    """Whatever the file does short of ending the process: a verdict. `heard` gets it after every finding."""
+    verdict = Verdict(str(path))
+
+    def found(finding: Finding) -> None:
+        verdict.findings.append(finding)
+        heard(verdict)
+
+    try:
+        verdict.exercise = learner.exercise_of(path, EXERCISES)
+        exercise = EXERCISES[verdict.exercise]
+        module = learner.load(path)
+        function = learner.function_of(module, exercise.name, exercise.parameters)
+        if isinstance(exercise, CudaExercise):
+            cuda.judge(exercise, module, function, path, found, verdict.notes)
+        else:
+            learner.with_bounds_checked(module)
+            cpu.judge(exercise, module, function, path, found, verdict.notes)
+    except learner.Refused as error:
+        found(Finding("the file can be judged", False, str(error), error.hints))
+    except learner.Raised as error:
+        assert error.__cause__
+        text, hints = learner.explained(error.__cause__, path)
+        found(Finding("it runs", False, text, hints))
+    verdict.finished = True
+    heard(verdict)
+    return verdict

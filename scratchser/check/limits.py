@@ -1,0 +1,128 @@
+"""A file judged in a process of its own: endless loops and crashes end in a finding, like everything else."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scratchser.check.learner import Refused, exercise_of
+from scratchser.check.verdict import Finding, Verdict
+
+SECONDS, MEGABYTES = 60, 2048
+START = 60  # seconds for imports on a busy machine, before the file's own clock starts
+LINES = 20  # of what the file prints
+
+
+def judged(
+    path: Path, known: list[str], seconds: int = SECONDS, megabytes: int = MEGABYTES
+) -> tuple[Verdict, list[str]]:
+    """The verdict, and the last lines that the file printed.
+
+    known   the exercises there are: a file that names none of them needs no process
+    """
+    try:
+        exercise = exercise_of(path, known)
+    except Refused as error:
+        return Verdict(str(path), "", [Finding("the file can be judged", False, str(error), error.hints)], [], True), []
+    with tempfile.TemporaryDirectory(prefix="scratchser-check-") as folder:
+        place = Path(folder)
+        code = _run(path, place, seconds, megabytes)
+        printed = (place / "printed").read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
+        try:
+            verdict = Verdict.load(place / "verdict")
+        except FileNotFoundError:
+            verdict = Verdict(str(path), exercise)
+        verdict.exercise = exercise
+        if not verdict.finished:
+            trace = place / "trace"
+            told = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+            verdict.findings.append(_ended(code, told, path, seconds, megabytes, printed))
+            if printed and _ours(printed):
+                printed = []
+    return verdict, printed
+
+
+def _run(path: Path, place: Path, seconds: int, megabytes: int) -> int | None:
+    """The exit status; None where it was stopped from here."""
+    package = Path(__file__).parents[2]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # each thread of a library's maps memory, and the file's is limited
+    }
+    # -P: no file beside the learner's takes the name of a module
+    command = [sys.executable, "-P", "-m", "scratchser.check.child", str(path.resolve())]
+    command += [str(place / "verdict"), str(place / "trace"), str(seconds), str(megabytes)]
+    with open(place / "printed", "wb") as printed:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, env=environment, cwd=place,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            return child.wait(START + seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen) -> None:
+    """It and all that it has started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    else:
+        child.kill()
+    child.wait()
+
+
+def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: int, printed: list[str]) -> Finding:
+    """What ended a process before its verdict was complete."""
+    line = _line(trace, path)
+    where = f", in line {line[0]}: {line[1]}" if line else ""
+    if code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0):
+        hint = "Does a loop ever end? Is what its condition asks about changed inside it?"
+        return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", [hint], ["endless loop"])
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        text = f"the process was ended by {name}{where}"
+        hint = (
+            "Compiled code has read or written where it has no memory. Without its decorator it runs as plain Python, "
+        )
+        hint += "which says which index it was."
+        if name == "SIGKILL":
+            hint = "Most likely the machine had no memory left."
+        return Finding("it does not crash", False, text, [hint], ["crash"])
+    if any("MemoryError" in one or "LLVM ERROR: out of memory" in one for one in printed):
+        return Finding(
+            f"it needs at most {megabytes} MB", False, f"the memory is used up{where}", [], ["out of memory"]
+        )
+    if _ours(printed):
+        return Finding("the checker did its part", False, f"it failed itself: {printed[-1]}", ["Please report this."])
+    text = f"the file ended the process, status {code}{where}"
+    return Finding("it does not end the process", False, text, ["Is there an os._exit()?"])
+
+
+def _ours(printed: list[str]) -> bool:
+    return any(one.startswith("Traceback (most recent call last)") for one in printed)
+
+
+def _line(trace: str, path: Path) -> tuple[int, str] | None:
+    """Where in the file the process was, by faulthandler's trace: innermost call first, a part for each thread.
+
+    A CUDA thread that waits at a barrier is not the one that goes on for ever.
+    """
+    for part in re.split(r"\n\s*\n", trace):
+        calls = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part)
+        if not calls or calls[0][2] == "pause":
+            continue
+        for name, number, _ in calls:
+            if Path(name) == path.resolve():
+                source = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                return int(number), source[int(number) - 1].strip()
+    return None

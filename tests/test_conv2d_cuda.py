@@ -1,0 +1,206 @@
+"""The CUDA side of the convolution against the CPU side, and a random direction of finite differences."""
+
+import numpy as np
+import pytest
+from planted import verdict
+from test_conv2d import Case
+
+from scratchser import costs, gradcheck
+from scratchser.kernels import _device, _windows_cuda, conv2d
+
+SMALL = {
+    "even kernel": Case((5, 2, 1), F=7, C=2, D=2, kernel=(4, 2), stride=(2, 2), spare=2),
+    "kernel below stride": Case((4, 1), F=5, C=3, D=3, kernel=(2, 1), stride=(3, 3), spare=1),
+    "one bin": Case((3, 1), F=1, C=1, D=1, kernel=(3, 7), stride=(1, 2)),
+    "many channels out": Case((2, 1), F=3, C=1, D=34, kernel=(1, 2), stride=(1, 2)),
+    "many channels in": Case((2, 1), F=2, C=34, D=1, kernel=(1, 2), stride=(1, 1)),
+    "many frames": Case((9, 1, 7), F=8, C=1, D=1, kernel=(1, 1), stride=(1, 1)),
+}
+LARGE = {  # the layers of the preset `best`
+    "layer 1": Case((441, 17, 300), F=257, C=1, D=48, kernel=(9, 17), stride=(2, 8), spare=5),
+    "layer 2": Case((221, 9, 150), F=33, C=48, D=64, kernel=(5, 5), stride=(2, 2), spare=3),
+    "layer 3": Case((111, 5, 75), F=17, C=64, D=96, kernel=(5, 5), stride=(2, 2), spare=1),
+    "layer 4": Case((56, 3, 38), F=9, C=96, D=96, kernel=(3, 5), stride=(1, 2), spare=2),
+}
+FLOAT32 = ["even kernel", *LARGE]
+
+
+def both(case, upload, dtype=np.float64, relu=True, outputs=(None, None), need_dx=True):
+    """y, dx, dW, db for a fixed dy, where `upload` puts the arrays; dW and db begin as ones. Past the utterances' ends
+    x, y and dy are NaN. Backward gets the CPU's y: another rounding next to 0 would be another gradient."""
+    host = [array.astype(dtype) for array in case.draw().values()]
+    y_before = case.forward(*host, relu=relu)
+    dy = np.random.default_rng(2).standard_normal(y_before.shape).astype(dtype)
+    for u, length in enumerate(case.lengths):
+        y_before[u, -(-length // case.stride[0]) :] = dy[u, -(-length // case.stride[0]) :] = np.nan
+    x, W, b, dW, db = map(upload, (*host, np.ones_like(host[1]), np.ones_like(host[2])))
+    out, dx_out = outputs
+    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu, out=out)
+    given = upload(dy), x, upload(y_before), case.frames, W, case.stride, dW, db
+    dx = conv2d.backward(*given, relu=relu, need_dx=need_dx, out=dx_out)
+    return y, dx, dW, db
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_forward_and_backward_agree_with_the_cpu(device, dtype):
+    """Up to the rounding of sums in another order: it grows with the root of their length."""
+    cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
+    for name, case in cases.items():
+        if dtype == np.float64 or name in FLOAT32:
+            got, expected = device.host(*both(case, device.place.upload, dtype)), both(case, np.array, dtype)
+            (I, J), positions = case.kernel, np.prod(expected[0].shape[:3])
+            for ours, theirs, terms in zip(
+                got, expected, (I * J * case.C, I * J * case.D, positions, positions), strict=True
+            ):
+                tolerance = 8 * np.finfo(dtype).eps * np.sqrt(terms) * np.abs(theirs).max()
+                np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_a_layer_takes_one_launch_forward_and_three_backward():
+    launches = costs.recorded(lambda: both(SMALL["even kernel"], _device.SIMULATED.upload))
+    names = ["forward_cuda", "weight_gradient_cuda", "add_weight_gradient_cuda", "input_gradient_cuda"]
+    assert [launch.name for launch in launches] == [f"conv2d.{name}" for name in names]
+    assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
+
+
+def test_without_a_relu(device):
+    case = SMALL["kernel below stride"]
+    for ours, expected in zip(
+        device.host(*both(case, device.place.upload, relu=False)), both(case, np.array, relu=False), strict=True
+    ):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_out_is_written_up_to_the_end_and_left_alone_behind_it(device):
+    case = SMALL["even kernel"]
+    y, dx, _, _ = both(case, np.array)
+    outputs = device.arrays(np.full_like(y, 7), np.full_like(dx, 7))
+    got = both(case, device.place.upload, outputs=outputs)
+    assert got[0] is outputs[0] and got[1] is outputs[1]
+    for ours, expected, ends in ((got[0], y, -(-case.frames // case.stride[0])), (got[1], dx, case.frames)):
+        ours = device.host(ours)
+        for u, end in enumerate(ends):
+            np.testing.assert_allclose(ours[u, :end], expected[u, :end], rtol=1e-12, atol=1e-12)
+            assert (ours[u, end:] == 7).all()
+
+
+def test_the_weights_gradient_in_parts_and_without_dx(device, monkeypatch):
+    """Parts of 16, 16 and 4 positions."""
+    monkeypatch.setattr(conv2d, "part_of", lambda K, busy: 16)
+    case = Case((5, 1, 3), F=4, C=1, D=2, kernel=(3, 2), stride=(1, 1))
+    _, dx, *gradients = both(case, device.place.upload, need_dx=False)
+    assert dx is None
+    for ours, expected in zip(device.host(*gradients), both(case, np.array)[2:], strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device):
+    """The last one lies across two tiles."""
+    case = Case((5, 1, 5), F=7, C=1, D=1, kernel=(3, 3), stride=(1, 1), spare=1)
+    inputs = {name: a.astype(np.float32) for name, a in case.draw().items()}
+    dy = np.random.default_rng(2).standard_normal((3, 6, 7, 1)).astype(np.float32)
+
+    def y_and_dx(x, dy, lengths):
+        x, dy, W, b = device.arrays(x, dy, inputs["W"], inputs["b"])
+        y = conv2d.forward(x, lengths, W, b, case.stride)
+        waste = device.arrays(np.zeros_like(inputs["W"]), np.zeros_like(inputs["b"]))
+        return device.host(y, conv2d.backward(dy, x, y, lengths, W, case.stride, *waste))
+
+    together = y_and_dx(inputs["x"], dy, case.frames)
+    own_x, own_dy = (np.ascontiguousarray(a[2:, :5]) for a in (inputs["x"], dy))
+    for ours, of_the_batch in zip(y_and_dx(own_x, own_dy, np.array([5])), together, strict=True):
+        np.testing.assert_array_equal(ours[0], of_the_batch[2, :5])
+
+
+def test_gradients_in_a_random_direction(device):
+    case = Case((3, 1), F=3, C=1, D=2, kernel=(2, 3), stride=(2, 2))
+
+    def forward(x, W, b):
+        x, W, b = device.arrays(x, W, b)
+        return device.host(conv2d.forward(x, case.frames, W, b, case.stride))
+
+    def backward(dy, x, W, b):
+        y, (dW, db) = forward(x, W, b), device.arrays(np.zeros_like(W), np.zeros_like(b))
+        dy, x, y, W = device.arrays(dy, x, y, W)
+        dx = conv2d.backward(dy, x, y, case.frames, W, case.stride, dW, db)
+        return dict(zip("xWb", device.host(dx, dW, db), strict=True))
+
+    def kinks(x, W, b):
+        return case.forward(x, W, b, relu=False)
+
+    gradcheck.require(gradcheck.check(forward, backward, case.draw(), directions=1, kinks=kinks))
+
+
+FORWARD = Case((5, 1), F=5, C=1, D=3, kernel=(3, 3), stride=(2, 2), spare=1)  # a tile of two steps
+ACROSS = Case((5, 1), F=5, C=1, D=33, kernel=(2, 3), stride=(2, 2))  # two tiles of one step
+BACKWARD = Case((3, 2, 1), F=5, C=1, D=2, kernel=(4, 4), stride=(2, 2), spare=1)  # dx takes one step
+LONG = Case((70,), F=1, C=1, D=1, kernel=(1, 1), stride=(1, 1))  # dW takes nine
+FAULTS = [
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # all windows are there", "pass", "race"),
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both pieces are there", "cuda.syncthreads() if t else None",
+     "divergence"),
+    (FORWARD, "forward_cuda", "buffer = step & 1", "buffer = 0", "race"),
+    (ACROSS, "forward_cuda", "m0, n0 = tile_at(cuda.blockIdx.x, D)", "m0, n0 = 0, 0", "race"),
+    (FORWARD, "forward_cuda", "tap, jc = carry(0, k_a, run)", "tap, jc = 0, k_a", "result"),
+    (FORWARD, "forward_cuda", "put(next_a, a, buffer, row_a, k_a, True)", "put(next_a, a, buffer, row_a, k_a, False)",
+     "out of range"),
+    (FORWARD, "forward_cuda", "begin(bias, 0, 0, np.int32(m0 + row), M, column, D, sums)", "clear(sums)", "result"),
+    (FORWARD, "write_window", "windows[at, 3] = start", "pass", "uninitialised"),
+    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
+     "if (left > tap) & (start >= leftmost) & (start < rightmost):", "out of range"),
+    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
+     "if (frame >= lowest) & (tap < taps) & (start >= leftmost) & (start < rightmost):", "result"),
+    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
+     "if (frame >= lowest) & (left > tap) & (start < rightmost):", "result"),
+    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
+     "if (frame >= lowest) & (left > tap) & (start >= leftmost):", "result"),
+    (FORWARD, "look_up", "if row < rows:", "if row <= rows:", "out of range"),
+    (FORWARD, "look_up", "places[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1",
+     "places[at] = (u * ((T + st - 1) // st) + t) * positions + p", "race"),
+    (ACROSS, "end_rows", "if (place >= 0) & (np.int32(n + j) < N):", "if place >= 0:", "race"),
+    (FORWARD, "end_rows", "y[np.uint32(place * N + n + j)] = floor if value < floor else value",
+     "y[np.uint32(place * N + n + j)] = value", "result"),
+    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # all windows are there", "pass", "race"),
+    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
+    (BACKWARD, "input_gradient_cuda", "rt, rf = cuda.blockIdx.y // sf, cuda.blockIdx.y % sf", "rt, rf = 0, 0", "race"),
+    (BACKWARD, "input_gradient_cuda", "nt, last_i, shift_t = taps(rt, (I - 1) // 2, I, st)",
+     "nt, last_i, shift_t = taps(rt, I // 2, I, st)", "result"),
+    (BACKWARD, "input_gradient_cuda", "rectify_fetched(next_a, outputs, relu)", "pass", "result"),
+    (BACKWARD, "look_up_input", "real = t * st + rt < length", "real = row < rows", "result"),
+    (BACKWARD, "weight_gradient_cuda", "cuda.syncthreads()  # the first windows are there", "pass", "race"),
+    (BACKWARD, "weight_gradient_cuda", "last = min(frames.shape[0] * positions, first + part)",
+     "last = frames.shape[0] * positions", "result"),
+    (BACKWARD, "weight_gradient_cuda", "other = x.dtype.type(1 if m0 + row_a == I * run else 0)",
+     "other = x.dtype.type(0)", "result"),
+    (BACKWARD, "weight_gradient_cuda", "rectify_fetched(next_b, outputs, relu)", "pass", "result"),
+    (BACKWARD, "weight_gradient_cuda", "end(tile, sums, cuda.blockIdx.y * M * D, row, M, column, D)",
+     "end(tile, sums, 0, row, M, column, D)", "race"),
+    (LONG, "weight_gradient_cuda", "if (step + 2) * TILE_K % THREADS == 0:", "if (step + 1) * TILE_K % THREADS == 0:",
+     "uninitialised"),
+    (LONG, "weight_gradient_cuda", "at = k & (POSITIONS - 1)", "at = t", "race"),
+    (BACKWARD, "add_weight_gradient_cuda", "if i < size:", "if i <= size:", "out of range"),
+    (BACKWARD, "add_weight_gradient_cuda", "for p in range(parts):", "for p in range(1):", "result"),
+    (BACKWARD, "add_weight_gradient_cuda", "dW[i] += total", "dW[i] = total", "result"),
+    (BACKWARD, "add_weight_gradient_cuda", "dbias[i - dW.size] += total", "dbias[0] += total", "race"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, case, name, line, instead, kind):
+    """In the forward pass or in the backward pass, its weight gradient in two parts."""
+    monkeypatch.setattr(conv2d, "part_of", lambda K, busy: 8 if case is BACKWARD else K)
+    x, W, b = case.draw().values()
+    y = case.forward(x, W, b)
+    dy = np.random.default_rng(2).standard_normal(y.shape)
+
+    def run(upload=_device.SIMULATED.upload):
+        if case in (FORWARD, ACROSS):
+            return [np.array(conv2d.forward(upload(x), case.frames, upload(W), upload(b), case.stride))]
+        dW, db = upload(np.ones_like(W)), upload(np.ones_like(b))
+        given = *map(upload, (dy, x, y)), case.frames, upload(W), case.stride, dW, db
+        dx = conv2d.backward(*given, need_dx="input" in name)
+        return [np.array(dW), np.array(db)] if dx is None else [np.array(dx)]
+
+    module = _windows_cuda if name == "write_window" else conv2d  # the others are called as conv2d imports them
+    assert kind in verdict(monkeypatch, module, name, {line: instead}, run, run(np.array))

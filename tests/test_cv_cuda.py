@@ -1,0 +1,59 @@
+"""The main job on the CUDA side, in Numba's simulator: an epoch of a corpus of ten tiny utterances, as on the CPU."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from numba import config
+
+from scratchser import cv
+
+pytestmark = pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/test_simulator.py runs it, in the simulator")
+
+RATE, SAMPLES = 16000, 32 + 7 * 16  # 8 frames of 17 bins
+SETTINGS = [
+    "window_ms=2",
+    "shift_ms=1",
+    "conv_channels=[3,2]",
+    "conv_kernels=[[3,5],[2,3]]",
+    "conv_strides=[[2,2],[1,2]]",
+    "lstm_units=3",
+    "batch_size=4",
+    "candidates=1.0",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [["path", "speaker", "emotion", "gender"]]
+    for number in range(10):
+        speaker, emotion = "abcd"[number % 4], ("neutral", "sadness")[number // 4 % 2]
+        tone = np.sin((0.3 + 0.5 * (emotion == "sadness")) * np.arange(SAMPLES))
+        sound = 0.3 * tone + 0.1 * rng.standard_normal(SAMPLES)
+        soundfile.write(tmp_path / f"{number}.wav", sound.astype(np.float32), RATE)
+        rows.append([f"{number}.wav", speaker, emotion, "FM"["bd".count(speaker)]])
+    with open(tmp_path / "manifest.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return tmp_path
+
+
+def test_an_epoch_has_the_metrics_of_the_cpu(folder):
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    results = {}
+    for device in ("cpu", "cuda"):
+        out = folder / device
+        arguments = [str(folder), *settings, "--epochs", "1", "--folds", "1", "--device", device, "--out", str(out)]
+        assert cv.main(arguments) == 0
+        (row,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+        predictions = list(csv.DictReader((out / "predictions.csv").read_text().splitlines()))
+        results[device] = row, predictions, json.loads((out / "environment.json").read_text())
+    (row, predictions, _), (other, other_predictions, environment) = results["cpu"], results["cuda"]
+    for part in ("train", "validation", "gradient_norms"):
+        assert row[part] == pytest.approx(other[part], rel=1e-4)
+    for one, two in zip(predictions, other_predictions, strict=True):
+        assert one["predicted"] == two["predicted"]
+        assert float(one["p_neutral"]) == pytest.approx(float(two["p_neutral"]), rel=1e-4)
+    assert "simulated" in json.dumps(environment)

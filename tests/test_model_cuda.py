@@ -1,0 +1,53 @@
+"""A whole training step, from the corpus to the updated weights, on the CUDA side as on the CPU."""
+
+import numpy as np
+import pytest
+
+from scratchser.batches import Normalisation, assemble
+from scratchser.features import Features
+from scratchser.kernels import softmax
+from scratchser.kernels._device import CPU
+from scratchser.model import Model
+from scratchser.optim import GradientNorms, Optimiser
+from scratchser.presets import Config
+
+TWO_CONV = Config(conv_channels=(3, 2), conv_kernels=((3, 5), (2, 3)), conv_strides=((2, 2), (1, 2)), lstm_units=3)
+TWO_LSTM = Config(conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), lstm_units=2, lstm_layers=2)
+LARGE = [(Config(), 257, (441, 30, 129, 200, 441, 88))]
+SMALL = {np.float32: [(TWO_CONV, 9, (7, 1, 4))], np.float64: [(TWO_LSTM, 8, (3, 5))]}  # one each: a step takes long
+
+
+def step(place, config, bins, lengths, dtype):
+    """All that a training step leaves behind, as NumPy arrays by name."""
+    rng = np.random.default_rng(3)
+    lengths = np.array(lengths)
+    values = rng.standard_normal((lengths.sum(), bins)).astype(dtype)
+    features = Features(values, np.cumsum(lengths) - lengths, lengths).at(place)
+    targets, weights = rng.dirichlet(np.ones(4), len(lengths)), rng.uniform(0.3, 1, len(lengths))
+    model = Model(config, bins, 4, seed=3, dtype=dtype, place=place)
+    optimiser, norms = Optimiser(model.parameters, config), GradientNorms(model.parameters)
+
+    order = rng.permutation(len(lengths))
+    x, batch_lengths = assemble(features, Normalisation(0.1, 0.9), order, rng.uniform(0.9, 1.1, len(lengths)))
+    scores = model.forward(x, batch_lengths)
+    loss, dscores = softmax.loss(scores, targets.astype(dtype), weights.astype(dtype))
+    model.backward(dscores)
+    norms.add()
+    gradients = {f"d{name}": place.download(dW) for name, dW in model.parameters.dW.items()}
+    optimiser.step(0.5)
+    p = model.parameters
+    left = {"scores": scores, "W": p.values, "velocity": optimiser.velocity, "gradients after": p.gradients}
+    return {"loss": np.array(loss), "norms": np.array(list(norms.means().values()))} | gradients | {
+        name: place.download(array) for name, array in left.items()
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_training_step_leaves_what_it_leaves_on_the_cpu(device, dtype):
+    for config, bins, lengths in device.sizes(SMALL[dtype], LARGE):
+        there, here = (step(place, config, bins, lengths, dtype) for place in (device.place, CPU))
+        assert there.keys() == here.keys()
+        for name, expected in here.items():
+            atol = (1e-4 if dtype == np.float32 else 1e-11) * np.abs(expected).max(initial=1e-30)
+            np.testing.assert_allclose(there[name], expected, rtol=0, atol=atol, err_msg=name)
+        assert all(np.any(here[f"d{name}"]) for name in ("conv1.W", "lstm1.Wh", "dense.W"))
