@@ -26,7 +26,7 @@ from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
 from scratchser.progress import Epochs, bar, say
-from scratchser.report import screen
+from scratchser.report import page, screen
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
 from scratchser.workers import Job, WorkerError, cores, run_folds
@@ -85,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    p.add_argument(
+        "--audio",
+        action="store_true",
+        help="embed recordings of the worst mistakes in report.html, which must then not be passed on unless the"
+        " corpus's licence allows it (synthetic speech is always embedded)",
+    )
     p.add_argument("--json", action="store_true", help="print result.json instead of the report")
     return p
 
@@ -142,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
     with begin(path, settings, environment.describe(describe(device), workers)) as opened:
         say(f"run: {path}")
         result = train(opened, data, config, args.seed, folds, workers, device, said)
+        page.write(opened, data, result, audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))
     return 0

@@ -144,6 +144,16 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Pl
     return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths, ear.notes())
 
 
+def mono(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Sound (samples,) or (samples, channels) at `rate` in Hz as (samples,) float32 at RATE."""
+    if sound.ndim == 2:
+        sound = sound.mean(axis=1)
+    if rate != RATE:
+        common = math.gcd(rate, RATE)
+        sound = scipy.signal.resample_poly(sound, RATE // common, rate // common)
+    return np.ascontiguousarray(sound, np.float32)
+
+
 class _Ear:
     """Hears everything as 16 kHz mono, and counts what had to be changed for that: said once, not file by file."""
 
@@ -158,12 +168,9 @@ class _Ear:
         self.utterances += 1
         if sound.ndim == 2:
             self.channels[sound.shape[1]] += 1
-            sound = sound.mean(axis=1)
         if rate != RATE:
             self.rates[rate] += 1
-            common = math.gcd(rate, RATE)
-            sound = scipy.signal.resample_poly(sound, RATE // common, rate // common)
-        return np.ascontiguousarray(sound, np.float32)
+        return mono(sound, rate)
 
     def notes(self) -> tuple[str, ...]:
         """A sentence for each rate and number of channels; none where everything is 16 kHz mono."""

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from scratchser.results import changed
 
 COLOURS = {"train": "tab:blue", "validation": "tab:orange"}
+STYLES = {"train": "--", "validation": "-"}  # for who cannot tell the colours
 DOTS = 150  # per inch
 
 
@@ -28,29 +29,34 @@ def learning_curves(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
     result   what result.json holds
     rows     metrics.jsonl: a dict per epoch and fold; folds not yet done may be among them
     """
-    folds: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        folds.setdefault(row["fold"], []).append(row)
-    best = {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
+    folds, best = by_fold(rows), {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
     figure = Figure(figsize=(10, 4.5), dpi=DOTS, layout="constrained")
     loss, ua = figure.subplots(1, 2)
-    _curves(loss, folds, best, "loss", 1.0)
-    _curves(ua, folds, best, "ua", 100.0)
+    curves(loss, folds, best, "loss", 1.0)
+    curves(ua, folds, best, "ua", 100.0)
     loss.set(ylabel="loss, cross-entropy in nats", ylim=(0, None))
     ua.set(ylabel="unweighted accuracy, %", ylim=(0, 103))
     names = {"train": "training speakers", "validation": "validation speaker"}
-    keys = [Line2D([], [], color=COLOURS[part], lw=2.5, label=names[part]) for part in COLOURS]
+    keys = [Line2D([], [], color=COLOURS[part], ls=STYLES[part], lw=2.5, label=names[part]) for part in COLOURS]
     keys += [
         Line2D([], [], color="grey", lw=0.8, alpha=0.6, label="one fold"),
         Line2D([], [], color="grey", lw=2.5, label="mean while all folds run"),
         Line2D([], [], color="black", ls="", marker="o", ms=4, label="best epoch of a fold"),
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize="small")
-    figure.suptitle(_title(result))
+    figure.suptitle(title(result))
     return figure
 
 
-def _curves(
+def by_fold(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    """The rows of metrics.jsonl of each fold."""
+    folds: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        folds.setdefault(row["fold"], []).append(row)
+    return folds
+
+
+def curves(
     axes: Axes, folds: Mapping[int, Sequence[Mapping[str, Any]]], best: Mapping[int, int], name: str, unit: float
 ) -> None:
     """One measure against the epoch. A missing value (null) leaves a gap."""
@@ -65,7 +71,7 @@ def _curves(
                 chosen = epochs == best[number]
                 axes.plot(epochs[chosen], values[chosen], "o", color="black", ms=4, zorder=4)
             shared.append(values[:together])
-        axes.plot(epochs[:together], np.mean(shared, axis=0), color=colour, lw=2.5, zorder=3)
+        axes.plot(epochs[:together], np.mean(shared, axis=0), color=colour, ls=STYLES[part], lw=2.5, zorder=3)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
@@ -92,11 +98,11 @@ def confusion(result: Mapping[str, Any]) -> Figure:
     axes.set(xlabel="taken for", ylabel="label (utterances)")
     scores = f"WA {100 * pooled['wa']:.1f} %, UA {100 * pooled['ua']:.1f} %"
     axes.set_title(f"{scores}, all test sets together", fontsize="medium")
-    figure.suptitle(_title(result))
+    figure.suptitle(title(result))
     return figure
 
 
-def _title(result: Mapping[str, Any]) -> str:
+def title(result: Mapping[str, Any]) -> str:
     preset = result["preset"] + " (changed)" * bool(changed(result))
     title = f"corpus {result['corpus']['name']}, preset {preset}, seed {result['seed']}"
     return title + (" (synthetic data)" if result["synthetic"] else "")

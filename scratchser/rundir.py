@@ -5,7 +5,7 @@
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
-    RUN/result.json  report.txt  learning_curves.png  confusion.png       what report/ makes of them
+    RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       what report/ makes of them
 
 Every file is replaced in one step (atomic.py), a fold's result.json last: where it exists, the fold is complete. A lock
 (lock.py) keeps a second writer out of the run as a whole, and another one out of each fold: a worker that outlives its
@@ -145,6 +145,16 @@ class Record:
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics of all epochs so far, fold after fold."""
         return [row for fold in self.folds for row in fold.metrics()]
+
+    def predictions(self) -> list[dict[str, str]]:
+        """The rows of predictions.csv of the folds that are done."""
+        done = [fold for fold in self.folds if fold.result() is not None]
+        texts = [fold.predictions.read_text(encoding="utf-8") for fold in done]
+        return [row for text in texts for row in csv.DictReader(io.StringIO(text))]
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What environment.json holds: an entry for the first start and for each --resume."""
+        return read_json(self.path / "environment.json")
 
 
 class Run(Record):

@@ -43,6 +43,7 @@ def straight(folder, tmp_path_factory):
 def test_a_run_folder_explains_itself(straight):
     names = {path.name for path in straight.iterdir()}
     assert {"config.json", "environment.json", "metrics.jsonl", "predictions.csv", "result.json", "report.txt"} <= names
+    assert "report.html" in names
     assert {"learning_curves.png", "confusion.png"} <= names and "features" not in names
     result, rows, predictions = numbers(straight)
     assert [fold["fold"] for fold in result["folds"]] == [1, 3, 4] and len(rows) == 9
@@ -57,6 +58,17 @@ def test_workers_and_threads_change_no_bit(folder, straight, tmp_path):
     two = tmp_path / "two"
     assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", 2, "--out", two) == 0
     assert numbers(two) == numbers(straight)
+
+
+def test_the_page_is_written_again_on_resume(folder, straight):
+    page = straight / "report.html"
+    assert "Confusion matrices" in page.read_text() and "<audio" not in page.read_text()
+    command = [folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--out", straight, "--resume"]
+    page.unlink()
+    assert run(*command, "--audio") == 0
+    assert "<audio" in page.read_text() and "Resumed 1 time" in page.read_text()
+    assert run(*command) == 0
+    assert "<audio" not in page.read_text() and "Resumed 2 times" in page.read_text()
 
 
 def test_another_seed_gives_other_numbers(folder, straight, tmp_path):

@@ -95,6 +95,8 @@ def test_wheel_and_source_archive_hold_the_kernels_once(tree, builder, tmp_path)
     assert contents[0] == contents[1]
     assert {name for name in contents[0] if "kernels" in name.split("/")} == KERNELS
     assert {name.partition("/")[0] for name in contents[0]} == {"scratchser"}
+    templates = {str(file.relative_to(ROOT)) for file in ROOT.glob("scratchser/*/templates/*")}
+    assert templates and {name for name in contents[0] if "/templates/" in name} == templates
     for name in KERNELS:
         assert contents[0][name] == (ROOT / "kernels" / Path(name).name).read_bytes()
 

@@ -29,13 +29,15 @@ def _title(result: Mapping[str, Any]) -> str:
         f"preset {result['preset']}, seed {result['seed']}",
     ]
     if changes := results.changed(result):
-        lines.append(f"changed from the preset: {', '.join(_setting(*change) for change in changes.items())}")
+        lines.append(
+            "changed from the preset: " + ", ".join(f"{key}={setting(value)}" for key, value in changes.items())
+        )
     return "\n".join(lines + [SYNTHETIC] * result["synthetic"])
 
 
-def _setting(key: str, value: Any) -> str:
+def setting(value: Any) -> str:
     """As --set takes it."""
-    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _folds(result: Mapping[str, Any]) -> str:

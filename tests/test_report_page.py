@@ -1,0 +1,296 @@
+"""report.html says what the run's files say, needs nothing but itself, and lets no name become markup."""
+
+import base64
+import csv
+import io
+import json
+from dataclasses import replace
+
+import made_up
+import matplotlib.image
+import numpy as np
+import page_check
+import pytest
+import soundfile
+
+from scratchser import report
+from scratchser.corpus.table import Utterance
+from scratchser.folds import make_folds
+from scratchser.report import page, wrong
+from scratchser.report.wrong import confidence
+
+NASTY = """<img src=x onerror="alert('1')"> & {{ 7 * 7 }} </td>"""
+
+
+def heard(corpus, seconds=0.5):
+    """The corpus with sound: noise of an utterance's own."""
+
+    def read(utterance):
+        rng = np.random.default_rng(list(utterance.name.encode()))
+        return rng.normal(0, 0.05, int(seconds * 16000)).astype(np.float32), 16000
+
+    return replace(corpus, read=read)
+
+
+def voted(corpus):
+    """The corpus with annotators: those of the speaker 1F do not agree."""
+
+    def votes(utterance):
+        name = corpus.classes[utterance.label]
+        other = corpus.classes[utterance.label - 1]
+        return ((name,), (name, other), (other if utterance.speaker == "1F" else name,))
+
+    return replace(corpus, utterances=tuple(replace(u, votes=votes(u)) for u in corpus.utterances))
+
+
+def written(path, corpus, folds=(1, 2, 3), audio=False, **changes):
+    """(result, page) of a run with made-up figures."""
+    guesses = made_up.guesses(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
+    with made_up.run(path, corpus, folds, **changes) as run:
+        result = report.write(run, guesses=guesses, warnings=["it rained"])
+        page.write(run, corpus, result, audio=audio)
+    return result, (path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    return path, *written(path, voted(heard(made_up.corpus("csv", lacking=("2F", "anger")))))
+
+
+def table(html, caption):
+    (found,) = (t for t in page_check.parse(html).all("table") if t.all("caption")[0].text.startswith(caption))
+    return found.rows()
+
+
+def percent(fraction):
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def predictions(path):
+    return list(csv.DictReader((path / "predictions.csv").read_text().splitlines()))
+
+
+def test_one_file_that_needs_nothing_and_can_be_read_aloud(made):
+    assert page_check.problems(made[2]) == []
+    policy = page_check.parse(made[2]).all("meta", http_equiv="Content-Security-Policy")
+    policy = [m.attributes for m in page_check.parse(made[2]).all("meta") if "http-equiv" in m.attributes]
+    assert policy[0]["content"].startswith("default-src 'none'")  # a browser would refuse to fetch anything
+
+
+def test_the_check_of_pages_finds_what_is_wrong(made):
+    html = made[2]
+    for good, bad, said in [
+        ("<main>", "<main><script></script>", "<script>"),
+        ("<main>", '<main><img src="http://x/y.png" alt="a picture from elsewhere">', "leads out"),
+        ("<main>", '<main><p onclick="x">', "not closed"),
+        ("<main>", '<main><p onclick="x"></p>', "runs something"),
+        ("<main>", "<main><h4>deep</h4>", "headings"),
+        ('alt="Loss', 'title="Loss', "without a text"),
+        ('href="#wrong"', 'href="#nowhere"', "no place nowhere"),
+        ("body {", "body { background: url(http://x);", "the style fetches"),
+        ('scope="row"', "", "no row or column"),
+        (' lang="en"', "", "no language"),
+    ]:
+        assert good in html
+        try:
+            found = page_check.problems(html.replace(good, bad, 1))
+        except AssertionError as error:
+            found = [str(error)]
+        assert any(said in problem or "closes" in problem for problem in found), (bad, found)
+
+
+def test_folds_and_matrices_are_those_of_result_json(made):
+    _, result, html = made
+    rows = table(html, "One fold per test speaker")
+    for fold, row in zip(result["folds"], rows[1:], strict=False):
+        who = [str(fold["fold"]), fold["test_speaker"], fold["session"], fold["gender"]]
+        epochs = [str(fold["n_test"]), str(fold["best_epoch"]), str(fold["epochs_run"])]
+        assert row == [*who, percent(fold["ua"]), percent(fold["wa"]), *epochs, percent(fold["validation"]["ua"])]
+    sums = {row[0]: row[1:] for row in rows[4:]}
+    assert sums["mean"][:2] == [percent(result["ua_mean"]), percent(result["wa_mean"])]
+    assert sums["standard deviation"][:2] == [percent(result["ua_std"]), percent(result["wa_std"])]
+    assert sums["pooled"][:3] == [
+        percent(result["pooled"]["ua"]),
+        percent(result["pooled"]["wa"]),
+        f"{result['pooled']['n']}",
+    ]
+    matrices = [("All test sets together", result["pooled"])]
+    matrices += [(f"Fold {fold['fold']}, speaker {fold['test_speaker']}", fold) for fold in result["folds"]]
+    for caption, found in matrices:
+        cells = table(html, caption)[1:]
+        for name, counts, recall, row in zip(
+            result["corpus"]["classes"], found["confusion"], found["recalls"], cells, strict=True
+        ):
+            assert row[0] == name and row[-1] == percent(recall)
+            assert [cell.split()[0] for cell in row[1:-1]] == [str(count) for count in counts]
+            shares = [percent(count / sum(counts)) if sum(counts) else "-" for count in counts]
+            assert [cell.split()[1] for cell in row[1:-1]] == shares
+
+
+def test_bars_are_as_long_as_their_figures(made):
+    _, result, html = made
+    (bars,) = page_check.parse(html).all("dl", class_="bars")
+    fills = [fill.attributes["style"] for fill in bars.all("div", class_="fill")]
+    assert fills == [f"width: {percent(fold[name])}%" for fold in result["folds"] for name in ("ua", "wa")]
+    assert [span.text.split()[0] for span in bars.all("span")] == ["UA", "WA"] * 3  # not by colour alone
+
+
+def test_notes_settings_and_versions_are_there(made):
+    _, result, html = made
+    text = page_check.parse(html).text
+    assert "it rained" in text and "speaker 2F has no anger" in text
+    settings = {row[0]: row[1:] for row in table(html, "Every hyper-parameter")[1:]}
+    assert settings["conv_strides"] == ["[[2, 8], [2, 2], [2, 2], [1, 2]]", "same"]
+    assert set(settings) == set(result["config"])
+    versions = dict(table(html, "The first start"))
+    assert versions["libraries"] == "numpy 2.0" and versions["commit"] == "unknown" and versions["cpu"] == "one"
+
+
+def test_a_changed_setting_is_marked(tmp_path):
+    config = replace(page.from_json({}), epochs=7)
+    _, html = written(tmp_path, heard(made_up.corpus()), (1,), config=config)
+    settings = {row[0]: row[1:] for row in table(html, "Every hyper-parameter")[1:]}
+    assert settings["epochs"] == ["7", "changed"] and settings["rate"][1] == "same"
+
+
+def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):
+    path, _, html = made
+    rows = [row for row in predictions(path) if row["truth"] == "sadness"]
+    found = {row[0]: row[1:] for row in table(html, "Recall in %")[2:]}
+    for place, chosen in enumerate(
+        [rows, [r for r in rows if r["speaker"] != "1F"], [r for r in rows if r["speaker"] == "1F"]]
+    ):
+        first = sum(row["predicted"] == "sadness" for row in chosen) / len(chosen)
+        second = sum(row["second"] == "sadness" for row in chosen) / len(chosen)
+        assert found["sadness"][3 * place : 3 * place + 3] == [str(len(chosen)), percent(first), percent(second)]
+    _, without = written(tmp_path, heard(made_up.corpus()), (1,))
+    assert "no annotators" in page_check.parse(without).text and "Recall in %" not in without
+
+
+def test_the_most_confident_mistakes_with_pictures_of_their_own(made):
+    path, _, html = made
+    rows = [row for row in predictions(path) if row["predicted"] != row["truth"]]
+    expected = sorted(rows, key=lambda row: -float(row[f"p_{row['predicted']}"]))[: wrong.SHOWN]
+    cards = page_check.parse(html).all("article")
+    assert [card.all("h3")[0].text for card in cards] == [row["utterance"] for row in expected] and len(cards) == 8
+    pictures = set()
+    for card, row in zip(cards, expected, strict=True):
+        assert f"{row['predicted']}, {percent(confidence(row))} %" in card.text and row["truth"] in card.text
+        (img,) = card.all("img")
+        kind, _, data = img.attributes["src"].partition(",")
+        assert kind == "data:image/png;base64" and row["utterance"] in img.attributes["alt"]
+        assert matplotlib.image.imread(io.BytesIO(base64.b64decode(data)), format="png").ndim == 3
+        pictures.add(data)
+    assert len(pictures) == 8  # each its own
+    votes = [card.text.partition("annotators ")[2] for card in cards]
+    assert all(";" in text for text in votes)
+
+
+def test_recordings_of_a_real_corpus_only_when_asked(tmp_path):
+    corpus = heard(made_up.corpus("emodb"))
+    _, silent = written(tmp_path / "silent", corpus, (1,))
+    assert "<audio" not in silent and "--resume --audio" in silent
+    _, loud = written(tmp_path / "loud", corpus, (1,), audio=True)
+    assert page_check.problems(loud) == []
+    assert "holds recordings of the corpus emodb" in page_check.parse(loud).all("header")[0].text
+    by_name = {u.name: u for u in corpus.utterances}
+    cards = page_check.parse(loud).all("article")
+    for card in cards:
+        kind, _, data = card.all("audio")[0].attributes["src"].partition(",")
+        sound, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
+        assert kind == "data:audio/flac;base64" and rate == 16000
+        np.testing.assert_allclose(sound, corpus.read(by_name[card.all("h3")[0].text])[0], atol=1 / 32768)
+
+
+def test_iemocaps_licence_is_said(tmp_path):
+    _, html = written(tmp_path, heard(made_up.corpus("iemocap")), (1,), audio=True)
+    assert "licence forbids to redistribute" in page_check.parse(html).all("header")[0].text
+
+
+def test_synthetic_recordings_are_always_there_and_said_to_be_synthetic(tmp_path):
+    _, html = written(tmp_path, heard(made_up.corpus("synthetic")), (1,))
+    assert len(page_check.parse(html).all("audio")) == 8
+    assert "SYNTHETIC DATA" in page_check.parse(html).all("header")[0].text
+
+
+def test_long_recordings_are_cut_and_many_left_out(tmp_path, monkeypatch):
+    corpus = heard(made_up.corpus("synthetic"), seconds=wrong.CLIP_SECONDS + 1)
+    size = len(wrong.flac(corpus.read(corpus.utterances[0])[0][: int(16000 * wrong.CLIP_SECONDS)]))
+    monkeypatch.setattr(wrong, "AUDIO_BYTES", int(3.5 * size))
+    _, html = written(tmp_path, corpus, (1,))
+    clips = page_check.parse(html).all("audio")
+    assert len(clips) == 3 and all("its beginning" in clip.attributes["aria-label"] for clip in clips)
+    sound, _ = soundfile.read(io.BytesIO(base64.b64decode(clips[0].attributes["src"].partition(",")[2])))
+    assert len(sound) == 16000 * wrong.CLIP_SECONDS
+
+
+def test_a_name_does_not_become_markup(tmp_path):
+    """Utterance, speaker, warning and folder are the user's words; Jinja's own marks in them mean nothing."""
+    plain = made_up.corpus("csv")
+
+    def renamed(u: Utterance) -> Utterance:
+        speaker = NASTY if u.speaker == "1F" else u.speaker
+        return replace(u, name=f"{u.name} {NASTY}", speaker=speaker, votes=((NASTY,), (plain.classes[u.label],)))
+
+    corpus = heard(replace(plain, utterances=tuple(map(renamed, plain.utterances)), root=tmp_path / "<b>x"))
+    with made_up.run(tmp_path / "run", corpus, (1,)) as run:
+        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:1]), warnings=[NASTY])
+        html = page.html(run, corpus, result, audio=True)
+    assert page_check.problems(html) == []
+    parsed = page_check.parse(html)
+    assert not parsed.all("b") and "{{ 7 * 7 }}" in html and "49 </td>" not in parsed.text
+    assert parsed.all("article")[0].all("h3")[0].text.endswith(NASTY)
+    assert NASTY in parsed.all("article")[0].all("img")[0].attributes["alt"]
+    assert NASTY in table(html, "One fold per test speaker")[1][1]
+    assert any(item.text == NASTY for item in parsed.all("li"))
+
+
+def test_a_run_without_a_mistake(tmp_path):
+    corpus = heard(made_up.corpus())
+    with made_up.run(tmp_path, corpus, (1,)) as run:
+        (folder,) = run.folds
+        rows = predictions(folder.path)
+        with open(folder.predictions, "w", newline="") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows({**row, "predicted": row["truth"]} for row in rows)
+        html = page.html(run, corpus, report.write(run, guesses=made_up.guesses(make_folds(corpus)[:1])))
+    assert "Not one test utterance" in html and page_check.problems(html) == []
+
+
+def test_the_paper_and_the_headline(tmp_path):
+    corpus = heard(made_up.all_of_iemocap())
+    result, html = written(tmp_path, corpus, (1, 2))
+    rows = table(html, "One fold per test speaker")
+    assert rows[1][6:8] == ["66.4", "64.1"] and rows[3][3:5] == ["61.7", "64.5"] and page_check.problems(html) == []
+    with made_up.run(tmp_path / "tuned", corpus, (1, 2)) as run:
+        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]), tuned_on=("1F",))
+        html = page.html(run, corpus, result)
+    text = page_check.parse(html).text
+    assert f"no hyper-parameter was chosen: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
+
+
+def test_a_run_under_way_says_so(tmp_path):
+    corpus = heard(made_up.corpus())
+    with made_up.run(tmp_path, corpus, (1, 2)) as run:
+        (run.folds[1].path / "result.json").unlink()
+        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
+        html = page.html(run, corpus, result)
+    assert "More folds are to come" in html and json.loads(json.dumps(result))["complete"] is False
+
+
+def test_text_on_the_darkest_cell_can_be_read(made):
+    """WCAG 2.1, level AA: a contrast of 4.5."""
+
+    def luminance(rgb):
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in np.array(rgb) / 255]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    styles = [cell.attributes["style"] for cell in page_check.parse(made[2]).all("td") if "style" in cell.attributes]
+    assert len(styles) == 4 * 16
+    for style in styles:
+        *rgb, alpha = (float(part) for part in style.partition("rgb(")[2].rstrip(")").replace("/", " ").split())
+        cell = [alpha * c + (1 - alpha) * 255 for c in rgb]
+        contrast = (luminance(cell) + 0.05) / (luminance((0x1B, 0x1F, 0x24)) + 0.05)
+        assert contrast >= 4.5
