@@ -17,6 +17,7 @@ import numba
 from numba.core.registry import CPUDispatcher
 
 from scratchser.kernels import _no_cuda
+from scratchser.kernels._launch import cuda
 
 
 class Refused(Exception):
@@ -73,8 +74,8 @@ def load(path: Path) -> ModuleType:
 
     Raises Raised where the file does.
     """
-    if not hasattr(numba, "cuda"):  # `from numba import cuda` is what a learner writes
-        numba.cuda = sys.modules["numba.cuda"] = _no_cuda
+    if cuda is _no_cuda:  # `from numba import cuda` is what a learner writes
+        numba.cuda = sys.modules["numba.cuda"] = cuda
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location("learner", path)
