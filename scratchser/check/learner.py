@@ -88,7 +88,7 @@ def load(path: Path) -> ModuleType:
 
 def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
     """The exercise's function. Raises Refused where it is missing or takes other parameters."""
-    function = getattr(module, name, None)
+    function: Any = getattr(module, name, None)
     asked = f"def {name}({', '.join(parameters)})"
     if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
         raise Refused(f"there is no function {name}", f"It is to be: {asked}.")
