@@ -192,6 +192,17 @@ ANSWERS = {
         "dx is float64 where all arguments are float32",
         "np.zeros_like(x)",
     ),
+    "integers": (LINEAR.replace("return dx", "return dx.astype(int)"), "dx is int64, should be of the arguments'", ""),
+    "another shape in a later case": (
+        LINEAR.replace("return dx", "return dx if len(x) == 4 else dx.T"),
+        "dx has shape (7, 5), should be (5, 7)",
+        "",
+    ),
+    "coarse": (
+        LINEAR.replace("return dx", "return dx if dx.dtype == 'd' else dx.astype(np.float16).astype(dx.dtype)"),
+        "dx at [",
+        "what is rounded here?",
+    ),
     "changes its input": (LINEAR.replace("    dx = np", "    x *= 2\n    dx = np"), "x is changed", "Work on a copy"),
     "ends itself": ("raise SystemExit\n" + LINEAR, "the file ends the process by sys.exit()", ""),
     "recursion": (HEAD + "    return linear_backward(dy, x, W, dW, db)\n", "line 4: return linear", "without end"),
@@ -259,6 +270,13 @@ def test_reading_past_the_end_is_seen_although_the_numbers_are_right(tmp_path):
     assert finding.check == "nothing past an utterance's end is read" and "with NaN there in dy, x, y" in finding.text
 
 
+def test_a_kernel_that_reads_past_the_end_is_seen_although_the_numbers_are_right(tmp_path):
+    text = (SOLUTIONS / "cuda_conv2d_forward.py").read_text()
+    path = tmp_path / "mine.py"
+    path.write_text(text.replace("total = bias[d]", "total = bias[d] + 0 * x[b, x.shape[1] - 1, 0, 0]"))
+    assert judge(path).failures[0].check == "nothing past an utterance's end is read"
+
+
 # ---- the process and its limits -------------------------------------------------------------------------------------
 
 
@@ -293,9 +311,17 @@ def test_an_endless_loop_ends_in_its_line(tmp_path, where):
         )
 
 
+def test_the_thread_that_goes_on_is_named_and_not_those_that_wait_for_it(tmp_path):
+    text = (SOLUTIONS / "cuda_block_sum.py").read_text()
+    barrier = "    cuda.syncthreads()  # all numbers are there\n"
+    text = text.replace(barrier, f"{barrier}    while t == 5:\n        i += 1\n{barrier}")
+    verdict, _ = judged(tmp_path, text, seconds=2)
+    assert verdict.findings[-1].text.endswith(("while t == 5:", "i += 1"))
+
+
 def test_what_was_found_before_an_endless_loop_is_kept(tmp_path):
     slow = LINEAR.replace("    return dx", "    while x.shape[0] == 5:\n        pass\n    return dx")
-    verdict, _ = judged(tmp_path, slow, seconds=2)
+    verdict, _ = judged(tmp_path, slow, seconds=4)
     assert [finding.passed for finding in verdict.findings] == [True, False]
 
 
@@ -339,9 +365,9 @@ def test_processes_that_a_file_has_started_end_with_it(tmp_path):
 
 
 def test_a_file_beside_the_learners_does_not_take_a_modules_name(tmp_path):
-    (tmp_path / "random.py").write_text("raise RuntimeError('taken')\n")
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError('taken')\n")  # the judge has not imported the real one
     (tmp_path / "mine_too.py").write_text("TWO = 2\n")
-    verdict, _ = judged(tmp_path, "import random\nfrom mine_too import TWO\n" + LINEAR)
+    verdict, _ = judged(tmp_path, "import colorsys\nfrom mine_too import TWO\n" + LINEAR)
     assert verdict.passed, verdict.failures
 
 
@@ -373,7 +399,7 @@ def test_without_compilation_there_is_no_time(tmp_path, monkeypatch):
 def test_the_command_says_passed_or_not_yet_by_its_exit_code(capsys):
     assert command.main([str(SOLUTIONS / "stft.py")]) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[0].startswith("stft   ") and said.rstrip().endswith("Passed: all 2 checks.")
+    assert said.splitlines()[0].startswith("stft   ") and said.rstrip().endswith("Passed: all 3 checks.")
     assert "time: yours" in said and "ours" in said and "noisy" in said
     assert command.main([str(STUBS / "stft.py")]) == 1
     assert "Not yet: 0 of 1 checks passed." in capsys.readouterr().out
@@ -392,7 +418,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
     (tmp_path / "class" / ".hidden").mkdir()
     (tmp_path / "class" / ".hidden" / "answer.py").write_text(LINEAR)
     table = tmp_path / "grades.csv"
-    assert command.main([str(tmp_path / "class"), "--csv", str(table), "--seconds", "3"]) == 0
+    assert command.main([str(tmp_path / "class"), "--csv", str(table), "--seconds", "6"]) == 0
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["file"], row["exercise"], row["passed"]) for row in rows] == [
@@ -402,8 +428,8 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         ("dana/answer.py", "", "no"),
     ]
     assert [row["recognised"] for row in rows] == ["", "missing accumulate", "endless loop", ""]
-    assert rows[0]["checks passed"] == rows[0]["checks"] == "7" and rows[1]["checks passed"] == "5"
-    assert rows[2]["first failure"].startswith("it is done within 3 seconds: still running, in line 1")
+    assert rows[0]["checks passed"] == rows[0]["checks"] == "8" and rows[1]["checks passed"] == "5"
+    assert rows[2]["first failure"].startswith("it is done within 6 seconds: still running, in line 1")
     assert "4 files" in capsys.readouterr().out
 
 

@@ -191,8 +191,8 @@ def test_a_solution_passes(exercise):
 
 
 def planted(exercise, exchanges, folder):
-    """The solution with texts exchanged, each of which must be there."""
-    text = (SOLUTIONS / f"{exercise}.py").read_text(encoding="utf-8")
+    """The solution with texts exchanged, each of which must be there; uncompiled, which is faster once."""
+    text = (SOLUTIONS / f"{exercise}.py").read_text(encoding="utf-8").replace("@njit\n", "")
     for old, new in exchanges.items():
         assert old in text, f"{old!r} is not in the solution"
         text = text.replace(old, new)
@@ -210,3 +210,20 @@ def test_a_planted_mistake_fails_and_is_named(exercise, mistake, tmp_path):
     assert not verdict.passed
     assert sorted(verdict.mistakes) == sorted(names), verdict.failures
     assert all(finding.hints for finding in verdict.failures if finding.mistakes)
+
+
+@pytest.mark.parametrize("exercise", ["conv2d_backward", "cuda_conv2d_forward"])
+@pytest.mark.parametrize(("mistake", "word"), [("i - pt + 1", "late"), ("i - pt - 1", "early")])
+def test_a_shift_in_time_is_told_with_its_direction(exercise, mistake, word, tmp_path):
+    verdict = judge(planted(exercise, {"i - pt": mistake}, tmp_path))
+    hints = [hint for finding in verdict.failures for hint in finding.hints]
+    assert any(f"one frame too {word}" in hint for hint in hints)
+
+
+def test_two_mistakes_in_one_output_get_no_wrong_name(tmp_path):
+    exchanges = {
+        "dW[d, k] += x[b, d] * dy": "dW[k, d] += 2 * x[b, d] * dy",
+        "db[k] += dy[b, k]": "db[k] = dy[b, k] / 3",
+    }
+    verdict = judge(planted("linear_backward", exchanges, tmp_path))
+    assert not verdict.passed and verdict.mistakes == []

@@ -26,6 +26,12 @@ def test_the_tracer_runs_the_kernels_all_the_same():
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_learners_kernel_is_judged_all_the_same():
+    program = "from pathlib import Path; from scratchser.check.judge import judge; verdict = judge(Path({!r}))"
+    done = without_target(program.format("tests/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_main_job_starts_and_says_that_there_is_no_gpu():
     done = without_target("from scratchser import cv; sys.exit(cv.main(['--device', 'cuda']))")
     assert done.returncode == 2 and "is not to be had" in done.stderr and "Traceback" not in done.stderr

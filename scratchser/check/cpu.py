@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from scratchser.check import learner, timing
-from scratchser.check.compare import Trial, findings_of
+from scratchser.check.compare import Trial, findings_of, where
 from scratchser.check.exercise import Arguments, Exercise, Outputs, copied, filled
 from scratchser.check.verdict import Finding
 
@@ -22,97 +21,99 @@ class Malformed(Exception):
     """What the function returns is not even of the right form."""
 
 
-def judge(
-    exercise: Exercise, module: ModuleType, function: Callable, path: Path, found: Found, notes: list[str]
-) -> None:
+def judge(exercise: Exercise, function: Callable, path: Path, found: Found, notes: list[str]) -> None:
     """Report each finding as it comes; stop where the rest would say the same again."""
+    try:
+        _judge(exercise, function, path, found, notes)
+    except Malformed as error:
+        found(Finding("it returns what it should", False, str(error)))
+
+
+def _judge(exercise: Exercise, function: Callable, path: Path, found: Found, notes: list[str]) -> None:
     cases = exercise.cases()
-    if not _form(exercise, function, cases, found):
+    form = _form(exercise, function, next(iter(cases.values())))
+    found(form)
+    if not form.passed:
         return
     trials, error = _trials(exercise, function, cases)
     findings = findings_of(exercise, trials)
-    if error is None:
-        for finding in findings:
-            found(finding)
-        _past_the_end(exercise, function, cases, trials, found)
-        right = all(finding.passed for finding in findings)
-        if exercise.gradients:
-            _differences(exercise, function, found)
-        if right and exercise.timed:
-            fresh = learner.function_of(
-                learner.load(path), exercise.name, exercise.parameters
-            )  # without checked bounds
-            notes.extend(timing.beside_ours(exercise, fresh))
+    if error:
+        for finding in findings:  # of the cases before the one that failed
+            if not finding.passed:
+                found(finding)
+        name, reason = error
+        text, hints = learner.explained(reason.__cause__, path) if reason.__cause__ else (str(reason), [])
+        found(Finding(f'it runs in the case "{name}"', False, text, hints))
         return
-    for finding in findings:  # of the cases before the one that failed
-        if not finding.passed:
-            found(finding)
-    name, reason = error
-    text, hints = learner.explained(reason.__cause__, path) if reason.__cause__ else (str(reason), [])
-    found(Finding(f'it runs in the case "{name}"', False, text, hints))
+    for finding in findings:
+        found(finding)
+    right = all(finding.passed for finding in findings)
+    if right:
+        found(_in_single_precision(exercise, function, trials[0]))
+    _past_the_end(exercise, function, cases, trials, found)
+    if exercise.gradients:
+        _differences(exercise, function, found)
+    if right and exercise.timed:
+        module = learner.load(path)  # once more: indices are checked in what has run so far, which takes time
+        fresh = learner.function_of(module, exercise.name, exercise.parameters)
+        notes.extend(timing.beside_ours(exercise, fresh))
 
 
 def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outputs:
-    """What the function returns and changes. The arguments are its own to change.
+    """Copies of what the function returns and changes. The arguments are its own to change.
 
     Raises Malformed where that is not what the exercise asks for, Raised where the function raises.
     """
+    truth = _truth(exercise, filled(arguments))
     with learner.answering(), np.errstate(all="ignore"):  # a kernel in Numba does not warn
         result = function(*arguments.values())
-    if not exercise.returns:
-        if result is not None:
-            raise Malformed(f"{exercise.name} returns something; it is to write to its arguments and return nothing")
-    elif result is None:
-        raise Malformed(f"{exercise.name} returns nothing; it is to return {', '.join(exercise.returns)}")
-    elif len(exercise.returns) == 1:
-        result = (result,)
-    if exercise.returns and not (isinstance(result, tuple | list) and len(result) == len(exercise.returns)):
-        raise Malformed(
-            f"{exercise.name} is to return a tuple of {len(exercise.returns)}: {', '.join(exercise.returns)}"
-        )
-    outputs = dict(zip(exercise.returns, result or (), strict=True))
-    outputs.update({name: arguments[name] for name in exercise.changes})
-    truth = {name: np.asarray(value) for name, value in exercise.truth(filled(arguments), "").items()}
-    for name in exercise.returns:
-        if not isinstance(outputs[name], np.ndarray | float | np.floating):
-            raise Malformed(f"{name} is a {type(outputs[name]).__name__}, not a NumPy array")
-        if np.shape(outputs[name]) != truth[name].shape:
-            raise Malformed(f"{name} has shape {np.shape(outputs[name])}, should be {truth[name].shape}")
-    return {name: np.asarray(value) for name, value in outputs.items()}
+    names = exercise.returns
+    if names and result is None:
+        raise Malformed(f"{exercise.name} returns nothing; it is to return {', '.join(names)}")
+    if not names and result is not None:
+        raise Malformed(f"{exercise.name} returns something; it is to write to its arguments and return nothing")
+    returned = result if len(names) > 1 else (result,) if names else ()
+    if not (isinstance(returned, tuple | list) and len(returned) == len(names)):
+        raise Malformed(f"{exercise.name} is to return a tuple of {len(names)}: {', '.join(names)}")
+    for name, value in zip(names, returned, strict=True):
+        if not isinstance(value, np.ndarray | float | np.floating):
+            raise Malformed(f"{name} is a {type(value).__name__}, not a NumPy array")
+        if np.shape(value) != truth[name].shape:
+            raise Malformed(f"{name} has shape {np.shape(value)}, should be {truth[name].shape}")
+        if np.asarray(value).dtype.kind != "f":
+            raise Malformed(f"{name} is {np.asarray(value).dtype}, should be of the arguments' dtype")
+    outputs = dict(zip(names, returned, strict=True)) | {name: arguments[name] for name in exercise.changes}
+    return {name: np.array(value) for name, value in outputs.items()}
 
 
-def _form(exercise: Exercise, function: Callable, cases: dict[str, Arguments], found: Found) -> bool:
-    """Shapes and dtypes, and that no argument is changed that is none of its business."""
-    name, arguments = next(iter(cases.items()))
+def _form(exercise: Exercise, function: Callable, arguments: Arguments) -> Finding:
+    """Dtypes, and that no argument is changed that is none of its business. Raises Malformed as `called` does."""
     for dtype in (np.float64, np.float32):
         given = copied(filled(arguments), dtype)
         kept = copied(given)
-        try:
-            outputs = called(exercise, function, given)
-        except Malformed as error:
-            found(Finding("shapes and dtypes", False, f'"{name}": {error}'))
-            return False
+        outputs = called(exercise, function, given)
         for output in exercise.returns:
             if outputs[output].ndim and outputs[output].dtype != dtype:
                 text = f"{output} is {outputs[output].dtype} where all arguments are {np.dtype(dtype)}"
                 hint = "Make arrays like the arguments': np.zeros(shape, x.dtype), np.zeros_like(x)."
-                found(Finding("shapes and dtypes", False, text, [hint]))
-                return False
+                return Finding("shapes and dtypes", False, text, [hint])
         for parameter, value in kept.items():
             changed = isinstance(value, np.ndarray) and not np.array_equal(value, given[parameter])
             if changed and parameter not in exercise.changes:
                 text = f"{parameter} is changed: others still need it"
-                found(Finding("arguments are left alone", False, text, ["Work on a copy, or write to a new array."]))
-                return False
-        if dtype == np.float32:
-            truth = _truth(exercise, copied(filled(arguments)))
-            trial = Trial(name, arguments, outputs, truth, SINGLE)
-            single = all(trial.right(output) for output in exercise.outputs)
-            double = Trial(name, arguments, called(exercise, function, copied(filled(arguments))), truth, TOLERANCE)
-            if not single and all(double.right(output) for output in exercise.outputs):
-                found(Finding("float32", False, "right in float64, wrong in float32"))
-    found(Finding("shapes and dtypes, float32 and float64", True))
-    return True
+                return Finding("arguments are left alone", False, text, ["Work on a copy, or write to a new array."])
+    return Finding("shapes and dtypes, float32 and float64", True)
+
+
+def _in_single_precision(exercise: Exercise, function: Callable, trial: Trial) -> Finding:
+    """The first case, which is right in float64, once more in float32."""
+    got = called(exercise, function, copied(trial.arguments, np.float32))
+    single = Trial(trial.name, trial.arguments, got, trial.truth, SINGLE)
+    wrong = [output for output in exercise.outputs if not single.right(output)]
+    if not wrong:
+        return Finding("float32 is right to its rounding", True)
+    text = f'"{trial.name}": {where(single, wrong[0], exercise.axes.get(wrong[0], ()))}'
+    return Finding("float32 is right to its rounding", False, text, ["In float64 it is right: what is rounded here?"])
 
 
 def _truth(exercise: Exercise, arguments: Arguments) -> Outputs:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -47,7 +46,6 @@ def judge(
     exercise: CudaExercise,
     module: ModuleType,
     kernel: Any,
-    path: Path,
     found: Callable[[Finding], None],
     notes: list[str],
 ) -> None:

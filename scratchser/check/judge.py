@@ -23,10 +23,10 @@ def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -
         module = learner.load(path)
         function = learner.function_of(module, exercise.name, exercise.parameters)
         if isinstance(exercise, CudaExercise):
-            cuda.judge(exercise, module, function, path, found, verdict.notes)
+            cuda.judge(exercise, module, function, found, verdict.notes)
         else:
             learner.with_bounds_checked(module)
-            cpu.judge(exercise, module, function, path, found, verdict.notes)
+            cpu.judge(exercise, function, path, found, verdict.notes)
     except learner.Refused as error:
         found(Finding("the file can be judged", False, str(error), error.hints))
     except learner.Raised as error:

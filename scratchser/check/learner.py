@@ -17,6 +17,7 @@ import numba
 from numba.core.registry import CPUDispatcher
 
 from scratchser.kernels import _no_cuda
+from scratchser.kernels._launch import cuda
 
 
 class Refused(Exception):
@@ -73,8 +74,8 @@ def load(path: Path) -> ModuleType:
 
     Raises Raised where the file does.
     """
-    if not hasattr(numba, "cuda"):  # `from numba import cuda` is what a learner writes
-        numba.cuda = sys.modules["numba.cuda"] = _no_cuda
+    if cuda is _no_cuda:  # `from numba import cuda` is what a learner writes
+        numba.cuda = sys.modules["numba.cuda"] = cuda
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location("learner", path)
@@ -87,9 +88,9 @@ def load(path: Path) -> ModuleType:
 
 def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
     """The exercise's function. Raises Refused where it is missing or takes other parameters."""
-    function = getattr(module, name, None)
+    function: Any = getattr(module, name, None)
     asked = f"def {name}({', '.join(parameters)})"
-    if not callable(function):
+    if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
         raise Refused(f"there is no function {name}", f"It is to be: {asked}.")
     taken = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
     if taken != parameters:
