@@ -1,0 +1,74 @@
+"""What a command gives: tables that are printed and kept as CSV and Markdown, figures that are kept as PNG."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from scratchser.atomic import write_bytes, write_text
+from scratchser.report.screen import table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts, in the paper's shape.
+
+    columns   the head         rows    a text for each column
+    notes     sentences that a reader of the figures should know
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a row that is not as long as the head."""
+        if wrong := [row for row in self.rows if len(row) != len(self.columns)]:
+            raise ValueError(f"{self.title}: {len(wrong[0])} cells for {len(self.columns)} columns: {wrong[0]}")
+
+    def text(self) -> str:
+        """As it is printed."""
+        return "\n".join([self.title, table([list(self.columns), *map(list, self.rows)], left=1), *self.notes])
+
+    def markdown(self) -> str:
+        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return "\n\n".join([f"**{self.title}**", body, *self.notes]) + "\n"
+
+    def csv(self) -> str:
+        """The head and the rows; no title and no notes, so that every reader of tables takes it."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        return text.getvalue()
+
+
+@dataclass(frozen=True)
+class Output:
+    """Tables and figures by the name of their files, without the ending."""
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    def text(self) -> str:
+        return "\n\n".join(made.text() for made in self.tables.values())
+
+    def write(self, folder: Path) -> list[Path]:
+        """Every table as NAME.csv and NAME.md, every figure as NAME.png, in `folder`; which files these are."""
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, made in self.tables.items():
+            for ending, text in (("csv", made.csv()), ("md", made.markdown())):
+                write_text(folder / f"{name}.{ending}", text)
+                written.append(folder / f"{name}.{ending}")
+        for name, figure in self.figures.items():
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+            write_bytes(folder / f"{name}.png", picture.getvalue())
+            written.append(folder / f"{name}.png")
+        return written

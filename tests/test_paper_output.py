@@ -1,0 +1,39 @@
+"""Tables and figures of the paper's commands as files."""
+
+import csv
+
+import pytest
+from matplotlib.figure import Figure
+
+from scratchser.paper.output import Output, Table
+
+MADE = Table("shares", ("class", "share %"), (("happi|ness, all", "18.0"), ("anger", "-")), ("a note",))
+
+
+def test_a_table_as_text_has_all_of_it():
+    title, head, *rows, note = MADE.text().splitlines()
+    assert (title, note) == ("shares", "a note")
+    assert head.split() == ["class", "share", "%"] and [row.split()[-1] for row in rows] == ["18.0", "-"]
+
+
+def test_csv_is_read_back_cell_by_cell(tmp_path):
+    Output({"shares": MADE}).write(tmp_path)
+    with open(tmp_path / "shares.csv", newline="") as file:
+        assert [tuple(row) for row in csv.reader(file)] == [MADE.columns, *MADE.rows]
+
+
+def test_markdown_keeps_a_bar_inside_its_cell(tmp_path):
+    Output({"shares": MADE}).write(tmp_path)
+    lines = (tmp_path / "shares.md").read_text().splitlines()
+    assert "| happi\\|ness, all | 18.0 |" in lines and lines[-1] == "a note"
+
+
+def test_a_figure_is_a_png(tmp_path):
+    written = Output(figures={"empty": Figure()}).write(tmp_path / "new")
+    assert [path.name for path in written] == ["empty.png"]
+    assert written[0].read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_a_short_row_is_refused():
+    with pytest.raises(ValueError, match="shares: 1 cells for 2 columns"):
+        Table("shares", ("a", "b"), (("1",),))
