@@ -29,7 +29,7 @@ from scratchser.progress import Epochs, bar, say
 from scratchser.report import page, screen
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
-from scratchser.workers import Job, WorkerError, cores, run_folds
+from scratchser.workers import Job, Task, WorkerError, cores, run_folds
 
 EXAMPLES = """\
 what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
@@ -167,15 +167,17 @@ def train(
     """Run the folds that are not done yet; the run's result. `said` is what a reader of the figures should know."""
     guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
     tuned_on = TUNED_ON.get(data.name, ())
-    tasks = [(fold, folder) for fold, folder in zip(folds, opened.folds, strict=True) if folder.result() is None]
+    to_do = [(fold, folder) for fold, folder in zip(folds, opened.folds, strict=True) if folder.result() is None]
     notes = (*data.notes, *said)
-    if tasks:
+    if to_do:
         cache = opened.path / "features"
         notes = (*notes, *prepared(cache, data, config, device).notes)
         table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
         job = Job(table, cache, config, seed, device)
-        with closing(Epochs(config.epochs, {fold.number: len(folder.metrics()) for fold, folder in tasks})) as progress:
-            for fold_result in run_folds(job, tasks, workers, progress.epoch):
+        there = {fold.number: len(folder.metrics()) for fold, folder in to_do}
+        tasks = [Task(job, fold, folder) for fold, folder in to_do]
+        with closing(Epochs(config.epochs, there)) as progress:
+            for _, fold_result in run_folds(tasks, workers, lambda task, row: progress.epoch(task.fold.number, row)):
                 progress.fold(fold_result)
                 report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=notes)
     shutil.rmtree(opened.path / "features", ignore_errors=True)  # large, and soon made again from the wav files

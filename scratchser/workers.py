@@ -24,7 +24,7 @@ from scratchser.presets import Config
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, run_fold
 
-Notify = Callable[[int, dict[str, Any]], None]  # fold, its newest line of metrics.jsonl
+Row = dict[str, Any]  # a line of metrics.jsonl
 
 
 class WorkerError(RuntimeError):
@@ -41,11 +41,22 @@ class Job:
     seed: int
     device: str = "cpu"
 
-    def run(self, fold: Fold, folder: FoldDir, notify: Notify) -> dict[str, Any]:
+    def run(self, fold: Fold, folder: FoldDir, notify: Callable[[Row], None]) -> dict[str, Any]:
         features = Features.open(self.features, self.corpus, self.config)
         data = Dataset.of(self.corpus.classes, self.corpus.utterances, features, self.config)
-        notify_fold = partial(notify, fold.number)
-        return run_fold(data, fold, self.config, self.seed, folder, notify_fold, place(self.device))
+        return run_fold(data, fold, self.config, self.seed, folder, notify, place(self.device))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A fold of a job, and the folder that it is written to."""
+
+    job: Job
+    fold: Fold
+    folder: FoldDir
+
+
+Notify = Callable[[Task, Row], None]  # who finished an epoch, and its newest line
 
 
 def cores() -> int:
@@ -59,29 +70,29 @@ def threads(workers: int) -> int:
     return most if workers <= 1 else min(max(1, cores() // workers), most)
 
 
-def run_folds(
-    job: Job, folds: Sequence[tuple[Fold, FoldDir]], workers: int, notify: Notify
-) -> Iterator[dict[str, Any]]:
-    """The folds' results as they come; `notify` is called in this process.
+def run_folds(tasks: Sequence[Task], workers: int, notify: Notify) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """The folds' results as they come, of one run or of several; `notify` is called in this process.
 
     With `workers` > 1, each process gets an equal share of the cores for its kernels. An error in one fold, and Ctrl-C,
     end the other folds too, each after the epoch it is in. Raises WorkerError where a worker was ended from outside.
     """
     if workers <= 1:
-        for fold, folder in folds:
-            yield job.run(fold, folder, notify)
+        for task in tasks:
+            yield task, task.job.run(task.fold, task.folder, partial(notify, task))
         return
     context = multiprocessing.get_context("spawn")  # a forked copy of a process whose threads have started hangs
     lines, stop = context.SimpleQueue(), context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (lines, stop, threads(workers)))
     try:
-        running = {pool.submit(_run_in_worker, job, fold, folder) for fold, folder in folds}
+        asked = {pool.submit(_run_in_worker, task, number): task for number, task in enumerate(tasks)}
+        running = set(asked)
         while running:
             done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             while not lines.empty():
-                notify(*lines.get())
+                number, row = lines.get()
+                notify(tasks[number], row)
             for future in done:
-                yield future.result()
+                yield asked[future], future.result()
     except BrokenProcessPool as error:
         raise WorkerError(
             "a process that worked on a fold was ended from outside, often for lack of memory. What is done is kept:"
@@ -116,14 +127,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_in_worker(job: Job, fold: Fold, folder: FoldDir) -> dict[str, Any]:
+def _run_in_worker(task: Task, number: int) -> dict[str, Any]:
     _check_stop()
-    return job.run(fold, folder, _notify_parent)
+    return task.job.run(task.fold, task.folder, partial(_notify_parent, number))
 
 
-def _notify_parent(fold: int, row: dict[str, Any]) -> None:
+def _notify_parent(number: int, row: Row) -> None:
     _check_stop()  # before the line: once nobody reads, it could block
-    _lines.put((fold, row))
+    _lines.put((number, row))
 
 
 def _check_stop() -> None:

@@ -13,7 +13,7 @@ from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
-from scratchser.workers import Job, WorkerError, run_folds
+from scratchser.workers import Job, Task, WorkerError, run_folds
 
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test could wait for its end
 
@@ -37,14 +37,14 @@ def run_until_two_are_heard(job, folders, then):
     """Three folds on two workers; `then` is called after two of them have finished an epoch, and one waits."""
     heard = set()
 
-    def notify(fold, row):
-        if fold not in heard:
-            heard.add(fold)
+    def notify(task, row):
+        if task.fold.number not in heard:
+            heard.add(task.fold.number)
             if len(heard) == 2:
                 then()
 
-    tasks = [(fold, folders[fold.number]) for fold in make_folds(job.corpus)[:3]]
-    for _ in run_folds(job, tasks, 2, notify):
+    tasks = [Task(job, fold, folders[fold.number]) for fold in make_folds(job.corpus)[:3]]
+    for _ in run_folds(tasks, 2, notify):
         raise AssertionError("a fold without end gave a result")
 
 
