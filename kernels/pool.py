@@ -1,4 +1,4 @@
-"""Max pooling over time and frequency, with lengths: windows side by side (the paper tried it and left it out, section 3).
+"""Max pooling over time and frequency with lengths, window beside window (section 3: tried, and left out in the end).
 
     forward    y[b, t, f, c]  = max x[b, u, v, c]   over u = t I + i, v = f J + j,  i < I, j < J
     backward   dx[b, u, v, c] = dy[b, t, f, c]      where (u, v) is the first maximum of its window (t, f), else 0
@@ -19,7 +19,8 @@ on its way to the loss.
 import numpy as np
 
 from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels._runs import copy_run, fill_run
 from scratchser.kernels._shapes import expect
 
 THREADS = 128  # of a block: any number will do
@@ -28,22 +29,34 @@ THREADS = 128  # of a block: any number will do
 
 
 @jit
-def first_maximum(x, at, rows, columns, pitch, C):
-    """Where it lies in the flat x, and how large it is.
+def larger(value, so_far):
+    return value > so_far or (value != value and so_far == so_far)
 
-    The window is rows x columns numbers: the first at `at`, neighbouring bins C apart, neighbouring frames `pitch`.
-    """
-    best, largest = at, x[at]
+
+# ---- CPU: an output frame, and its input frames on the way back, at a time; all channels of a window side by side ----
+
+
+@jit
+def look(x, s0, largest, places):
+    """Where a channel's number of x[s0 ... s0 + C - 1] is larger than those before, it and its place are kept, (C,)
+    both. A choice and no branch, and unsigned indices (_runs.py): so that it becomes vector instructions."""
+    s = np.uint64(s0)
+    for c in range(np.uint64(largest.size)):
+        value, so_far = x[s + c], largest[c]
+        wins = larger(value, so_far)
+        largest[c] = value if wins else so_far
+        places[c] = s0 + c if wins else places[c]
+
+
+@jit
+def look_through(x, at, rows, columns, pitch, largest, places):
+    """The first maximum of each channel's window: rows x columns places, neighbouring bins C apart, frames `pitch`."""
+    C = largest.size
+    for c in range(C):
+        largest[c], places[c] = x[at + c], at + c
     for i in range(rows):
         for j in range(columns):
-            n = at + i * pitch + j * C
-            value = x[n]
-            if value > largest or (value != value and largest == largest):
-                best, largest = n, value
-    return best, largest
-
-
-# ---- CPU: an output frame, and its input frames on the way back, at a time -------------------------------------------
+            look(x, at + i * pitch + j * C, largest, places)
 
 
 @pjit
@@ -52,12 +65,12 @@ def forward_cpu(x, lengths, I, J, y):
     flat, out = x.reshape(x.size), y.reshape(y.size)
     for row in prange(B * frames):
         b, t = row // frames, row % frames
-        rows = min(I, lengths[b] - t * I)
+        rows, first = min(I, lengths[b] - t * I), (b * T + t * I) * F * C
+        largest, places = np.zeros(C, x.dtype), np.empty(C, np.int64)
         for f in range(positions):
-            at, columns = ((b * T + t * I) * F + f * J) * C, min(J, F - f * J)
-            for c in range(C):
-                n = (row * positions + f) * C + c
-                out[n] = first_maximum(flat, at + c, rows, columns, F * C, C)[1] if rows > 0 else 0
+            if rows > 0:
+                look_through(flat, first + f * J * C, rows, min(J, F - f * J), F * C, largest, places)
+            copy_run(largest, 0, out, (row * positions + f) * C, C)
 
 
 @pjit
@@ -67,17 +80,29 @@ def backward_cpu(dy, x, lengths, I, J, dx):
     for row in prange(B * frames):
         b, t = row // frames, row % frames
         rows, first = min(I, lengths[b] - t * I), (b * T + t * I) * F * C
-        for n in range(first, first + min(I, T - t * I) * F * C):
-            out[n] = 0
+        largest, places = np.empty(C, x.dtype), np.empty(C, np.int64)
+        fill_run(x.dtype.type(0), out, first, min(I, T - t * I) * F * C)
         if rows > 0:
             for f in range(positions):
-                at, columns = first + f * J * C, min(J, F - f * J)
+                look_through(flat, first + f * J * C, rows, min(J, F - f * J), F * C, largest, places)
                 for c in range(C):
-                    best, _ = first_maximum(flat, at + c, rows, columns, F * C, C)
-                    out[best] = flat_dy[(row * positions + f) * C + c]
+                    out[places[c]] = flat_dy[(row * positions + f) * C + c]
 
 
 # ---- CUDA: blocks (of an output frame's numbers, output frames, utterances), a thread per number of y or dy ----------
+
+
+@cuda_device
+def first_maximum(x, at, rows, columns, pitch, C):
+    """Where it lies in the flat x, and how large it is: a window as in look_through, of one channel."""
+    best, largest = at, x[at]
+    for i in range(rows):
+        for j in range(columns):
+            n = at + i * pitch + j * C
+            value = x[n]
+            if larger(value, largest):
+                best, largest = n, value
+    return best, largest
 
 
 @cuda_jit

@@ -91,10 +91,8 @@ FAULTS = [
      "dx[best] = gradient", "out of range"),
     ("backward_cuda", "place = at + (i * F + j) * C", "place = at + (i * F + j) * C + 1", "out of range"),
     ("first_maximum", "n = at + i * pitch + j * C", "n = at + i * pitch + j", "result"),
-    ("first_maximum", "if value > largest or (value != value and largest == largest):", "if value >= largest:",
-     "result"),
-    ("first_maximum", "if value > largest or (value != value and largest == largest):", "if value > largest:",
-     "result"),
+    ("first_maximum", "if larger(value, largest):", "if value >= largest:", "result"),
+    ("first_maximum", "if larger(value, largest):", "if value > largest:", "result"),
 ]  # fmt: skip
 
 

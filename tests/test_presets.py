@@ -49,7 +49,7 @@ def test_settings_are_read_as_toml():
         ("rate", "key=value"),
         ("rate=fast", "not of the kind"),
         ("epochs=2.5", "not of the kind"),
-        ("epochs=0", "greater than 0"),
+        ("epochs=0", "from 1"),
         ("log_floor=inf", "finite"),
         ("log_floor=1e-40", "float32"),
         ('conv_channels=[16,24,32,"a"]', "whole numbers"),

@@ -8,7 +8,7 @@ from scratchser.kernels._device import blocks
 def real(launch: Launch) -> tuple[int, int]:
     """Numbers of x and of y up to the utterances' ends."""
     lengths, F, C, I, J = launch["lengths"].astype(int), *(launch[size] for size in "FCIJ")
-    return int(lengths.sum()) * F * C, int(blocks(lengths, I).sum()) * blocks(F, J) * C
+    return int(lengths.sum()) * F * C, int((-(-lengths // I)).sum()) * blocks(F, J) * C
 
 
 def threads(launch: Launch) -> int:
