@@ -142,11 +142,13 @@ def _nearest(key: str, value: Any) -> Any:
         return limits.nearest(round(value) if limits is COUNT else float(value))
     if key == "soft_labels":
         return nearest.name(str(value), ("true", "false"))
-    if key == "conv_channels" and isinstance(value, tuple) and all(type(n) is int for n in value):
+    if not isinstance(value, tuple):
+        return None
+    if key == "conv_channels" and all(type(n) is int for n in value):
         return tuple(max(1, n) for n in value)
     if key == "pool" and len(value) == 1 and isinstance(value[0], str):
         return nearest.name(value[0], [HALF])
-    if key in PAIRS and isinstance(value, tuple) and all(_whole_pair(pair) for pair in value):
+    if key in PAIRS and all(map(_whole_pair, value)):
         return tuple(tuple(max(1, n) for n in pair) for pair in value)
     return None
 
