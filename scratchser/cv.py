@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, corpus, environment, report, rundir, stdout
+from scratchser import baselines, corpus, environment, nearest, report, rundir, stdout
 from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
@@ -24,7 +24,7 @@ from scratchser.device import DeviceError, choose, describe, place
 from scratchser.features import Features, Signal, extract
 from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
-from scratchser.presets import PRESETS, TUNED_ON, Config, SettingError, with_settings
+from scratchser.presets import TUNED_ON, Config, SettingError, named, with_settings
 from scratchser.progress import Epochs, bar, say
 from scratchser.report import page, screen
 from scratchser.rundir import RunError
@@ -46,7 +46,11 @@ examples
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
   python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
+  python -m scratchser.cv DIR --set conv_layers=2 --set lstm_layers=3 --set pool=half
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
+
+conv_layers=N is short for lists of channels, kernels and strides: the preset's first N layers or, beyond its own, its
+last one again, with the same strides in total. pool=half puts max pooling in the place of half of each even stride.
 
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
 The presets and what each setting means: scratchser/presets.py. What lies in a run's folder: docs/result-schema.md.
@@ -72,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
     p.add_argument("--classes", type=_words, metavar="A,B,...", help="other classes than the paper's four")
     p.add_argument("--skip-broken", action="store_true", help="leave broken utterances out, and say so in the report")
-    p.add_argument("--preset", choices=PRESETS, help="settings (default: demo for the synthetic corpus, else best)")
+    p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable"
     )
@@ -123,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     device, chosen = choose(args.device)
     folder = None if corpus.wants_synthetic(args.dir) else args.dir
     preset = args.preset or ("demo" if folder is None else "best")
-    config = with_settings(PRESETS[preset], args.set)
+    config = with_settings(named(preset), args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
     Signal.of(config)  # before a folder is made for settings that cannot be
     data = corpus.load(
@@ -186,12 +190,15 @@ def train(
 
 def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
     """A sentence where the preset repeats classes that the corpus lacks; SettingError where the user asked for them."""
-    unknown = ", ".join(name for name in config.oversample if name not in classes)
+    unknown = [name for name in config.oversample if name not in classes]
     if not unknown:
         return ()
     if any(setting.startswith("oversample=") for setting in asked):
-        raise SettingError(f"oversample: {unknown} is no class of this corpus, which has {', '.join(classes)}")
-    return (f"the preset repeats {unknown} in each epoch, which this corpus does not have",)
+        near = nearest.hint(unknown[0], classes)
+        raise SettingError(
+            f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{near}"
+        )
+    return (f"the preset repeats {', '.join(unknown)} in each epoch, which this corpus does not have",)
 
 
 def prepared(cache: Path, data: Corpus, config: Config, device: str) -> Features:
