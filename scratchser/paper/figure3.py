@@ -28,7 +28,7 @@ from scratchser.report.charts import PALETTE
 
 BATCH = 16  # utterances of a watched pass
 LONGEST = 512  # frames of the longest utterance tried; strides that leave one frame of it have no formula
-GREY = "#F2F2F2"
+FILL = "#F5F5F5"
 
 
 @dataclass(frozen=True)
@@ -200,59 +200,61 @@ def _times(sizes: Sequence[int]) -> str:
 # ---- the drawing ----------------------------------------------------------------------------------------------------
 
 
+WIDTH, LEFT, RIGHT = 7.4, 0.15, 6.2  # inches: the figure, and its boxes' sides
+NAMES, TEXTS = LEFT + 0.15, LEFT + 1.05  # where a box's name and its lines begin
+GAP, LINE = 0.32, 0.19
+
+
 def _draw(made: Sequence[Step], total: int) -> Figure:
     """A box for each step, top to bottom; shapes beside the arrows between them, parameters at the right."""
-    heights = [0.28 + 0.2 * len(_lines(step)) for step in made]  # inches
-    gap, width = 0.36, 7.0
-    tall = sum(heights) + gap * len(made) + 0.75
-    figure = Figure(figsize=(width, tall), dpi=DOTS)
+    heights = [0.14 + LINE * len(_lines(step)) for step in made]
+    tall = sum(heights) + GAP * len(made) + 0.6
+    figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(tall, 0))  # in inches, downwards
+    axes.set(xlim=(0, WIDTH), ylim=(tall, 0))  # in inches, downwards
     axes.set_axis_off()
-    axes.text(width - 0.15, 0.3, "parameters", ha="right", va="center", fontsize=9, color="dimgrey")
+    right = {"ha": "right", "va": "center", "fontsize": 9}
+    axes.text(WIDTH - 0.15, 0.2, "parameters", right)
     kinds = list(dict.fromkeys(step.kind for step in made if step.tensors))
-    top = 0.5
+    top = 0.35
     for step, height in zip(made, heights, strict=True):
         colour = PALETTE[kinds.index(step.kind) % len(PALETTE)] if step.tensors else "grey"
         _box(axes, step, top, height, colour)
         if step.parameters:
-            text = f"{step.parameters:,}"
-            axes.text(width - 0.15, top + height / 2, text, ha="right", va="center", fontsize=9)
+            axes.text(WIDTH - 0.15, top + height / 2, f"{step.parameters:,}", right)
         top += height
-        _arrow(axes, step.output.replace(" x ", " × "), top, gap, last=step is made[-1])
-        top += gap
-    axes.text(width - 0.15, top - 0.05, f"{total:,} in all", ha="right", va="center", fontsize=9, weight="bold")
+        if step is not made[-1]:
+            top = _arrow(axes, step.output, top)
+    axes.text(WIDTH - 0.15, top + 0.2, f"{total:,} in all", right, weight="bold")
     return figure
 
 
-LEFT, RIGHT = 0.15, 5.75  # inches, of the boxes
-
-
 def _lines(step: Step) -> list[str]:
-    """What stands in a box, the name first."""
-    numbers = [
+    """What stands in a box beside its name."""
+    numbers = (
+        step.kind,
         f"kernel {_times(step.kernel)}" if step.kernel else "",
         f"stride {_times(step.stride)}" if step.stride else "",
         step.width,
-    ]
-    lines = [f"{step.name}: {step.kind}", ", ".join(filter(None, numbers)), step.shapes]
-    return [line.replace(" x ", " × ") for line in lines if line]
+    )
+    return [line.replace(" x ", " × ") for line in (", ".join(filter(None, numbers)), step.shapes) if line]
 
 
 def _box(axes: Axes, step: Step, top: float, height: float, colour: str) -> None:
     box = FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, "round,pad=0,rounding_size=0.08")
-    box.set(facecolor=GREY, edgecolor=colour, linewidth=1.2)
+    box.set(facecolor=FILL, edgecolor=colour, linewidth=1.3)
     axes.add_patch(box)
+    axes.text(NAMES, top + height / 2, step.name, va="center", fontsize=9.5, weight="bold")
     lines = _lines(step)
     for n, line in enumerate(lines):
-        y = top + height / 2 + 0.2 * (n - (len(lines) - 1) / 2)
-        looks = {"weight": "bold", "fontsize": 9.5} if n == 0 else {"fontsize": 8.5}
-        axes.text((LEFT + RIGHT) / 2, y, line, ha="center", va="center", **looks)
+        y = top + height / 2 + LINE * (n - (len(lines) - 1) / 2)
+        axes.text(TEXTS, y, line, va="center", fontsize=9, color="dimgrey" if n else "black")
 
 
-def _arrow(axes: Axes, shape: str, top: float, length: float, last: bool) -> None:
-    middle = (LEFT + RIGHT) / 2
-    if not last:
-        arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (middle, top + length), (middle, top), arrowprops=arrow)
-    axes.text(middle + 0.12, top + length / 2, shape, ha="left", va="center", fontsize=8.5, color=PALETTE[0])
+def _arrow(axes: Axes, shape: str, top: float) -> float:
+    """The output of a step on its way to the next; where that begins."""
+    middle, end = (LEFT + RIGHT) / 2, top + GAP
+    arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (middle, end), (middle, top), arrowprops=arrow)
+    axes.text(middle + 0.12, (top + end) / 2, shape.replace(" x ", " × "), va="center", fontsize=9, color=PALETTE[0])
+    return end
