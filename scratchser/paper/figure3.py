@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -208,13 +209,15 @@ GAP, LINE = 0.32, 0.19
 def _draw(made: Sequence[Step], total: int) -> Figure:
     """A box for each step, top to bottom; shapes beside the arrows between them, parameters at the right."""
     heights = [0.14 + LINE * len(_lines(step)) for step in made]
-    tall = sum(heights) + GAP * len(made) + 0.6
+    tall = sum(heights) + GAP * (len(made) - 1) + 0.75
     figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(tall, 0))  # in inches, downwards
     axes.set_axis_off()
     right = {"ha": "right", "va": "center", "fontsize": 9}
     axes.text(WIDTH - 0.15, 0.2, "parameters", right)
+    legend = "of an utterance of T frames: frames × positions × channels"
+    axes.text((LEFT + RIGHT) / 2, 0.2, legend, ha="center", va="center", fontsize=9, color=PALETTE[0])
     kinds = list(dict.fromkeys(step.kind for step in made if step.tensors))
     top = 0.35
     for step, height in zip(made, heights, strict=True):
@@ -237,7 +240,7 @@ def _lines(step: Step) -> list[str]:
         f"stride {_times(step.stride)}" if step.stride else "",
         step.width,
     )
-    return [line.replace(" x ", " × ") for line in (", ".join(filter(None, numbers)), step.shapes) if line]
+    return [line.replace(" x ", " × ") for line in (", ".join(filter(None, numbers)), *wrap(step.shapes, 75))]
 
 
 def _box(axes: Axes, step: Step, top: float, height: float, colour: str) -> None:
