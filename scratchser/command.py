@@ -13,13 +13,14 @@ from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
 from scratchser.device import DeviceError
+from scratchser.experiment import RunFolds
 from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.presets import SettingError
 from scratchser.progress import bar
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
-from scratchser.workers import WorkerError, cores
+from scratchser.workers import WorkerError, cores, run_folds
 
 EXIT_CODES = (
     "exit code  0 done   1 broken data, a full disk, training that went astray or was interrupted   2 a wrong command"
@@ -74,6 +75,11 @@ def at_least(p: argparse.ArgumentParser, option: str, value: int | None, least: 
 def workers(asked: int | None, device: str, tasks: int) -> int:
     """How many folds at a time: a GPU is full with one."""
     return asked or (min(cores(), max(1, tasks)) if device == "cpu" else 1)
+
+
+def folds_by(workers: int) -> RunFolds:
+    """What runs folds: processes of this machine."""
+    return lambda tasks, notify: run_folds(tasks, workers, notify)
 
 
 def load(args: argparse.Namespace) -> Corpus:

@@ -101,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
     with begin(path, settings, environment.describe(describe(device), workers)) as opened:
         say(f"run: {path}")
         runs = [Experiment(opened, config, args.seed, said)]
-        (result,) = experiment.train(runs, data, folds, workers, device, path / "features", audio=args.audio)
+        by = command.folds_by(workers)
+        (result,) = experiment.train(runs, data, folds, by, device, path / "features", audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))
     return 0

@@ -6,7 +6,7 @@ A run's numbers depend on its settings alone, not on what is trained beside it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,9 @@ from scratchser.presets import TUNED_ON, Config, SettingError
 from scratchser.progress import Epochs, bar
 from scratchser.report import page
 from scratchser.rundir import FoldDir
-from scratchser.workers import Job, Task, run_folds
+from scratchser.workers import Job, Notify, Task
+
+RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def train(
     runs: Sequence[Experiment],
     data: Corpus,
     folds: Sequence[Fold],
-    workers: int,
+    run_folds: RunFolds,
     device: str,
     cache: Path,
     *,
@@ -51,8 +53,9 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train the folds that are not done yet, and bring each run's own files up to date; the runs' results.
 
-    folds    of each run        cache    folder of the features, which runs with the same spectrograms share
-    audio    as in `page.write`
+    folds       of each run         run_folds   what runs them, as workers.run_folds
+    cache       folder of the features, which runs with the same spectrograms share
+    audio       as in `page.write`
 
     What is on the disk decides what is to be done, so a process that was killed can be started again.
     """
@@ -86,12 +89,11 @@ def train(
         for fold, folder in to_do[run.opened.path]
     }
     with closing(Epochs(there)) as progress:
-        heard = run_folds(
-            tasks,
-            workers,
-            lambda task, row: progress.epoch(owners[task.folder.path].fold(task.fold.number), row),
-        )
-        for task, found in heard:
+
+        def notify(task: Task, row: dict[str, Any]) -> None:
+            progress.epoch(owners[task.folder.path].fold(task.fold.number), row)
+
+        for task, found in run_folds(tasks, notify):
             run = owners[task.folder.path]
             progress.fold(run.fold(task.fold.number), found)
             if run.opened.done:

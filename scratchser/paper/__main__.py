@@ -13,14 +13,22 @@ from types import ModuleType
 from scratchser import command, environment, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import choose, describe
-from scratchser.paper import estimate, table1, table2
+from scratchser.paper import estimate, figure1, figure2, figure3, table1, table2, table4, table5
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
 
 # What has SETTINGS is made from trained runs, the rest from the corpus alone. `need(corpus)`, where a file has it,
 # refuses a corpus before anything is trained.
-COMMANDS: dict[str, ModuleType] = {"table1": table1, "table2": table2}
+COMMANDS: dict[str, ModuleType] = {
+    "table1": table1,
+    "table2": table2,
+    "table4": table4,
+    "table5": table5,
+    "figure1": figure1,
+    "figure2": figure2,
+    "figure3": figure3,
+}
 
 
 def _purposes() -> str:
@@ -80,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
+    if not hasattr(COMMANDS[args.command], "SETTINGS") and args.command != "figure3" and (args.set or args.epochs):
+        p.error(f"{args.command} is made from the corpus alone: no setting changes it")
     command.at_least(p, "--seeds", args.seeds, 1)
     command.at_least(p, "--workers", args.workers, 1)
     return command.answered(run, args)
@@ -97,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         say(f"{args.command} needs no training")
         return 0
-    say("\n".join(data.notes))
+    if asked is figure3:
+        base = Base.of(command.folder(args) is None, args.set, args.epochs, ())
+        return show(figure3.build(base.best, len(data.classes)), out)
     return show(asked.build(data), out)
 
 
@@ -115,7 +127,7 @@ def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) 
         stdout.write(estimate.text(sweep, workers, device))
         return 0
     here = environment.describe(describe(device), workers)
-    runs = sweep.train(out, resume=args.resume, environment=here, workers=workers, device=device)
+    runs = sweep.train(out, resume=args.resume, environment=here, run_folds=command.folds_by(workers), device=device)
     return show(asked.build(runs), out)
 
 

@@ -20,7 +20,7 @@ from scratchser import experiment, lock, results, rundir
 from scratchser.atomic import plain, read_json
 from scratchser.command import Heard
 from scratchser.corpus.table import Corpus
-from scratchser.experiment import Experiment
+from scratchser.experiment import Experiment, RunFolds
 from scratchser.features import Signal
 from scratchser.folds import Fold
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
@@ -161,7 +161,7 @@ class Sweep:
         """Each once."""
         return list({run.path: run for runs in self.of.values() for run in runs}.values())
 
-    def train(self, out: Path, *, resume: bool, environment: dict[str, Any], workers: int, device: str) -> Runs:
+    def train(self, out: Path, *, resume: bool, environment: dict[str, Any], run_folds: RunFolds, device: str) -> Runs:
         """Train what is not done yet; what a table is made from.
 
         Raises RunError where `out` holds runs and `resume` is not asked for, where it holds none and it is, and where a
@@ -178,7 +178,7 @@ class Sweep:
                 open_runs.append(Experiment(opened, run.config, run.seed, run.said, run.name))
             say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them done already")
             if open_runs:
-                experiment.train(open_runs, self.heard.data, self.folds, workers, device, out / "features")
+                experiment.train(open_runs, self.heard.data, self.folds, run_folds, device, out / "features")
         return self.results()
 
     def results(self) -> Runs:

@@ -23,6 +23,8 @@ from scratchser.published import TABLE2
 from scratchser.report.charts import PALETTE
 
 SETTINGS = (Setting("best"),)
+OVER_SEEDS = "mean over seeds"
+Shown = Mapping[str, Sequence[Mapping[str, Any]]]  # folds of result.json by the column's name, the first one ours
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,15 @@ def build(runs: Runs) -> Output:
     by_seed = {"": seeds[0]}
     if runs.seeds > 1:
         by_seed = {f"seed {seed}": folds for seed, folds in enumerate(seeds)}
-        by_seed["mean over seeds"] = _mean_over(seeds)
-    choices = {name: five_fold(folds) for name, folds in by_seed.items()}
-    if runs.of_the_paper:
-        choices["the paper's"] = five_fold(_of_the_paper(seeds[0]))
+        by_seed[OVER_SEEDS] = _mean_over(seeds)
+    shown = {**by_seed, "the paper's": _of_the_paper(seeds[0])} if runs.of_the_paper else by_seed
     return Output(
         {
-            "table2": _folds(runs, by_seed),
-            "table2-five-fold": _ranges(runs, choices),
-            "table2-five-fold-scores": _scores(runs, choices),
+            "table2": _folds(runs, shown),
+            "table2-five-fold": _ranges(runs, shown),
+            "table2-five-fold-scores": _scores(runs, shown),
         },
-        {"table2-five-fold": _draw(runs, choices)},
+        {"table2-five-fold": _draw(runs, shown)},
     )
 
 
@@ -81,10 +81,8 @@ def _of_the_paper(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**fold, "wa": wa, "ua": ua} for fold, (wa, ua) in zip(folds, TABLE2, strict=True)]
 
 
-def _folds(runs: Runs, by_seed: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    paper = {"paper": _of_the_paper(next(iter(by_seed.values())))} if runs.of_the_paper else {}
-    shown = {**by_seed, **paper}
-    first = next(iter(by_seed.values()))
+def _folds(runs: Runs, shown: Shown) -> Table:
+    first = next(iter(shown.values()))
     columns = ["Fold", "Speaker", "Session", "Gender"]
     columns += [f"{name} {measure.upper()} %".lstrip() for name in shown for measure in MEASURES]
     rows = [
@@ -94,7 +92,14 @@ def _folds(runs: Runs, by_seed: Mapping[str, Sequence[Mapping[str, Any]]]) -> Ta
     ]
     values = [[fold[measure] for fold in folds] for folds in shown.values() for measure in MEASURES]
     rows.append(["Total", "", "", "", *(percent(float(np.mean(column))) for column in values)])
-    rows.append(["std over folds", "", "", "", *(percent(scores.deviation(column)) for column in values)])
+    stds = [
+        scores.of(runs.of["best"], measure).over_folds
+        if name == OVER_SEEDS
+        else scores.deviation([fold[measure] for fold in folds])
+        for name, folds in shown.items()
+        for measure in MEASURES
+    ]
+    rows.append(["std over folds", "", "", "", *map(percent, stds)])
     if headline := runs.first.result["headline"]:
         kept = [place for place, fold in enumerate(first) if fold["test_speaker"] in headline["speakers"]]
         means = (percent(float(np.mean([column[n] for n in kept])) if kept else float("nan")) for column in values)
@@ -104,26 +109,28 @@ def _folds(runs: Runs, by_seed: Mapping[str, Sequence[Mapping[str, Any]]]) -> Ta
     return Table(title, tuple(columns), tuple(map(tuple, rows)), tuple(notes))
 
 
-def _ranges(runs: Runs, choices: Mapping[str, Sequence[Choice]]) -> Table:
+def _ranges(runs: Runs, shown: Shown) -> Table:
     columns = ["", "choices"]
     columns += [f"{measure.upper()} % {end}" for measure in MEASURES for end in ("lowest", "all folds", "highest")]
     rows = []
-    for name, found in choices.items():
-        row = [name or "this run", str(len(found))]
+    for name, folds in shown.items():
+        choices = five_fold(folds)
+        row = [name or "this run", str(len(choices))]
         for measure in MEASURES:
-            values = [getattr(choice, measure) for choice in found]
-            row += [percent(min(values)), percent(float(np.mean(values))), percent(max(values))]
+            values = [getattr(choice, measure) for choice in choices]
+            every = float(np.mean([fold[measure] for fold in folds]))
+            row += [percent(min(values)), percent(every), percent(max(values))]
         rows.append(row)
     notes = (
         "a choice: one speaker of each session is the test, as in five-fold cross-validation; the mean over its folds",
         "the trained models are the same: a score over half of the speakers says which half as much as which model",
-        "all folds: each speaker is in half of the choices, so their mean is that over all folds",
     )
     title = f"Five-fold scores within the folds of table 2, {runs.title}"
     return Table(title, tuple(columns), tuple(map(tuple, rows)), notes)
 
 
-def _scores(runs: Runs, choices: Mapping[str, Sequence[Choice]]) -> Table:
+def _scores(runs: Runs, shown: Shown) -> Table:
+    choices = {name: five_fold(folds) for name, folds in shown.items()}
     columns = ["test speakers"]
     columns += [f"{name} {measure.upper()} %".lstrip() for name in choices for measure in MEASURES]
     rows = [
@@ -136,28 +143,30 @@ def _scores(runs: Runs, choices: Mapping[str, Sequence[Choice]]) -> Table:
     return Table(f"Each five-fold score, {runs.title}", tuple(columns), tuple(rows))
 
 
-def _draw(runs: Runs, choices: Mapping[str, Sequence[Choice]]) -> Figure:
+def _draw(runs: Runs, shown: Shown) -> Figure:
     """A dot for each choice, beside one another where they are equally high; a line for all folds."""
-    figure = Figure(figsize=(2.6 + 1.5 * len(choices), 4.4), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(2.6 + 1.5 * len(shown), 4.4), dpi=DOTS, layout="constrained")
     axes = figure.subplots()
-    for n, found in enumerate(choices.values()):
+    for n, folds in enumerate(shown.values()):
+        choices = five_fold(folds)
         for side, (measure, mark, colour) in enumerate(zip(MEASURES, "os", PALETTE, strict=False)):
-            values = np.sort([100 * getattr(choice, measure) for choice in found])
+            values = np.sort([100 * getattr(choice, measure) for choice in choices])
             middle = n + 0.5 * side - 0.25
             aside = 0.12 * ((np.arange(len(values)) % 5) - 2) / 2
             label = measure.upper() if n == 0 else None
             axes.plot(middle + aside, values, mark, color=colour, ms=4, alpha=0.6, label=label)
-            axes.plot([middle - 0.18, middle + 0.18], [values.mean()] * 2, color="black", lw=1.5)
+            every = 100 * float(np.mean([fold[measure] for fold in folds]))
+            axes.plot([middle - 0.18, middle + 0.18], [every, every], color="black", lw=1.5)
             for end, offset in ((values[0], -10), (values[-1], 5)):
                 text = axes.annotate(f"{end:.1f}", (middle, end), (0, offset), textcoords="offset points")
                 text.set(ha="center", fontsize="x-small")
     axes.plot([], [], color="black", lw=1.5, label="all folds")
-    axes.set_xticks(range(len(choices)), [name or "this run" for name in choices])
-    axes.set(ylabel="accuracy, %", xlim=(-0.6, len(choices) - 0.4))
+    axes.set_xticks(range(len(shown)), [name or "this run" for name in shown])
+    axes.set(ylabel="accuracy, %", xlim=(-0.6, len(shown) - 0.4))
     axes.margins(y=0.12)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     synthetic = " (synthetic data)" * runs.data.synthetic
-    figure.suptitle(f"{len(next(iter(choices.values())))} five-fold scores, corpus {runs.data.name}{synthetic}")
+    figure.suptitle(f"{len(choices)} five-fold scores, corpus {runs.data.name}{synthetic}")
     return figure
