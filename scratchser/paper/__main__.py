@@ -13,7 +13,7 @@ from types import ModuleType
 from scratchser import command, environment, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import choose, describe
-from scratchser.paper import estimate, figure1, figure2, figure3, table1, table2, table4, table5
+from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
@@ -25,9 +25,11 @@ COMMANDS: dict[str, ModuleType] = {
     "table2": table2,
     "table4": table4,
     "table5": table5,
+    "table6": table6,
     "figure1": figure1,
     "figure2": figure2,
     "figure3": figure3,
+    "figure4": figure4,
 }
 
 

@@ -37,7 +37,8 @@ def need_annotators(corpus: Corpus, what: str) -> None:
     if not any(u.votes for u in corpus.utterances):
         raise CorpusError(
             f"{what} needs to know what each annotator said, and no utterance of this corpus ({corpus.name}) has "
-            "annotators. IEMOCAP has them, and a CSV file may give them in a column votes"
+            "annotators. IEMOCAP has them, and so has the built-in corpus (DIR synthetic); a CSV file may give them in"
+            " a column votes"
         )
 
 
