@@ -20,6 +20,7 @@ from scratchser.presets import SettingError
 from scratchser.progress import bar
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
+from scratchser.tuned import Tuned
 from scratchser.workers import WorkerError, cores, run_folds
 
 EXIT_CODES = (
@@ -58,6 +59,12 @@ def add_training(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable"
     )
+    p.add_argument(
+        "--tuned",
+        type=Path,
+        metavar="FILE",
+        help="settings chosen by python -m scratchser.paper tune; its speakers are told apart in the report",
+    )
     p.add_argument("--epochs", type=int, metavar="N", help="short for --set epochs=N")
     p.add_argument("--folds", default="all", metavar="all|1,4,...", help="numbers of the folds to run (default: all)")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:K", help="where to compute (default: auto)")
@@ -80,6 +87,15 @@ def workers(asked: int | None, device: str, tasks: int) -> int:
 def folds_by(workers: int) -> RunFolds:
     """What runs folds: processes of this machine."""
     return lambda tasks, notify: run_folds(tasks, workers, notify)
+
+
+def tuned(args: argparse.Namespace) -> Tuned | None:
+    """The choice of --tuned, whose settings then stand before those of --set."""
+    if args.tuned is None:
+        return None
+    found = Tuned.read(args.tuned)
+    args.set = [*found.settings, *args.set]
+    return found
 
 
 def load(args: argparse.Namespace) -> Corpus:

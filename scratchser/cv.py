@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
     device, chosen = choose(args.device)
-    preset = args.preset or ("demo" if command.folder(args) is None else "best")
+    tuned = command.tuned(args)
+    preset = args.preset or (tuned.preset if tuned else "demo" if command.folder(args) is None else "best")
     config = with_settings(PRESETS[preset], args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
     Signal.of(config)  # before a folder is made for settings that cannot be
@@ -91,9 +92,18 @@ def run(args: argparse.Namespace) -> int:
     data = heard.data
     folds = command.chosen_folds(data, args.folds)
     said = (*heard.said, *experiment.oversampled(config, data.classes, asked=args.set))
+    if tuned:
+        tuned.check(data)
+        said = (*said, tuned.sentence())
 
     settings = rundir.settings(
-        data, config, preset=preset, seed=args.seed, folds=[fold.number for fold in folds], left_out=heard.left_out
+        data,
+        config,
+        preset=preset,
+        seed=args.seed,
+        folds=[fold.number for fold in folds],
+        left_out=heard.left_out,
+        tuned=tuned,
     )
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
     workers = command.workers(args.workers, device, len(folds))

@@ -17,10 +17,11 @@ from scratchser.corpus.table import Corpus, read_wav
 from scratchser.device import place
 from scratchser.features import Features, Signal, extract
 from scratchser.folds import Fold
-from scratchser.presets import TUNED_ON, Config, SettingError
+from scratchser.presets import Config, SettingError
 from scratchser.progress import Epochs, bar
 from scratchser.report import page
 from scratchser.rundir import FoldDir
+from scratchser.tuned import tuned_on
 from scratchser.workers import Job, Notify, Task
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
@@ -74,8 +75,8 @@ def train(
             owners.update({folder.path: run for _, folder in to_do[run.opened.path]})
 
     def write(run: Experiment) -> dict[str, Any]:
-        tuned_on = TUNED_ON.get(data.name, ())
-        return report.write(run.opened, guesses=guesses, tuned_on=tuned_on, warnings=notes[run.opened.path])
+        by = tuned_on(data, run.opened.settings)
+        return report.write(run.opened, guesses=guesses, tuned_on=by, warnings=notes[run.opened.path])
 
     def finish(run: Experiment) -> dict[str, Any]:
         result = write(run)

@@ -47,7 +47,14 @@ class RunError(StorageError):
 
 
 def settings(
-    corpus: Corpus, config: Any, *, preset: str, seed: int, folds: Sequence[int], left_out: Sequence[Any] = ()
+    corpus: Corpus,
+    config: Any,
+    *,
+    preset: str,
+    seed: int,
+    folds: Sequence[int],
+    left_out: Sequence[Any] = (),
+    tuned: Any = None,
 ) -> dict[str, Any]:
     """All that decides a run's numbers, as config.json holds it.
 
@@ -55,6 +62,7 @@ def settings(
     config     the presets.Config, resolved
     folds      the folds' numbers, from 1
     left_out   the Problems whose utterances were left out on the user's word
+    tuned      the tuned.Tuned whose settings these are; without one there is no such key
     """
     described = {
         "name": corpus.name,
@@ -66,7 +74,7 @@ def settings(
         "counts": np.bincount([u.label for u in corpus.utterances], minlength=len(corpus.classes)),
     }
     chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": described, "config": config}
-    return plain({**chosen, "left_out": left_out})
+    return plain({**chosen, "left_out": left_out, **({"tuned": tuned} if tuned else {})})
 
 
 def create(path: Path, settings: dict[str, Any], environment: dict[str, Any]) -> Run:

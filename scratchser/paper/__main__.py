@@ -13,12 +13,12 @@ from types import ModuleType
 from scratchser import command, environment, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import choose, describe
-from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6
+from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6, tune
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
 
-# What has SETTINGS is made from trained runs, the rest from the corpus alone. `need(corpus)`, where a file has it,
+# What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone. `need(corpus)`, where a file has it,
 # refuses a corpus before anything is trained.
 COMMANDS: dict[str, ModuleType] = {
     "table1": table1,
@@ -30,6 +30,7 @@ COMMANDS: dict[str, ModuleType] = {
     "figure2": figure2,
     "figure3": figure3,
     "figure4": figure4,
+    "tune": tune,
 }
 
 
@@ -58,6 +59,9 @@ examples
   python -m scratchser.paper table2 emodb/wav --out results --resume    its runs are there already
   python -m scratchser.paper table1 emodb/wav --seeds 3 --out results --resume    two more seeds
 
+  python -m scratchser.paper tune DIR --sessions 1,2 --try rate=0.01 --try 'rate=0.01 conv_rate=0.02' --seeds 3
+  python -m scratchser.paper table1 DIR --tuned runs/.../tuned.json     with what was chosen there
+
 What each command needs and gives: docs/paper.md.
 
 {command.EXIT_CODES}
@@ -77,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", type=int, default=1, metavar="N", help="run every setting with the seeds 0 ... N-1")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder of runs and tables (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="use the runs in --out, and go on with them")
+    tune.add_arguments(p)
     p.add_argument("--dry-run", action="store_true", help="train nothing: say what would be, and how long it takes")
     return p
 
@@ -90,8 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
-    if not hasattr(COMMANDS[args.command], "SETTINGS") and args.command != "figure3" and (args.set or args.epochs):
+    if not _trains(COMMANDS[args.command]) and args.command != "figure3" and (args.set or args.epochs):
         p.error(f"{args.command} is made from the corpus alone: no setting changes it")
+    if args.command != "tune" and (args.sessions or args.candidates):
+        p.error("--sessions and --try are for tune")
+    if args.command == "tune" and (args.tuned or args.folds != "all"):
+        p.error("tune chooses by all folds of --sessions, from the presets: --tuned and --folds are not for it")
     command.at_least(p, "--seeds", args.seeds, 1)
     command.at_least(p, "--workers", args.workers, 1)
     return command.answered(run, args)
@@ -104,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / f"{data.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
     if hasattr(asked, "need"):
         asked.need(data)
-    if hasattr(asked, "SETTINGS"):
+    if _trains(asked):
         return train(args, asked, data, out)
     if args.dry_run:
         say(f"{args.command} needs no training")
@@ -115,15 +124,21 @@ def run(args: argparse.Namespace) -> int:
     return show(asked.build(data), out)
 
 
+def _trains(asked: ModuleType) -> bool:
+    return hasattr(asked, "SETTINGS") or asked is tune
+
+
 def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
     """A command that is made from runs."""
     device, chosen = choose(args.device)
     check(out, args.resume)
-    base = Base.of(command.folder(args) is None, args.set, args.epochs, asked.SETTINGS)
+    tuned = command.tuned(args)
+    settings = tune.settings(args) if asked is tune else asked.SETTINGS
+    base = Base.of(command.folder(args) is None, args.set, args.epochs, settings)
     say("\n".join([chosen, *data.notes]))
     heard = command.listen(data, base.best.window_ms, args.skip_broken)
-    folds = command.chosen_folds(heard.data, args.folds)
-    sweep = Sweep.plan(asked.SETTINGS, base, heard, folds, args.seeds, out)
+    folds = tune.folds(heard.data, args.sessions) if asked is tune else command.chosen_folds(heard.data, args.folds)
+    sweep = Sweep.plan(settings, base, heard, folds, args.seeds, out, tuned)
     workers = command.workers(args.workers, device, len(folds) * len(sweep.runs))
     if args.dry_run:
         stdout.write(estimate.text(sweep, workers, device))

@@ -27,6 +27,7 @@ from scratchser.presets import PRESETS, Config, SettingError, column, with_setti
 from scratchser.progress import say
 from scratchser.report.screen import SYNTHETIC, setting
 from scratchser.rundir import Record, RunError
+from scratchser.tuned import Tuned
 
 
 def _as_it_is(config: Config) -> Config:
@@ -134,21 +135,40 @@ class Sweep:
 
     @classmethod
     def plan(
-        cls, settings: Sequence[Setting], base: Base, heard: Heard, folds: tuple[Fold, ...], seeds: int, out: Path
+        cls,
+        settings: Sequence[Setting],
+        base: Base,
+        heard: Heard,
+        folds: tuple[Fold, ...],
+        seeds: int,
+        out: Path,
+        tuned: Tuned | None = None,
     ) -> Sweep:
-        """With the seeds 0 ... `seeds` - 1, in the folder `out`."""
+        """With the seeds 0 ... `seeds` - 1, in the folder `out`. `tuned` is where settings of the base came from.
+
+        Raises StorageError where they were chosen on another corpus.
+        """
+        if tuned:
+            tuned.check(heard.data)
         numbers = [fold.number for fold in folds]
         configs, runs = {made.name: made.config(base.best) for made in settings}, {}
         for made in settings:
             config, preset = configs[made.name], base.preset(made)
             said = (*heard.said, *experiment.oversampled(config, heard.data.classes, base.asked))
+            said = (*said, tuned.sentence()) if tuned else said
             runs[made.name] = tuple(
                 Planned(
                     out / "runs" / base.folder(made, seed),
                     config,
                     seed,
                     rundir.settings(
-                        heard.data, config, preset=preset, seed=seed, folds=numbers, left_out=heard.left_out
+                        heard.data,
+                        config,
+                        preset=preset,
+                        seed=seed,
+                        folds=numbers,
+                        left_out=heard.left_out,
+                        tuned=tuned,
                     ),
                     said,
                 )
