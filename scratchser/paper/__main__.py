@@ -18,8 +18,8 @@ from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
 
-# What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone. `need(corpus)`, where a file has it,
-# refuses a corpus before anything is trained.
+# What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone.
+# `need(corpus)`, where a file has it, refuses a corpus before anything is trained.
 COMMANDS: dict[str, ModuleType] = {
     "table1": table1,
     "table2": table2,
