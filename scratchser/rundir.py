@@ -48,7 +48,14 @@ class RunError(StorageError):
 
 
 def settings(
-    corpus: Corpus, config: Any, *, preset: str, seed: int, folds: Sequence[int], left_out: Sequence[Any] = ()
+    corpus: Corpus,
+    config: Any,
+    *,
+    preset: str,
+    seed: int,
+    folds: Sequence[int],
+    left_out: Sequence[Any] = (),
+    tuned: Any = None,
 ) -> dict[str, Any]:
     """All that decides a run's numbers, as config.json holds it.
 
@@ -56,6 +63,7 @@ def settings(
     config     the presets.Config, resolved
     folds      the folds' numbers, from 1
     left_out   the Problems whose utterances were left out on the user's word
+    tuned      the tuned.Tuned whose settings these are; without one there is no such key
     """
     described = {
         "name": corpus.name,
@@ -67,7 +75,7 @@ def settings(
         "counts": np.bincount([u.label for u in corpus.utterances], minlength=len(corpus.classes)),
     }
     chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": described, "config": config}
-    return plain({**chosen, "left_out": left_out})
+    return plain({**chosen, "left_out": left_out, **({"tuned": tuned} if tuned else {})})
 
 
 def create(path: Path, settings: dict[str, Any], environment: dict[str, Any]) -> Run:
@@ -100,16 +108,7 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         raise RunError(f"{path} holds no run to go on with: start one without --resume, or correct --out")
     with ExitStack() as stack:
         held = stack.enter_context(lock.hold(path))
-        saved = read_json(path / "config.json")
-        different = [
-            f"{name}: the run has {was}, asked for is {now}"
-            for name, was, now in _differences(_decisive(saved), _decisive(plain(settings)))
-        ]
-        if different:
-            raise RunError(
-                f"{path} was started with other settings and cannot go on with these: {'; '.join(different)}."
-                " Give the same settings again, or start a new run with --out"
-            )
+        saved = read(path, settings).settings
         remove_leftovers(path)
         starts = [*read_json(path / "environment.json"), plain(environment)]
         write_json(path / "environment.json", starts)
@@ -117,11 +116,25 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
     return Run(path, saved, _changed_environment(starts), held)
 
 
-def read(path: Path) -> Record:
-    """The run in `path`, to be read only. Raises RunError where there is none, StorageError where it is damaged."""
+def read(path: Path, settings: Mapping[str, Any] | None = None) -> Record:
+    """The run in `path`, to be read only.
+
+    Raises RunError where there is none, and where `settings` would give other numbers than the saved ones: every
+    difference is named. Raises StorageError where it is damaged.
+    """
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds no run: name the folder that python -m scratchser.cv wrote")
-    return Record(path, read_json(path / "config.json"))
+    saved = read_json(path / "config.json")
+    different = [
+        f"{name}: the run has {was}, asked for is {now}"
+        for name, was, now in (_differences(_decisive(saved), _decisive(plain(settings))) if settings else ())
+    ]
+    if different:
+        raise RunError(
+            f"{path} was started with other settings and cannot go on with these: {'; '.join(different)}."
+            " Give the same settings again, or start a new run with --out"
+        )
+    return Record(path, saved)
 
 
 class Record:
@@ -138,6 +151,11 @@ class Record:
     def folds(self) -> list[FoldDir]:
         """The run's folds in the order of their numbers, done or not."""
         return [FoldDir(self.path, number, self.settings["corpus"]["synthetic"]) for number in self.settings["folds"]]
+
+    @property
+    def done(self) -> bool:
+        """Whether all folds are."""
+        return all(fold.result() is not None for fold in self.folds)
 
     def results(self) -> list[dict[str, Any]]:
         """The results of the folds that are done, in the order of their numbers."""

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from scratchser.atomic import write_bytes, write_text
 from scratchser.report.screen import table
+from scratchser.tuned import Tuned
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Output:
-    """Tables and figures by the name of their files, without the ending."""
+    """Tables and figures by the name of their files, without the ending; and a choice of settings, if one was made."""
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    tuned: Tuned | None = None
 
     def text(self) -> str:
         return "\n\n".join(made.text() for made in self.tables.values())
@@ -71,4 +73,7 @@ class Output:
             figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
             write_bytes(folder / f"{name}.png", picture.getvalue())
             written.append(folder / f"{name}.png")
+        if self.tuned:
+            self.tuned.write(folder / "tuned.json")
+            written.append(folder / "tuned.json")
         return written

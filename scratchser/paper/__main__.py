@@ -1,0 +1,159 @@
+"""python -m scratchser.paper: the paper's tables and figures, each a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+
+from scratchser import command, environment, stdout
+from scratchser.corpus.table import Corpus
+from scratchser.device import choose, describe
+from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6, tune
+from scratchser.paper.output import Output
+from scratchser.paper.sweep import Base, Sweep, check
+from scratchser.progress import say
+
+# What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone.
+# `need(corpus)`, where a file has it, refuses a corpus before anything is trained.
+COMMANDS: dict[str, ModuleType] = {
+    "table1": table1,
+    "table2": table2,
+    "table4": table4,
+    "table5": table5,
+    "table6": table6,
+    "figure1": figure1,
+    "figure2": figure2,
+    "figure3": figure3,
+    "figure4": figure4,
+    "tune": tune,
+}
+
+
+def _purposes() -> str:
+    return "\n".join(f"  {name:<15}{_purpose(module)}" for name, module in COMMANDS.items())
+
+
+def _purpose(module: ModuleType) -> str:
+    """The first line of the file, without the name that stands before it."""
+    return (module.__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
+
+
+EXAMPLES = f"""\
+commands
+{_purposes()}
+
+Every run is in OUT/runs, a folder as python -m scratchser.cv writes it; several tables with the same OUT share their
+runs. A table is printed and written to OUT as CSV and Markdown, a figure as PNG. Settings are those of the presets; the
+built-in corpus gets a model of the preset demo's size. The paper's figures stand beside ours where the corpus is
+IEMOCAP and no setting was changed.
+
+examples
+  python -m scratchser.paper table2                              on the built-in corpus: no data needed
+  python -m scratchser.paper table1 emodb/wav --dry-run          which runs, and how long they will take here
+  python -m scratchser.paper table1 emodb/wav --out results      and after an interruption the same with --resume
+  python -m scratchser.paper table2 emodb/wav --out results --resume    its runs are there already
+  python -m scratchser.paper table1 emodb/wav --seeds 3 --out results --resume    two more seeds
+
+  python -m scratchser.paper tune DIR --sessions 1,2 --try rate=0.01 --try 'rate=0.01 conv_rate=0.02' --seeds 3
+  python -m scratchser.paper table1 DIR --tuned runs/.../tuned.json     with what was chosen there
+
+What each command needs and gives: docs/paper.md.
+
+{command.EXIT_CODES}
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m scratchser.paper",
+        description="Make a table or a figure of the paper, training what it needs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("command", metavar="COMMAND", help="which table or figure: see below")
+    command.add_corpus(p)
+    command.add_training(p)
+    p.add_argument("--seeds", type=int, default=1, metavar="N", help="run every setting with the seeds 0 ... N-1")
+    p.add_argument("--out", type=Path, metavar="OUT", help="folder of runs and tables (default: a new one under runs/)")
+    p.add_argument("--resume", action="store_true", help="use the runs in --out, and go on with them")
+    tune.add_arguments(p)
+    p.add_argument("--dry-run", action="store_true", help="train nothing: say what would be, and how long it takes")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gives the exit code that EXAMPLES tells."""
+    p = parser()
+    args = p.parse_args(arguments)
+    if args.command not in COMMANDS:
+        near = get_close_matches(args.command, COMMANDS, 1)
+        p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
+    if args.resume and args.out is None:
+        p.error("--resume needs --out OUT, the folder to go on in")
+    if not _trains(COMMANDS[args.command]) and args.command != "figure3" and (args.set or args.epochs):
+        p.error(f"{args.command} is made from the corpus alone: no setting changes it")
+    if args.command != "tune" and (args.sessions or args.candidates):
+        p.error("--sessions and --try are for tune")
+    if args.command == "tune" and (args.tuned or args.folds != "all"):
+        p.error("tune chooses by all folds of --sessions, from the presets: --tuned and --folds are not for it")
+    command.at_least(p, "--seeds", args.seeds, 1)
+    command.at_least(p, "--workers", args.workers, 1)
+    return command.answered(run, args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole job of a parsed command line."""
+    asked = COMMANDS[args.command]
+    data = command.load(args)
+    out = args.out or Path("runs") / f"{data.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
+    if hasattr(asked, "need"):
+        asked.need(data)
+    if _trains(asked):
+        return train(args, asked, data, out)
+    if args.dry_run:
+        say(f"{args.command} needs no training")
+        return 0
+    if asked is figure3:
+        base = Base.of(command.folder(args) is None, args.set, args.epochs, ())
+        return show(figure3.build(base.best, len(data.classes)), out)
+    return show(asked.build(data), out)
+
+
+def _trains(asked: ModuleType) -> bool:
+    return hasattr(asked, "SETTINGS") or asked is tune
+
+
+def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
+    """A command that is made from runs."""
+    device, chosen = choose(args.device)
+    check(out, args.resume)
+    tuned = command.tuned(args)
+    settings = tune.settings(args) if asked is tune else asked.SETTINGS
+    base = Base.of(command.folder(args) is None, args.set, args.epochs, settings)
+    say("\n".join([chosen, *data.notes]))
+    heard = command.listen(data, base.best.window_ms, args.skip_broken)
+    folds = tune.folds(heard.data, args.sessions) if asked is tune else command.chosen_folds(heard.data, args.folds)
+    sweep = Sweep.plan(settings, base, heard, folds, args.seeds, out, tuned)
+    workers = command.workers(args.workers, device, len(folds) * len(sweep.runs))
+    if args.dry_run:
+        stdout.write(estimate.text(sweep, workers, device))
+        return 0
+    here = environment.describe(describe(device), workers)
+    runs = sweep.train(out, resume=args.resume, environment=here, run_folds=command.folds_by(workers), device=device)
+    return show(asked.build(runs), out)
+
+
+def show(made: Output, out: Path) -> int:
+    written = made.write(out)
+    say(f"in {out}: {', '.join(path.name for path in written)}")  # before the text, whose reader may be `head`
+    stdout.write(made.text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

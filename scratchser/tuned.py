@@ -1,0 +1,70 @@
+"""Settings that were chosen on some speakers of a corpus, and what that means for a run with them.
+
+`python -m scratchser.paper tune` writes them as tuned.json; cv and the paper's commands take them by --tuned. The
+speakers who chose are told apart in every result, since their scores were looked at before: a headline is that of the
+others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scratchser.atomic import StorageError, read_json, write_json
+from scratchser.corpus.table import Corpus
+from scratchser.presets import TUNED_ON
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The choice.
+
+    preset        what the settings are a change of
+    settings      key=value, as --set takes them; none where nothing beat the preset
+    speakers      by whose test scores it was made
+    tried         how many candidates there were, the unchanged settings included
+    ua            the chosen one's UA, mean over these speakers: the largest of `tried`, so too good by the choice
+    fingerprint   of the corpus
+    """
+
+    preset: str
+    settings: tuple[str, ...]
+    speakers: tuple[str, ...]
+    tried: int
+    ua: float
+    fingerprint: str
+
+    @staticmethod
+    def read(path: Path) -> Tuned:
+        """Raises StorageError where the file is not there or holds something else."""
+        if not path.exists():
+            raise StorageError(f"--tuned {path}: there is no such file; python -m scratchser.paper tune writes one")
+        found = read_json(path)
+        try:
+            return Tuned(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
+        except (KeyError, TypeError) as error:
+            raise StorageError(f"--tuned {path} is no file of python -m scratchser.paper tune: {error}") from error
+
+    def write(self, path: Path) -> None:
+        write_json(path, self)
+
+    def check(self, data: Corpus) -> None:
+        """Raises StorageError for another corpus: its speakers would be taken for those who chose."""
+        if data.fingerprint() != self.fingerprint:
+            raise StorageError(
+                "--tuned: these settings were chosen on other utterances, so who chose them cannot be told apart here"
+            )
+
+    def sentence(self) -> str:
+        """For a reader of the figures."""
+        chosen = ", ".join(self.settings) or f"the preset {self.preset} as it is"
+        return (
+            f"settings chosen among {self.tried} by the test UA of the speakers {', '.join(self.speakers)}: {chosen};"
+            " the headline leaves these speakers out"
+        )
+
+
+def tuned_on(data: Corpus, settings: dict[str, Any]) -> tuple[str, ...]:
+    """The speakers by whom settings were chosen, by us for the presets or by the user; `settings` as in config.json."""
+    return tuple(dict.fromkeys([*TUNED_ON.get(data.name, ()), *(settings.get("tuned") or {}).get("speakers", ())]))

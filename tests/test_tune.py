@@ -1,0 +1,107 @@
+"""Settings chosen on the speakers of some sessions: by the highest UA, by nobody else, and said ever after."""
+
+import csv
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import small_corpus
+
+from scratchser import cv
+from scratchser.atomic import read_json
+from scratchser.paper import __main__ as paper
+
+SMALL = [text for setting in [*small_corpus.SMALL, "epochs=2"] for text in ("--set", setting)]
+TRIED = ["--try", "rate=0.02", "--try", "rate=0.001  l2=0.1"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def tuned(corpus, tmp_path_factory):
+    """The folder of a choice by the two speakers of session 1."""
+    out = tmp_path_factory.mktemp("tune") / "out"
+    asked = ["tune", str(corpus), "--sessions", "1", *TRIED, *SMALL, "--workers", "1", "--out", str(out)]
+    assert paper.main(asked) == 0
+    return out
+
+
+def test_the_candidate_of_the_highest_ua_is_chosen(tuned):
+    """UA again from each candidate's predictions.csv."""
+    found = {}
+    for run in (tuned / "runs").iterdir():
+        config = read_json(run / "config.json")["config"]
+        right = defaultdict(list)
+        with open(run / "predictions.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                right[row["speaker"], row["truth"]].append(row["truth"] == row["predicted"])
+        recalls = {key: np.mean(values) for key, values in right.items()}
+        speakers = {speaker for speaker, _ in recalls}
+        uas = [np.mean([recall for (who, _), recall in recalls.items() if who == speaker]) for speaker in speakers]
+        found[config["rate"], config["l2"]] = np.mean(uas)
+    chosen = read_json(tuned / "tuned.json")
+    assert chosen["tried"] == len(found) == 3 and max(found.values()) > min(found.values())
+    settings = {key: json.loads(value) for key, _, value in (text.partition("=") for text in chosen["settings"])}
+    best = settings.get("rate", 0.005), settings.get("l2", 0.03)
+    assert found[best] == max(found.values()) == pytest.approx(chosen["ua"])
+    with open(tuned / "tune.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["settings"] for row in rows] == ["as it is", "rate=0.02", "rate=0.001 l2=0.1"]
+    assert sum(row[""] == "chosen" for row in rows) == 1
+
+
+def test_nobody_else_was_tested_or_validated(tuned):
+    assert read_json(tuned / "tuned.json")["speakers"] == ["a", "b"]
+    for run in (tuned / "runs").iterdir():
+        folds = read_json(run / "result.json")["folds"]
+        assert {fold[who] for fold in folds for who in ("test_speaker", "validation_speaker")} == {"a", "b"}
+
+
+def test_a_run_with_the_choice_tells_these_speakers_apart(corpus, tuned, tmp_path, capsys):
+    out = tmp_path / "run"
+    asked = [str(corpus), "--tuned", str(tuned / "tuned.json"), "--folds", "1,3", "--workers", "1", "--out", str(out)]
+    assert cv.main(asked) == 0
+    result, chosen = read_json(out / "result.json"), read_json(tuned / "tuned.json")
+    tested = {fold["test_speaker"]: fold["ua"] for fold in result["folds"]}
+    assert result["headline"]["speakers"] == sorted(set(tested) - {"a", "b"}) and len(tested) == 2
+    assert result["headline"]["ua_mean"] == pytest.approx(tested[result["headline"]["speakers"][0]])
+    for setting in chosen["settings"]:
+        key, _, value = setting.partition("=")
+        assert result["config"][key] == json.loads(value)
+    said = "settings chosen among 3 by the test UA of the speakers a, b"
+    assert said in capsys.readouterr().out and said in (out / "report.html").read_text()
+    assert cv.main([*asked[:1], *asked[3:], "--resume"]) == 2  # who chose is a part of what the run is
+
+
+@pytest.mark.parametrize(
+    ("sessions", "message"),
+    [("9", "there is no session '9'; this corpus has 1, 2, 3"), ("1,2,3", "nobody would be left to test the choice")],
+)
+def test_sessions_that_cannot_choose(corpus, tmp_path, capsys, sessions, message):
+    assert paper.main(["tune", str(corpus), "--sessions", sessions, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: {**found, "fingerprint": "0"}, "chosen on other utterances"),
+        (lambda found: {"settings": []}, "is no file of python -m scratchser.paper tune"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_choice_that_is_not_for_this_corpus(corpus, tuned, tmp_path, capsys, change, message):
+    path = tmp_path / "tuned.json"
+    if change:
+        path.write_text(json.dumps(change(read_json(tuned / "tuned.json"))))
+    assert cv.main([str(corpus), "--tuned", str(path), "--out", str(tmp_path / "run")]) != 0
+    assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_candidate_with_an_unknown_setting(corpus, capsys):
+    assert paper.main(["tune", str(corpus), "--try", "rat=1"]) == 2
+    assert "'rate'" in capsys.readouterr().err
