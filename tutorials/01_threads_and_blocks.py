@@ -46,9 +46,9 @@ assert np.array_equal(y, x**2)
 # %% [markdown]
 # ## Why the `if` is there
 #
-# 3 · 4 = 12 threads were launched for 10 numbers: blocks are whole. Threads 10 and 11 must do nothing. Without the
-# `if` a GPU writes past the end, usually without a word, and some other array has a wrong number in it. The *tracer*
-# runs the same Python text thread by thread, and looks at every access.
+# 3 · 4 = 12 threads were launched for 10 numbers: blocks are whole. Threads 10 and 11 must do nothing. Without the `if`
+# a GPU writes past the end, usually without a word, and some other array has a wrong number in it. The *tracer* runs
+# the same Python text thread by thread, and looks at every access.
 
 # %%
 @cuda.jit

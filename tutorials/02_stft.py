@@ -27,8 +27,8 @@ print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(soun
 # %% [markdown]
 # ## How much of one frequency is in a piece of sound?
 #
-# Multiply the sound by a wave of that frequency and add up. Where the two go together all products are positive and
-# the sum is large; where they do not, products of both signs cancel. A wave may be shifted, so take two, a cosine and a
+# Multiply the sound by a wave of that frequency and add up. Where the two go together all products are positive and the
+# sum is large; where they do not, products of both signs cancel. A wave may be shifted, so take two, a cosine and a
 # sine, and add their squares: then the shift drops out. With exp(-iφ) = cos φ - i sin φ both are one sum, eq. (1):
 #
 #     X[t, k] = Σ_n x[S t + n] w[n] exp(-2πi k n / N)         S = 512 samples, N = 1024
