@@ -7,13 +7,12 @@
 # **Takes over** from 1 how work is shared out: on a GPU a block makes one frame of this picture.
 
 # %%
-import time
-
 import matplotlib.pyplot as plt
 import numba
 import numpy as np
 import scipy.signal
 from _figures import save
+from _timing import race
 
 from scratchser import truth
 from scratchser.corpus import synthetic
@@ -38,11 +37,9 @@ print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(soun
 # %%
 n = np.arange(N)
 
-
 def how_much(x, k):
     """|X|² of one frame and one bin."""
     return np.sum(x * np.cos(2 * np.pi * k * n / N)) ** 2 + np.sum(x * np.sin(2 * np.pi * k * n / N)) ** 2
-
 
 tone = np.sin(2 * np.pi * 64 * n / N + 0.7)  # 1000 Hz
 print("\n1000 Hz, power at 1000 Hz and one bin above:", how_much(tone, 64), how_much(tone, 65).round(9))
@@ -84,7 +81,6 @@ def fft(x):
     odd = odd * np.exp(-2j * np.pi * np.arange(half) / len(x))
     return np.concatenate([even + odd, even - odd])
 
-
 frame = sound[8192 : 8192 + N] * window
 by_sum = np.array([np.sum(frame * np.exp(-2j * np.pi * k * n / N)) for k in range(N)])
 error = np.abs(fft(frame) - by_sum).max() / np.abs(by_sum).max()
@@ -110,22 +106,18 @@ assert Y.shape == (1 + (len(sound) - N) // HOP, 257)
 assert np.abs(Y - slow).max() < 1e-4 and np.abs(slow - by_scipy).max() < 1e-4
 
 # %% [markdown]
-# What is that worth in time? The two take turns, since a machine that is busy for a while would be unfair to one of
-# them, and of each the best time counts, the one that was disturbed least. The sum's waves are tabulated beforehand,
-# and NumPy's matrix product is as good as they come; the kernel has one core, and does the logarithm too.
+# What is that worth in time? `_timing.py` lets both take turns and keeps the best time of each. The sum's waves are
+# tabulated beforehand, and NumPy's matrix product is as good as they come; the kernel has one core.
 
 # %%
 numba.set_num_threads(1)
-waves, seconds = np.exp(-2j * np.pi * np.outer(np.arange(257), n) / N), {"sum": [], "kernel": []}
+waves = np.exp(-2j * np.pi * np.outer(np.arange(257), n) / N)
 pieces = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1)
-contest = {"sum": lambda: waves @ pieces, "kernel": lambda: stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)}
-assert np.allclose(np.log(np.maximum(np.abs(waves @ pieces) ** 2, 1e-2)).T, Y, rtol=0, atol=1e-4)
-for _ in range(10):
-    for name, function in contest.items():
-        started = time.perf_counter()
-        function()
-        seconds[name].append(time.perf_counter() - started)
-print(", ".join(f"{name} {1e3 * min(times):.2f} ms" for name, times in seconds.items()))
+
+def by_matrix():
+    return np.log(np.maximum(np.abs(waves @ pieces) ** 2, 1e-2)).T
+
+race({"sum": by_matrix, "kernel": lambda: stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)}, slow)
 
 # %%
 figure, (top, left) = plt.subplots(2, 1, figsize=(9, 6), layout="constrained", height_ratios=[1, 2])
