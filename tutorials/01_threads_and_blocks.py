@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 1 Threads and blocks
+# # 1. Threads and blocks
 #
-# **Teaches** what a CUDA kernel is, how a thread knows which number is its own, what a block's shared memory and its
+# You will see what a CUDA kernel is, how a thread knows which number is its own, what a block's shared memory and its
 # barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
 #
-# **Takes over** nothing: this is the beginning. You need Python and NumPy.
+# It takes over nothing, this is the beginning: you need Python and NumPy.
 
 # %%
 import os
@@ -156,5 +156,5 @@ save(figure, "01_threads_and_blocks")
 #   not: no access is at fault where there is none. Only a comparison with the right answer finds that.)
 # - In `turned`, let only threads with `t < 3` come to the barrier. What is that called? (`divergence`; a GPU may hang.)
 # - How many steps does the sum of 256 numbers take, and how many would one thread take? (8, and 255.)
-# - Exercise: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
+# - Your turn: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
 #   `python -m scratchser.check tutorials/exercises/cuda_saxpy.py`.

@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 2 From sound to picture
+# # 2. From sound to picture
 #
-# **Teaches** the short-time Fourier transform of eqs. (1) to (3), from the sum as it is written to the fast transform,
+# You will see the short-time Fourier transform of eqs. (1) to (3), from the sum as it is written to the fast transform,
 # and why there are a window, a cut and a logarithm. What comes out is the network's input.
 #
-# **Takes over** from 1 how work is shared out: on a GPU a block makes one frame of this picture.
+# It takes over from 1 how work is shared out: on a GPU a block makes one frame of this picture.
 
 # %%
 import matplotlib.pyplot as plt
@@ -137,4 +137,4 @@ save(figure, "02_stft")
 #   and the harmonics of a deep voice, 100 Hz apart, begin to melt. No window has both.)
 # - What does a sound twice as loud change in Y? (It adds log 4 = 1.39 wherever the floor is not reached.)
 # - Why is the second half of `fft(frame)` not needed? (The sound is real: X[N - k] is the conjugate of X[k].)
-# - Exercise: `tutorials/exercises/stft.py`, judged by `python -m scratchser.check tutorials/exercises/stft.py`.
+# - Your turn: `tutorials/exercises/stft.py`, judged by `python -m scratchser.check tutorials/exercises/stft.py`.

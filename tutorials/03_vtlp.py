@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 3 A voice of another length
+# # 3. A voice of another length
 #
-# **Teaches** eq. (4), the warp of the frequency axis that makes a new speaker out of an old one, why it is computed
+# You will see eq. (4), the warp of the frequency axis that makes a new speaker out of an old one, why it is computed
 # backwards (a *gather*), and how the gradient of something linear is found and checked without a single derivative.
 #
-# **Takes over** the spectrogram of 2, and from 1 the thought that each number of the result has a thread of its own.
+# It takes over the spectrogram of 2, and from 1 the thought that each number of the result has a thread of its own.
 
 # %%
 import matplotlib.pyplot as plt
@@ -145,4 +145,4 @@ save(figure, "03_vtlp")
 # - The batch is normalised by eq. (5) after the warp. Would before do as well? (Yes: each number of Y is a weighted
 #   mean, and the mean of shifted and scaled numbers is the shifted and scaled mean.)
 # - Warp by 1.1 and then by 1 / 1.1. Is it the old picture? (Nearly: the hinges differ, and mixing neighbours blurs.)
-# - Exercise: `tutorials/exercises/vtlp.py`, judged by `python -m scratchser.check tutorials/exercises/vtlp.py`.
+# - Your turn: `tutorials/exercises/vtlp.py`, judged by `python -m scratchser.check tutorials/exercises/vtlp.py`.

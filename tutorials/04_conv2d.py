@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 4 Strided convolution and its two gradients
+# # 4. Strided convolution and its two gradients
 #
-# **Teaches** what a convolution layer computes, how padding, strides and lengths go together, and how both of its
+# You will see what a convolution layer computes, how padding, strides and lengths go together, and how both of its
 # gradients follow from one question: which outputs does this number reach?
 #
-# **Takes over** the spectrogram of 2, the gather and the transposed matrix of 3.
+# It takes over the spectrogram of 2, the gather and the transposed matrix of 3.
 
 # %%
 import matplotlib.pyplot as plt
@@ -156,5 +156,5 @@ save(figure, "04_conv2d")
 # - The last column of "rises" is bright. What rises there? (Nothing: silence lies below the mean, at negative numbers,
 #   and the zeros behind the end lie above it.)
 # - Why is there no ReLU in `M`? (It is not linear. Backward it lets dy pass where y > 0: one more factor, 0 or 1.)
-# - Exercises: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
+# - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
 #   `python -m scratchser.check tutorials/exercises/conv2d_backward.py` judges.

@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 5 A ladder of kernels
+# # 5. A ladder of kernels
 #
-# **Teaches** why the same multiplications in another order take a fiftieth of the time: on a CPU by the clock, and on a
-# GPU, without one, by counted accesses. The ladder goes from the loops that everybody writes to the package's tile.
+# You will see why the same multiplications in another order take a fiftieth of the time: on a CPU by the clock, and on
+# a GPU, without one, by counted accesses. The ladder goes from the loops that everybody writes to the package's tile.
 #
-# **Takes over** the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
+# It takes over the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
 
 # %%
 import os
@@ -140,7 +140,7 @@ assert list(reads.values()) == [2, (64 + 32) / (64 * 32) + 1 / K]
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-panels = {"product, ms": products, "convolution, ms": convolutions, "product, GPU: global reads for each": reads}
+panels = {"matrix product, ms": products, "convolution, ms": convolutions, "GPU: reads for each product": reads}
 for axis, (title, numbers) in zip(axes, panels.items(), strict=True):
     bars = axis.barh(list(numbers), list(numbers.values()), log=True, color=[f"C{i}" for i in range(len(numbers))])
     axis.bar_label(bars, fmt="%.3g", padding=3)
@@ -156,5 +156,5 @@ save(figure, "05_kernel_ladder")
 #   (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
 # - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads are that for each product?
 #   (5 / 4: a number of A serves four.) And a block that fetches tiles of 8 x 8? (1 / 4.) This rung is yours to write:
-# - Exercise: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
+# - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.
