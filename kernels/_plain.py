@@ -27,7 +27,8 @@ def instructions(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def expm1(x):
-    return np.expm1(np.clip(x, -LARGEST[x.dtype], LARGEST[x.dtype]))
+    largest = LARGEST[np.result_type(x)]  # Python's floats have no dtype
+    return np.expm1(np.clip(x, -largest, largest))
 
 
 def address(array, index, like):

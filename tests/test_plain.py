@@ -112,6 +112,7 @@ def without_compilation():
         largest = _plain.LARGEST[x.dtype]
         np.testing.assert_allclose(got, np.expm1(np.clip(x, -largest, largest)), rtol=0)
         assert all(one.dtype == dtype for one in got)
+    assert _expm1.expm1(0.5) == np.expm1(0.5)
 
 
 def test_small_cases_of_all_that_is_made_of_intrinsics_are_right_without_compilation():
