@@ -249,7 +249,7 @@ def test_a_layer_of_an_unknown_kind_is_drawn_by_its_class_and_shape():
     made = figure3.steps(model, 257)
     assert [step.name for step in made[:4]] == ["input", "halver", "conv1", "flatten"]
     halver = made[1]
-    assert (halver.kind, halver.kernel, halver.parameters) == ("Halver", (2, 2), 0)
+    assert (halver.kind, halver.width, halver.parameters) == ("Halver", "window 2 x 2", 0)
     assert halver.output == "8 of 16 x 129 x 1"  # not ⌈T / d⌉ for any d
     assert made[2].sizes == (17, 5)
 

@@ -8,6 +8,7 @@ layer leaves of them is read off passes over utterances of 1, 2, 3, ... frames.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,7 @@ class Step:
     sizes: tuple[int, ...]
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
-    width: str = ""  # channels or units
+    width: str = ""  # channels, units or window
     tensors: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
@@ -111,8 +112,8 @@ def _of_its_kind(layer: Any) -> dict[str, Any]:
         return {"kind": "Bi-LSTM", "width": f"2 x {layer.Wh.shape[1]} units"}
     if isinstance(layer, Dense):
         return {"kind": "dense", "width": f"{layer.W.shape[1]} units"}
-    window, stride = getattr(layer, "window", ()), getattr(layer, "stride", ())
-    return {"kind": type(layer).__name__, "kernel": window, "stride": stride}
+    window = f"window {_times(layer.window)}" if hasattr(layer, "window") else ""
+    return {"kind": type(layer).__name__, "stride": getattr(layer, "stride", ()), "width": window}
 
 
 @dataclass
@@ -205,6 +206,7 @@ def _times(sizes: Sequence[int]) -> str:
 WIDTH, LEFT, RIGHT = 7.4, 0.15, 6.2  # inches: the figure, and its boxes' sides
 NAMES = LEFT + 0.15  # where a box's name begins
 GAP, LINE = 0.32, 0.19
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def _draw(made: Sequence[Step], total: int) -> Figure:
@@ -242,7 +244,9 @@ def _lines(step: Step) -> list[str]:
         f"stride {_times(step.stride)}" if step.stride else "",
         step.width,
     )
-    return [line.replace(" x ", " × ") for line in (", ".join(filter(None, numbers)), *wrap(step.shapes, 65))]
+    whole = re.sub("(?<!,) ", NO_BREAK, step.shapes)  # a line ends between tensors only
+    lines = (", ".join(filter(None, numbers)), *wrap(whole, 65))
+    return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 
 
 def _box(axes: Axes, step: Step, top: float, height: float, colour: str, beside: float) -> None:
