@@ -325,12 +325,32 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
 
     Raises ValueError where shapes, dtypes or lengths do not fit or an array is not C-contiguous.
     """
+    cache = begin(x, lengths, Wx, Wh, h0, c0)
+    expect("b", b, (2, Wh.shape[2]), Wx.dtype)
+    add_input(cache, Wx, b)
+    walk(cache, Wh)
+    return cache.y, cache
+
+
+def backward(dy, cache, Wx, Wh, dWx, dWh, db):
+    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to. Errors as in `forward`."""
+    expect_gradients(dy, cache, Wx, Wh, dWx, dWh)
+    expect("db", db, (2, Wh.shape[2]), dy.dtype)
+    dz, dh0, dc0 = walk_back(dy, cache, Wh)
+    add_columns(dz.reshape(len(dz), db.size), flat(db))
+    return add_gradients(dz, dz, cache, Wx, dWx, dWh), dh0, dc0
+
+
+# ---- their parts, which batchnorm.py puts together in another way ----------------------------------------------------
+
+
+def begin(x, lengths, Wx, Wh, h0, c0):
+    """A cache with the real frames in their place, and memory for what is to come."""
     (B, T, D), H = x.shape, Wh.shape[1]
     expect("x", x, (B, T, D), Wx.dtype)
     expect("lengths", lengths, (B,), np.dtype(np.int64))
     expect("Wx", Wx, (D, 2, 4 * H), Wx.dtype)
     expect("Wh", Wh, (2, H, 4 * H), Wx.dtype)
-    expect("b", b, (2, 4 * H), Wx.dtype)
     if not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
     place = place_of(x)
@@ -343,56 +363,79 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     order = np.argsort(-lengths, kind="stable")
     frames, z = place.empty((N, D), x.dtype), place.empty((N, 2, 4 * H), x.dtype)
     c, y = place.empty((N, 2, H), x.dtype), place.zeros((B, T, 2 * H), x.dtype)
-    cache = Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
     if on_cpu(x):
         gather(x, lengths, starts, frames)
-        z[:] = b
-        add_product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D)
-        forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y)
     else:
-        U, slices, shared_bytes, _ = shape_of(H, x.dtype)
         gather(x, *resident(place, lengths, starts), frames)
-        product(flat(frames), D, 1, flat(Wx), 8 * H, 1, flat(z), N, 8 * H, D, bias=flat(b), split=False)
-        launch_walks(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (c, y))
-    return y, cache
+    return Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
 
 
-def backward(dy, cache, Wx, Wh, dWx, dWh, db):
-    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to. Errors as in `forward`."""
-    (N, D), H, dtype = cache.frames.shape, cache.c.shape[2], cache.y.dtype
-    expect("dy", dy, cache.y.shape, dtype)
-    expect("Wx", Wx, (D, 2, 4 * H), dtype)
-    expect("Wh", Wh, (2, H, 4 * H), dtype)
-    expect("dWx", dWx, (D, 2, 4 * H), dtype)
-    expect("dWh", dWh, (2, H, 4 * H), dtype)
-    expect("db", db, (2, 4 * H), dtype)
-    place, M = place_of(dy), 8 * H
-    dz, before = place.empty((N, 2, 4 * H), dtype), place.empty((2, N, H), dtype)
-    dh0, dc0 = place.empty(cache.h0.shape, dtype), place.empty(cache.c0.shape, dtype)
-    dframes, dx = place.zeros((N, D), dtype), place.empty(cache.shape, dtype)
-    lengths, starts, order = cache.lengths, cache.starts, cache.order
-    if on_cpu(dy):
-        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, lengths, starts, order, dz, dh0, dc0)
+def add_input(cache, Wx, b):
+    """The gates become b + x Wx."""
+    (N, D), M = cache.frames.shape, Wx.shape[1] * Wx.shape[2]
+    if on_cpu(cache.frames):
+        cache.gates[:] = b
+        add_product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D)
     else:
-        U, slices, _, shared_bytes = shape_of(H, dtype)
+        product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D, bias=flat(b), split=False)
+
+
+def walk(cache, Wh):
+    """From the gates' input part to the activated gates, c and y."""
+    z, h0, c0, H = cache.gates, cache.h0, cache.c0, Wh.shape[1]
+    if on_cpu(z):
+        forward_cpu(z, Wh, h0, c0, cache.lengths, cache.starts, cache.order, cache.c, cache.y)
+    else:
+        U, slices, shared_bytes, _ = shape_of(H, z.dtype)
+        launch_walks(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (cache.c, cache.y))
+
+
+def walk_back(dy, cache, Wh):
+    """dz (N, 2, 4H), dh0 and dc0 (2, B, H)."""
+    place, dtype = place_of(dy), dy.dtype
+    dz = place.empty(cache.gates.shape, dtype)
+    dh0, dc0 = place.empty(cache.h0.shape, dtype), place.empty(cache.c0.shape, dtype)
+    if on_cpu(dy):
+        ordered = cache.lengths, cache.starts, cache.order
+        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, *ordered, dz, dh0, dc0)
+    else:
+        U, slices, _, shared_bytes = shape_of(Wh.shape[1], dtype)
         known = dy, cache.gates, flat(transposed(Wh)), cache.c0, cache.c
         launch_walks(backward_cuda, cache, U, 4 * slices, shared_bytes, known, (dz, dh0, dc0))
+    return dz, dh0, dc0
+
+
+def add_gradients(dz, dzh, cache, Wx, dWx, dWh):
+    """dx; dWx and dWh are added to. dz is the gradient of x Wx, dzh that of h Wh."""
+    (N, D), H, M, dtype, place = cache.frames.shape, cache.c.shape[2], dz[0].size, dz.dtype, place_of(dz)
+    before = place.empty((2, N, H), dtype)
+    dframes, dx = place.zeros((N, D), dtype), place.empty(cache.shape, dtype)
+    lengths, starts = cache.lengths, cache.starts
+    if not on_cpu(dz):
         lengths, starts = resident(place, lengths, starts)
     states_before(cache.y, cache.h0, lengths, starts, before)
-    add_columns(dz.reshape(N, M), flat(db))
-    if on_cpu(dy):
+    if on_cpu(dz):
         add_product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
         for direction in range(2):
-            part = flat(dz)[direction * 4 * H :]
+            part = flat(dzh)[direction * 4 * H :]
             add_product(flat(before[direction]), 1, H, part, M, 1, flat(dWh[direction]), H, 4 * H, N)
         add_product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M)
     else:
         product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
         steps = N * H, 4 * H, H * 4 * H  # from direction to direction
-        product(flat(before), 1, H, flat(dz), M, 1, flat(dWh), H, 4 * H, N, batch=2, steps=steps)
+        product(flat(before), 1, H, flat(dzh), M, 1, flat(dWh), H, 4 * H, N, batch=2, steps=steps)
         product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M, split=False)
     scatter(dframes, lengths, starts, dx)
-    return dx, dh0, dc0
+    return dx
+
+
+def expect_gradients(dy, cache, Wx, Wh, dWx, dWh):
+    D, H, dtype = cache.frames.shape[1], cache.c.shape[2], cache.y.dtype
+    expect("dy", dy, cache.y.shape, dtype)
+    expect("Wx", Wx, (D, 2, 4 * H), dtype)
+    expect("Wh", Wh, (2, H, 4 * H), dtype)
+    expect("dWx", dWx, (D, 2, 4 * H), dtype)
+    expect("dWh", dWh, (2, H, 4 * H), dtype)
 
 
 def readout_forward(y, lengths):

@@ -9,9 +9,11 @@ import math
 
 import numpy as np
 
-from scratchser.kernels import conv2d, linear, lstm
+from scratchser.kernels import batchnorm, conv2d, linear, lstm
 from scratchser.kernels._device import Array, Place
 from scratchser.parameters import Parameters, Spec
+
+STEPS = 256  # of a walk, whose running statistics are kept frame-wise; later ones use the last's
 
 
 class Conv2d:
@@ -61,12 +63,50 @@ class BiLSTM:
             Spec(f"{name}.b", (2, 4 * units), "rest", False),
         ]
 
-    def forward(self, x: Array, lengths: np.ndarray) -> tuple[Array, np.ndarray]:
+    def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> tuple[Array, np.ndarray]:
+        """The same in training and at inference."""
         y, self.cache = lstm.forward(x, lengths, self.Wx, self.Wh, self.b)
         return y, lengths
 
     def backward(self, dy: Array) -> Array:
         dx, _, _ = lstm.backward(dy, self.cache, self.Wx, self.Wh, self.dWx, self.dWh, self.db)
+        return dx
+
+
+class NormedBiLSTM:
+    """A BiLSTM with batch normalisation of one of batchnorm.KINDS, section 3.1.
+
+    `training` normalises by the batch, and moves the running statistics, by which an utterance is normalised at
+    inference; only the former has a backward.
+    """
+
+    def __init__(self, name: str, parameters: Parameters, kind: str) -> None:
+        self.name = name
+        W, dW = parameters.W, parameters.dW
+        self.Wx, self.Wh = W[f"{name}.Wx"], W[f"{name}.Wh"]
+        self.norm = batchnorm.Norm(
+            kind, *(W[f"{name}.{part}"] for part in ("gamma", "beta", "mean", "variance", "updates"))
+        )
+        self.gradients = [dW[f"{name}.{part}"] for part in ("Wx", "Wh", "gamma", "beta")]
+
+    @staticmethod
+    def specs(name: str, features: int, units: int, kind: str) -> list[Spec]:
+        G, S = batchnorm.KINDS[kind], STEPS if kind.startswith("frame") else 1
+        return [
+            *BiLSTM.specs(name, features, units)[:2],  # but for the bias
+            Spec(f"{name}.gamma", (G, 2, 4 * units), "rest", False),
+            Spec(f"{name}.beta", (2, 4 * units), "rest", False),
+            Spec(f"{name}.mean", (G, S, 2, 4 * units), "statistics", False),
+            Spec(f"{name}.variance", (G, S, 2, 4 * units), "statistics", False),
+            Spec(f"{name}.updates", (S,), "statistics", False),
+        ]
+
+    def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> tuple[Array, np.ndarray]:
+        y, self.cache = batchnorm.forward(x, lengths, self.Wx, self.Wh, self.norm, training=training)
+        return y, lengths
+
+    def backward(self, dy: Array) -> Array:
+        dx, _, _ = batchnorm.backward(dy, self.cache, self.Wx, self.Wh, self.norm, *self.gradients)
         return dx
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from scratchser.kernels import lstm
 from scratchser.kernels._device import CPU, Array, Place
-from scratchser.layers import BiLSTM, Conv2d, Dense
+from scratchser.layers import BiLSTM, Conv2d, Dense, NormedBiLSTM
 from scratchser.parameters import Parameters, Spec, views
 from scratchser.presets import Config
 
@@ -38,34 +38,40 @@ class Model:
         ):
             specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
             channels, positions = out, -(-positions // stride[1])
-        features = channels * positions
+        features, kind = channels * positions, config.batchnorm
         for n in range(1, config.lstm_layers + 1):
-            specs += BiLSTM.specs(f"lstm{n}", features, config.lstm_units)
+            sizes = f"lstm{n}", features, config.lstm_units
+            specs += BiLSTM.specs(*sizes) if kind == "off" else NormedBiLSTM.specs(*sizes, kind)
             features = 2 * config.lstm_units
         specs += Dense.specs("dense", features, classes)
 
-        self.parameters = Parameters(specs, np.dtype(dtype), initial(specs, np.random.default_rng(seed)), place)
+        values = initial(specs, np.random.default_rng(seed), gamma=0.1 if kind.startswith("frame") else 1.0)
+        self.parameters = Parameters(specs, np.dtype(dtype), values, place)
         self.convs = [
             Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)
         ]
-        self.lstms = [BiLSTM(f"lstm{n}", self.parameters) for n in range(1, config.lstm_layers + 1)]
+        self.lstms = [
+            BiLSTM(f"lstm{n}", self.parameters) if kind == "off" else NormedBiLSTM(f"lstm{n}", self.parameters, kind)
+            for n in range(1, config.lstm_layers + 1)
+        ]
         self.dense = Dense("dense", self.parameters)
 
     @property
     def place(self) -> Place:
         return self.parameters.place
 
-    def forward(self, x: Array, lengths: np.ndarray) -> Array:
+    def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> Array:
         """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters.
 
-        x and the scores are at the model's place, lengths NumPy's.
+        x and the scores are at the model's place, lengths NumPy's. With batch normalisation an utterance's scores
+        depend on its batch in `training` only, and there is no `backward` without it.
         """
         for conv in self.convs:
             x, lengths = conv.forward(x, lengths)
         self.conv_shape = x.shape
         x = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
         for layer in self.lstms:
-            x, lengths = layer.forward(x, lengths)
+            x, lengths = layer.forward(x, lengths, training)
         self.lengths, self.frames = lengths, x.shape[1]
         return self.dense.forward(lstm.readout_forward(x, lengths))
 
@@ -79,18 +85,25 @@ class Model:
             dx = conv.backward(dx)
 
 
-def initial(specs: Sequence[Spec], rng: np.random.Generator) -> np.ndarray:
+def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0) -> np.ndarray:
     """The flat buffer to begin with.
 
     Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
 
-    Biases are 0 but for the forget gate's, 1. All this is our reading: the paper does not say.
+    Biases, and batch normalisation's beta in their place, are 0 but for the forget gate's, 1; running means 0,
+    variances 1. `gamma` is 0.1 for the frame-wise kinds (Cooijmans et al. 2017: what comes out of a unit variance at
+    every step saturates the states, and gradients vanish), else 1: only the input part is normalised, and Glorot's Wx
+    would give it about that variance. All this is our reading: the paper does not say.
     """
     values = np.zeros(sum(spec.size for spec in specs))
     tensors = views(specs, values)
     for spec in specs:
         W, kind = tensors[spec.name], spec.name.rpartition(".")[2]
-        if kind == "b":
+        if kind in ("mean", "updates"):
+            W[...] = 0
+        elif kind in ("gamma", "variance"):
+            W[...] = gamma if kind == "gamma" else 1
+        elif kind in ("b", "beta"):
             W[...] = 0
             if spec.layer.startswith("lstm"):
                 units = W.shape[1] // 4

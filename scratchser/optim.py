@@ -13,7 +13,8 @@ class Optimiser:
     def __init__(self, parameters: Parameters, config: Config) -> None:
         self.parameters, self.momentum = parameters, config.momentum
         self.velocity = parameters.place.zeros(parameters.values.shape, parameters.values.dtype)
-        rates, decays = {"conv": config.conv_rate, "rest": config.rate}, {"conv": config.conv_l2, "rest": config.l2}
+        rates = {"conv": config.conv_rate, "rest": config.rate, "statistics": 0.0}
+        decays = {"conv": config.conv_l2, "rest": config.l2}
         self.rate = np.array([rates[spec.group] for spec in parameters.specs])
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
 
@@ -28,7 +29,7 @@ class GradientNorms:
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        self.layers = list(dict.fromkeys(spec.layer for spec in parameters.specs))
+        self.layers = list(dict.fromkeys(spec.layer for spec in parameters.specs if spec.decays))
         self.total = dict.fromkeys(self.layers, 0.0)
         self.updates = 0
 

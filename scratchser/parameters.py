@@ -18,7 +18,11 @@ from scratchser.kernels._device import CPU, Array, Place
 
 @dataclass(frozen=True)
 class Spec:
-    """One tensor: "layer.tensor", its shape, its group ("conv" or "rest", section 3.2), and whether L2 applies."""
+    """One tensor: "layer.tensor", its shape, its group, and whether L2 applies.
+
+    Groups are "conv" and "rest" (section 3.2), and "statistics": what a layer's forward counts and nothing learns.
+    Their gradient is always 0 and their rate too, so they only travel with the parameters, into checkpoints and back.
+    """
 
     name: str
     shape: tuple[int, ...]

@@ -37,6 +37,7 @@ class Config:
     conv_strides: tuple[tuple[int, int], ...] = ((2, 8), (2, 2), (2, 2), (1, 2))
     lstm_layers: int = 1
     lstm_units: int = 128
+    batchnorm: str = "off"  # of the Bi-LSTM layers, section 3.1: kernels/batchnorm.py has the kinds
     # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
     batch_size: int = 16
     epochs: int = 30
@@ -88,6 +89,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "frequency_khz": (4, 8),
     "normalisation": ("fold", "whole-corpus", "off"),
     "vtlp": ("off", "epoch", "utterance"),
+    "batchnorm": ("off", "frame-8", "frame-9", "sequence", "layer"),  # after the paper's equations (8) and (9)
     "schedule": ("constant", "cosine"),
 }
 POSITIVE = ("window_ms", "shift_ms", "log_floor", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience")

@@ -155,7 +155,7 @@ class _Training:
         loss, count, frames = 0.0, 0, 0
         rng = rng_of(self.seed, self.fold.number, number)
         for batch in minibatches(self.data, self.train, self.config, self.normalisation, rng):
-            logits = self.model.forward(batch.x, batch.lengths)
+            logits = self.model.forward(batch.x, batch.lengths, training=True)
             batch_loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
             if not np.isfinite(batch_loss):
                 raise DivergedError(

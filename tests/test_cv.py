@@ -60,6 +60,16 @@ def test_workers_and_threads_change_no_bit(folder, straight, tmp_path):
     assert numbers(two) == numbers(straight)
 
 
+def test_a_killed_run_with_batch_normalisation_resumes_to_the_same_numbers(folder, tmp_path):
+    command = [folder, *SETTINGS, "--set", "batchnorm=layer", "--epochs", 3, "--folds", "3", "--workers", 1]
+    process = start([*command, "--out", tmp_path / "killed"], until="epoch 2/3")
+    os.killpg(process.pid, signal.SIGKILL)
+    rest_of(process)
+    assert run(*command, "--out", tmp_path / "killed", "--resume") == 0
+    assert run(*command, "--out", tmp_path / "straight") == 0
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "straight")
+
+
 def test_the_page_is_written_again_on_resume(folder, straight):
     page = straight / "report.html"
     assert "Confusion matrices" in page.read_text() and "<audio" not in page.read_text()

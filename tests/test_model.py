@@ -1,10 +1,13 @@
 """The whole stack: gradients from the loss to every parameter, initial weights, and independence of the batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
+from scratchser.kernels.batchnorm import KINDS
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -16,7 +19,7 @@ SHAPES = {
 }
 
 
-def small(name, dtype=np.float64):
+def small(name, dtype=np.float64, batchnorm="off"):
     channels, layers = SHAPES[name]
     n = len(channels)
     config = Config(
@@ -25,6 +28,7 @@ def small(name, dtype=np.float64):
         conv_strides=((2, 2), (1, 2), (2, 1), (1, 2))[:n],
         lstm_layers=layers,
         lstm_units=4,
+        batchnorm=batchnorm,
     )
     return Model(config, bins=11, classes=4, seed=3, dtype=dtype)
 
@@ -96,6 +100,19 @@ def test_scores_do_not_depend_on_the_batch():
     assert np.array_equal(model.forward(padded, lengths[::-1].copy())[::-1], together)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_inference_normalised_scores_do_not_depend_on_the_batch(kind):
+    """To the bit, after two steps of training and for an utterance that is longer than those of it."""
+    model, (x, lengths, _, _) = small("2 conv, 2 lstm", np.float32, kind), batch(np.float32)
+    for rows in ([1, 2, 3], [2, 3]):
+        model.forward(x[rows], lengths[rows], training=True)
+    together = model.forward(x, lengths).copy()
+    for b, length in enumerate(lengths):
+        alone = model.forward(np.ascontiguousarray(x[b : b + 1, :length]), lengths[b : b + 1])
+        assert np.array_equal(alone[0], together[b]), b
+    assert not np.array_equal(model.forward(x, lengths, training=True), together)
+
+
 def test_gradients_accumulate_over_batches():
     model, (x, lengths, target, weight) = small("2 conv, 2 lstm"), batch()
 
@@ -127,5 +144,11 @@ def test_initial_weights():
     forget = np.zeros((2, 128))
     forget[:, 32:64] = 1
     assert np.array_equal(W["lstm1.b"], forget) and not W["conv1.b"].any() and not W["dense.b"].any()
+    for kind in KINDS:  # the same weights, beta as the bias, statistics that change nothing
+        other = Model(replace(config, batchnorm=kind), 65, 4, seed=5).parameters.W
+        assert all(np.array_equal(other[name], W[name]) for name in W if name != "lstm1.b")
+        assert np.array_equal(other["lstm1.beta"], forget) and (other["lstm1.variance"] == 1).all()
+        assert np.unique(other["lstm1.gamma"]).tolist() == [np.float32(0.1 if kind.startswith("frame") else 1)]
+        assert not other["lstm1.mean"].any() and not other["lstm1.updates"].any()
     assert np.array_equal(Model(config, 65, 4, seed=5).parameters.values, model.parameters.values)
     assert not np.array_equal(Model(config, 65, 4, seed=6).parameters.values, model.parameters.values)

@@ -15,6 +15,7 @@ SPECS = [
     Spec("conv1.b", (3,), "conv", False),
     Spec("dense.W", (4, 2), "rest", True),
     Spec("dense.b", (2,), "rest", False),
+    Spec("lstm1.mean", (5,), "statistics", False),
 ]
 CONFIG = replace(Config(), rate=0.1, conv_rate=0.3, l2=0.01, conv_l2=0.05, momentum=0.8)
 
@@ -38,6 +39,18 @@ def test_each_group_has_its_rate_and_only_weights_decay():
     assert not parameters.gradients.any()
 
 
+def test_statistics_only_travel_with_the_parameters():
+    """Their gradient is 0: to the bit they stay what a forward has counted, and are nobody's norm."""
+    parameters = filled()
+    parameters.dW["lstm1.mean"][:] = 0
+    kept = parameters.W["lstm1.mean"].copy()
+    optimiser = Optimiser(parameters, CONFIG)
+    for _ in range(3):
+        optimiser.step(1.0)
+    np.testing.assert_array_equal(parameters.W["lstm1.mean"], kept)
+    assert not optimiser.velocity[-5:].any()
+
+
 def test_momentum_carries_over_to_the_next_step():
     parameters = filled()
     optimiser = Optimiser(parameters, replace(CONFIG, l2=0.0, conv_l2=0.0))
@@ -56,7 +69,7 @@ def test_gradient_norms_are_those_of_the_weights_per_layer():
     watch.add()
     rms = np.sqrt(np.mean(first**2))
     assert watch.means()["conv1"] == pytest.approx(2 * rms, rel=1e-12)
-    assert list(watch.means()) == ["conv1", "dense"]
+    assert list(watch.means()) == ["conv1", "dense"]  # no weights, no norm
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

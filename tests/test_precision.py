@@ -80,6 +80,42 @@ def lstm():
     return lstm
 
 
+def normalised():
+    from scratchser.kernels import batchnorm
+
+    for kind, G in batchnorm.KINDS.items():
+        Wx, Wh, gamma, beta = ones(3, 2, 8), ones(2, 2, 8), ones(G, 2, 8), ones(2, 8)
+        norm = batchnorm.Norm(kind, gamma, beta, ones(G, 1, 2, 8), ones(G, 1, 2, 8), ones(1))
+        x, lengths = ones(2, 3, 3), np.array([3, 2])
+        batchnorm.forward(x, lengths, Wx, Wh, norm)
+        y, cache = batchnorm.forward(x, lengths, Wx, Wh, norm, training=True)
+        batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, gamma, beta)
+
+
+@exercise
+def batchnorm():
+    from scratchser.kernels import batchnorm
+
+    normalised()
+    return batchnorm
+
+
+@exercise
+def _normed():
+    from scratchser.kernels import _normed
+
+    normalised()
+    return _normed
+
+
+@exercise
+def _statistics():
+    from scratchser.kernels import _statistics
+
+    normalised()
+    return _statistics
+
+
 @exercise
 def norms():
     from scratchser.kernels import norms
@@ -115,8 +151,11 @@ def arithmetic(text, kind):
     return [line for line in re.findall(pattern, text, re.MULTILINE) if not HARMLESS.search(line)]
 
 
+SLOW = "matmul", "conv2d", "lstm", "batchnorm", "_normed", "_statistics"
+
+
 @pytest.mark.parametrize(
-    "op", [pytest.param(op, marks=pytest.mark.slow) if op in ("matmul", "conv2d", "lstm") else op for op in EXERCISES]
+    "op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in EXERCISES]
 )
 def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
     command = [sys.executable, __file__, op]

@@ -92,6 +92,15 @@ def test_a_run_without_warps_is_one_pass(folder, tmp_path, ask):
     assert np.float32(answer["files"][0]["probabilities"]["neutral"]) == np.float32(rows(run, 1)[0]["p_neutral"])
 
 
+@pytest.mark.parametrize("kind", ["frame-9", "layer"])
+def test_batch_normalisation_is_by_the_best_epochs_running_statistics(folder, tmp_path, ask, kind):
+    """To the bit, one file asked about alone: the rows are of a batch."""
+    run = trained(folder, tmp_path / "run", "--set", f"batchnorm={kind}", "--set", "vtlp=off")
+    answer = ask(run, "--fold", "1", folder / "a00.wav")[1]
+    p = {name: np.float32(p) for name, p in answer["files"][0]["probabilities"].items()}
+    assert p == {name: np.float32(rows(run, 1)[0][f"p_{name}"]) for name in answer["classes"]}
+
+
 @pytest.mark.parametrize(
     ("rate", "channels", "end", "within"),
     [

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scratchser.presets import PRESETS, Config, SettingError, with_settings
+from scratchser.kernels.batchnorm import KINDS
+from scratchser.presets import CHOICES, PRESETS, Config, SettingError, with_settings
 
 # augmentation, oversampling, layer-wise adjustment, kHz: table 1 of the paper, column by column
 TABLE_1 = {
@@ -31,6 +32,11 @@ def test_presets_are_the_columns_of_table_1(name):
     }
 
 
+def test_the_kinds_of_batch_normalisation_are_the_kernels():
+    assert CHOICES["batchnorm"] == ("off", *KINDS) and all(p.batchnorm == "off" for p in PRESETS.values())
+    assert with_settings(Config(), ["batchnorm=frame-9"]).batchnorm == "frame-9"
+
+
 def test_settings_are_read_as_toml():
     given = ["rate=0.5", "epochs=3", "conv_channels=[4, 8]", "conv_kernels=[[3,3],[5,5]]", "conv_strides=[[1,2],[2,2]]"]
     config = with_settings(Config(), [*given, "vtlp=epoch", "oversample=anger", "soft_labels=true", "l2=1"])
@@ -56,6 +62,7 @@ def test_settings_are_read_as_toml():
         ("conv_kernels=[3,3,3,3]", "pairs"),
         ("oversample=[3]", "class names"),
         ("vtlp=utterances", "'utterance'"),
+        ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence', 'layer'"),
         ("frequency_khz=16", "4, 8"),
         ("momentum=1.0", "below 1"),
         ("candidates=0", "greater than 0"),

@@ -12,6 +12,7 @@ from scratchser import corpus, metrics
 from scratchser.features import Features, extract
 from scratchser.folds import make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
+from scratchser.kernels.batchnorm import KINDS
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, DivergedError, _Training, run_fold
@@ -133,6 +134,38 @@ def test_a_fold_that_stops_after_any_epoch_goes_on_to_the_bit(loaded, tmp_path):
         assert [{**row, **timing} for row in broken.metrics()] == [{**row, **timing} for row in straight.metrics()]
         for name, array in straight.checkpoint()[0].items():
             assert np.array_equal(broken.checkpoint()[0][name], array), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_batch_normalisation_a_fold_goes_on_to_the_bit(loaded, tmp_path, kind):
+    """Running statistics included: inference needs them. Of 48 utterances in batches of 47 the last is alone."""
+    fold, config = loaded[2][3], replace(CONFIG, batchnorm=kind, batch_size=47)
+    straight = _Training(dataset(loaded, config), fold, config, seed=5)
+    for _ in range(2):
+        straight.epoch()
+    folder(tmp_path, fold.number)
+    with FoldDir(tmp_path, fold.number, False) as kept:
+        killed = _Training(dataset(loaded, config), fold, config, seed=5)
+        killed.epoch()
+        killed.save(kept)
+        resumed = _Training(dataset(loaded, config), fold, config, seed=5)
+        resumed.restore(kept)
+        resumed.epoch()
+    for name, array in straight._state().items():
+        assert np.array_equal(resumed._state()[name], array), name
+    assert resumed.rows[1]["validation"] == straight.rows[1]["validation"]
+    W = straight.model.parameters.W
+    assert W["lstm1.updates"][0] == 2 * (2 if kind in ("sequence", "layer") else 1) and W["lstm1.mean"].any()
+    assert list(straight.rows[0]["gradient_norms"]) == ["conv1", "lstm1", "dense"]
+
+
+def test_validation_leaves_the_running_statistics_alone(loaded):
+    config = replace(CONFIG, batchnorm="sequence")
+    training = _Training(dataset(loaded, config), loaded[2][0], config, seed=0)
+    training.epoch()
+    before = training.model.parameters.values.copy()
+    training._validate(2)
+    assert np.array_equal(training.model.parameters.values, before)
 
 
 def test_the_result_is_that_of_the_best_epoch(loaded, tmp_path):

@@ -1,0 +1,107 @@
+"""Batch normalisation of one number, one text for both devices, and the running statistics; batchnorm.py has the rest.
+
+    remember    for each step s whose statistics are of n >= 2 numbers
+                updates[s]  += 1,   w = max(1 / updates[s], NEWEST)
+                mean[s]     += w (batch's mean - mean[s])
+                variance[s] += w (batch's variance · n / (n - 1) - variance[s])
+
+An exponential average with momentum 1 - NEWEST = 0.9, but the first ten updates count alike: a step that few batches
+reach is not left near the values that it began with. The variance that is kept is the unbiased one (Ioffe and Szegedy
+2015, algorithm 2): of two utterances the biased one is half as large on average, and inference would be louder than
+training. A single number has no variance to tell: its 0 would make a later inference divide by √ε.
+
+mean, variance   (G, S, 2, 4H)      updates (S,)      counts (S',) int64, the n of each step, S' <= S
+batch_mean, batch_variance (G, S' or more, 2, 4H)
+"""
+
+import math
+
+import numpy as np
+
+from scratchser.kernels._device import launch, on_cpu, place_of
+from scratchser.kernels._launch import cuda, cuda_jit, jit
+
+NEWEST = 0.1
+THREADS = 128  # of a block
+
+# ---- maths: one text for both devices; all numbers are of the arguments' dtype --------------------------------------
+
+
+@jit
+def scale_of(variance, epsilon):
+    """What a deviation is multiplied by."""
+    return type(variance)(1) / math.sqrt(variance + epsilon)
+
+
+@jit
+def input_gradient(d, hat, gamma, scale, mean, projected):
+    """Gradient of the number that was normalised to `hat`, of d, the gradient of γ hat + β.
+
+    mean, projected   the averages of γ d and of γ d hat over what the statistics are of
+    """
+    return scale * (gamma * d - mean - hat * projected)
+
+
+@jit
+def moved(old, new, updates):
+    """The running average after its update number `updates`."""
+    return old + max(type(old)(1) / updates, type(old)(NEWEST)) * (new - old)
+
+
+@jit
+def unbiased(variance, n):
+    return variance * type(variance)(n) / type(variance)(n - 1)
+
+
+# ---- CPU ------------------------------------------------------------------------------------------------------------
+
+
+@jit
+def remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates):
+    G, _, directions, M = mean.shape
+    for s in range(len(counts)):
+        if counts[s] >= 2:
+            updates[s] += 1
+            for g in range(G):
+                for d in range(directions):
+                    for j in range(M):
+                        mean[g, s, d, j] = moved(mean[g, s, d, j], batch_mean[g, s, d, j], updates[s])
+                        new = unbiased(batch_variance[g, s, d, j], counts[s])
+                        variance[g, s, d, j] = moved(variance[g, s, d, j], new, updates[s])
+
+
+# ---- CUDA: a block per step -----------------------------------------------------------------------------------------
+
+
+@cuda_jit
+def remember_cuda(batch_mean, batch_variance, counts, mean, variance, updates):
+    thread, s = cuda.threadIdx.x, cuda.blockIdx.x
+    G, _, _, M = mean.shape
+    n, k = counts[s], updates[s] + mean.dtype.type(1)
+    cuda.syncthreads()  # all have read the number of updates
+    if n >= 2:
+        if thread == 0:
+            updates[s] = k
+        for e in range(thread, G * 2 * M, cuda.blockDim.x):
+            g, d, j = e // (2 * M), e // M % 2, e % M
+            mean[g, s, d, j] = moved(mean[g, s, d, j], batch_mean[g, s, d, j], k)
+            new = unbiased(batch_variance[g, s, d, j], n)
+            variance[g, s, d, j] = moved(variance[g, s, d, j], new, k)
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
+
+
+def remember(batch_mean, batch_variance, counts, mean, variance, updates):
+    """Update mean, variance and updates in place. Steps from S on, which have no place, are passed over."""
+    counts = counts[: len(updates)]
+    if on_cpu(mean):
+        remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates)
+    else:
+        there = place_of(mean).resident(counts.astype(np.int32))
+        launch(remember_cuda, len(counts), THREADS, batch_mean, batch_variance, there, mean, variance, updates)
+
+
+def last_step(updates):
+    """The last step that has been seen: a step is reached by no batch that has not passed the steps before it."""
+    return max(0, int(np.count_nonzero(place_of(updates).download(updates))) - 1)

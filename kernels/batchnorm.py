@@ -1,0 +1,274 @@
+"""Bi-LSTM with batch normalisation of what its gates are made of, section 3.1.
+
+    BN(a)  = γ hat      hat = (a - mean) / √(variance + ε)      mean of a, variance = mean of (a - mean)²
+
+                                                                            averages over, for each direction
+    frame-8    z = BN(h[n-1] Wh + x[n] Wx) + β         (6) to (8)           utterances that run at step n, per feature
+    frame-9    z = BN(h[n-1] Wh) + BN(x[n] Wx) + β     (6), (7), (9)        the same
+    sequence   z = h[n-1] Wh + BN(x[n] Wx) + β         (10) to (12)         all real frames, per feature
+    layer      z = h[n-1] Wh + BN(x[n] Wx) + β         (12) to (14)         all real frames and features
+
+z is what lstm.py calls so, and β takes its bias's place. The features are the 4H sums of the four gates. A frame of
+(6) is a step of a direction's walk. Nothing past an utterance's end is counted, and what the paper calls σ is a
+variance, divided by the count. Backward goes through the statistics:
+
+    dβ += Σ dz        dγ += Σ dz hat        da = (γ dz - average of γ dz - hat · average of γ dz hat) / √(variance + ε)
+
+with the averages over the same numbers as mean's. In training the statistics are the batch's, and move the running ones
+(_statistics.py), which are used at inference: there an utterance's y does not depend on what it is batched with.
+Frame-wise they are kept for each of S steps; a later step than any seen uses the last one's.
+
+x, lengths, Wx, Wh, h0, c0, y and their gradients   as in lstm.py
+gamma            (G, 2, 4H)       G = 1; for frame-9 G = 2, of x Wx and of h Wh
+beta             (2, 4H)
+mean, variance   (G, S, 2, 4H)    running; S = 1 but for the frame-wise kinds; `layer` has 4H times the same number
+updates          (S,)             how often each step's were updated
+
+All of one dtype, float32 or float64. The walk of the frame-wise kinds is in _normed.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchser.kernels import _normed, lstm
+from scratchser.kernels._device import Array, on_cpu, place_of
+from scratchser.kernels._frames import add_columns, flat
+from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._shapes import expect
+from scratchser.kernels._statistics import input_gradient, last_step, remember, scale_of
+from scratchser.kernels._tile import COLS
+
+KINDS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # and their G
+EPSILON = 1e-5  # Ioffe and Szegedy's
+
+# ---- CPU: numbers of one row, flat arrays and unsigned indices as in _runs.py ----------------------------------------
+
+
+@jit
+def subtract_run(source, s0, mean, target):
+    s = np.uint64(s0)
+    for k in range(np.uint64(len(mean))):
+        target[s + k] = source[s + k] - mean[k]
+
+
+@jit
+def scale_run(hat, s0, scale, gamma, beta, z):
+    s = np.uint64(s0)
+    for k in range(np.uint64(len(scale))):
+        hat[s + k] *= scale[k]
+    for k in range(np.uint64(len(scale))):
+        z[s + k] = gamma[k] * hat[s + k] + beta[k]
+
+
+@jit
+def gradient_run(dz, hat, s0, gamma, scale, mean, projected):
+    s = np.uint64(s0)
+    for k in range(np.uint64(len(scale))):
+        dz[s + k] = input_gradient(dz[s + k], hat[s + k], gamma[k], scale[k], mean[k], projected[k])
+
+
+@jit
+def scales_of(variance, epsilon):
+    return np.array([scale_of(v, epsilon) for v in variance])
+
+
+# ---- CPU: z (N, M), a core per row or per COLS columns; M = 8H ------------------------------------------------------
+
+
+@pjit
+def add_products_cpu(a, b, sums):
+    """sums[j] += Σ_n a[n, j] b[n, j], in the order of the rows."""
+    (N, M), flat_a, flat_b = a.shape, a.reshape(a.size), b.reshape(b.size)
+    for piece in prange((M + COLS - 1) // COLS):
+        for n in range(N):
+            first, count = np.uint64(piece * COLS), np.uint64(min(COLS, M - piece * COLS))
+            at = np.uint64(n * M) + first
+            for k in range(count):
+                sums[first + k] += flat_a[at + k] * flat_b[at + k]
+
+
+@pjit
+def centre_cpu(z, mean, hat):
+    (N, M), flat_z, flat_hat = z.shape, z.reshape(z.size), hat.reshape(hat.size)
+    for n in prange(N):
+        subtract_run(flat_z, n * M, mean, flat_hat)
+
+
+@pjit
+def scale_cpu(hat, variance, gamma, beta, epsilon, z):
+    (N, M), flat_z, flat_hat = z.shape, z.reshape(z.size), hat.reshape(hat.size)
+    scale = scales_of(variance, epsilon)
+    for n in prange(N):
+        scale_run(flat_hat, n * M, scale, gamma, beta, flat_z)
+
+
+@pjit
+def gradient_cpu(dz, hat, variance, gamma, mean, projected, epsilon):
+    """dz becomes the gradient of what was normalised."""
+    (N, M), flat_dz, flat_hat = dz.shape, dz.reshape(dz.size), hat.reshape(hat.size)
+    scale = scales_of(variance, epsilon)
+    for n in prange(N):
+        gradient_run(flat_dz, flat_hat, n * M, gamma, scale, mean, projected)
+
+
+@jit
+def average_cpu(sums, factor, n, together, averages):
+    """averages[j] = factor[j] sums[j] / n or, of all features of a direction `together`, their mean."""
+    H4 = len(sums) // 2
+    for j in range(len(sums)):
+        averages[j] = factor[j] * sums[j] / sums.dtype.type(n)
+    if together:
+        for direction in range(2):
+            part = averages[direction * H4 : (direction + 1) * H4]
+            total = sums.dtype.type(0)
+            for j in range(H4):
+                total += part[j]
+            part[:] = total / sums.dtype.type(H4)
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Norm:
+    """What normalises, as in the module's text; a gradient's has the same shapes, and no statistics."""
+
+    kind: str
+    gamma: Array
+    beta: Array
+    mean: Array
+    variance: Array
+    updates: Array
+    epsilon: float = EPSILON
+
+    @property
+    def framewise(self) -> bool:
+        return self.kind.startswith("frame")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What backward needs of forward: hat (G, N, 2, 4H), and variance (G, steps, 2, 4H) if it is the batch's."""
+
+    walk: lstm.Cache
+    hat: Array
+    variance: Array | None
+
+
+def forward(x, lengths, Wx, Wh, norm, h0=None, c0=None, training=False):
+    """y (B, T, 2H) and the cache for `backward`, which only `training` leaves complete.
+
+    In training the running statistics of the norm are updated in place. Raises ValueError where shapes, dtypes or
+    lengths do not fit, an array is not C-contiguous, or there is no such kind.
+    """
+    walk = lstm.begin(x, lengths, Wx, Wh, h0, c0)
+    _expect(norm, Wh)
+    place, dtype, (_, _, M), G = place_of(x), x.dtype, Wh.shape, len(norm.gamma)
+    N = len(walk.frames)
+    lstm.add_input(walk, Wx, place.zeros((2, M), dtype))
+    hat = place.empty((G, N, 2, M), dtype)
+    counts = _counts(norm.kind, lengths, M)
+    if training:
+        shape = G, len(counts), 2, M
+        mean, variance, last = place.empty(shape, dtype), place.empty(shape, dtype), len(counts) - 1
+    else:
+        mean, variance, last = norm.mean, norm.variance, last_step(norm.updates)
+    if norm.framewise:
+        _normed.forward(walk, Wh, norm, training, mean, variance, last, hat)
+    else:
+        _normalise(walk.gates, norm, training, flat(mean), flat(variance), hat)
+        lstm.walk(walk, Wh)
+    if training:
+        remember(mean, variance, counts, norm.mean, norm.variance, norm.updates)
+    return walk.y, Cache(walk, hat, variance if training else None)
+
+
+def backward(dy, cache, Wx, Wh, norm, dWx, dWh, dgamma, dbeta):
+    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh, dgamma and dbeta are added to.
+
+    Errors as in `forward`, and ValueError after a forward that was not `training`.
+    """
+    if cache.variance is None:
+        raise ValueError("batchnorm: there is no backward of inference: call forward(..., training=True) before")
+    walk = cache.walk
+    lstm.expect_gradients(dy, walk, Wx, Wh, dWx, dWh)
+    _expect(norm, Wh)
+    expect("dgamma", dgamma, norm.gamma.shape, dy.dtype)
+    expect("dbeta", dbeta, norm.beta.shape, dy.dtype)
+    if norm.framewise:
+        da, dh0, dc0 = _normed.backward(dy, walk, Wh, norm, cache.variance, cache.hat, dgamma, dbeta)
+        return lstm.add_gradients(da[0], da[-1], walk, Wx, dWx, dWh), dh0, dc0
+    dz, dh0, dc0 = lstm.walk_back(dy, walk, Wh)
+    da = place_of(dz).empty(dz.shape, dz.dtype)
+    place_of(dz).copy(dz, da)
+    _gradient(da, norm, flat(cache.variance), cache.hat, flat(dgamma), flat(dbeta))
+    return lstm.add_gradients(da, dz, walk, Wx, dWx, dWh), dh0, dc0
+
+
+def _counts(kind, lengths, M):
+    """Of how many numbers each step's statistics are (steps,)."""
+    if kind.startswith("frame"):
+        return np.array([np.count_nonzero(lengths > n) for n in range(lengths.max())])
+    return np.array([lengths.sum() * (M if kind == "layer" else 1)])
+
+
+def _normalise(z, norm, training, mean, variance, hat):
+    """z (N, 2, 4H) becomes BN(z) + β; in training mean and variance (8H,) are written."""
+    N, M, place, together = len(z), z[0].size, place_of(z), norm.kind == "layer"
+    z, hat, epsilon = z.reshape(N, M), hat.reshape(N, M), z.dtype.type(norm.epsilon)
+    if training:
+        ones, sums = place.resident(np.ones(M, z.dtype)), place.zeros((2, M), z.dtype)
+        add_columns(z, sums[0])
+        _average(sums[0], ones, N, together, mean)
+        _centre(z, mean, hat)
+        _add_products(hat, hat, sums[1])
+        _average(sums[1], ones, N, together, variance)
+    else:
+        _centre(z, mean, hat)
+    if on_cpu(z):
+        scale_cpu(hat, variance, flat(norm.gamma), flat(norm.beta), epsilon, z)
+
+
+def _gradient(dz, norm, variance, hat, dgamma, dbeta):
+    """dz (N, 2, 4H), the gradient of BN(a) + β, becomes that of a; dgamma and dbeta (8H,) are added to."""
+    N, M, place, together = len(dz), dz[0].size, place_of(dz), norm.kind == "layer"
+    dz, hat, gamma, epsilon = dz.reshape(N, M), hat.reshape(N, M), flat(norm.gamma), dz.dtype.type(norm.epsilon)
+    sums, averages = place.zeros((2, M), dz.dtype), place.empty((2, M), dz.dtype)
+    add_columns(dz, sums[0])
+    _add_products(dz, hat, sums[1])
+    add_columns(sums[:1], dbeta)
+    add_columns(sums[1:], dgamma)
+    for part in range(2):
+        _average(sums[part], gamma, N, together, averages[part])
+    if on_cpu(dz):
+        gradient_cpu(dz, hat, variance, gamma, averages[0], averages[1], epsilon)
+
+
+def _average(sums, factor, n, together, averages):
+    if on_cpu(sums):
+        average_cpu(sums, factor, n, together, averages)
+
+
+def _centre(z, mean, hat):
+    if on_cpu(z):
+        centre_cpu(z, mean, hat)
+
+
+def _add_products(a, b, sums):
+    if on_cpu(a):
+        add_products_cpu(a, b, sums)
+
+
+def _expect(norm, Wh):
+    """Raise ValueError unless the norm is for these recurrent weights."""
+    if norm.kind not in KINDS:
+        raise ValueError(f"batchnorm: there is no kind {norm.kind!r}, there are {', '.join(KINDS)}")
+    G, (_, _, M), S = KINDS[norm.kind], Wh.shape, norm.updates.size
+    if S < 1 or (S > 1 and not norm.framewise):
+        raise ValueError(f"batchnorm: {norm.kind} cannot keep the statistics of {S} steps")
+    expect("gamma", norm.gamma, (G, 2, M), Wh.dtype)
+    expect("beta", norm.beta, (2, M), Wh.dtype)
+    for name, array in (("mean", norm.mean), ("variance", norm.variance)):
+        expect(name, array, (G, S, 2, M), Wh.dtype)
+    expect("updates", norm.updates, (S,), Wh.dtype)

@@ -1,0 +1,407 @@
+"""Batch normalisation of the Bi-LSTM against its equations: forward, every gradient, the running statistics."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchser import truth
+from scratchser.gradcheck import check, complex_step, require
+from scratchser.kernels import batchnorm, lstm, softmax
+from scratchser.kernels.batchnorm import KINDS, Norm
+from scratchser.model import Model
+from scratchser.presets import Config
+
+PARAMETERS = ("Wx", "Wh", "gamma", "beta")
+# Of two utterances the normalised numbers are ±1 but for a jump about as wide as √ε: a step of differences is as long
+# as the usual one. The complex step, which has no length, is taken with the usual ε as well.
+SMOOTH = 0.3
+
+
+@dataclass(frozen=True)
+class Case:
+    kind: str
+    lengths: tuple[int, ...]
+    D: int
+    H: int
+    spare: int = 0  # frames of padding behind the longest utterance
+    epsilon: float = SMOOTH
+    S: int = 16  # steps whose running statistics are kept, by the frame-wise kinds
+
+    def draw(self, seed=0):
+        """x, NaN past each utterance's end, parameters and non-zero initial states."""
+        rng = np.random.default_rng(seed)
+        B, H, G = len(self.lengths), self.H, KINDS[self.kind]
+        x = rng.standard_normal((B, max(self.lengths) + self.spare, self.D))
+        for u, length in enumerate(self.lengths):
+            x[u, length:] = np.nan
+        return {
+            "x": x,
+            "Wx": rng.standard_normal((self.D, 2, 4 * H)) / np.sqrt(self.D),
+            "Wh": rng.standard_normal((2, H, 4 * H)) / np.sqrt(H),
+            "gamma": rng.uniform(0.5, 1.5, (G, 2, 4 * H)),
+            "beta": rng.standard_normal((2, 4 * H)),
+            "h0": rng.uniform(-1, 1, (2, B, H)),
+            "c0": rng.standard_normal((2, B, H)),
+        }
+
+    @property
+    def frames(self):
+        return np.array(self.lengths, np.int64)
+
+    def norm(self, gamma, beta):
+        """Without a past: means 0, variances 1."""
+        S = self.S if self.kind.startswith("frame") else 1
+        shape, dtype = (len(gamma), S, *beta.shape), gamma.dtype
+        statistics = np.zeros(shape, dtype), np.ones(shape, dtype), np.zeros(S, dtype)
+        return Norm(self.kind, gamma, beta, *statistics, self.epsilon)
+
+    def run(self, norm, x, Wx, Wh, gamma, beta, h0, c0, training=True):
+        return batchnorm.forward(x, self.frames, Wx, Wh, norm, h0, c0, training)
+
+    def forward(self, **inputs):
+        return self.run(self.norm(inputs["gamma"], inputs["beta"]), **inputs)[0]
+
+    def truth(self, x, Wx, Wh, gamma, beta, h0, c0):
+        return truth.batchnorm.forward(x, self.frames, Wx, Wh, gamma, beta, h0, c0, self.kind, self.epsilon)[0]
+
+    def backward(self, dy, start=0.0, **inputs):
+        """All gradients, with NaN planted past the ends of dy; those of the parameters start from a value."""
+        norm = self.norm(inputs["gamma"], inputs["beta"])
+        _, cache = self.run(norm, **inputs)
+        dy = dy.copy()
+        for u, length in enumerate(self.lengths):
+            dy[u, length:] = np.nan
+        d = {name: np.full_like(inputs[name], start) for name in PARAMETERS}
+        Wx, Wh = inputs["Wx"], inputs["Wh"]
+        d["x"], d["h0"], d["c0"] = batchnorm.backward(dy, cache, Wx, Wh, norm, *d.values())
+        return d
+
+
+SHAPES = {
+    "one frame": {"lengths": (1,), "D": 1, "H": 1},
+    "one utterance": {"lengths": (3,), "D": 2, "H": 2, "spare": 1},
+    "two utterances": {"lengths": (3, 2), "D": 2, "H": 2, "spare": 1},  # and at the last step one of them runs
+    "equally long": {"lengths": (2, 2), "D": 3, "H": 1},
+    "5 utterances": {"lengths": (6, 1, 4, 6, 2), "D": 3, "H": 5, "spare": 2},
+    "17 units": {"lengths": (3, 5, 4), "D": 1, "H": 17},
+    "13 utterances": {"lengths": (1, 5, 2, 4, 4, 3, 5, 1, 2, 3, 5, 4, 2), "D": 7, "H": 3},
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+anything = st.builds(
+    Case,
+    kind=st.sampled_from(list(KINDS)),
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=14).map(tuple),
+    D=st.sampled_from([1, 3, 7, 16, 17]),
+    H=st.sampled_from([1, 3, 7, 16, 17]),
+    spare=st.integers(0, 3),
+)
+
+
+def close(got, expected):
+    np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
+
+
+@kinds
+@shapes
+@pytest.mark.parametrize("epsilon", [SMOOTH, batchnorm.EPSILON])
+def test_forward(kind, shape, epsilon):
+    case = Case(kind, **shape, epsilon=epsilon)
+    inputs = case.draw()
+    np.testing.assert_allclose(case.forward(**inputs), case.truth(**inputs), rtol=1e-9, atol=1e-11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=anything, seed=st.integers(0, 99))
+def test_forward_of_any_shape(case, seed):
+    inputs = case.draw(seed)
+    close(case.forward(**inputs), case.truth(**inputs))
+
+
+@kinds
+def test_of_a_single_frame_beta_is_left(kind):
+    """Whatever the input: what deviates from itself is 0. But for the layer, whose mean is of all features."""
+    case = Case(kind, (3,) if kind.startswith("frame") else (1,), D=3, H=2)
+    inputs, other = case.draw(1), case.draw(2)
+    other["x"], other["Wx"] = inputs["x"] * 7 - 1, inputs["Wx"] * 3
+    y = case.forward(**inputs)
+    unlike = case.forward(**{**inputs, "x": other["x"], "Wx": other["Wx"]})
+    assert np.array_equal(y, unlike) == (kind != "layer")
+    if kind.startswith("frame"):  # an LSTM with a bias and nothing else
+        nothing = np.zeros_like(inputs["Wx"]), np.zeros_like(inputs["Wh"])
+        close(y, truth.lstm.forward(inputs["x"], case.frames, *nothing, inputs["beta"], inputs["h0"], inputs["c0"]))
+
+
+@pytest.mark.gradcheck
+@kinds
+@shapes
+def test_gradients(kind, shape):
+    case = Case(kind, **shape)
+    require(check(case.forward, case.backward, case.draw(), time_axis={"x": 1}))
+
+
+@pytest.mark.gradcheck
+@settings(max_examples=20, deadline=None)
+@given(case=anything, seed=st.integers(0, 99))
+def test_gradients_of_any_shape(case, seed):
+    require(check(case.forward, case.backward, case.draw(seed), seed=seed, directions=2, time_axis={"x": 1}))
+
+
+@pytest.mark.gradcheck
+@kinds
+@pytest.mark.parametrize("shape", ["one frame", "one utterance", "two utterances", "equally long", "5 utterances"])
+@pytest.mark.parametrize("epsilon", [SMOOTH, batchnorm.EPSILON])
+def test_gradients_against_the_complex_step(kind, shape, epsilon):
+    case = Case(kind, **SHAPES[shape], epsilon=epsilon)
+    require(complex_step(case.truth, case.backward, case.draw()))
+
+
+def test_parameter_gradients_accumulate_and_the_others_do_not():
+    for kind in KINDS:
+        case = Case(kind, **SHAPES["5 utterances"])
+        inputs = case.draw()
+        dy = np.random.default_rng(1).standard_normal(case.forward(**inputs).shape)
+        once, more = case.backward(dy, **inputs), case.backward(dy, start=3.0, **inputs)
+        for name in inputs:
+            np.testing.assert_allclose(more[name], once[name] + 3.0 * (name in PARAMETERS), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.gradcheck
+@kinds
+def test_gradients_through_two_layers_and_the_readout(kind):
+    lower, upper = Case(kind, (5, 1, 4), D=3, H=3, spare=1), Case(kind, (5, 1, 4), D=6, H=2, spare=1)
+    inputs = lower.draw(1) | {f"{name}_2": a for name, a in upper.draw(2).items() if name != "x"}
+
+    def split(inputs):
+        second = {name[:-2]: a for name, a in inputs.items() if name.endswith("_2")}
+        return {name: a for name, a in inputs.items() if not name.endswith("_2")}, second
+
+    def forward(**inputs):
+        first, second = split(inputs)
+        return lstm.readout_forward(upper.forward(x=lower.forward(**first), **second), upper.frames)
+
+    def slow(**inputs):
+        first, second = split(inputs)
+        return truth.lstm.readout(upper.truth(x=lower.truth(**first), **second), upper.frames)
+
+    def backward(dr, **inputs):
+        first, second = split(inputs)
+        dy = lstm.readout_backward(dr, upper.frames, inputs["x"].shape[1])
+        above = upper.backward(dy, x=lower.forward(**first), **second)
+        return lower.backward(above.pop("x"), **first) | {f"{name}_2": a for name, a in above.items()}
+
+    require(check(forward, backward, inputs, time_axis={"x": 1}))
+    require(complex_step(slow, backward, inputs))
+
+
+# ---- inside the whole model -----------------------------------------------------------------------------------------
+
+
+def small_model(kind, layers, epsilon=batchnorm.EPSILON):
+    """One conv layer and some Bi-LSTMs; biases, gamma and beta are not the initial ones, which leave terms untested."""
+    config = Config(
+        conv_channels=(2,), conv_kernels=((3, 3),), conv_strides=((2, 2),), lstm_layers=layers, lstm_units=2,
+        batchnorm=kind,
+    )  # fmt: skip
+    model, rng = Model(config, bins=5, classes=3, seed=3, dtype=np.float64), np.random.default_rng(1)
+    for spec in model.parameters.specs:
+        if not spec.decays and spec.group != "statistics":
+            model.parameters.W[spec.name] += 0.5 * rng.standard_normal(spec.shape)
+        if spec.name.endswith("gamma"):
+            model.parameters.W[spec.name][...] = rng.uniform(0.5, 1.5, spec.shape)
+    for layer in model.lstms:
+        layer.norm = replace(layer.norm, epsilon=epsilon)
+    return model
+
+
+def batch():
+    """x (4, 9, 5, 1), NaN past each end, lengths, targets, weights: 5, 1, 3 and 4 frames behind the conv layer."""
+    rng = np.random.default_rng(7)
+    lengths, x = np.array([9, 1, 6, 7]), rng.standard_normal((4, 9, 5, 1))
+    for b, length in enumerate(lengths):
+        x[b, length:] = np.nan
+    return x, lengths, rng.dirichlet(np.ones(3), 4), rng.uniform(0.3, 1, 4)
+
+
+def true_loss(model, kind, arrays, x, lengths, target, weight):
+    (conv,) = model.convs
+    y = truth.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], conv.stride)
+    lengths = -(-lengths // conv.stride[0])
+    y = y.reshape(*y.shape[:2], -1)
+    for layer in model.lstms:
+        states = np.zeros((2, len(x), layer.Wh.shape[1]))
+        own = [arrays[f"{layer.name}.{part}"] for part in ("Wx", "Wh", "gamma", "beta")]
+        y, _ = truth.batchnorm.forward(y, lengths, *own, states, states, kind, layer.norm.epsilon)
+    logits = truth.linear.forward(truth.lstm.readout(y, lengths), arrays["dense.W"], arrays["dense.b"])
+    return truth.softmax.loss(logits, target, weight)
+
+
+@pytest.mark.gradcheck
+@kinds
+@pytest.mark.parametrize("layers", [1, 2])
+def test_gradients_of_the_whole_model(kind, layers):
+    (x, lengths, target, weight), model = batch(), small_model(kind, layers, SMOOTH)
+    p = model.parameters
+    inputs = {spec.name: p.W[spec.name].copy() for spec in p.specs if spec.group != "statistics"}
+
+    def place(arrays):
+        for name, value in arrays.items():
+            p.W[name][...] = value
+
+    def forward(**arrays):
+        place(arrays)
+        return softmax.loss(model.forward(x, lengths, training=True), target, weight)[0]
+
+    def backward(dy, **arrays):
+        place(arrays)
+        p.gradients[:] = 0
+        model.backward(dy * softmax.loss(model.forward(x, lengths, training=True), target, weight)[1])
+        assert not any(p.dW[spec.name].any() for spec in p.specs if spec.group == "statistics")
+        return {name: p.dW[name].copy() for name in inputs}
+
+    def kinks(**arrays):
+        z = truth.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], model.convs[0].stride, relu=False)
+        return z[z != 0]
+
+    require(check(forward, backward, inputs, kinks=kinks))
+    require(complex_step(lambda **arrays: true_loss(model, kind, arrays, *batch()), backward, inputs))
+    for layer in model.lstms:
+        layer.norm = replace(layer.norm, epsilon=batchnorm.EPSILON)
+    require(complex_step(lambda **arrays: true_loss(model, kind, arrays, *batch()), backward, inputs))
+
+
+# ---- running statistics ---------------------------------------------------------------------------------------------
+
+
+BATCHES = [(3, 5, 1, 2), (4, 4), (1,), (7, 2, 2), (2, 3), *[(2, 4, 3)] * 9]  # the last frames of one run alone
+
+
+def trained(kind, batches=BATCHES, S=16):
+    """A norm that has seen these batches of one model, the truth's statistics of each, and the model's inputs."""
+    cases = [Case(kind, lengths, D=3, H=2, epsilon=batchnorm.EPSILON, S=S) for lengths in batches]
+    model = {name: a for name, a in cases[0].draw().items() if name in PARAMETERS}
+    norm, seen = cases[0].norm(model["gamma"], model["beta"]), []
+    for seed, case in enumerate(cases):
+        inputs = case.draw(seed) | model
+        case.run(norm, **inputs)
+        seen.append(truth.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon)[1])
+    return norm, seen, model
+
+
+def average(seen, part, step, direction, units=8):
+    """Mean and variance after all that was seen of this step: the newest counts a tenth, the first ten alike."""
+    average = np.zeros(units), np.ones(units)
+    updates = 0
+    for batch in seen:
+        count, mean, variance = batch.get((part, step, direction), (0, None, None))
+        if count > 1:
+            updates += 1
+            weight = max(1 / updates, 0.1)
+            new = mean, variance * count / (count - 1)
+            average = tuple((1 - weight) * old + weight * now for old, now in zip(average, new, strict=True))
+    return average
+
+
+@kinds
+def test_inference_after_training_is_the_truth_with_the_averages(kind):
+    """Of utterances that are longer than any in training, too: the last step that two of a batch have reached is 3."""
+    norm, seen, model = trained(kind)
+    last = 3 if norm.framewise else 0
+    assert np.count_nonzero(norm.updates) == last + 1 and norm.updates[0] == len(BATCHES) - (kind != "layer")
+
+    def known(part, step, direction):
+        return average(seen, part, min(step, last), direction)
+
+    case = Case(kind, (9, 2, 6, 1), D=3, H=2, epsilon=batchnorm.EPSILON)
+    inputs = case.draw(99) | model
+    before = norm.mean.copy(), norm.variance.copy(), norm.updates.copy()
+    y, cache = case.run(norm, **inputs, training=False)
+    close(y, truth.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon, known=known)[0])
+    for old, now in zip(before, (norm.mean, norm.variance, norm.updates), strict=True):
+        np.testing.assert_array_equal(old, now)
+    with pytest.raises(ValueError, match="no backward of inference"):
+        batchnorm.backward(y, cache, *(model[name] for name in ("Wx", "Wh")), norm, *model.values())
+
+
+@pytest.mark.parametrize("kind", ["frame-8", "frame-9"])
+def test_steps_without_a_place_are_as_the_last_that_has_one(kind):
+    norm, whole = trained(kind, S=2)[0], trained(kind)[0]
+    for few, all in ((norm.mean, whole.mean), (norm.variance, whole.variance)):
+        np.testing.assert_array_equal(few, all[:, :2])
+    np.testing.assert_array_equal(norm.updates, whole.updates[:2])
+
+
+@kinds
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_at_inference_an_utterance_has_the_same_bits_alone_and_in_any_batch(kind, dtype):
+    norm, _, model = trained(kind)
+    names = "gamma", "beta", "mean", "variance", "updates"
+    norm = Norm(kind, *(getattr(norm, name).astype(dtype) for name in names))
+    case = Case(kind, (5, 1, 12, 7, 12, 3, 9, 2, 6, 6, 4, 8, 1, 3), D=3, H=2, spare=3)
+    inputs = {name: a.astype(dtype) for name, a in (case.draw() | model).items()}
+    together, _ = case.run(norm, **inputs, training=False)
+    for u, length in enumerate(case.lengths):
+        own = {"x": np.ascontiguousarray(inputs["x"][u : u + 1, :length])}
+        own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
+        alone, _ = Case(kind, (length,), D=3, H=2).run(norm, **(inputs | own), training=False)
+        np.testing.assert_array_equal(alone[0], together[u, :length])
+
+
+def everything(case, inputs):
+    """y, the gradients for a fixed dy, and the running statistics."""
+    norm = case.norm(inputs["gamma"], inputs["beta"])
+    y, _ = case.run(norm, **inputs)
+    dy = np.random.default_rng(2).standard_normal(y.shape).astype(y.dtype)
+    return {"y": y, "mean": norm.mean, "variance": norm.variance} | case.backward(dy, **inputs)
+
+
+@kinds
+def test_same_bits_for_any_number_of_threads(kind, with_threads):
+    case = Case(kind, (15, 1, 20, 11, 7, 20, 2), D=33, H=19, epsilon=batchnorm.EPSILON)
+    inputs = {name: a.astype(np.float32) for name, a in case.draw().items()}
+    one, two = (with_threads(number, lambda: everything(case, inputs)) for number in (1, 2))
+    for name, a in one.items():
+        np.testing.assert_array_equal(a, two[name])
+
+
+@kinds
+def test_float32_stays_near_float64(kind):
+    """The bound is max |error| / max |value|. Four utterances run to the end: where two are left that hardly differ in a
+    feature, each step multiplies their difference by up to 1/√ε = 316, and the rounding in it."""
+    case = Case(kind, (57, 20, 57, 33, 57, 40, 57, 1), D=96, H=32, epsilon=batchnorm.EPSILON)
+    exact = {name: np.nan_to_num(a.astype(np.float32)).astype(np.float64) for name, a in case.draw().items()}
+    exact["gamma"] *= 0.1
+    single = everything(case, {name: a.astype(np.float32) for name, a in exact.items()})
+    exact["gamma"] = exact["gamma"].astype(np.float32).astype(np.float64)
+    dy = np.random.default_rng(2).standard_normal(single["y"].shape).astype(np.float32).astype(np.float64)
+    for name, right in ({"y": case.forward(**exact)} | case.backward(dy, **exact)).items():
+        assert single[name].dtype == np.float32
+        assert abs(single[name] - right).max() <= (1e-4 if kind == "frame-9" else 5e-6) * abs(right).max(), name
+
+
+def test_what_does_not_fit_is_refused():
+    case = Case("sequence", (3, 2), D=2, H=2)
+    inputs = case.draw()
+    good = case.norm(inputs["gamma"], inputs["beta"])
+    wrong = {
+        "no kind 'batch'": {"kind": "batch"},
+        "gamma is": {"kind": "frame-9"},
+        "cannot keep the statistics of 3 steps": {"updates": np.zeros(3)},
+        "beta is": {"beta": inputs["beta"][:1].copy()},
+        "mean is": {"mean": good.mean[0]},
+        "variance must be C-contiguous": {"variance": np.asfortranarray(np.ones((1, 1, 2, 8)))},
+        "updates is float32": {"updates": np.zeros(1, np.float32)},
+    }
+    for said, change in wrong.items():
+        with pytest.raises(ValueError, match=said):
+            case.run(replace(good, **change), **inputs)
+    y, cache = case.run(good, **inputs)
+    d = [inputs[name].copy() for name in PARAMETERS]
+    for at, said in enumerate(("dWx", "dWh", "dgamma", "dbeta")):
+        with pytest.raises(ValueError, match=f"{said} is"):
+            arrays = [*d[:at], d[at][..., :1].copy(), *d[at + 1 :]]
+            batchnorm.backward(y, cache, inputs["Wx"], inputs["Wh"], good, *arrays)
