@@ -370,8 +370,8 @@ def test_same_bits_for_any_number_of_threads(kind, with_threads):
 
 @kinds
 def test_float32_stays_near_float64(kind):
-    """The bound is max |error| / max |value|. Four utterances run to the end: where two are left that hardly differ in a
-    feature, each step multiplies their difference by up to 1/√ε = 316, and the rounding in it."""
+    """The bound is max |error| / max |value|. Four utterances run to the end: where two are left that hardly differ in
+    a feature, each step multiplies their difference by up to 1/√ε = 316, and the rounding in it."""
     case = Case(kind, (57, 20, 57, 33, 57, 40, 57, 1), D=96, H=32, epsilon=batchnorm.EPSILON)
     exact = {name: np.nan_to_num(a.astype(np.float32)).astype(np.float64) for name, a in case.draw().items()}
     exact["gamma"] *= 0.1
