@@ -14,19 +14,27 @@ gates, z        (N, 2, 4H)           normed (hat), da   (G, N, 2, 4H)      γ (G
 mean, variance  (G, steps, 2, 4H)    in training this batch's, else the running ones: a step after `last` uses `last`'s
 
     CPU    a core per direction: the next step needs all of this one
+    CUDA   a loop of the host over the steps, three launches each, for both directions together:
+
+        h  ──▶  h Wh, matmul.py's product  ──▶  statistics and z  ──▶  cell  ──▶  h
+                                                a thread per column    a thread per utterance and unit
+
+There states lie by rank, the longest utterance first, so that those that still run at a step are the first R rows.
 """
 
 import numpy as np
 
-from scratchser.kernels._cell import cell, cell_gradient
-from scratchser.kernels._device import place_of
-from scratchser.kernels._frames import frame_at
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._cell import cell, cell_gradient, unit, unit_gradient
+from scratchser.kernels._device import blocks, launch, on_cpu, place_of
+from scratchser.kernels._frames import flat, frame_at
+from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
 from scratchser.kernels._statistics import input_gradient, scale_of
 from scratchser.kernels._tile import COLS
-from scratchser.kernels.lstm import row_of, running
-from scratchser.kernels.matmul import multiply_along, pack_all, panel_width
+from scratchser.kernels.lstm import c_before, row_of, running, walks_of
+from scratchser.kernels.matmul import multiply_along, pack_all, panel_width, product
+
+THREADS = 128  # of a block
 
 # ---- CPU: columns of the rows of one step ---------------------------------------------------------------------------
 
@@ -191,26 +199,210 @@ def backward_cpu(
             dh0[direction, order[r]], dc0[direction, order[r]] = dh[r], dc[r]
 
 
+# ---- CUDA: one step of both directions; R utterances run, walks (B, 3): see lstm.walks_of ---------------------------
+
+
+@cuda_jit
+def rank_cuda(states, walks, back, ranked):
+    """ranked[direction, r] = states[direction, utterance of rank r] or, `back`, the other way round; both (2, B, H)."""
+    i = cuda.grid(1)
+    _, B, H = states.shape
+    direction, r, u = i // (B * H), i // H % B, i % H
+    if direction < 2:
+        if back:
+            ranked[direction, walks[r, 0], u] = states[direction, r, u]
+        else:
+            ranked[direction, r, u] = states[direction, walks[r, 0], u]
+
+
+@cuda_device
+def row_at(walks, r, direction, n):
+    """The real frame that step n of rank r comes to."""
+    return walks[r, 1] + frame_at(direction, n, walks[r, 2])
+
+
+@cuda_device
+def summed(z, sums, g, G, at, r, direction, j):
+    """Number g of what is normalised: x Wx is in z, h Wh in sums."""
+    if G == 1:
+        return z[at, direction, j] + sums[direction, r, j]
+    if g == 0:
+        return z[at, direction, j]
+    return sums[direction, r, j]
+
+
+@cuda_jit
+def normalise_cuda(z, sums, walks, n, R, training, mean, variance, step, gamma, beta, epsilon, normed):
+    """A thread per column: z (N, 2, 4H), x Wx of step n's frames, becomes what the gates are made of; normed is
+    written, in training mean and variance [:, step] too. sums (2, B, 4H) are h Wh by rank."""
+    i = cuda.grid(1)
+    G, _, _, M = normed.shape
+    direction, j = i // M, i % M
+    if direction < 2:
+        count, shift = z.dtype.type(R), beta[direction, j]
+        for g in range(G):
+            if training:
+                average, spread = z.dtype.type(0), z.dtype.type(0)
+                for r in range(R):
+                    average += summed(z, sums, g, G, row_at(walks, r, direction, n), r, direction, j)
+                average /= count
+                for r in range(R):
+                    deviation = summed(z, sums, g, G, row_at(walks, r, direction, n), r, direction, j) - average
+                    spread += deviation * deviation
+                spread /= count
+                mean[g, step, direction, j], variance[g, step, direction, j] = average, spread
+            else:
+                average, spread = mean[g, step, direction, j], variance[g, step, direction, j]
+            scale, factor = scale_of(spread, epsilon), gamma[g, direction, j]
+            for r in range(R):
+                at = row_at(walks, r, direction, n)
+                hat = (summed(z, sums, g, G, at, r, direction, j) - average) * scale
+                normed[g, at, direction, j] = hat
+                if g == 0:
+                    z[at, direction, j] = shift + factor * hat
+                else:
+                    z[at, direction, j] += factor * hat
+
+
+@cuda_jit
+def cell_cuda(z, c0, walks, n, R, c, y, h):
+    """A thread per running utterance and unit: z becomes the gates; c, y and h (2, B, H), by rank, are written."""
+    e = cuda.grid(1)
+    H = h.shape[2]
+    direction, r, u = e // (R * H), e // H % R, e % H
+    if direction < 2:
+        b, start, length = walks[r, 0], walks[r, 1], walks[r, 2]
+        t = frame_at(direction, n, length)
+        at = start + t
+        i, f, g, o, now, state = unit(
+            z[at, direction, u],
+            z[at, direction, H + u],
+            z[at, direction, 2 * H + u],
+            z[at, direction, 3 * H + u],
+            c_before(c0, c, direction, n, b, start, length, u),
+        )
+        z[at, direction, u] = i
+        z[at, direction, H + u] = f
+        z[at, direction, 2 * H + u] = g
+        z[at, direction, 3 * H + u] = o
+        c[at, direction, u] = now
+        y[b, t, direction * H + u] = state
+        h[direction, r, u] = state
+
+
+@cuda_jit
+def cell_gradient_cuda(dy, gates, c0, c, walks, n, R, dh, dz, dc0):
+    """A thread per running utterance and unit: dz (2, B, 4H), by rank, of dh (2, B, H); dc0 is dc on the way."""
+    e = cuda.grid(1)
+    H = dh.shape[2]
+    direction, r, u = e // (R * H), e // H % R, e % H
+    if direction < 2:
+        b, start, length = walks[r, 0], walks[r, 1], walks[r, 2]
+        t = frame_at(direction, n, length)
+        at = start + t
+        di, df, dg, do, dc0[direction, b, u] = unit_gradient(
+            dy[b, t, direction * H + u] + dh[direction, r, u],
+            dc0[direction, b, u],
+            gates[at, direction, u],
+            gates[at, direction, H + u],
+            gates[at, direction, 2 * H + u],
+            gates[at, direction, 3 * H + u],
+            c[at, direction, u],
+            c_before(c0, c, direction, n, b, start, length, u),
+        )
+        dz[direction, r, u] = di
+        dz[direction, r, H + u] = df
+        dz[direction, r, 2 * H + u] = dg
+        dz[direction, r, 3 * H + u] = do
+
+
+@cuda_jit
+def normalise_gradient_cuda(dz, walks, n, R, variance, gamma, epsilon, normed, da, dgamma, dbeta):
+    """A thread per column: da[:, step n's frames] of dz (2, B, 4H), which becomes the last of the G, that of h Wh."""
+    i = cuda.grid(1)
+    G, _, _, M = normed.shape
+    direction, j = i // M, i % M
+    if direction < 2:
+        count, total = dz.dtype.type(R), dz.dtype.type(0)
+        for r in range(R):
+            total += dz[direction, r, j]
+        dbeta[direction, j] += total
+        for g in range(G):
+            projected = dz.dtype.type(0)
+            for r in range(R):
+                projected += dz[direction, r, j] * normed[g, row_at(walks, r, direction, n), direction, j]
+            dgamma[g, direction, j] += projected
+            factor, scale = gamma[g, direction, j], scale_of(variance[g, n, direction, j], epsilon)
+            average, slope = total * (factor / count), projected * (factor / count)
+            for r in range(R):
+                at = row_at(walks, r, direction, n)
+                d = input_gradient(dz[direction, r, j], normed[g, at, direction, j], factor, scale, average, slope)
+                da[g, at, direction, j] = d
+                if g == G - 1:
+                    dz[direction, r, j] = d
+
+
 # ---- entry points ---------------------------------------------------------------------------------------------------
+
+
+def ranked(states, walks, back=False):
+    place = place_of(states)
+    other = place.empty(states.shape, states.dtype)
+    launch(rank_cuda, blocks(states.size, THREADS), THREADS, states, walks, int(back), other)
+    return other
+
+
+def running_at(walk):
+    """How many utterances run at each step (steps,)."""
+    return [int(np.count_nonzero(walk.lengths > n)) for n in range(walk.lengths.max())]
 
 
 def forward(walk, Wh, norm, training, mean, variance, last, hat):
     """From the gates' input part in the cache `walk` of lstm.py to the activated gates, c and y; hat is written, in
     training mean and variance too."""
     epsilon = Wh.dtype.type(norm.epsilon)
-    forward_cpu(
-        walk.gates, Wh, walk.h0, walk.c0, walk.lengths, walk.starts, walk.order, training, mean, variance, last,
-        norm.gamma, norm.beta, epsilon, hat, walk.c, walk.y,
-    )  # fmt: skip
+    if on_cpu(Wh):
+        forward_cpu(
+            walk.gates, Wh, walk.h0, walk.c0, walk.lengths, walk.starts, walk.order, training, mean, variance, last,
+            norm.gamma, norm.beta, epsilon, hat, walk.c, walk.y,
+        )  # fmt: skip
+        return
+    place, (_, B, H), M = place_of(Wh), walk.h0.shape, Wh.shape[2]
+    walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
+    h, sums, zeros = ranked(walk.h0, walks), place.empty((2, B, M), Wh.dtype), place.resident(np.zeros(M, Wh.dtype))
+    steps = B * H, H * M, B * M  # from direction to direction
+    for n, R in enumerate(running_at(walk)):
+        product(flat(h), H, 1, flat(Wh), M, 1, flat(sums), R, M, H, bias=zeros, batch=2, steps=steps, split=False)
+        statistics = int(training), mean, variance, min(n, last)
+        launch(
+            normalise_cuda, blocks(2 * M, THREADS), THREADS,
+            walk.gates, sums, walks, n, R, *statistics, norm.gamma, norm.beta, epsilon, hat,
+        )  # fmt: skip
+        launch(cell_cuda, blocks(2 * R * H, THREADS), THREADS, walk.gates, walk.c0, walks, n, R, walk.c, walk.y, h)
 
 
 def backward(dy, walk, Wh, norm, variance, hat, dgamma, dbeta):
     """da (G, N, 2, 4H), dh0 and dc0 (2, B, H); dgamma and dbeta are added to."""
     place, epsilon = place_of(dy), Wh.dtype.type(norm.epsilon)
     da = place.empty(hat.shape, dy.dtype)
-    dh0, dc0 = place.empty(walk.h0.shape, dy.dtype), place.empty(walk.c0.shape, dy.dtype)
-    backward_cpu(
-        dy, walk.gates, Wh, walk.c0, walk.c, walk.lengths, walk.starts, walk.order, variance, norm.gamma, epsilon, hat,
-        da, dgamma, dbeta, dh0, dc0,
-    )  # fmt: skip
-    return da, dh0, dc0
+    dh0, dc0 = place.empty(walk.h0.shape, dy.dtype), place.zeros(walk.c0.shape, dy.dtype)
+    if on_cpu(dy):
+        backward_cpu(
+            dy, walk.gates, Wh, walk.c0, walk.c, walk.lengths, walk.starts, walk.order, variance, norm.gamma, epsilon,
+            hat, da, dgamma, dbeta, dh0, dc0,
+        )  # fmt: skip
+        return da, dh0, dc0
+    (_, B, H), M = walk.h0.shape, Wh.shape[2]
+    walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
+    dh, dz, zeros = place.zeros((2, B, H), dy.dtype), place.empty((2, B, M), dy.dtype), np.zeros(H, dy.dtype)
+    steps = B * M, H * M, B * H
+    for n, R in reversed(list(enumerate(running_at(walk)))):
+        known = dy, walk.gates, walk.c0, walk.c, walks
+        launch(cell_gradient_cuda, blocks(2 * R * H, THREADS), THREADS, *known, n, R, dh, dz, dc0)
+        launch(
+            normalise_gradient_cuda, blocks(2 * M, THREADS), THREADS,
+            dz, walks, n, R, variance, norm.gamma, epsilon, hat, da, dgamma, dbeta,
+        )  # fmt: skip
+        bias = place.resident(zeros)
+        product(flat(dz), M, 1, flat(Wh), 1, M, flat(dh), R, H, M, bias=bias, batch=2, steps=steps, split=False)
+    return da, ranked(dh, walks, back=True), dc0

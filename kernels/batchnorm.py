@@ -24,7 +24,8 @@ beta             (2, 4H)
 mean, variance   (G, S, 2, 4H)    running; S = 1 but for the frame-wise kinds; `layer` has 4H times the same number
 updates          (S,)             how often each step's were updated
 
-All of one dtype, float32 or float64. The walk of the frame-wise kinds is in _normed.py.
+All of one dtype, float32 or float64. The walk of the frame-wise kinds is in _normed.py. The others are sums over
+columns and passes over all numbers in front of lstm.py's walk, and behind it on the way back.
 """
 
 from dataclasses import dataclass
@@ -32,15 +33,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.kernels import _normed, lstm
-from scratchser.kernels._device import Array, on_cpu, place_of
-from scratchser.kernels._frames import add_columns, flat
-from scratchser.kernels._launch import jit, pjit, prange
+from scratchser.kernels._device import Array, blocks, launch, on_cpu, place_of
+from scratchser.kernels._fold import fold
+from scratchser.kernels._frames import COLUMNS, PARTS, add_columns, flat
+from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels._shapes import expect
 from scratchser.kernels._statistics import input_gradient, last_step, remember, scale_of
 from scratchser.kernels._tile import COLS
 
 KINDS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # and their G
 EPSILON = 1e-5  # Ioffe and Szegedy's
+THREADS = 256  # of a block: a power of two, for _fold.py
 
 # ---- CPU: numbers of one row, flat arrays and unsigned indices as in _runs.py ----------------------------------------
 
@@ -125,6 +128,73 @@ def average_cpu(sums, factor, n, together, averages):
             for j in range(H4):
                 total += part[j]
             part[:] = total / sums.dtype.type(H4)
+
+
+# ---- CUDA: z flat, a thread per number; columns are added as in _frames.py ------------------------------------------
+
+
+@cuda_jit
+def add_products_cuda(a, b, sums):
+    """a, b (N, M). Thread (x, p) adds rows p, p + PARTS ... of a column; then the parts are added in their order."""
+    parts = cuda.shared.array((PARTS, COLUMNS), a.dtype)
+    x, p = cuda.threadIdx.x, cuda.threadIdx.y
+    j = cuda.blockIdx.x * COLUMNS + x
+    N, M = a.shape
+    total = a.dtype.type(0)
+    if j < M:
+        for n in range(p, N, PARTS):
+            total += a[n, j] * b[n, j]
+    parts[p, x] = total
+    cuda.syncthreads()  # all parts are there
+    if p == 0 and j < M:
+        for q in range(1, PARTS):
+            total += parts[q, x]
+        sums[j] += total
+
+
+@cuda_jit
+def average_cuda(sums, factor, n, together, averages):
+    """As average_cpu, a block per direction."""
+    part = cuda.shared.array(THREADS, sums.dtype)
+    i, features = cuda.threadIdx.x, sums.size // 2
+    first, last = cuda.blockIdx.x * features, (cuda.blockIdx.x + 1) * features
+    total = sums.dtype.type(0)
+    for j in range(first + i, last, THREADS):
+        average = factor[j] * sums[j] / sums.dtype.type(n)
+        averages[j] = average
+        total += average
+    if together:
+        part[i] = total
+        fold(part, i)
+        cuda.syncthreads()  # the sum is there
+        average = part[0] / sums.dtype.type(features)
+        for j in range(first + i, last, THREADS):
+            averages[j] = average
+
+
+@cuda_jit
+def centre_cuda(z, mean, hat):
+    i = cuda.grid(1)
+    if i < z.size:
+        hat[i] = z[i] - mean[i % mean.size]
+
+
+@cuda_jit
+def scale_cuda(hat, variance, gamma, beta, epsilon, z):
+    i = cuda.grid(1)
+    if i < z.size:
+        j = i % variance.size
+        scaled = hat[i] * scale_of(variance[j], epsilon)
+        hat[i] = scaled
+        z[i] = gamma[j] * scaled + beta[j]
+
+
+@cuda_jit
+def gradient_cuda(dz, hat, variance, gamma, mean, projected, epsilon):
+    i = cuda.grid(1)
+    if i < dz.size:
+        j = i % variance.size
+        dz[i] = input_gradient(dz[i], hat[i], gamma[j], scale_of(variance[j], epsilon), mean[j], projected[j])
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------
@@ -226,8 +296,11 @@ def _normalise(z, norm, training, mean, variance, hat):
         _average(sums[1], ones, N, together, variance)
     else:
         _centre(z, mean, hat)
+    known = variance, flat(norm.gamma), flat(norm.beta), epsilon
     if on_cpu(z):
-        scale_cpu(hat, variance, flat(norm.gamma), flat(norm.beta), epsilon, z)
+        scale_cpu(hat, *known, z)
+    else:
+        launch(scale_cuda, blocks(z.size, THREADS), THREADS, flat(hat), *known, flat(z))
 
 
 def _gradient(dz, norm, variance, hat, dgamma, dbeta):
@@ -241,23 +314,32 @@ def _gradient(dz, norm, variance, hat, dgamma, dbeta):
     add_columns(sums[1:], dgamma)
     for part in range(2):
         _average(sums[part], gamma, N, together, averages[part])
+    known = variance, gamma, averages[0], averages[1], epsilon
     if on_cpu(dz):
-        gradient_cpu(dz, hat, variance, gamma, averages[0], averages[1], epsilon)
+        gradient_cpu(dz, hat, *known)
+    else:
+        launch(gradient_cuda, blocks(dz.size, THREADS), THREADS, flat(dz), flat(hat), *known)
 
 
 def _average(sums, factor, n, together, averages):
     if on_cpu(sums):
         average_cpu(sums, factor, n, together, averages)
+    else:
+        launch(average_cuda, 2, THREADS, sums, factor, n, int(together), averages)
 
 
 def _centre(z, mean, hat):
     if on_cpu(z):
         centre_cpu(z, mean, hat)
+    else:
+        launch(centre_cuda, blocks(z.size, THREADS), THREADS, flat(z), mean, flat(hat))
 
 
 def _add_products(a, b, sums):
     if on_cpu(a):
         add_products_cpu(a, b, sums)
+    else:
+        launch(add_products_cuda, blocks(a.shape[1], COLUMNS), (COLUMNS, PARTS), a, b, sums)
 
 
 def _expect(norm, Wh):

@@ -1,0 +1,186 @@
+"""The CUDA side of batch normalisation against the CPU side; bits, running statistics, planted faults.
+
+The matrix product has tests of its own and is slow without a GPU: here a plain one takes its place.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from planted import verdict
+from test_lstm_cuda import close, in_small_blocks, plain_product
+
+from scratchser.kernels import _device, _normed, _statistics, batchnorm, lstm
+from scratchser.kernels.batchnorm import KINDS, Norm
+
+PARAMETERS = ("Wx", "Wh", "gamma", "beta")
+STATISTICS = ("mean", "variance", "updates")
+
+
+@dataclass(frozen=True)
+class Case:
+    lengths: tuple[int, ...]
+    D: int
+    H: int
+    spare: int = 0  # frames of padding behind the longest utterance
+    S: int = 3  # steps that have running statistics, frame-wise
+
+    def draw(self, kind, dtype=np.float64, seed=0):
+        """Inputs, dy and a norm's past; x and dy are NaN past each utterance's end."""
+        rng = np.random.default_rng(seed)
+        B, T, M = len(self.lengths), max(self.lengths) + self.spare, 4 * self.H
+        G, S = KINDS[kind], self.S if kind.startswith("frame") else 1
+        inputs = {
+            "x": rng.standard_normal((B, T, self.D)),
+            "Wx": rng.standard_normal((self.D, 2, M)) / np.sqrt(self.D),
+            "Wh": rng.standard_normal((2, self.H, M)) / np.sqrt(self.H),
+            "gamma": rng.uniform(0.5, 1.5, (G, 2, M)),
+            "beta": rng.standard_normal((2, M)),
+            "mean": rng.standard_normal((G, S, 2, M)),
+            "variance": rng.uniform(0.5, 2, (G, S, 2, M)),
+            "updates": 4.0 * (np.arange(S) < max(1, S - 1)),  # the last step has not been seen
+            "h0": rng.uniform(-1, 1, (2, B, self.H)),
+            "c0": rng.standard_normal((2, B, self.H)),
+            "dy": rng.standard_normal((B, T, 2 * self.H)),
+        }
+        for u, length in enumerate(self.lengths):
+            inputs["x"][u, length:] = inputs["dy"][u, length:] = np.nan
+        return {name: array.astype(dtype) for name, array in inputs.items()}
+
+    def run(self, place, kind, **inputs):
+        """y at inference; then y, all gradients, those of the parameters added to 1, and the statistics of training.
+
+        ε is large, since the rounding of float32 is multiplied by 1/√ε where two utterances hardly differ.
+        """
+        a = {name: place.upload(array) for name, array in inputs.items()}
+        norm = Norm(kind, *(a[name] for name in ("gamma", "beta", *STATISTICS)), epsilon=0.1)
+        given = a["x"], np.array(self.lengths, np.int64), a["Wx"], a["Wh"], norm, a["h0"], a["c0"]
+        before, _ = batchnorm.forward(*given)
+        y, cache = batchnorm.forward(*given, training=True)
+        d = {name: place.upload(np.ones_like(inputs[name])) for name in PARAMETERS}
+        d["x"], d["h0"], d["c0"] = batchnorm.backward(a["dy"], cache, a["Wx"], a["Wh"], norm, *d.values())
+        results = {"inference": before, "y": y} | {f"d{name}": array for name, array in d.items()}
+        results |= {name: a[name] for name in STATISTICS}
+        return {name: place.download(array) for name, array in results.items()}
+
+
+CASES = [Case((1,), D=1, H=1), Case((2, 1, 3, 2), D=2, H=2, spare=1)]  # at the last step one of them runs
+LARGE = [Case((57, 118, 20, 33, 118, 1, 90, 64, 71, 7, 118, 100, 101, 102, 2, 50), D=1536, H=128, S=256)]
+MIXED = CASES[1]
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def quick(monkeypatch, device):
+    if not device.real:
+        in_blocks_of_a_few(monkeypatch)
+
+
+def in_blocks_of_a_few(monkeypatch):
+    """Several blocks for each launch, so that small sizes have it all; they are quicker, too."""
+    in_small_blocks(monkeypatch)
+    monkeypatch.setattr(_normed, "product", plain_product)
+    for module, sizes in {
+        batchnorm: {"THREADS": 4, "COLUMNS": 5, "PARTS": 2},
+        _normed: {"THREADS": 7},
+        _statistics: {"THREADS": 7},
+    }.items():
+        for name, size in sizes.items():
+            monkeypatch.setattr(module, name, size)
+
+
+@kinds
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_agrees_with_the_cpu(device, dtype, quick, kind):
+    for case in device.sizes(CASES, LARGE):
+        inputs = case.draw(kind, dtype)
+        close(case.run(device.place, kind, **inputs), case.run(_device.CPU, kind, **inputs), dtype)
+
+
+def test_with_the_product_of_the_kernels(device):
+    case = Case((2, 1), D=2, H=2)
+    inputs = case.draw("frame-9")
+    close(case.run(device.place, "frame-9", **inputs), case.run(_device.CPU, "frame-9", **inputs), np.float64)
+
+
+@pytest.mark.parametrize("kind", ["frame-9", "layer"])
+def test_same_bits_for_any_block_size(device, quick, monkeypatch, kind):
+    """But of the sum of a block, average_cuda's, whose threads add up what is theirs."""
+    inputs = MIXED.draw(kind, np.float32)
+    usual = MIXED.run(device.place, kind, **inputs)
+    for module in (_normed, _statistics, lstm):
+        monkeypatch.setattr(module, "THREADS", 32)
+    again = MIXED.run(device.place, kind, **inputs)
+    for name, array in usual.items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+@kinds
+def test_at_inference_an_utterance_has_the_same_bits_alone(device, quick, kind):
+    inputs = MIXED.draw(kind, np.float32)
+    together = MIXED.run(device.place, kind, **inputs)["inference"]
+    for u, length in enumerate(MIXED.lengths):
+        own = {name: np.ascontiguousarray(inputs[name][u : u + 1, :length]) for name in ("x", "dy")}
+        own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
+        alone = Case((length,), D=2, H=2).run(device.place, kind, **(inputs | own))["inference"]
+        np.testing.assert_array_equal(alone[0], together[u, :length])
+
+
+FAULTS = [
+    (
+        batchnorm, "sequence", "add_products_cuda",
+        "for n in range(p, N, PARTS):",
+        "for n in range(p, N - 1, PARTS):", "result",
+    ),
+    (batchnorm, "sequence", "add_products_cuda", "cuda.syncthreads()  # all parts are there", "pass", "race"),
+    (batchnorm, "sequence", "add_products_cuda", "sums[j] += total", "sums[n] += total", "race"),
+    (batchnorm, "layer", "average_cuda", "fold(part, i)", "pass", "result"),
+    (batchnorm, "layer", "average_cuda", "cuda.syncthreads()  # the sum is there", "pass", "race"),
+    (batchnorm, "layer", "average_cuda", "part[i] = total", "part[0] = total", "race"),
+    (batchnorm, "layer", "average_cuda", "total += average", "total = average", "result"),
+    (
+        batchnorm, "sequence", "centre_cuda",
+        "hat[i] = z[i] - mean[i % mean.size]",
+        "hat[i] = z[i] - mean[i]", "out of range",
+    ),
+    (batchnorm, "sequence", "scale_cuda", "hat[i] = scaled", "pass", "result"),
+    (batchnorm, "sequence", "scale_cuda", "j = i % variance.size", "j = i", "out of range"),
+    (batchnorm, "sequence", "gradient_cuda", "j = i % variance.size", "j = 0", "result"),
+    (_statistics, "frame-8", "remember_cuda", "if n >= 2:", "if n >= 1:", "result"),
+    (
+        _statistics, "frame-8", "remember_cuda",
+        "cuda.syncthreads()  # all have read the number of updates",
+        "pass", "race",
+    ),
+    (_statistics, "frame-8", "remember_cuda", "updates[s] = k", "updates[s] = n", "result"),
+    (_normed, "frame-8", "rank_cuda", "if back:", "if not back:", "result"),
+    (_normed, "frame-9", "normalise_cuda", "for g in range(G):", "for g in range(1):", "result"),
+    (_normed, "frame-8", "normalise_cuda", "average /= count", "pass", "result"),
+    (_normed, "frame-8", "normalise_cuda", "normed[g, at, direction, j] = hat", "normed[g, at, 0, j] = hat", "race"),
+    (_normed, "frame-8", "cell_cuda", "h[direction, r, u] = state", "h[direction, b, u] = state", "result"),
+    (_normed, "frame-8", "cell_cuda", "if direction < 2:", "if True:", "out of range"),
+    (
+        _normed, "frame-9", "cell_gradient_cuda",
+        "dz[direction, r, H + u] = df",
+        "dz[direction, r, H + u] = di", "result",
+    ),
+    (_normed, "frame-9", "normalise_gradient_cuda", "if g == G - 1:", "if g == 0:", "result"),
+    (_normed, "frame-9", "normalise_gradient_cuda", "dbeta[direction, j] += total", "dbeta[0, j] += total", "race"),
+    (
+        _normed, "frame-9", "normalise_gradient_cuda",
+        "total += dz[direction, r, j]",
+        "total = dz[direction, r, j]", "result",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "kind", "name", "line", "instead", "seen"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, module, kind, name, line, instead, seen):
+    in_blocks_of_a_few(monkeypatch)
+    inputs = MIXED.draw(kind)
+    expected = list(MIXED.run(_device.CPU, kind, **inputs).values())
+
+    def run():
+        return list(MIXED.run(_device.SIMULATED, kind, **inputs).values())
+
+    assert seen in verdict(monkeypatch, module, name, {line: instead}, run, expected)
