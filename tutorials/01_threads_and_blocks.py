@@ -108,8 +108,8 @@ assert report.uninitialised and report.races
 # ## A sum without a race
 #
 # With shared memory and barriers a block's numbers can be added properly: one half of them to the other half, then
-# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/_fold.py`;
-# `norms.pieces_cuda` sums squares by it: the lengths of gradients in the paper's figure 4.
+# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/_fold.py`; in
+# `norms.pieces_cuda` 256 threads add up their share of squares first: lengths of gradients, the paper's figure 4.
 
 # %%
 dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
