@@ -244,11 +244,11 @@ for kind in KINDS:
 #
 # ## What to try
 #
-# - *Give `check` a constant `dy`: with ones, what is the gradient of $\sum \gamma \hat a + \beta$ with respect to $a$?*
-#   Exactly 0, whatever $a$: the sum over $\hat a$ is 0 by construction. That is why the checker draws `dy` at random.
-# - *Why is `dx` wrong at every frame when the statistics are taken for constants, also at frames where `dy` is 0?* Each
-#   number moves the mean and the variance of all. The right gradient of sequence-wise normalisation sums to 0 over the
-#   real frames of each feature: moving all of them together changes nothing.
+# - *What is the gradient of the plain sum of all $\hat a$?* Exactly 0 for every $a$: the sum is 0 by construction. With
+#   $dz = 1$ a backward pass that returns nothing but zeros would pass. That is why the checker draws `dy` at random.
+# - *A frame gets no gradient from above, $dz_i = 0$. Is its $da_i$ 0 too?* No: it moves the mean and the variance of
+#   all the others. Sequence-wise, $da$ sums to 0 over the real frames of each feature: to move all of them together
+#   changes nothing.
 # - *Take 0.3 for `epsilon` away and use 1e-5 in `check`: frame-wise fails. Is the backward pass wrong?* No, the
 #   complex step says so. Of two utterances the normalised numbers are $\pm 1$, a jump; a difference across it is no
 #   derivative.
