@@ -136,6 +136,39 @@ PLANTED = {
         "dWh starts again": ({"    dh0, dc0 = np": "    dWh[:] = 0\n    dh0, dc0 = np"}, [ACCUMULATE]),
         "transposed": ({"dx[b, t] = dz @ Wx.T": "dx[b, t] = dz @ Wx"}, ["transposed index in Wx"]),
     },
+    "batch_norm": {
+        "constants": ({"s * (g - of_mean - hat * of_variance)": "s * g"}, ["statistics taken for constants"]),
+        "mean": ({"g - of_mean -": "g -"}, ["path through the mean forgotten"]),
+        "variance": ({" - hat * of_variance": ""}, ["path through the variance forgotten"]),
+        "padding": ({"real = np.arange(T) < lengths[:, None]": "real = np.full((B, T), True)"}, ["padding counted"]),
+        "B T": ({"n = len(a)": "n = B * T"}, ["padding counted"]),
+        "n - 1": (
+            {"((a - mean) ** 2).sum(axis=0) / n": "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)"},
+            ["variance divided by n - 1"],
+        ),
+        "all n - 1": (
+            {
+                "((a - mean) ** 2).sum(axis=0) / n": "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)",
+                "g.sum(axis=0) / n": "g.sum(axis=0) / max(n - 1, 1)",
+                "(g * hat).sum(axis=0) / n": "(g * hat).sum(axis=0) / max(n - 1, 1)",
+            },
+            ["variance divided by n - 1"],
+        ),
+        "layer": (
+            {
+                "a.sum(axis=0) / n": "a.mean()",
+                "((a - mean) ** 2).sum(axis=0) / n": "((a - mean) ** 2).mean()",
+                "g.sum(axis=0) / n": "g.mean()",
+                "(g * hat).sum(axis=0) / n": "(g * hat).mean()",
+            },
+            ["statistics of all features together"],
+        ),
+        "root": ({"1 / np.sqrt(variance + epsilon)": "1 / (variance + epsilon)"}, ["square root forgotten"]),
+        "epsilon": ({"np.sqrt(variance + epsilon)": "(np.sqrt(variance) + epsilon)"}, ["ε outside the root"]),
+        "gamma": ({"g = gamma * d": "g = d"}, ["γ forgotten"]),
+        "x": ({"(d * hat)": "(d * a)"}, ["x in place of x̂"]),
+        "accumulate": ({"dgamma += ": "dgamma[:] = ", "dbeta += ": "dbeta[:] = "}, [ACCUMULATE]),
+    },
     "cuda_saxpy": {
         "no guard": ({"    if i < x.shape[0]:\n        y": "    if True:\n        y"}, ["index out of range"]),
         "y lost": ({" + y[i]": ""}, [ACCUMULATE]),

@@ -1,6 +1,7 @@
 """The exercises by name: what each asks for, and how a learner's answer is told from the typical wrong ones."""
 
 from scratchser.check.exercise import CudaExercise, Exercise
+from scratchser.check.exercises.batch_norm import BATCH_NORM
 from scratchser.check.exercises.conv2d import CONV2D_BACKWARD, CONV2D_FORWARD
 from scratchser.check.exercises.cuda_block_sum import CUDA_BLOCK_SUM
 from scratchser.check.exercises.cuda_conv2d_forward import CUDA_CONV2D_FORWARD
@@ -17,6 +18,6 @@ EXERCISES: dict[str, Exercise | CudaExercise] = {
     exercise.name: exercise
     for exercise in (
         STFT, VTLP, CONV2D_FORWARD, CONV2D_BACKWARD, LSTM_CELL_FORWARD, LSTM_BACKWARD, LINEAR_BACKWARD, SOFTMAX_LOSS,
-        NESTEROV, CUDA_SAXPY, CUDA_BLOCK_SUM, CUDA_MATMUL_TILED, CUDA_CONV2D_FORWARD,
+        BATCH_NORM, NESTEROV, CUDA_SAXPY, CUDA_BLOCK_SUM, CUDA_MATMUL_TILED, CUDA_CONV2D_FORWARD,
     )
 }  # fmt: skip
