@@ -8,14 +8,14 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, corpus, environment, report, rundir, stdout
+from scratchser import baselines, cluster, corpus, environment, report, rundir, stdout
 from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
@@ -29,7 +29,9 @@ from scratchser.progress import Epochs, bar, say
 from scratchser.report import page, screen
 from scratchser.rundir import RunError
 from scratchser.train import DivergedError
-from scratchser.workers import Job, Task, WorkerError, cores, run_folds
+from scratchser.workers import Job, Notify, Task, WorkerError, cores, run_folds
+
+RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
 
 EXAMPLES = """\
 what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
@@ -83,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--workers", type=int, metavar="N", help="folds at a time, each in a process of its own (default: one per core)"
     )
+    p.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local",
+        help="run the folds on the workers of the dask scheduler there; local: on a small cluster of --workers on this"
+        " machine (docs/cluster.md)",
+    )
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
     p.add_argument(
@@ -107,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--workers must be at least 1")
     try:
         return run(args)
-    except (SettingError, DeviceError, CorpusError, FoldsError, RunError) as error:
+    except (SettingError, DeviceError, CorpusError, FoldsError, RunError, cluster.ClusterError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (StorageError, DivergedError, WorkerError, OutOfDeviceMemory) as error:
@@ -120,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
-    device, chosen = choose(args.device)
+    remote = args.cluster not in (None, cluster.LOCAL)
+    device, chosen = choose("cpu" if remote else args.device)
     folder = None if corpus.wants_synthetic(args.dir) else args.dir
     preset = args.preset or ("demo" if folder is None else "best")
     config = with_settings(PRESETS[preset], args.set)
@@ -145,13 +154,26 @@ def run(args: argparse.Namespace) -> int:
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
     workers = args.workers or (min(cores(), len(folds)) if device == "cpu" else 1)  # a GPU is full with one fold
     begin = rundir.resume if args.resume else rundir.create
-    with begin(path, settings, environment.describe(describe(device), workers)) as opened:
+    with (
+        folds_by(args.cluster, device if args.device == "auto" else args.device, workers) as run_them,
+        begin(path, settings, environment.describe(describe(device), workers)) as opened,
+    ):
         say(f"run: {path}")
-        result = train(opened, data, config, args.seed, folds, workers, device, said)
+        result = train(opened, data, config, args.seed, folds, run_them, device, said)
         page.write(opened, data, result, audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))
     return 0
+
+
+@contextmanager
+def folds_by(address: str | None, device: str, workers: int) -> Iterator[RunFolds]:
+    """What runs folds: processes of this machine, or a cluster."""
+    if address is None:
+        yield lambda tasks, notify: run_folds(tasks, workers, notify)
+    else:
+        with cluster.connect(address, device, workers) as connected:
+            yield connected.run_folds
 
 
 def train(
@@ -160,7 +182,7 @@ def train(
     config: Config,
     seed: int,
     folds: Sequence[Fold],
-    workers: int,
+    run_them: RunFolds,
     device: str,
     said: Sequence[str],
 ) -> dict[str, Any]:
@@ -177,7 +199,7 @@ def train(
         there = {fold.number: len(folder.metrics()) for fold, folder in to_do}
         tasks = [Task(job, fold, folder) for fold, folder in to_do]
         with closing(Epochs(config.epochs, there)) as progress:
-            for _, fold_result in run_folds(tasks, workers, lambda task, row: progress.epoch(task.fold.number, row)):
+            for _, fold_result in run_them(tasks, lambda task, row: progress.epoch(task.fold.number, row)):
                 progress.fold(fold_result)
                 report.write(opened, guesses=guesses, tuned_on=tuned_on, warnings=notes)
     shutil.rmtree(opened.path / "features", ignore_errors=True)  # large, and soon made again from the wav files

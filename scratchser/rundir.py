@@ -3,6 +3,7 @@
     RUN/config.json        resolved configuration, preset, seed, folds, corpus and its fingerprint, what was left out
     RUN/environment.json   a list: versions, commit, machine and device of the first start and of every --resume
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
+                           environment.json, the same list, where the fold was computed on another machine than the run's
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
     RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       what report/ makes of them
@@ -86,7 +87,7 @@ def create(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         write_json(path / "environment.json", [environment])
         write_json(path / "config.json", settings)  # last: with it, the run exists
         stack.pop_all()
-    return Run(path, settings, [], held)
+    return Run(path, settings, held)
 
 
 def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) -> Run:
@@ -113,7 +114,7 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         starts = [*read_json(path / "environment.json"), plain(environment)]
         write_json(path / "environment.json", starts)
         stack.pop_all()
-    return Run(path, saved, _changed_environment(starts), held)
+    return Run(path, saved, held)
 
 
 def read(path: Path) -> Record:
@@ -158,14 +159,10 @@ class Record:
 
 
 class Run(Record):
-    """An open run and its lock, which `close` or the end of a `with` gives back: it alone may write.
+    """An open run and its lock, which `close` or the end of a `with` gives back: it alone may write."""
 
-    warnings   why the numbers may not be those of an uninterrupted run
-    """
-
-    def __init__(self, path: Path, settings: dict[str, Any], warnings: list[str], held: IO[str]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], held: IO[str]) -> None:
         super().__init__(path, settings)
-        self.warnings = warnings
         self._held = held
 
     def __enter__(self) -> Run:
@@ -176,6 +173,12 @@ class Run(Record):
 
     def close(self) -> None:
         self._held.close()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the numbers may not be those of an uninterrupted run on one machine."""
+        elsewhere = [start for fold in self.folds for start in fold.starts()]
+        return _changed_environment([*self.starts(), *elsewhere])
 
     def merge(self) -> None:
         """Write metrics.jsonl and predictions.csv of the whole run from its folds'."""
@@ -189,24 +192,33 @@ class Run(Record):
 class FoldDir:
     """The folder of one fold. Reading is free; write only within `with fold:`, which holds the fold's lock.
 
-    Without the lock it is three plain values, so that it can be sent to a worker process.
+    Without the lock it is plain values, so that it can be sent to a worker process. `environment`, of another machine
+    than the run's, is added to the fold's environment.json by `with`, unless the fold is done.
     """
 
-    def __init__(self, run: Path, number: int, synthetic: bool) -> None:
+    def __init__(self, run: Path, number: int, synthetic: bool, environment: dict[str, Any] | None = None) -> None:
         self.path = run / "folds" / f"{number:02d}"
         self.number = number
         self.synthetic = synthetic
+        self.environment = environment
         self._held: IO[str] | None = None
 
     def __enter__(self) -> FoldDir:
         self._held = lock.hold(self.path)
         remove_leftovers(self.path)
+        if self.environment is not None and self.result() is None:
+            write_json(self.path / "environment.json", [*self.starts(), self.environment])
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._held is not None:
             self._held.close()
             self._held = None
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The other machines that the fold was begun or gone on with on."""
+        path = self.path / "environment.json"
+        return read_json(path) if path.exists() else []
 
     @property
     def predictions(self) -> Path:
