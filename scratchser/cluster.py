@@ -2,7 +2,7 @@
 
     this process      describes each fold (foldrun.py) and hands it to the scheduler; reads results from the disk
     the scheduler     gives a fold to a worker that is free, and to another one where that worker is lost
-    a worker          runs one fold at a time by foldrun.run, and sends its epochs' lines
+    a worker          runs one fold at a time (cluster_worker.py), and sends its epochs' lines
 
 What lies in the run's folder is the truth: a fold that is done is never run again, and one that was cut off goes on
 from its last epoch, whoever died. docs/cluster.md tells how to set this up.
@@ -14,7 +14,6 @@ beside each other in a process would share Numba's threads.
 import json
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +22,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import numba
-from numba.core import config
-
-from scratchser import foldrun, workers
+from scratchser import cluster_worker, foldrun, workers
 from scratchser.device import choose
-from scratchser.workers import Notify, Row, Task, WorkerError
+from scratchser.workers import Notify, Task, WorkerError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -75,7 +71,11 @@ class Cluster:
         self.client.subscribe_topic(topic, lambda event: inbox.put(lambda: self._hear(asked, event[1], notify)))
         futures = [
             self.client.submit(
-                work, foldrun.describe(task, self.device), topic, key=key, resources={resource(self.device): 1}
+                cluster_worker.run,
+                foldrun.describe(task, self.device),
+                topic,
+                key=key,
+                resources={resource(self.device): 1},
             )
             for key, task in asked.items()
         ]
@@ -164,35 +164,3 @@ def _result(task: Task) -> dict[str, Any]:
         with suppress(OSError):
             os.listdir(task.folder.path)  # makes a network file system look again
     return result
-
-
-# In a worker
-
-
-class Stopped(Exception):
-    """Nobody waits for this fold any more."""
-
-
-_alone = threading.Lock()  # a fold at a time, even where another one that nobody waits for is still in its last epoch
-
-
-def work(description: dict[str, Any], topic: str) -> None:
-    """Run a fold in a worker; its result is on the disk."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def check() -> None:
-        task = worker.state.tasks.get(key)
-        if task is None or task.state == "cancelled":  # by its driver, or because that is gone
-            raise Stopped
-
-    def notify(row: Row) -> None:
-        check()
-        worker.log_event(topic, json.dumps([key, row], default=float))
-
-    with _alone:
-        check()
-        numba.set_num_threads(min(worker.state.nthreads, config.NUMBA_NUM_THREADS))
-        foldrun.run(description, notify, check)

@@ -4,7 +4,7 @@
      "run", "features": absolute folders, "fold", "config", "seed", "device", "source"}
 
 That machine loads the corpus itself, and trains nothing where it is another one or where the program is another one
-(`environment.source`). The run's folder and the features in it lie on storage that both machines see; what the fold
+(`SOURCE`). The run's folder and the features in it lie on storage that both machines see; what the fold
 leaves there is its result.
 """
 
@@ -27,6 +27,7 @@ from scratchser.presets import from_json
 from scratchser.rundir import FoldDir
 from scratchser.workers import Job, Row, Task, WorkerError
 
+SOURCE = environment.source()  # as this process has loaded it: the files may be others by the time of a fold
 PATIENCE = 600.0  # seconds until a fold that another process holds is given up: it ends an epoch first, or is cut off
 
 
@@ -47,7 +48,7 @@ def describe(task: Task, device: str) -> dict[str, Any]:
             "config": task.job.config,
             "seed": task.job.seed,
             "device": device,
-            "source": environment.source(),
+            "source": SOURCE,
         }
     )
 
@@ -64,7 +65,7 @@ def run(
     program or does not see the run, CorpusError where its corpus is another one.
     """
     here = platform.node()
-    if description["source"] != environment.source():
+    if description["source"] != SOURCE:
         raise WorkerError(
             f"{here} has another version of scratchser than the program that started the run: install the same on all"
             " machines and start the workers again"

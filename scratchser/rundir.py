@@ -3,7 +3,7 @@
     RUN/config.json        resolved configuration, preset, seed, folds, corpus and its fingerprint, what was left out
     RUN/environment.json   a list: versions, commit, machine and device of the first start and of every --resume
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
-                           environment.json, the same list, where the fold was computed on another machine than the run's
+                           environment.json, the same list, where the fold was computed on another machine
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
     RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       what report/ makes of them
