@@ -14,10 +14,11 @@ from pathlib import Path
 import made_up
 import pytest
 import small_corpus
+import trees
 
 from scratchser import cluster, cluster_worker, corpus, cv, foldrun, lock
 from scratchser.atomic import StorageError, plain
-from scratchser.corpus import CorpusError, iemocap_tree
+from scratchser.corpus import CorpusError
 from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.presets import Config, with_settings
@@ -103,14 +104,15 @@ def test_the_synthetic_corpus_needs_no_folder():
 
 
 def test_options_of_the_corpus_go_along(tmp_path):
-    iemocap_tree.write(tmp_path, 12)
+    trees.dialog(tmp_path, "Ses01F_impro01", trees.agreed("Ses01F_impro01_F000", "Excited"))
+    trees.dialog(tmp_path, "Ses01M_script01_1", trees.agreed("Ses01M_script01_1_M000", "Neutral"))
     data = corpus.load(tmp_path, scripted=True, merge_excited=True, classes=("neutral", "happiness"))
     words = json.dumps(plain({**vars(data.origin), "fingerprint": data.fingerprint()}))
-    assert foldrun._load(words).utterances == data.utterances
+    assert len(data.utterances) == 2 and foldrun._load(words).utterances == data.utterances
 
 
 def test_a_corpus_that_cannot_be_loaded_again_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="corpus.load did not make"):
+    with pytest.raises(ValueError, match=r"corpus\.load did not make"):
         made = corpus.Corpus("csv", corpus.CLASSES, ())
         foldrun.describe(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
 
