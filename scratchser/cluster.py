@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from scratchser import cluster_worker, foldrun, workers
 from scratchser.device import choose
+from scratchser.progress import say
 from scratchser.workers import Notify, Task, WorkerError
 
 if TYPE_CHECKING:
@@ -43,17 +44,18 @@ class ClusterError(WorkerError):
 class Cluster:
     """A connection to a scheduler.
 
-    device   where the workers compute, in the words of --device
+    device     where the workers compute, in the words of --device
+    resource   what a worker has to have one of for that
     """
 
     def __init__(self, client: "Client", device: str) -> None:
-        self.client, self.device = client, device
+        self.client, self.device, self.resource = client, device, resource(device)
 
     def workers(self) -> int:
         """How many can take a fold now. Raises ClusterError where there are workers, but none for these folds."""
         known = self.client.scheduler_info(n_workers=-1)["workers"]
-        offers = {address: worker["resources"].get(resource(self.device)) for address, worker in known.items()}
-        how = f"start workers with --resources {resource(self.device)}=1"
+        offers = {address: worker["resources"].get(self.resource) for address, worker in known.items()}
+        how = f"start workers with --resources {self.resource}=1"
         if wrong := [f"{address} offers {offer:g}" for address, offer in offers.items() if offer not in (None, 1)]:
             raise ClusterError(f"a worker runs one fold at a time, but {wrong[0]}: {how}")
         if known and set(offers.values()) == {None}:
@@ -65,6 +67,8 @@ class Cluster:
 
         An error in one fold, and Ctrl-C, end the other folds too, each after the epoch it is in.
         """
+        if self.workers() == 0:
+            say(f"the scheduler has no worker yet: folds begin as soon as one comes, with --resources {self.resource}=1")
         topic = f"scratchser-{uuid.uuid4().hex}"
         asked = {f"{topic}-{number}": task for number, task in enumerate(tasks)}
         inbox: SimpleQueue[Callable[[], Any]] = SimpleQueue()
@@ -75,7 +79,7 @@ class Cluster:
                 foldrun.describe(task, self.device),
                 topic,
                 key=key,
-                resources={resource(self.device): 1},
+                resources={self.resource: 1},
             )
             for key, task in asked.items()
         ]
@@ -125,27 +129,31 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
     not for folds, DeviceError for a device that no machine has.
     """
     choose(device, lambda number: None)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a scheduler that is gone is told below
     try:
         import distributed
     except ImportError as error:
         raise ClusterError("--cluster needs dask.distributed: pip install 'scratchser[cluster]'") from error
     with ExitStack() as stack:
+        there: Any = address
         if address == LOCAL:
             local = distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=workers.threads(count),
                 resources={resource(device): 1},
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port: nobody looks at it
                 silence_logs=logging.ERROR,  # workers that end slowly are no matter for the user
             )
-            address = stack.enter_context(local).scheduler_address
+            there = stack.enter_context(local)
         try:
-            client = stack.enter_context(distributed.Client(address, timeout=SECONDS, set_as_default=False))
+            client = stack.enter_context(distributed.Client(there, timeout=SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"--cluster {address}: no scheduler answers there within {SECONDS:g} s ({error}). Start one by"
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
+        if address == LOCAL:
+            client.run(cluster_worker.ignore_ctrl_c)
         cluster = Cluster(client, device)
         cluster.workers()
         yield cluster

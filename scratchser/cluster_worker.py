@@ -5,6 +5,7 @@ needs it are imported by the worker alone.
 """
 
 import json
+import signal
 import threading
 from typing import Any
 
@@ -42,3 +43,8 @@ def run(description: dict[str, Any], topic: str) -> None:
         check()
         numba.set_num_threads(min(worker.state.nthreads, config.NUMBA_NUM_THREADS))
         foldrun.run(description, notify, check)
+
+
+def ignore_ctrl_c() -> None:
+    """For workers that share a terminal with the process that started them: that one ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
