@@ -68,7 +68,7 @@ class Cluster:
         An error in one fold, and Ctrl-C, end the other folds too, each after the epoch it is in.
         """
         if self.workers() == 0:
-            say(f"the scheduler has no worker yet: folds begin as soon as one comes, with --resources {self.resource}=1")
+            say(f"the scheduler has no worker yet: folds begin when one comes, with --resources {self.resource}=1")
         topic = f"scratchser-{uuid.uuid4().hex}"
         asked = {f"{topic}-{number}": task for number, task in enumerate(tasks)}
         inbox: SimpleQueue[Callable[[], Any]] = SimpleQueue()

@@ -48,6 +48,7 @@ examples
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
   python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
+  python -m scratchser.cv DIR --from runs/fold-* --out runs/all   what jobs of a batch queue have done, as one run
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
 
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
@@ -90,6 +91,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="ADDRESS|local",
         help="run the folds on the workers of the dask scheduler there; local: on a small cluster of --workers on this"
         " machine (docs/cluster.md)",
+    )
+    p.add_argument(
+        "--from",
+        dest="sources",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="take the folds that these runs of the same settings have done, as jobs of a batch queue leave them, and"
+        " run only the rest",
     )
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -151,6 +162,7 @@ def run(args: argparse.Namespace) -> int:
     settings = rundir.settings(
         data, config, preset=preset, seed=args.seed, folds=[fold.number for fold in folds], left_out=problems
     )
+    there = rundir.finished(args.sources, settings)
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
     workers = args.workers or (min(cores(), len(folds)) if device == "cpu" else 1)  # a GPU is full with one fold
     begin = rundir.resume if args.resume else rundir.create
@@ -159,6 +171,10 @@ def run(args: argparse.Namespace) -> int:
         begin(path, settings, environment.describe(describe(device), workers)) as opened,
     ):
         say(f"run: {path}")
+        for fold in there:
+            opened.take(fold)
+        if args.sources:
+            say(f"{len(there)} of {len(folds)} folds are done in other runs; {len(folds) - len(there)} to run")
         result = train(opened, data, config, args.seed, folds, run_them, device, said)
         page.write(opened, data, result, audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`

@@ -3,7 +3,8 @@
     RUN/config.json        resolved configuration, preset, seed, folds, corpus and its fingerprint, what was left out
     RUN/environment.json   a list: versions, commit, machine and device of the first start and of every --resume
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
-                           environment.json, the same list, where the fold was computed on another machine
+                           environment.json, the same list, where the fold was computed on another machine or taken
+                           from another run
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
     RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       what report/ makes of them
@@ -34,6 +35,7 @@ from scratchser.atomic import (
     read_json_lines,
     remove_leftovers,
     save_npz,
+    write_bytes,
     write_json,
     write_json_lines,
     write_text,
@@ -117,6 +119,30 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
     return Run(path, saved, held)
 
 
+def finished(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[FoldDir]:
+    """The finished folds of other runs, as far as these settings ask for them.
+
+    Raises RunError where a path is no run, a run's settings differ in more than the folds, or two runs have the same
+    fold done.
+    """
+    found: dict[int, FoldDir] = {}
+    for record in map(read, runs):
+        was, now = _decisive(record.settings), _decisive(plain(settings))
+        asked = now["folds"]
+        different = [
+            f"{name}: it has {old}, asked for is {new}" for name, old, new in _differences({**was, "folds": asked}, now)
+        ]
+        if different:
+            raise RunError(f"{record.path} is a run with other settings: {'; '.join(different)}")
+        for folder in record.folds:
+            if folder.number in asked and folder.result() is not None:
+                if folder.number in found:
+                    both = f"{found[folder.number].path} and {folder.path}"
+                    raise RunError(f"fold {folder.number} is done twice, in {both}: name one of the two runs only")
+                found[folder.number] = folder
+    return list(found.values())
+
+
 def read(path: Path) -> Record:
     """The run in `path`, to be read only. Raises RunError where there is none, StorageError where it is damaged."""
     if not (path / "config.json").exists():
@@ -178,7 +204,20 @@ class Run(Record):
     def warnings(self) -> list[str]:
         """Why the numbers may not be those of an uninterrupted run on one machine."""
         elsewhere = [start for fold in self.folds for start in fold.starts()]
-        return _changed_environment([*self.starts(), *elsewhere])
+        taken = {fold.number for fold in self.folds if any("run" in start for start in fold.starts())}
+        here = [] if taken == set(self.settings["folds"]) else self.starts()
+        return _changed_environment([*here, *elsewhere])
+
+    def take(self, source: FoldDir) -> None:
+        """Copy a finished fold of another run, unless it is done here; under what conditions it was run goes along."""
+        run = source.path.parents[1]
+        starts = [*Record(run, {}).starts(), *source.starts()]
+        with FoldDir(self.path, source.number, source.synthetic) as folder:
+            if folder.result() is not None:
+                return
+            write_json(folder.path / "environment.json", [{"run": run, **start} for start in starts])
+            for name in ("metrics.jsonl", "checkpoint.npz", "predictions.csv", "result.json"):  # the result last
+                write_bytes(folder.path / name, _bytes(source.path / name))
 
     def merge(self) -> None:
         """Write metrics.jsonl and predictions.csv of the whole run from its folds'."""
@@ -282,6 +321,14 @@ class FoldDir:
         """What `finish` wrote, None where the fold is not done."""
         path = self.path / "result.json"
         return read_json(path) if path.exists() else None
+
+
+def _bytes(path: Path) -> bytes:
+    """Raises StorageError where the file cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}. Restore it, or run its fold again") from error
 
 
 def _numbers(value: Any) -> Any:

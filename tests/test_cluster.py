@@ -16,7 +16,7 @@ import pytest
 import small_corpus
 import trees
 
-from scratchser import cluster, cluster_worker, corpus, cv, foldrun, lock
+from scratchser import cluster, cluster_worker, corpus, cv, foldrun, lock, rundir
 from scratchser.atomic import StorageError, plain
 from scratchser.corpus import CorpusError
 from scratchser.features import extract
@@ -172,6 +172,24 @@ def test_a_machine_unlike_the_first_is_a_warning_of_the_run(tmp_path):
                 pass
         assert len(run.warnings) == 2 and "commit was None at first and abc later" in run.warnings[1]
         assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
+
+
+def test_taken_folds_are_compared_with_each_other_alone(tmp_path):
+    """What collects them has computed nothing."""
+    made = made_up.corpus()
+    for number, numpy in ((1, "2.1"), (2, "2.1"), (3, "2.2")):
+        with made_up.run(tmp_path / str(number), made, (number,)) as run:
+            (run.path / "environment.json").write_text(
+                json.dumps([{**made_up.ENVIRONMENT, "libraries": {"numpy": numpy}}])
+            )
+    with rundir.create(tmp_path / "two", made_up.settings(made, (1, 2)), made_up.ENVIRONMENT) as run:
+        for folder in rundir.finished([tmp_path / "1", tmp_path / "2"], run.settings):
+            run.take(folder)
+        assert run.warnings == []
+    with rundir.create(tmp_path / "three", made_up.settings(made, (1, 2, 3)), made_up.ENVIRONMENT) as run:
+        for folder in rundir.finished([tmp_path / "1", tmp_path / "3"], run.settings):
+            run.take(folder)
+        assert len(run.warnings) == 1 and "was 2.0 at first and 2.2 later" in run.warnings[0]
 
 
 # The cluster
