@@ -179,9 +179,10 @@ def test_taken_folds_are_compared_with_each_other_alone(tmp_path):
     made = made_up.corpus()
     for number, numpy in ((1, "2.1"), (2, "2.1"), (3, "2.2")):
         with made_up.run(tmp_path / str(number), made, (number,)) as run:
-            (run.path / "environment.json").write_text(
-                json.dumps([{**made_up.ENVIRONMENT, "libraries": {"numpy": numpy}}])
-            )
+            environment = {**made_up.ENVIRONMENT, "libraries": {"numpy": numpy}}
+            (run.path / "environment.json").write_text(json.dumps([environment]))
+            with run.folds[0] as folder:
+                folder.save_checkpoint({}, {})
     with rundir.create(tmp_path / "two", made_up.settings(made, (1, 2)), made_up.ENVIRONMENT) as run:
         for folder in rundir.finished([tmp_path / "1", tmp_path / "2"], run.settings):
             run.take(folder)
