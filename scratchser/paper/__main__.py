@@ -19,7 +19,7 @@ from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
 
 # What has SETTINGS is made from trained runs, the rest from the corpus alone. `need(corpus)`, where a file has it,
-# refuses a corpus before anything is trained.
+# refuses a corpus before anything is trained; `main(arguments)` is a command line of its own.
 COMMANDS: dict[str, ModuleType] = {
     "table1": table1,
     "table2": table2,
@@ -83,8 +83,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gives the exit code that EXAMPLES tells."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and hasattr(COMMANDS.get(given[0]), "main"):
+        return COMMANDS[given[0]].main(given[1:])
     p = parser()
-    args = p.parse_args(arguments)
+    args = p.parse_args(given)
     if args.command not in COMMANDS:
         near = get_close_matches(args.command, COMMANDS, 1)
         p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
