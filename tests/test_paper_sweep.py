@@ -159,6 +159,8 @@ def test_another_configuration_has_another_folder(tmp_path):
     assert ladder.of["best"][0].name.startswith("best-") and ladder.of["best"][0].name.endswith("-seed0")
     other = plan(tmp_path, table2.SETTINGS, ["rate=0.01"]).runs[0]
     assert other.path not in {run.path for run in again.runs} and other.name.startswith("best-rate=0.01-")
+    widths = [plan(tmp_path, table2.SETTINGS, [f"conv_channels=[{n},8,8,8]"]).runs[0].name for n in (8, 9)]
+    assert all(name.startswith("best-conv_channels-") for name in widths) and len(set(widths)) == 2
     assert plan(tmp_path, figure4.SETTINGS).of["with adjustment"] == ladder.of["best-4khz"][:1]
 
 
