@@ -16,7 +16,7 @@ from scratchser import command, environment, experiment, rundir, stdout
 from scratchser.device import choose, describe
 from scratchser.experiment import Experiment
 from scratchser.features import Signal
-from scratchser.presets import PRESETS, with_settings
+from scratchser.presets import named, with_settings
 from scratchser.progress import say
 from scratchser.report import screen
 
@@ -35,7 +35,11 @@ examples
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
   python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
+  python -m scratchser.cv DIR --set conv_layers=2 --set lstm_layers=3 --set pool=half
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
+
+conv_layers=N is short for lists of channels, kernels and strides: the preset's first N layers or, beyond its own, its
+last one again, with the same strides in total. pool=half puts max pooling in the place of half of each even stride.
 
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
 The presets and what each setting means: scratchser/presets.py. What lies in a run's folder: docs/result-schema.md.
@@ -52,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_corpus(p)
-    p.add_argument("--preset", choices=PRESETS, help="settings (default: demo for the synthetic corpus, else best)")
+    p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
     command.add_training(p)
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
     device, chosen = choose(args.device)
     preset = args.preset or ("demo" if command.folder(args) is None else "best")
-    config = with_settings(PRESETS[preset], args.set)
+    config = with_settings(named(preset), args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
     Signal.of(config)  # before a folder is made for settings that cannot be
     data = command.load(args)

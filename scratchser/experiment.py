@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, report, rundir
+from scratchser import baselines, nearest, report, rundir
 from scratchser.corpus.table import Corpus, read_wav
 from scratchser.device import place
 from scratchser.features import Features, Signal, extract
@@ -122,9 +122,12 @@ def prepared(cache: Path, data: Corpus, config: Config, device: str) -> Features
 
 def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
     """A sentence where the preset repeats classes that the corpus lacks; SettingError where the user asked for them."""
-    unknown = ", ".join(name for name in config.oversample if name not in classes)
+    unknown = [name for name in config.oversample if name not in classes]
     if not unknown:
         return ()
     if any(setting.startswith("oversample=") for setting in asked):
-        raise SettingError(f"oversample: {unknown} is no class of this corpus, which has {', '.join(classes)}")
-    return (f"the preset repeats {unknown} in each epoch, which this corpus does not have",)
+        near = nearest.hint(unknown[0], classes)
+        raise SettingError(
+            f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{near}"
+        )
+    return (f"the preset repeats {', '.join(unknown)} in each epoch, which this corpus does not have",)

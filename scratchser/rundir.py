@@ -38,6 +38,7 @@ from scratchser.atomic import (
     write_text,
 )
 from scratchser.corpus.table import Corpus, Utterance
+from scratchser.presets import completed
 
 DECISIVE = ("python", "libraries", "commit", "cpu", "device")  # what of environment.json can change numbers
 
@@ -295,7 +296,7 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that change numbers: not where the corpus lies, nor what its readers said about a broken clip."""
     corpus = {name: value for name, value in settings["corpus"].items() if name != "root"}
     left_out = sorted(problem["utterance"] for problem in settings["left_out"])
-    return {**settings, "corpus": corpus, "left_out": left_out}
+    return {**settings, "corpus": corpus, "config": completed(settings["config"]), "left_out": left_out}
 
 
 def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

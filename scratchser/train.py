@@ -201,7 +201,7 @@ class _Training:
 
 
 def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
-    """The only look at the test speaker: the best epoch's parameters, eleven copies if training had warps, else one."""
+    """The only look at the test speaker: the best epoch's parameters, a single pass or the vote of copies."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
     training.place.copy(training.best, training.model.parameters.values)

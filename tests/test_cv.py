@@ -176,11 +176,14 @@ def test_skipped_files_stand_in_the_report(tmp_path, capsys):
         (["--set", "epoch=3"], "'epochs'"),
         (["--folds", "1,77"], "'77'"),
         (["--resume"], "--out RUN"),
-        (["--preset", "bset"], "best"),
+        (["--preset", "bset"], "; 'best'?"),
         (["--seed", "-1"], "at least 0"),
         (["--workers", "0"], "at least 1"),
-        (["--set", "window_ms=50"], "power of two"),
-        (["--set", 'oversample=["hapiness"]'], "no class of this corpus"),
+        (["--set", "window_ms=50"], "not a power of two; window_ms=64?"),
+        (["--set", 'oversample=["hapiness"]'], "hapiness is no class of this corpus"),
+        (["--set", 'oversample=["hapiness"]'], "; 'happiness'?"),
+        (["--set", "normalisation=fol"], "; normalisation=fold?"),
+        (["--epochs", "0"], "; epochs=1?"),
     ],
 )
 def test_wrong_commands_are_answered_in_a_line(folder, tmp_path, capsys, arguments, said):

@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from scratchser import command, environment, stdout
+from scratchser import command, environment, nearest, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import choose, describe
 from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6
@@ -89,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(given)
     if args.command not in COMMANDS:
-        near = get_close_matches(args.command, COMMANDS, 1)
-        p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
+        there = ", ".join(COMMANDS)
+        p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
     if not hasattr(COMMANDS[args.command], "SETTINGS") and args.command != "figure3" and (args.set or args.epochs):

@@ -77,8 +77,10 @@ class Base:
 
     def folder(self, made: Setting, seed: int) -> str:
         """The name of a run's folder: readable, and another one for every other configuration."""
-        like, now = plain(column(made.column, self.start)), plain(made.config(self.best))
-        digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:8]
+        like, now, usual = (plain(c) for c in (column(made.column, self.start), made.config(self.best), Config()))
+        # what is as usual does not count: a setting that a later version brings leaves the names as they are
+        unusual = {key: value for key, value in now.items() if value != usual[key]}
+        digest = hashlib.sha256(json.dumps(unusual, sort_keys=True).encode()).hexdigest()[:8]
         changes = [(key, value) for key, value in now.items() if value != like[key]]
         changed = [key if isinstance(value, list) else f"{key}={setting(value)}" for key, value in changes]
         return "-".join([*["demo"] * self.small, made.column, *changed[:3], digest, f"seed{seed}"])
