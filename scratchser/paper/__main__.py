@@ -12,7 +12,22 @@ from types import ModuleType
 from scratchser import command, environment, nearest, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import choose, describe
-from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6
+from scratchser.paper import (
+    depth,
+    estimate,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    normalisation,
+    pooling,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+)
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
@@ -22,9 +37,13 @@ from scratchser.progress import say
 COMMANDS: dict[str, ModuleType] = {
     "table1": table1,
     "table2": table2,
+    "table3": table3,
     "table4": table4,
     "table5": table5,
     "table6": table6,
+    "depth": depth,
+    "pooling": pooling,
+    "normalisation": normalisation,
     "figure1": figure1,
     "figure2": figure2,
     "figure3": figure3,
