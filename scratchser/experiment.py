@@ -88,7 +88,7 @@ def train(
         for run in runs
         for fold, folder in to_do[run.opened.path]
     }
-    with closing(Epochs(there)) as progress:
+    with closing(Epochs(there, alike=len({run.config for run in runs}) == 1)) as progress:
 
         def notify(task: Task, row: dict[str, Any]) -> None:
             progress.epoch(owners[task.folder.path].fold(task.fold.number), row)
