@@ -67,7 +67,7 @@ def train(
     table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
     for run in runs:
         if to_do[run.opened.path]:
-            made = cache / _name(run.config)
+            made = cache / features_name(run.config)
             notes[run.opened.path] += prepared(made, data, run.config, device).notes
             job = Job(table, made, run.config, run.seed, device)
             tasks += [Task(job, fold, folder) for fold, folder in to_do[run.opened.path]]
@@ -108,7 +108,8 @@ def _to_do(run: Experiment, folds: Sequence[Fold]) -> list[tuple[Fold, FoldDir]]
     return [(fold, folder) for fold, folder in zip(folds, run.opened.folds, strict=True) if folder.result() is None]
 
 
-def _name(config: Config) -> str:
+def features_name(config: Config) -> str:
+    """Of the folder of the features, the same for all settings with the same spectrograms."""
     signal = Signal.of(config)
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
 

@@ -16,6 +16,7 @@ import small_corpus
 
 from scratchser import corpus, cv
 from scratchser.command import Heard
+from scratchser.experiment import features_name
 from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.paper import __main__ as paper
@@ -167,6 +168,15 @@ def test_another_configuration_has_another_folder(tmp_path):
 def test_settings_that_come_to_the_same_are_run_once(tmp_path):
     planned = plan(tmp_path, (Setting("a"), Setting("b", change=lambda config: replace(config, epochs=30))))
     assert planned.of["a"] == planned.of["b"] and len(planned.runs) == 1
+
+
+def test_runs_share_the_features_that_are_the_same(tmp_path):
+    configs = plan(tmp_path, table1.SETTINGS).configs
+    assert len({features_name(config) for config in configs.values()}) == 2
+    best = configs["best"]
+    others = [replace(best, **change) for change in
+              ({"frequency_khz": 4}, {"window_ms": 32}, {"shift_ms": 16}, {"log_floor": 1e-3})]  # fmt: skip
+    assert len({features_name(config) for config in [best, *others]}) == 5
 
 
 def test_the_built_in_corpus_gets_the_small_model(tmp_path):
