@@ -5,6 +5,7 @@ stft             (1)-(3), section 1.2           features.extract                
 vtlp             (4), (5), section 2            batches.assemble                   tests/test_vtlp.py
 moments          (5)                            batches.Normalisation              tests/test_moments.py
 conv2d           section 3, figure 3            layers.Conv2d                      tests/test_conv2d.py
+pool             section 3                      layers.MaxPool                     tests/test_pool.py
 lstm             section 3, figure 3            layers.BiLSTM, model.Model         tests/test_lstm.py
 linear           section 3, figure 3            layers.Dense                       tests/test_linear.py
 softmax          sections 3 and 3.3             train, evaluate                    tests/test_softmax.py

@@ -26,6 +26,7 @@ class Agreement:
     counts    (K,) int64 utterances per class
     recalls   (K,) float64 share of them where the choice was the label; NaN for a class without an utterance
     wa, ua    over all folds together        wa_folds, ua_folds   means over the folds that have such utterances
+                                             wa_std, ua_std       their sample standard deviations (n - 1), NaN of one
     """
 
     counts: np.ndarray
@@ -34,6 +35,8 @@ class Agreement:
     ua: float
     wa_folds: float
     ua_folds: float
+    wa_std: float
+    ua_std: float
 
 
 def agreement(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> dict[tuple[str, str], Agreement]:
@@ -60,11 +63,14 @@ def agreement(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> dict[tuple[s
 def _of(labels: np.ndarray, guesses: np.ndarray, folds: np.ndarray, K: int) -> Agreement:
     pooled = metrics.confusion(labels, guesses, K)
     each = [metrics.confusion(labels[folds == fold], guesses[folds == fold], K) for fold in np.unique(folds)]
+    was, uas = [metrics.wa(matrix) for matrix in each], [metrics.ua(matrix) for matrix in each]
     return Agreement(
         counts=pooled.sum(axis=1),
         recalls=metrics.recalls(pooled),
         wa=metrics.wa(pooled),
         ua=metrics.ua(pooled),
-        wa_folds=float(np.mean([metrics.wa(matrix) for matrix in each])) if each else float("nan"),
-        ua_folds=float(np.mean([metrics.ua(matrix) for matrix in each])) if each else float("nan"),
+        wa_folds=float(np.mean(was)) if each else float("nan"),
+        ua_folds=float(np.mean(uas)) if each else float("nan"),
+        wa_std=float(np.std(was, ddof=1)) if len(each) > 1 else float("nan"),
+        ua_std=float(np.std(uas, ddof=1)) if len(each) > 1 else float("nan"),
     )

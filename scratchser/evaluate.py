@@ -57,8 +57,10 @@ def vote(probabilities: np.ndarray) -> Prediction:
 
 
 def copies(config: Config) -> np.ndarray:
-    """The alphas (A,) of a test's copies: eleven if training had warps, else the one of a single pass."""
-    return COPIES if config.vtlp != "off" else np.ones(1)
+    """The alphas (A,) of a test's copies: config.copies of them or, if that is 0, eleven if training has warps and else
+    the one of a single pass."""
+    number = config.copies or (1 if config.vtlp == "off" else len(COPIES))
+    return COPIES if number > 1 else np.ones(1)
 
 
 def copy_probabilities(

@@ -43,7 +43,9 @@ class Signal:
         """Raises SettingError for a window whose samples are not a power of two: the transform needs that."""
         window = config.window_ms * RATE // 1000
         if window & (window - 1):
-            raise SettingError(f"window_ms={config.window_ms} is {window} samples at {RATE} Hz, not a power of two")
+            near = round(2 ** round(math.log2(config.window_ms)))  # a millisecond is 16 samples
+            samples = f"{window} samples at {RATE} Hz, not a power of two"
+            raise SettingError(f"window_ms={config.window_ms} is {samples}; window_ms={near}?")
         bins = config.frequency_khz * config.window_ms + 1  # they are 1 / window_ms kHz apart, and both ends count
         return cls(window, config.shift_ms * RATE // 1000, bins, config.log_floor)
 

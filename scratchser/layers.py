@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from scratchser.kernels import conv2d, linear, lstm
+from scratchser.kernels import conv2d, linear, lstm, pool
 from scratchser.kernels._device import Array, Place
 from scratchser.parameters import Parameters, Spec
 
@@ -43,6 +43,25 @@ class Conv2d:
         return conv2d.backward(
             dy, self.x, self.y, self.lengths, self.W, self.stride, self.dW, self.db, need_dx=not self.first, out=out
         )
+
+
+class MaxPool:
+    """Window beside window without parameters: x (B, T, F, C) -> y (B, ⌈T/I⌉, ⌈F/J⌉, C)."""
+
+    def __init__(self, window: tuple[int, int], place: Place) -> None:
+        self.window, self._y, self._dx = window, _Workspace(place), _Workspace(place)
+
+    def output_shape(self, T: int, F: int, C: int) -> tuple[int, int, int]:
+        return -(-T // self.window[0]), -(-F // self.window[1]), C
+
+    def forward(self, x: Array, lengths: np.ndarray) -> tuple[Array, np.ndarray]:
+        self.x, self.lengths = x, lengths
+        out = self._y.take((len(x), *self.output_shape(*x.shape[1:])), x.dtype)
+        return pool.forward(x, lengths, self.window, out=out), conv2d.output_lengths(lengths, self.window[0])
+
+    def backward(self, dy: Array) -> Array:
+        out = self._dx.take(self.x.shape, self.x.dtype)
+        return pool.backward(dy, self.x, self.lengths, self.window, out=out)
 
 
 class BiLSTM:

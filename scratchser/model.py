@@ -1,7 +1,7 @@
 """The paper's stack, top to bottom (section 3, figure 3):
 
-spectrogram (B, T, F, 1) -> conv ... conv -> one vector a frame -> Bi-LSTM ... Bi-LSTM -> last states -> dense ->
-scores (B, K)
+spectrogram (B, T, F, 1) -> conv, max pooling if asked for ... -> one vector a frame -> Bi-LSTM ... Bi-LSTM ->
+last states -> dense -> scores (B, K)
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from scratchser.kernels import lstm
 from scratchser.kernels._device import CPU, Array, Place
-from scratchser.layers import BiLSTM, Conv2d, Dense
+from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool
 from scratchser.parameters import Parameters, Spec, views
 from scratchser.presets import Config
 
@@ -33,11 +33,11 @@ class Model:
     ) -> None:
         specs: list[Spec] = []
         channels, positions = 1, bins
-        for n, (out, kernel, stride) in enumerate(
-            zip(config.conv_channels, config.conv_kernels, config.conv_strides, strict=True), 1
+        for n, (out, kernel, stride, window) in enumerate(
+            zip(config.conv_channels, config.conv_kernels, config.conv_strides, config.windows, strict=True), 1
         ):
             specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
-            channels, positions = out, -(-positions // stride[1])
+            channels, positions = out, -(-positions // (stride[1] * window[1]))
         features = channels * positions
         for n in range(1, config.lstm_layers + 1):
             specs += BiLSTM.specs(f"lstm{n}", features, config.lstm_units)
@@ -45,9 +45,11 @@ class Model:
         specs += Dense.specs("dense", features, classes)
 
         self.parameters = Parameters(specs, np.dtype(dtype), initial(specs, np.random.default_rng(seed)), place)
-        self.convs = [
-            Conv2d(f"conv{n}", self.parameters, s, first=n == 1) for n, s in enumerate(config.conv_strides, 1)
-        ]
+        self.convs: list[Conv2d | MaxPool] = []
+        for n, (stride, window) in enumerate(zip(config.conv_strides, config.windows, strict=True), 1):
+            self.convs.append(Conv2d(f"conv{n}", self.parameters, stride, first=n == 1))
+            if window != (1, 1):
+                self.convs.append(MaxPool(window, place))
         self.lstms = [BiLSTM(f"lstm{n}", self.parameters) for n in range(1, config.lstm_layers + 1)]
         self.dense = Dense("dense", self.parameters)
 

@@ -5,12 +5,16 @@ logarithm, the number of epochs) is our choice, made by experiment on four speak
 `demo` is chosen for speed.
 """
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any
+
+from scratchser import nearest
+from scratchser.atomic import plain
+from scratchser.nearest import COUNT, MOST, NOT_NEGATIVE, Range
 
 
 class SettingError(ValueError):
@@ -29,12 +33,14 @@ class Config:
     normalisation: str = "fold"  # eq. (5) over the fold's training speakers, over the "whole-corpus" (a leak), or "off"
     # data, section 2
     vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
+    copies: int = 0  # warped copies that vote at the test: 11, the paper's; 1, a single pass; 0: 11 if training warps
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
     # model, section 3 and figure 3: channels, kernel (time, frequency), stride (time, frequency) of each conv layer
     conv_channels: tuple[int, ...] = (48, 64, 96, 96)
     conv_kernels: tuple[tuple[int, int], ...] = ((9, 17), (5, 5), (5, 5), (3, 5))
     conv_strides: tuple[tuple[int, int], ...] = ((2, 8), (2, 2), (2, 2), (1, 2))
+    pool: tuple[tuple[int, int], ...] = ()  # max pooling behind each conv layer, window (time, frequency); (): none
     lstm_layers: int = 1
     lstm_units: int = 128
     # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
@@ -52,25 +58,28 @@ class Config:
     def __post_init__(self) -> None:
         """Raises SettingError for a value that cannot be meant."""
         for key, allowed in CHOICES.items():
-            self._expect(key, getattr(self, key) in allowed, f"one of {', '.join(map(repr, allowed))}")
-        for key in POSITIVE:
-            self._expect(key, 0 < getattr(self, key) < math.inf, "greater than 0 and finite")
-        for key in ("rate", "l2", "conv_rate", "conv_l2"):
-            self._expect(key, 0 <= getattr(self, key) < math.inf, "at least 0 and finite")
-        self._expect("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
-        self._expect("candidates", 0 < self.candidates <= 1, "greater than 0 and at most 1")
-        self._expect("log_floor", self.log_floor >= 1e-37, "at least 1e-37, float32's smallest")
+            self._expect(key, getattr(self, key) in allowed, _one_of(allowed))
+        for key, limits in RANGES.items():
+            self._expect(key, getattr(self, key) in limits, limits.words)
         self._expect("oversample", all(isinstance(name, str) for name in self.oversample), "a list of class names")
         self._expect("conv_channels", all(map(_counts, self.conv_channels)), "a list of whole numbers from 1")
-        for key in ("conv_kernels", "conv_strides"):
+        for key in PAIRS:
             self._expect(key, all(map(_pair, getattr(self, key))), "a list of pairs [time, frequency] from 1")
         depths = {len(self.conv_channels), len(self.conv_kernels), len(self.conv_strides)}
         if depths == {0} or len(depths) > 1:
             raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
+        if len(self.pool) not in (0, *depths):
+            raise SettingError(f"pool has {len(self.pool)} windows, expected one for each conv layer, or none at all")
 
     def _expect(self, key: str, holds: bool, what: str) -> None:
         if not holds:
-            raise SettingError(f"{key} is {getattr(self, key)!r}, expected {what}")
+            value = getattr(self, key)
+            raise SettingError(f"{key} is {value!r}, expected {what}{_offer(key, value)}")
+
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """The pooling behind each conv layer; (1, 1) is none."""
+        return self.pool or ((1, 1),) * len(self.conv_channels)
 
     @property
     def first_candidate(self) -> int:
@@ -88,9 +97,19 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "frequency_khz": (4, 8),
     "normalisation": ("fold", "whole-corpus", "off"),
     "vtlp": ("off", "epoch", "utterance"),
+    "copies": (0, 1, 11),
     "schedule": ("constant", "cosine"),
 }
-POSITIVE = ("window_ms", "shift_ms", "log_floor", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience")
+RANGES: dict[str, Range] = {
+    **dict.fromkeys(
+        ("window_ms", "shift_ms", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience"), COUNT
+    ),
+    **dict.fromkeys(("rate", "l2", "conv_rate", "conv_l2"), NOT_NEGATIVE),
+    "log_floor": Range(1e-37, MOST, "at least 1e-37, float32's smallest, and finite", 1e-37, None),
+    "momentum": Range(0, math.nextafter(1, 0), "at least 0 and below 1", 0.0, 0.99),
+    "candidates": Range(math.nextafter(0, 1), 1, "greater than 0 and at most 1", 0.01, 1.0),
+}
+PAIRS = "conv_kernels", "conv_strides", "pool"
 
 
 def _counts(value: Any) -> bool:
@@ -98,20 +117,70 @@ def _counts(value: Any) -> bool:
 
 
 def _pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_counts, value))
+    return _whole_pair(value) and min(value) >= 1
+
+
+def _one_of(allowed: Sequence[Any]) -> str:
+    return f"one of {', '.join(map(repr, allowed))}"
+
+
+def _offer(key: str, value: Any) -> str:
+    """The end of a message, to be copied: "; normalisation=fold?". Nothing where no allowed value is near."""
+    near = _nearest(key, value)
+    return "" if near is None else f"; {key}={near if isinstance(near, str) else json.dumps(near)}?"
+
+
+def _nearest(key: str, value: Any) -> Any:
+    """The allowed value that comes nearest to this one, of whatever kind it is; None where none is near."""
+    number = type(value) in (int, float) and abs(value) <= MOST
+    if key in CHOICES:
+        if number and isinstance(CHOICES[key][0], int):
+            return min(CHOICES[key], key=lambda allowed: abs(allowed - value))
+        return nearest.name(str(value), map(str, CHOICES[key]))
+    limits = COUNT if key == CONV_LAYERS else RANGES.get(key)
+    if limits and number:
+        return limits.nearest(round(value) if limits is COUNT else float(value))
+    if key == "soft_labels":
+        return nearest.name(str(value), ("true", "false"))
+    if not isinstance(value, tuple):
+        return None
+    if key == "conv_channels" and all(type(n) is int for n in value):
+        return tuple(max(1, n) for n in value)
+    if key == "pool" and len(value) == 1 and isinstance(value[0], str):
+        return nearest.name(value[0], [HALF])
+    if key in PAIRS and all(map(_whole_pair, value)):
+        return tuple(tuple(max(1, n) for n in pair) for pair in value)
+    return None
+
+
+def _whole_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(type(n) is int for n in value)
 
 
 PAPER_BEST = Config()
 
+# The columns of the paper's table 1: kHz, oversampled, warped (VTLP), conv layers with a rate and an L2 of their own
+COLUMNS: dict[str, tuple[int, bool, bool, bool]] = {
+    "baseline": (4, False, False, False),
+    "over": (4, True, False, False),
+    "over-aug": (4, True, True, False),
+    "over-grdt": (4, True, False, True),
+    "best-4khz": (4, True, True, True),
+    "best": (8, True, True, True),
+}
+
+
+def column(name: str, best: Config = PAPER_BEST) -> Config:
+    """A column of table 1: the settings of the best model less what the column lacks."""
+    khz, oversampled, warped, adjusted = COLUMNS[name]
+    made = best if khz == 8 else replace(best, frequency_khz=khz)
+    made = made if oversampled else replace(made, oversample=())
+    made = made if warped else replace(made, vtlp="off")
+    return made if adjusted else replace(made, conv_rate=best.rate, conv_l2=best.l2)
+
+
 PRESETS: dict[str, Config] = {
-    "baseline": replace(
-        PAPER_BEST, frequency_khz=4, vtlp="off", oversample=(), conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2
-    ),
-    "over": replace(PAPER_BEST, frequency_khz=4, vtlp="off", conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
-    "over-aug": replace(PAPER_BEST, frequency_khz=4, conv_rate=PAPER_BEST.rate, conv_l2=PAPER_BEST.l2),
-    "over-grdt": replace(PAPER_BEST, frequency_khz=4, vtlp="off"),
-    "best-4khz": replace(PAPER_BEST, frequency_khz=4),
-    "best": PAPER_BEST,
+    **{name: column(name) for name in COLUMNS},
     # not the paper's: small enough for all folds of the built-in corpus in three minutes
     "demo": replace(
         PAPER_BEST,
@@ -132,24 +201,94 @@ PRESETS: dict[str, Config] = {
 TUNED_ON: dict[str, tuple[str, ...]] = {"emodb": ("03", "08", "09", "10")}
 
 
+def named(preset: str) -> Config:
+    """The preset of this name. Raises SettingError where there is none, with the nearest."""
+    if preset not in PRESETS:
+        raise SettingError(
+            f"there is no preset {preset!r}; there are {', '.join(PRESETS)}{nearest.hint(preset, PRESETS)}"
+        )
+    return PRESETS[preset]
+
+
+# ---- other stacks, section 3: the rules are ours, the paper only says what it tried ----------------------------------
+
+
+def of_depth(config: Config, conv: int, lstm: int) -> Config:
+    """The config with so many conv and Bi-LSTM layers, of which the paper tried 1-6 and 1-4; any number can be had.
+
+    Fewer conv layers are the first ones of the config, the last of them with the strides and windows of those left out
+    on top of its own and a kernel that still skips nothing; more are repetitions of its last one without a stride. So
+    the strides in total are always the config's, and the Bi-LSTM gets as many frames and positions at any depth.
+    Raises SettingError for numbers below 1.
+    """
+    if conv not in COUNT:
+        raise SettingError(f"{CONV_LAYERS} is {conv!r}, expected {COUNT.words}{_offer(CONV_LAYERS, conv)}")
+    kernels, strides = list(config.conv_kernels[:conv]), list(config.conv_strides[:conv])
+    for stride, window in zip(config.conv_strides[conv:], config.windows[conv:], strict=True):
+        strides[-1] = strides[-1][0] * stride[0] * window[0], strides[-1][1] * stride[1] * window[1]
+        kernels[-1] = max(kernels[-1][0], strides[-1][0] + 1), max(kernels[-1][1], strides[-1][1] + 1)
+    more = conv - len(strides)
+    return replace(
+        config,
+        conv_channels=config.conv_channels[:conv] + config.conv_channels[-1:] * more,
+        conv_kernels=(*kernels, *kernels[-1:] * more),
+        conv_strides=(*strides, *[(1, 1)] * more),
+        pool=config.pool and config.pool[:conv] + ((1, 1),) * more,
+        lstm_layers=lstm,
+    )
+
+
+def pooled(config: Config) -> Config:
+    """The config with max pooling in place of half of each stride: an even stride is halved, and a window takes the
+    other half. Odd strides stay. Behind each layer there are as many frames and positions as before."""
+
+    def half(stride: int, window: int) -> tuple[int, int]:
+        return (stride // 2, 2 * window) if stride % 2 == 0 else (stride, window)
+
+    strides, windows = [], []
+    for stride, window in zip(config.conv_strides, config.windows, strict=True):
+        time, frequency = half(stride[0], window[0]), half(stride[1], window[1])
+        strides.append((time[0], frequency[0]))
+        windows.append((time[1], frequency[1]))
+    return replace(config, conv_strides=tuple(strides), pool=tuple(windows))
+
+
+# ---- settings as they are typed and kept -----------------------------------------------------------------------------
+
+CONV_LAYERS, HALF = "conv_layers", "half"  # short for lists: --set conv_layers=2 is of_depth, --set pool=half is pooled
+
+
 def with_settings(config: Config, settings: Sequence[str]) -> Config:
     """The config with "key=value" settings, values as in TOML (lists for tuples, words may go without quotes).
 
-    Raises SettingError for an unknown key, with the nearest known one, and for a value of the wrong kind.
+    Two are short for lists, whatever the order: conv_layers=N makes the layers of `of_depth`, before lists that are
+    given too are put in their place; pool=half makes `pooled` of all that is set.
+    Raises SettingError for an unknown key, with the nearest known one, and for a value that cannot be, with the nearest
+    that can.
     """
-    known = {field.name: getattr(config, field.name) for field in fields(Config)}
+    known: dict[str, Any] = {field.name: getattr(config, field.name) for field in fields(Config)}
+    known[CONV_LAYERS] = len(config.conv_channels)
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise SettingError(f"{setting!r} is not of the form key=value")
         if key not in known:
-            near = get_close_matches(key, known, 1)
-            raise SettingError(
-                f"there is no setting {key!r}" + (f"; {near[0]!r}?" if near else f"; there are {', '.join(known)}")
-            )
+            near = nearest.hint(key, known)
+            raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))
         changes[key] = _value(key, text, known[key])
-    return replace(config, **changes)
+    half = changes.get("pool") == (HALF,)
+    if half:
+        del changes["pool"]
+    if CONV_LAYERS in changes:
+        config = of_depth(config, changes.pop(CONV_LAYERS), config.lstm_layers)
+    config = replace(config, **changes)
+    return pooled(config) if half else config
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What config.json holds, with the default of what an older version did not have yet."""
+    return {**plain(Config()), **settings}
 
 
 def from_json(settings: Mapping[str, Any]) -> Config:
@@ -172,7 +311,8 @@ def _value(key: str, text: str, like: Any) -> Any:
     if isinstance(like, tuple) and isinstance(value, str):
         value = (value,)
     if type(value) is not type(like):
-        raise SettingError(f"{key}={text} is not of the kind of {like!r}")
+        expected = f"expected {_one_of(CHOICES[key])}" if key in CHOICES else f"not of the kind of {like!r}"
+        raise SettingError(f"{key} is {text}, {expected}{_offer(key, value)}")
     return value
 
 

@@ -21,16 +21,17 @@ def bar(items: Sequence[Item], what: str) -> Iterable[Item]:
 
 
 class Epochs:
-    """Progress over all epochs of the folds that are not done yet.
+    """Progress over all epochs of the folds that are not done yet, of one run or of several.
 
-    epochs   of a fold, at most
-    there    per fold that is not done yet, by its number: the epochs that an earlier start left there
+    folds   per fold that is not done yet, by its name: its epochs at most, and those that an earlier start left there
+    alike   an epoch of any fold takes as long as that of another
     """
 
-    def __init__(self, epochs: int, there: Mapping[int, int]) -> None:
-        self.epochs = epochs
-        self.open = {fold: epochs - already for fold, already in there.items()}
-        self.heard: set[int] = set()  # folds that finished an epoch in this run of the program
+    def __init__(self, folds: Mapping[str, tuple[int, int]], alike: bool = True) -> None:
+        self.alike = alike
+        self.epochs = {fold: most for fold, (most, _) in folds.items()}
+        self.open = {fold: most - already for fold, (most, already) in folds.items()}
+        self.heard: set[str] = set()  # folds that finished an epoch in this run of the program
         self.started = 0.0  # when the first of them did
         self.timed = 0  # epochs since then
         self.bar = tqdm(
@@ -46,12 +47,12 @@ class Epochs:
         """Epochs to come, if no fold stops early."""
         return sum(self.open.values())
 
-    def epoch(self, fold: int, row: dict[str, Any]) -> None:
+    def epoch(self, fold: str, row: dict[str, Any]) -> None:
         """A fold finished an epoch."""
-        self.open[fold] = self.epochs - row["epoch"]
+        self.open[fold] = self.epochs[fold] - row["epoch"]
         self._time(fold)
         scores = f"loss {row['train']['loss']:.3f}, validation UA {row['validation']['ua']:.3f}"
-        said, left = f"fold {fold} epoch {row['epoch']}/{self.epochs}: {scores}", self._time_left()
+        said, left = f"{fold} epoch {row['epoch']}/{self.epochs[fold]}: {scores}", self._time_left()
         if self.bar.disable:
             print(", ".join(filter(None, [said, left])), file=sys.stderr, flush=True)
         else:
@@ -59,17 +60,17 @@ class Epochs:
             self.bar.set_postfix_str(left, refresh=False)
             self.bar.update()
 
-    def fold(self, result: dict[str, Any]) -> None:
+    def fold(self, fold: str, result: dict[str, Any]) -> None:
         """A fold was tested, now or by an earlier start; the epochs it left out need no time any more."""
-        self.open.pop(result["fold"], None)
+        self.open.pop(fold, None)
         self.bar.total = self.bar.n + self.left
         scores = f"WA {100 * result['wa']:.1f} %, UA {100 * result['ua']:.1f} %"
-        say(f"fold {result['fold']}, speaker {result['test_speaker']}: {scores}")
+        say(f"{fold}, speaker {result['test_speaker']}: {scores}")
 
     def close(self) -> None:
         self.bar.close()
 
-    def _time(self, fold: int) -> None:
+    def _time(self, fold: str) -> None:
         """Count an epoch, but not a fold's first one here: in it the kernels may have been compiled."""
         if not self.heard:
             self.started = time.monotonic()
@@ -81,4 +82,4 @@ class Epochs:
         if self.timed == 0:
             return ""
         seconds = (time.monotonic() - self.started) / self.timed * self.left
-        return f"at most {math.ceil(seconds / 60)} min left"
+        return f"{'at most' if self.alike else 'at this pace'} {math.ceil(seconds / 60)} min left"

@@ -18,31 +18,9 @@ from scratchser.corpus.gold import IMPROVISED
 from scratchser.corpus.table import CLASSES
 from scratchser.folds import Fold
 from scratchser.presets import PRESETS
+from scratchser.published import TABLE1, TABLE2
 
 SCHEMA = 2
-
-# The paper's table 1: mean WA and UA over the ten folds, by the preset that has a column's settings
-PAPER_MEANS = {
-    "baseline": (0.664, 0.577),
-    "over": (0.632, 0.586),
-    "over-aug": (0.649, 0.595),
-    "over-grdt": (0.635, 0.598),
-    "best-4khz": (0.642, 0.609),
-    "best": (0.645, 0.617),
-}
-# Its table 2: WA and UA of the best model, fold by fold
-PAPER_FOLDS = (
-    (0.641, 0.664),
-    (0.688, 0.677),
-    (0.703, 0.713),
-    (0.620, 0.676),
-    (0.648, 0.521),
-    (0.664, 0.560),
-    (0.685, 0.597),
-    (0.643, 0.673),
-    (0.648, 0.642),
-    (0.510, 0.442),
-)
 
 
 def fold_result(
@@ -167,22 +145,27 @@ def _baseline(guess: Guess, done: Sequence[int], headline: Sequence[int]) -> dic
     return {**over(done), "headline": over(headline) if headline else None}
 
 
-def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paper's own figures for the preset.
+def of_the_paper(settings: Mapping[str, Any]) -> bool:
+    """Whether a run is about the paper's utterances: all improvised ones of IEMOCAP in four classes.
 
-    None where its table 1 has no column with these settings, and where it is about other utterances than these: all
-    improvised ones of IEMOCAP in four classes, those that were left out counted too.
+    Those that were left out are counted too.
     """
-    column = settings["preset"]
-    if column not in PAPER_MEANS or changed(settings):
-        return None
     corpus = settings["corpus"]
     total = sum(corpus["counts"]) + len({problem["utterance"] for problem in settings["left_out"]} - {""})
     same = corpus["name"] == "iemocap" and tuple(corpus["classes"]) == CLASSES and total == sum(IMPROVISED)
-    if corpus["synthetic"] or not same:
+    return same and not corpus["synthetic"]
+
+
+def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The paper's own figures for the preset.
+
+    None where its table 1 has no column with these settings, and where it is about other utterances than these.
+    """
+    column = settings["preset"]
+    if column not in TABLE1 or changed(settings) or not of_the_paper(settings):
         return None
-    wa, ua = PAPER_MEANS[column]
-    folds = [{"fold": i, "wa": wa, "ua": ua} for i, (wa, ua) in enumerate(PAPER_FOLDS, start=1) if column == "best"]
+    wa, ua = TABLE1[column]
+    folds = [{"fold": i, "wa": wa, "ua": ua} for i, (wa, ua) in enumerate(TABLE2, start=1) if column == "best"]
     return {"column": column, "wa_mean": wa, "ua_mean": ua, "folds": folds}
 
 

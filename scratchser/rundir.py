@@ -41,6 +41,7 @@ from scratchser.atomic import (
     write_text,
 )
 from scratchser.corpus.table import Corpus, Utterance
+from scratchser.presets import completed
 
 DECISIVE = ("python", "libraries", "commit", "cpu", "device")  # what of environment.json can change numbers
 
@@ -102,16 +103,7 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         raise RunError(f"{path} holds no run to go on with: start one without --resume, or correct --out")
     with ExitStack() as stack:
         held = stack.enter_context(lock.hold(path))
-        saved = read_json(path / "config.json")
-        different = [
-            f"{name}: the run has {was}, asked for is {now}"
-            for name, was, now in _differences(_decisive(saved), _decisive(plain(settings)))
-        ]
-        if different:
-            raise RunError(
-                f"{path} was started with other settings and cannot go on with these: {'; '.join(different)}."
-                " Give the same settings again, or start a new run with --out"
-            )
+        saved = read(path, settings).settings
         remove_leftovers(path)
         starts = [*read_json(path / "environment.json"), plain(environment)]
         write_json(path / "environment.json", starts)
@@ -126,14 +118,9 @@ def finished(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[FoldDir]
     fold done.
     """
     found: dict[int, FoldDir] = {}
-    for record in map(read, runs):
-        was, now = _decisive(record.settings), _decisive(plain(settings))
-        asked = now["folds"]
-        different = [
-            f"{name}: it has {old}, asked for is {new}" for name, old, new in _differences({**was, "folds": asked}, now)
-        ]
-        if different:
-            raise RunError(f"{record.path} is a run with other settings: {'; '.join(different)}")
+    asked = settings["folds"]
+    for path in runs:
+        record = read(path, {**settings, "folds": read(path).settings["folds"]})
         for folder in record.folds:
             if folder.number in asked and folder.result() is not None:
                 if folder.number in found:
@@ -143,11 +130,25 @@ def finished(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[FoldDir]
     return list(found.values())
 
 
-def read(path: Path) -> Record:
-    """The run in `path`, to be read only. Raises RunError where there is none, StorageError where it is damaged."""
+def read(path: Path, settings: Mapping[str, Any] | None = None) -> Record:
+    """The run in `path`, to be read only.
+
+    Raises RunError where there is none, and where `settings` would give other numbers than the saved ones: every
+    difference is named. Raises StorageError where it is damaged.
+    """
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds no run: name the folder that python -m scratchser.cv wrote")
-    return Record(path, read_json(path / "config.json"))
+    saved = read_json(path / "config.json")
+    different = [
+        f"{name}: the run has {was}, asked for is {now}"
+        for name, was, now in (_differences(_decisive(saved), _decisive(plain(settings))) if settings else ())
+    ]
+    if different:
+        raise RunError(
+            f"{path} was started with other settings and cannot go on with these: {'; '.join(different)}."
+            " Give the same settings again, or start a new run with --out"
+        )
+    return Record(path, saved)
 
 
 class Record:
@@ -164,6 +165,11 @@ class Record:
     def folds(self) -> list[FoldDir]:
         """The run's folds in the order of their numbers, done or not."""
         return [FoldDir(self.path, number, self.settings["corpus"]["synthetic"]) for number in self.settings["folds"]]
+
+    @property
+    def done(self) -> bool:
+        """Whether all folds are."""
+        return all(fold.result() is not None for fold in self.folds)
 
     def results(self) -> list[dict[str, Any]]:
         """The results of the folds that are done, in the order of their numbers."""
@@ -344,7 +350,7 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that change numbers: not where the corpus lies, nor what its readers said about a broken clip."""
     corpus = {name: value for name, value in settings["corpus"].items() if name != "root"}
     left_out = sorted(problem["utterance"] for problem in settings["left_out"])
-    return {**settings, "corpus": corpus, "left_out": left_out}
+    return {**settings, "corpus": corpus, "config": completed(settings["config"]), "left_out": left_out}
 
 
 def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -82,6 +82,8 @@ def run_fold(
                 training.save(folder)
                 notify(row)
             result = _test(training, folder)
+        except DivergedError as error:
+            raise DivergedError(f"{folder.path}: {error}") from error
         except OutOfDeviceMemory as error:
             smaller = f"try --set batch_size={config.batch_size // 2} instead of {config.batch_size}"
             remedy = smaller if config.batch_size > 1 else "the model or the corpus is too large for it"
@@ -201,7 +203,7 @@ class _Training:
 
 
 def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
-    """The only look at the test speaker: the best epoch's parameters, eleven copies if training had warps, else one."""
+    """The only look at the test speaker: the best epoch's parameters, a single pass or the vote of copies."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
     training.place.copy(training.best, training.model.parameters.values)

@@ -145,7 +145,7 @@ def test_jobs_of_a_batch_queue_become_one_run(folder, straight, tmp_path, capsys
 def test_folds_of_other_settings_are_not_taken(folder, straight, tmp_path, capsys):
     out = tmp_path / "run"
     assert run(folder, *SETTINGS, "--epochs", 4, "--from", straight, "--out", out) == 2
-    assert "is a run with other settings: config.epochs: it has 3, asked for is 4" in capsys.readouterr().err
+    assert "other settings and cannot go on with these: config.epochs: the run has 3" in capsys.readouterr().err
     assert run(folder, *SETTINGS, "--epochs", 3, "--from", straight, straight, "--out", out) == 2
     assert "fold 1 is done twice" in capsys.readouterr().err and not out.exists()
     assert run(folder, *SETTINGS, "--epochs", 3, "--from", tmp_path, "--out", out) == 2
@@ -209,11 +209,14 @@ def test_skipped_files_stand_in_the_report(tmp_path, capsys):
         (["--set", "epoch=3"], "'epochs'"),
         (["--folds", "1,77"], "'77'"),
         (["--resume"], "--out RUN"),
-        (["--preset", "bset"], "best"),
+        (["--preset", "bset"], "; 'best'?"),
         (["--seed", "-1"], "at least 0"),
         (["--workers", "0"], "at least 1"),
-        (["--set", "window_ms=50"], "power of two"),
-        (["--set", 'oversample=["hapiness"]'], "no class of this corpus"),
+        (["--set", "window_ms=50"], "not a power of two; window_ms=64?"),
+        (["--set", 'oversample=["hapiness"]'], "hapiness is no class of this corpus"),
+        (["--set", 'oversample=["hapiness"]'], "; 'happiness'?"),
+        (["--set", "normalisation=fol"], "; normalisation=fold?"),
+        (["--epochs", "0"], "; epochs=1?"),
     ],
 )
 def test_wrong_commands_are_answered_in_a_line(folder, tmp_path, capsys, arguments, said):

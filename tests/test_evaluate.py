@@ -1,6 +1,7 @@
 """The vote of warped copies and its ties, and predictions that do not depend on what they are computed with."""
 
 import numpy as np
+import pytest
 
 from scratchser import evaluate
 from scratchser.batches import Normalisation
@@ -11,6 +12,20 @@ from scratchser.presets import Config
 
 def test_copies_are_the_papers_eleven():
     assert evaluate.COPIES.tolist() == [0.9, 0.92, 0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1]
+
+
+@pytest.mark.parametrize(
+    ("vtlp", "copies", "alphas"),
+    [
+        ("off", 0, [1.0]),
+        ("epoch", 0, evaluate.COPIES),
+        ("utterance", 0, evaluate.COPIES),
+        ("off", 11, evaluate.COPIES),
+        ("utterance", 1, [1.0]),
+    ],
+)
+def test_copies_follow_the_training_unless_they_are_set(vtlp, copies, alphas):
+    np.testing.assert_array_equal(evaluate.copies(Config(vtlp=vtlp, copies=copies)), alphas)
 
 
 def test_most_votes_win_even_against_a_larger_mean():
@@ -24,6 +39,23 @@ def test_equal_votes_are_decided_by_the_mean_probability():
     copies = np.array([[[0.6, 0.4, 0.0]], [[0.3, 0.7, 0.0]]])
     assert evaluate.vote(copies).first[0] == 1
     assert evaluate.vote(copies[:, :, [1, 0, 2]]).first[0] == 0
+
+
+def test_equal_votes_and_equal_means_go_to_the_first_class():
+    """Not to chance: nothing else is left to ask."""
+    copies = np.array([[[0.25, 0.5, 0.25]], [[0.25, 0.25, 0.5]], [[0.5, 0.25, 0.25]]])
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        found = evaluate.vote(copies[:, :, order])
+        assert found.votes.tolist() == [[1, 1, 1]] and (found.first[0], found.second[0]) == (0, 1)
+
+
+def test_the_second_choice_is_next_by_votes_then_by_mean():
+    copies = np.array([[[0.9, 0.1, 0.0]]] * 3 + [[[0.1, 0.8, 0.1]]] * 2 + [[[0.0, 0.1, 0.9]]] * 2)
+    found = evaluate.vote(copies)
+    assert found.votes.tolist() == [[3, 2, 2]] and found.mean[0, 2] < found.mean[0, 1]
+    assert (found.first[0], found.second[0]) == (0, 1)
+    found = evaluate.vote(copies[:, :, [0, 2, 1]])
+    assert (found.first[0], found.second[0]) == (0, 2)
 
 
 def test_second_choice_without_votes_is_the_next_mean():

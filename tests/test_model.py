@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from test_pool import Case
 
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
+from scratchser.layers import MaxPool
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -40,22 +42,21 @@ def batch(dtype=np.float64):
 
 
 def preactivations(model, x, lengths):
-    """What the ReLUs see, over real frames: their kinks."""
+    """What the ReLUs see, over real frames, and how the numbers of a pooling window differ: their kinks."""
     seen = []
-    for conv in model.convs:
-        y = conv.forward(x, lengths)[0].copy()
-        linear = conv.W, conv.b
-        z = conv2d.forward(x, lengths, *linear, conv.stride, relu=False)
-        lengths = conv2d.output_lengths(lengths, conv.stride[0])
-        seen += [z[b, :length].ravel() for b, length in enumerate(lengths)]
-        x = y
+    for layer in model.convs:
+        if isinstance(layer, MaxPool):
+            seen.append(Case(tuple(lengths), x.shape[2], x.shape[3], layer.window).kinks(x))
+            x, lengths = layer.forward(x, lengths)
+        else:
+            z = conv2d.forward(x, lengths, layer.W, layer.b, layer.stride, relu=False)
+            x, lengths = layer.forward(x, lengths)
+            seen += [z[b, :length].ravel() for b, length in enumerate(lengths)]
     return np.concatenate(seen)
 
 
-@pytest.mark.gradcheck
-@pytest.mark.parametrize("name", SHAPES)
-def test_gradient_of_every_parameter(name):
-    model, (x, lengths, target, weight) = small(name), batch()
+def check_gradients(model, x, lengths, target, weight, directions):
+    """Of the loss, to every parameter."""
     rng = np.random.default_rng(1)
     for spec in model.parameters.specs:  # zero biases and h0 would leave terms untested
         if spec.name.endswith(".b"):
@@ -80,7 +81,13 @@ def test_gradient_of_every_parameter(name):
         place(arrays)
         return preactivations(model, x, lengths)
 
-    require(check(forward, backward, inputs, directions=3, kinks=kinks))
+    require(check(forward, backward, inputs, directions=directions, kinks=kinks))
+
+
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("name", SHAPES)
+def test_gradient_of_every_parameter(name):
+    check_gradients(small(name), *batch(), directions=3)
 
 
 def test_scores_do_not_depend_on_the_batch():

@@ -71,6 +71,15 @@ def conv2d():
 
 
 @exercise
+def pool():
+    from scratchser.kernels import pool
+
+    lengths = np.array([3, 2])
+    pool.backward(pool.forward(ones(2, 3, 4, 2), lengths, (2, 3)), ones(2, 3, 4, 2), lengths, (2, 3))
+    return pool
+
+
+@exercise
 def lstm():
     from scratchser.kernels import lstm
 

@@ -71,6 +71,17 @@ def test_what_differs_and_nothing_else(two):
     assert "momentum" not in found and "corpus" not in found and "device" not in found
 
 
+def test_a_run_of_an_older_version_has_the_default_of_what_it_lacks(two):
+    path = two[0] / "result.json"
+    found = json.loads(path.read_text())
+    del found["config"]["pool"], found["config"]["copies"]
+    path.write_text(json.dumps(found))
+    assert not {"pool", "copies"} & comparison.settings(loaded(*two)).keys()
+    found["config"]["copies"] = 1
+    path.write_text(json.dumps(found))
+    assert comparison.settings(loaded(*two))["copies"] == ["1", "0"]
+
+
 def test_fold_by_fold_over_the_speakers_of_both(two):
     first, second = ({fold["test_speaker"]: fold["ua"] for fold in result(path)["folds"]} for path in two)
     (found,) = comparison.differences(loaded(*two))

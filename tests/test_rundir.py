@@ -148,6 +148,17 @@ def test_resume_names_every_difference(tmp_path, corpus):
     assert contents(tmp_path) == before
 
 
+def test_resume_of_a_run_of_a_version_without_some_settings(tmp_path, corpus):
+    """Its missing ones are the default ones, and nothing else."""
+    settings = made_up.settings(corpus)
+    older = {key: value for key, value in settings["config"].items() if key not in ("pool", "copies")}
+    rundir.create(tmp_path, {**settings, "config": older}, made_up.ENVIRONMENT).close()
+    rundir.resume(tmp_path, settings, made_up.ENVIRONMENT).close()
+    other = {**settings, "config": {**settings["config"], "copies": 1}}
+    with pytest.raises(rundir.RunError, match=r"config.copies: the run has 0, asked for is 1\. "):
+        rundir.resume(tmp_path, other, made_up.ENVIRONMENT)
+
+
 def test_resume_from_another_place_with_the_same_corpus(tmp_path, corpus):
     problem = Problem("/old/a.wav", "empty", "gone")
     rundir.create(

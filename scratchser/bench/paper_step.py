@@ -16,11 +16,12 @@ from scratchser import costs
 from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.features import RATE, Features, Signal
-from scratchser.kernels import matmul, moments, norms, softmax, stft, vtlp
-from scratchser.kernels._device import SIMULATED
+from scratchser.kernels import matmul, moments, norms, pool, softmax, stft, vtlp
+from scratchser.kernels._device import SIMULATED, blocks
+from scratchser.kernels.conv2d import output_lengths
 from scratchser.model import Model
 from scratchser.optim import Optimiser
-from scratchser.presets import PRESETS
+from scratchser.presets import PRESETS, pooled
 
 CONFIG = PRESETS["best"]
 BATCH, CLASSES = CONFIG.batch_size, problem.CLASSES
@@ -85,6 +86,15 @@ def long_sum(s: Sizes) -> None:
     matmul.product(h, 1, H, dz, 4 * H, 1, dWh, H, 4 * H, frames)
 
 
+def pooling(s: Sizes) -> None:
+    """Behind the first layer of the preset's form with pooling, there and back."""
+    config = pooled(CONFIG)
+    (time, frequency), window = config.conv_strides[0], config.windows[0]
+    lengths = output_lengths(s.lengths, time)
+    x = s.array(BATCH, int(lengths.max()), blocks(s.signal.bins, frequency), config.conv_channels[0])
+    pool.backward(pool.forward(x, lengths, window), x, lengths, window)
+
+
 def probabilities(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
@@ -98,7 +108,7 @@ def warp_backward(s: Sizes) -> None:
 
 
 STEP = (training_step,)
-BESIDES = (spectrogram, statistics, long_sum, probabilities, warp, warp_backward)
+BESIDES = (spectrogram, statistics, long_sum, pooling, probabilities, warp, warp_backward)
 
 
 def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from scratchser import figures
 from scratchser.atomic import read_json
+from scratchser.presets import completed
 from scratchser.report import charts
 from scratchser.report.screen import SYNTHETIC, percent, setting, table
 from scratchser.report.templates import data_uri, render
@@ -96,7 +97,7 @@ def settings(runs: Sequence[Run]) -> dict[str, list[str]]:
         corpus, first = run.result["corpus"], run.record.starts()[0]
         named = {"preset": run.result["preset"], "seed": run.result["seed"], "corpus": corpus["name"]}
         made = {"corpus fingerprint": corpus["fingerprint"][:12], "commit": _short(first.get("commit"))}
-        each.append({**named, **made, "device": first.get("device"), **run.result["config"]})
+        each.append({**named, **made, "device": first.get("device"), **completed(run.result["config"])})
     names = dict.fromkeys(name for one in each for name in one)
     values = {name: [setting(one.get(name)) for one in each] for name in names}
     return {name: row for name, row in values.items() if len(set(row)) > 1}

@@ -1,0 +1,134 @@
+"""Runs trained in one pool of workers, each written to its folder after every fold: one run of cv, or all of a table's.
+
+A run's numbers depend on its settings alone, not on what is trained beside it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scratchser import baselines, nearest, report, rundir
+from scratchser.corpus.table import Corpus, read_wav
+from scratchser.device import place
+from scratchser.features import Features, Signal, extract
+from scratchser.folds import Fold
+from scratchser.presets import TUNED_ON, Config, SettingError
+from scratchser.progress import Epochs, bar
+from scratchser.report import page
+from scratchser.rundir import FoldDir
+from scratchser.workers import Job, Notify, Task
+
+RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An open run and what it computes."""
+
+    opened: rundir.Run
+    config: Config
+    seed: int
+    said: tuple[str, ...]  # what a reader of its figures should know
+    name: str = ""  # said before its folds, where there are several runs
+
+    def fold(self, number: int) -> str:
+        """A fold in words."""
+        return f"{self.name} fold {number}".lstrip()
+
+
+def train(
+    runs: Sequence[Experiment],
+    data: Corpus,
+    folds: Sequence[Fold],
+    run_folds: RunFolds,
+    device: str,
+    cache: Path,
+    *,
+    audio: bool = False,
+) -> list[dict[str, Any]]:
+    """Train the folds that are not done yet, and bring each run's own files up to date; the runs' results.
+
+    folds       of each run         run_folds   what runs them, as workers.run_folds
+    cache       folder of the features, which runs with the same spectrograms share
+    audio       as in `page.write`
+
+    What is on the disk decides what is to be done, so a process that was killed can be started again.
+    """
+    guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
+    to_do = {run.opened.path: _to_do(run, folds) for run in runs}
+    notes = {run.opened.path: (*data.notes, *run.said) for run in runs}
+    tasks: list[Task] = []
+    owners: dict[Path, Experiment] = {}
+    table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
+    for run in runs:
+        if to_do[run.opened.path]:
+            made = cache / features_name(run.config)
+            notes[run.opened.path] += prepared(made, data, run.config, device).notes
+            job = Job(table, made, run.config, run.seed, device)
+            tasks += [Task(job, fold, folder) for fold, folder in to_do[run.opened.path]]
+            owners.update({folder.path: run for _, folder in to_do[run.opened.path]})
+
+    def write(run: Experiment) -> dict[str, Any]:
+        tuned_on = TUNED_ON.get(data.name, ())
+        return report.write(run.opened, guesses=guesses, tuned_on=tuned_on, warnings=notes[run.opened.path])
+
+    def finish(run: Experiment) -> dict[str, Any]:
+        result = write(run)
+        page.write(run.opened, data, result, audio=audio)
+        return result
+
+    results = {run.opened.path: finish(run) for run in runs if not to_do[run.opened.path]}
+    there = {
+        run.fold(fold.number): (run.config.epochs, len(folder.metrics()))
+        for run in runs
+        for fold, folder in to_do[run.opened.path]
+    }
+    with closing(Epochs(there, alike=len({run.config for run in runs}) == 1)) as progress:
+
+        def notify(task: Task, row: dict[str, Any]) -> None:
+            progress.epoch(owners[task.folder.path].fold(task.fold.number), row)
+
+        for task, found in run_folds(tasks, notify):
+            run = owners[task.folder.path]
+            progress.fold(run.fold(task.fold.number), found)
+            if run.opened.done:
+                results[run.opened.path] = finish(run)
+            else:
+                write(run)
+    shutil.rmtree(cache, ignore_errors=True)  # large, and soon made again from the wav files
+    return [results[run.opened.path] for run in runs]
+
+
+def _to_do(run: Experiment, folds: Sequence[Fold]) -> list[tuple[Fold, FoldDir]]:
+    return [(fold, folder) for fold, folder in zip(folds, run.opened.folds, strict=True) if folder.result() is None]
+
+
+def features_name(config: Config) -> str:
+    """Of the folder of the features, the same for all settings with the same spectrograms."""
+    signal = Signal.of(config)
+    return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
+
+
+def prepared(cache: Path, data: Corpus, config: Config, device: str) -> Features:
+    """The features in a folder, computed once."""
+    if not cache.exists():
+        extract(data, config, lambda items: bar(items, "features"), place(device)).save(cache, data, config)
+    return Features.open(cache, data, config)
+
+
+def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where the preset repeats classes that the corpus lacks; SettingError where the user asked for them."""
+    unknown = [name for name in config.oversample if name not in classes]
+    if not unknown:
+        return ()
+    if any(setting.startswith("oversample=") for setting in asked):
+        near = nearest.hint(unknown[0], classes)
+        raise SettingError(
+            f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{near}"
+        )
+    return (f"the preset repeats {', '.join(unknown)} in each epoch, which this corpus does not have",)

@@ -1,0 +1,166 @@
+"""python -m scratchser.paper: the paper's tables and figures, each a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+
+from scratchser import command, environment, nearest, stdout
+from scratchser.corpus.table import Corpus
+from scratchser.device import describe
+from scratchser.paper import (
+    depth,
+    estimate,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    normalisation,
+    pooling,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+)
+from scratchser.paper.output import Output
+from scratchser.paper.sweep import Base, Sweep, check
+from scratchser.progress import say
+
+# What has SETTINGS is made from trained runs, the rest from the corpus alone. `need(corpus)`, where a file has it,
+# refuses a corpus before anything is trained; `main(arguments)` is a command line of its own.
+COMMANDS: dict[str, ModuleType] = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+    "table6": table6,
+    "depth": depth,
+    "pooling": pooling,
+    "normalisation": normalisation,
+    "figure1": figure1,
+    "figure2": figure2,
+    "figure3": figure3,
+    "figure4": figure4,
+}
+
+
+def _purposes() -> str:
+    return "\n".join(f"  {name:<15}{_purpose(module)}" for name, module in COMMANDS.items())
+
+
+def _purpose(module: ModuleType) -> str:
+    """The first line of the file, without the name that stands before it."""
+    return (module.__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
+
+
+EXAMPLES = f"""\
+commands
+{_purposes()}
+
+Every run is in OUT/runs, a folder as python -m scratchser.cv writes it; several tables with the same OUT share their
+runs. A table is printed and written to OUT as CSV and Markdown, a figure as PNG. Settings are those of the presets; the
+built-in corpus gets a model of the preset demo's size. The paper's figures stand beside ours where the corpus is
+IEMOCAP and no setting was changed.
+
+examples
+  python -m scratchser.paper table2                              on the built-in corpus: no data needed
+  python -m scratchser.paper table1 emodb/wav --dry-run          which runs, and how long they will take here
+  python -m scratchser.paper table1 emodb/wav --out results      and after an interruption the same with --resume
+  python -m scratchser.paper table2 emodb/wav --out results --resume    its runs are there already
+  python -m scratchser.paper table1 emodb/wav --seeds 3 --out results --resume    two more seeds
+
+What each command needs and gives: docs/paper.md.
+
+{command.EXIT_CODES}
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m scratchser.paper",
+        description="Make a table or a figure of the paper, training what it needs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("command", metavar="COMMAND", help="which table or figure: see below")
+    command.add_corpus(p)
+    command.add_training(p)
+    p.add_argument("--seeds", type=int, default=1, metavar="N", help="run every setting with the seeds 0 ... N-1")
+    p.add_argument("--out", type=Path, metavar="OUT", help="folder of runs and tables (default: a new one under runs/)")
+    p.add_argument("--resume", action="store_true", help="use the runs in --out, and go on with them")
+    p.add_argument("--dry-run", action="store_true", help="train nothing: say what would be, and how long it takes")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gives the exit code that EXAMPLES tells."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and hasattr(COMMANDS.get(given[0]), "main"):
+        return COMMANDS[given[0]].main(given[1:])
+    p = parser()
+    args = p.parse_args(given)
+    if args.command not in COMMANDS:
+        there = ", ".join(COMMANDS)
+        p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
+    if args.resume and args.out is None:
+        p.error("--resume needs --out OUT, the folder to go on in")
+    if not hasattr(COMMANDS[args.command], "SETTINGS") and args.command != "figure3" and (args.set or args.epochs):
+        p.error(f"{args.command} is made from the corpus alone: no setting changes it")
+    command.at_least(p, "--seeds", args.seeds, 1)
+    command.at_least(p, "--workers", args.workers, 1)
+    return command.answered(run, args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole job of a parsed command line."""
+    asked = COMMANDS[args.command]
+    data = command.load(args)
+    out = args.out or Path("runs") / f"{data.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
+    if hasattr(asked, "need"):
+        asked.need(data)
+    if hasattr(asked, "SETTINGS"):
+        return train(args, asked, data, out)
+    if args.dry_run:
+        say(f"{args.command} needs no training")
+        return 0
+    if asked is figure3:
+        base = Base.of(command.folder(args) is None, args.set, args.epochs, ())
+        return show(figure3.build(base.best, len(data.classes)), out)
+    return show(asked.build(data), out)
+
+
+def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
+    """A command that is made from runs."""
+    device, chosen = command.device(args)
+    check(out, args.resume)
+    base = Base.of(command.folder(args) is None, args.set, args.epochs, asked.SETTINGS)
+    say("\n".join([chosen, *data.notes]))
+    heard = command.listen(data, base.best.window_ms, args.skip_broken)
+    folds = command.chosen_folds(heard.data, args.folds)
+    sweep = Sweep.plan(asked.SETTINGS, base, heard, folds, args.seeds, out)
+    workers = command.workers(args.workers, device, len(folds) * len(sweep.runs))
+    if args.dry_run:
+        stdout.write(estimate.text(sweep, workers, device))
+        return 0
+    here = environment.describe(describe(device), workers)
+    with command.folds_by(args, device, workers) as by:
+        runs = sweep.train(out, resume=args.resume, environment=here, run_folds=by, device=device)
+    return show(asked.build(runs), out)
+
+
+def show(made: Output, out: Path) -> int:
+    written = made.write(out)
+    say(f"in {out}: {', '.join(path.name for path in written)}")  # before the text, whose reader may be `head`
+    stdout.write(made.text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Table 1: from the baseline to the best model, what each addition is worth."""
+
+from __future__ import annotations
+
+from scratchser.paper import scores
+from scratchser.paper.output import Output, Table
+from scratchser.paper.sweep import Runs, Setting
+from scratchser.presets import COLUMNS
+from scratchser.published import TABLE1
+
+SETTINGS = tuple(Setting(name, name) for name in COLUMNS)
+
+
+def build(runs: Runs) -> Output:
+    """The paper's six columns, its figures beside ours where they may stand there."""
+    configs = [runs.configs[name] for name in COLUMNS]
+    augmented = ["+aug" if config.vtlp != "off" else "-" for config in configs]
+    oversampled = ["+over" if config.oversample else "-" for config in configs]
+    adjusted = ["+grdt" if config.conv_rate != config.rate else "-" for config in configs]
+    classes = " and ".join(next(config.oversample for config in configs if config.oversample))
+    rows = [
+        ("Augmentation during training", *augmented),
+        (f"Oversampling (×2) of {classes}", *oversampled),
+        ("Gradient adjustment", *adjusted),
+        ("Frequency range, kHz", *(str(config.frequency_khz) for config in configs)),
+        *scores.rows(runs, tuple(COLUMNS), TABLE1),
+    ]
+    made = Table(f"Table 1: parameter settings, {runs.title}", ("", *COLUMNS), tuple(rows), scores.legend(runs))
+    return Output({"table1": made})

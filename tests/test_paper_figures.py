@@ -1,0 +1,267 @@
+"""Figures 1 to 3 show what they are about: counts, the kernels' output, and the shapes of a forward pass."""
+
+import io
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import made_up
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
+from trees import wav
+
+from scratchser import figures
+from scratchser.corpus import CLASSES, CorpusError
+from scratchser.corpus.table import Corpus, Utterance
+from scratchser.features import Signal, extract
+from scratchser.kernels import vtlp
+from scratchser.model import Model
+from scratchser.paper import figure1, figure2, figure3
+from scratchser.presets import PAPER_BEST, PRESETS, Config
+from scratchser.truth import vtlp as truth
+
+
+def shades(figure):
+    """How many different colours it is drawn in."""
+    image = matplotlib.image.imread(io.BytesIO(figures.png(figure)), format="png")
+    return len(np.unique(np.rint(255 * image).astype(np.uint8).view(np.uint32)))
+
+
+# ---- figure 1 -------------------------------------------------------------------------------------------------------
+
+NEU, SAD = ("neutral",), ("sadness",)
+
+
+def corpus(counts):
+    """So many utterances of each class: unanimous, ambiguous, without annotators."""
+    votes = [lambda word: ((word,), (word, "other")), lambda word: ((word,), ("other",)), lambda word: ()]
+    rows = [
+        Utterance(f"{word}{part}{n:03d}", None, "1", "", "", label, votes[part](word))
+        for label, word in enumerate(CLASSES)
+        for part in range(3)
+        for n in range(counts[part][label])
+    ]
+    return Corpus("csv", CLASSES, tuple(rows))
+
+
+def bars(axes):
+    """Label -> where each bar begins and ends."""
+    return {
+        group.get_label(): [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in group] for group in axes.containers
+    }
+
+
+def test_bars_are_the_counts_one_part_on_the_other():
+    made = figure1.build(corpus(((30, 5, 1, 0), (12, 20, 0, 0), (0, 0, 0, 0))))
+    axes = made.figures["figure1"].axes[0]
+    assert bars(axes) == {
+        "unanimous": [(0, 30), (0, 5), (0, 1), (0, 0)],
+        "ambiguous": [(30, 42), (5, 25), (1, 1), (0, 0)],
+    }
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(CLASSES)
+    said = [text.get_text() for text in axes.texts]
+    assert said == ["30", "5", "12", "20", "42  (61.8 %)", "25  (36.8 %)", "1  (1.5 %)", "0  (0.0 %)"]
+    assert made.tables["figure1"].rows[1] == ("happiness", "5", "20", "25", "36.8")
+    assert axes.get_ylim()[1] > 42 and shades(made.figures["figure1"]) > 10
+
+
+def test_parts_differ_in_more_than_colour():
+    axes = figure1.build(corpus(((3, 1, 1, 1), (1, 1, 1, 1), (1, 0, 2, 0)))).figures["figure1"].axes[0]
+    assert bars(axes)["without annotators"] == [(4, 5), (2, 2), (2, 4), (2, 2)]
+    looks = {(group[0].get_facecolor(), group[0].get_hatch()) for group in axes.containers}
+    assert len({colour for colour, _ in looks}) == len({hatch for _, hatch in looks}) == 3
+
+
+def test_without_annotators_the_classes_alone():
+    made = figure1.build(made_up.corpus())
+    axes = made.figures["figure1"].axes[0]
+    assert bars(axes) == {"without annotators": [(0, 20), (0, 30), (0, 20), (0, 30)]}
+    assert "nobody annotated" in made.tables["figure1"].notes[0]
+    assert [text.get_text() for text in made.figures["figure1"].legends[0].texts] == ["without annotators"]
+
+
+# ---- figure 2 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """Four utterances of different lengths, and one whose file is broken."""
+    seconds = {"a": 0.9, "b": 0.3, "c": 0.6, "d": 0.5}
+    paths = {name: wav(tmp_path / f"{name}.wav", length) for name, length in seconds.items()}
+    paths["e"] = tmp_path / "e.wav"
+    paths["e"].write_bytes(b"RIFF")
+    return Corpus("csv", CLASSES, tuple(Utterance(name, path, "1", "", "", 2) for name, path in paths.items()))
+
+
+def test_three_warps_of_the_utterance_of_median_duration(heard):
+    figure = figure2.build(heard).figures["figure2"]
+    assert figure.get_suptitle().startswith("d, sadness, corpus csv")
+    spectrogram = extract(replace(heard, utterances=heard.utterances[3:4]), PAPER_BEST).of(0)
+    T = 1 + (8000 - 1024) // 512
+    assert spectrogram.shape == (T, 513)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["α = 0.9", "α = 1", "α = 1.1"]
+    for axes, alpha in zip(shown, (0.9, 1.0, 1.1), strict=True):
+        picture = axes.images[0].get_array().T
+        np.testing.assert_array_equal(picture, vtlp.forward(spectrogram, alpha))
+        slow = truth.forward(spectrogram.astype(float), alpha)
+        # below the hinge float32 places a bin to 6e-5, and neighbouring bins of noise differ by up to 8
+        np.testing.assert_allclose(picture[:, :400], slow[:, :400], rtol=0, atol=5e-4)
+        assert axes.images[0].origin == "lower" and axes.images[0].get_extent() == [0, T * 0.032, 0, 8]
+        assert axes.lines[0].get_ydata()[0] == pytest.approx(4 * alpha)
+    np.testing.assert_array_equal(shown[1].images[0].get_array().T, spectrogram)
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in shown] == [
+        ("time, s", "frequency, kHz"), ("time, s", ""), ("time, s", "")
+    ]  # fmt: skip
+    pictures = [axes.images[0].get_array() for axes in shown]
+    (scale,) = {axes.images[0].get_clim() for axes in shown}
+    assert scale == (np.min(pictures), np.max(pictures))
+    assert shades(figure) > 100
+
+
+def test_without_sound_there_is_no_spectrogram(heard):
+    labels = replace(heard, utterances=tuple(replace(u, path=u.path.with_suffix(".mp3")) for u in heard.utterances))
+    with pytest.raises(CorpusError, match="none of the corpus's wav files is there"):
+        figure2.build(labels)
+    with pytest.raises(CorpusError, match="none of the corpus's wav files can be read"):
+        figure2.build(replace(heard, utterances=heard.utterances[4:]))
+
+
+# ---- figure 3 -------------------------------------------------------------------------------------------------------
+
+SMALL = {
+    "1 conv": ((5,), ((3, 4),), ((1, 8),), 1),
+    "3 conv, 2 lstm": ((2, 3, 4), ((3, 5), (2, 2), (5, 1)), ((3, 2), (1, 4), (2, 3)), 2),
+    "6 conv, 4 lstm": ((3, 2, 4, 2, 3, 5), ((3, 3),) * 6, ((2, 2), (2, 2), (2, 2), (3, 1), (1, 2), (1, 2)), 4),
+}
+
+
+def config(name):
+    channels, kernels, strides, layers = SMALL[name]
+    return Config(
+        frequency_khz=4,
+        conv_channels=channels,
+        conv_kernels=kernels,
+        conv_strides=strides,
+        lstm_layers=layers,
+        lstm_units=4,
+    )
+
+
+def shape(step, T):
+    """What the step says of an utterance of T frames."""
+    frames = [eval(step.frames, {"ceil": math.ceil, "T": T})] if step.frames else []
+    return (*frames, *step.sizes)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_are_those_of_a_forward_pass(name):
+    settings = config(name)
+    bins = Signal.of(settings).bins
+    model = Model(settings, bins, classes=3)
+    made = {step.name: step for step in figure3.steps(model, bins)}
+    layers = [*(c.name for c in model.convs), "flatten", *(m.name for m in model.lstms), "readout", "dense", "softmax"]
+    assert list(made) == ["input", *layers]
+    for T in np.random.default_rng(5).integers(1, 150, 6).tolist():
+        x, lengths = np.zeros((1, T, bins, 1), np.float32), np.array([T])
+        assert shape(made["input"], T) == x.shape[1:]
+        for layer in (*model.convs, *model.lstms):
+            if layer is model.lstms[0]:
+                x = x.reshape(1, x.shape[1], -1)
+                assert shape(made["flatten"], T) == x.shape[1:]
+            x, lengths = layer.forward(x, lengths)
+            assert shape(made[layer.name], T) == x.shape[1:] and lengths[0] == x.shape[1]
+        assert made["readout"].sizes == (model.dense.W.shape[0],) == x.shape[2:]
+        assert shape(made["dense"], T) == shape(made["softmax"], T) == (3,)
+        assert model.forward(np.zeros((1, T, bins, 1), np.float32), np.array([T])).shape == (1, 3)
+
+
+def test_kernels_strides_and_parameters_are_the_configs():
+    settings = PRESETS["best"]
+    made = figure3.build(settings, 4)
+    rows = {cells[0]: cells[1:] for cells in made.tables["figure3"].rows}
+    sizes = zip(settings.conv_kernels, settings.conv_strides, settings.conv_channels, strict=True)
+    before, total = 1, 0
+    for n, ((kt, kf), (st, sf), channels) in enumerate(sizes, 1):
+        kind, kernel, stride, width, *_, parameters = rows[f"conv{n}"]
+        assert kind == "convolution, ReLU" and (kernel, stride) == (f"{kt} x {kf}", f"{st} x {sf}")
+        assert width == f"{channels} channels" and int(parameters) == (kt * kf * before + 1) * channels
+        before, total = channels, total + int(parameters)
+    H, D = settings.lstm_units, 96 * 9
+    assert rows["conv4"][4] == "ceil(T/8) x 9 x 96" and rows["flatten"][4] == f"ceil(T/8) x {D}"
+    assert rows["lstm1"][3:] == (
+        f"2 x {H} units",
+        f"ceil(T/8) x {2 * H}",
+        f"Wx {D} x 2 x {4 * H}, Wh 2 x {H} x {4 * H}, b 2 x {4 * H}",
+        str(2 * 4 * H * (D + H + 1)),
+    )
+    assert int(rows["dense"][-1]) == (2 * H + 1) * 4
+    total += int(rows["lstm1"][-1]) + int(rows["dense"][-1])
+    assert rows["total"][-1] == str(total) and sum(int(cells[-1]) for cells in rows.values()) == 2 * total
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_step_is_a_box_and_every_text_has_room(name):
+    settings = config(name)
+    figure = figure3.build(settings, 4).figures["figure3"]
+    axes, made = figure.axes[0], figure3.steps(Model(settings, 257, 4), 257)
+    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    assert len(boxes) == len(made) and shades(figure) > 10
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    sides = [box.get_window_extent(renderer) for box in boxes]
+    assert all(above.y0 > below.y1 for above, below in pairwise(sides))
+    texts = [text for text in axes.texts if text.get_text()]
+    extents = [text.get_window_extent(renderer) for text in texts]
+    for n, (text, extent) in enumerate(zip(texts, extents, strict=True)):
+        assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
+        touched = [side for side in sides if side.overlaps(extent)]
+        assert all(side.x0 < extent.x0 and extent.x1 < side.x1 for side in touched), text.get_text()
+        assert not any(extent.overlaps(other) for other in extents[n + 1 :]), text.get_text()
+    said = [text.get_text() for text in texts]
+    for step in made:
+        assert step.name in said and (not step.parameters or f"{step.parameters:,}" in said)
+    for step in made[:-1]:
+        assert step.output.replace(" x ", " × ") in said
+
+
+class Halver:
+    """A layer that figure 3 does not know: every other frame, rounded down but never to nothing, and half the bins."""
+
+    def __init__(self):
+        self.name, self.window = "halver", (2, 2)
+
+    def forward(self, x, lengths):
+        frames = np.maximum(lengths // 2, 1)
+        return np.ascontiguousarray(x[:, : frames.max(), ::2]), frames
+
+    def backward(self, dy):
+        raise NotImplementedError
+
+
+def test_a_layer_of_an_unknown_kind_is_drawn_by_its_class_and_shape():
+    model = Model(config("1 conv"), 129, 4)
+    model.convs = [Halver(), *model.convs]
+    made = figure3.steps(model, 257)
+    assert [step.name for step in made[:4]] == ["input", "halver", "conv1", "flatten"]
+    halver = made[1]
+    assert (halver.kind, halver.kernel, halver.parameters) == ("Halver", (2, 2), 0)
+    assert halver.output == "8 of 16 x 129 x 1"  # not ⌈T / d⌉ for any d
+    assert made[2].sizes == (17, 5)
+
+
+def test_watching_leaves_the_model_as_it_was():
+    settings = config("1 conv")
+    model = Model(settings, 257, 4)
+    before = model.parameters.values.copy()
+    figure3.steps(model, 257)
+    assert not any("forward" in vars(layer) for layer in (*model.convs, *model.lstms, model.dense))
+    np.testing.assert_array_equal(model.parameters.values, before)
+
+
+def test_strides_that_leave_one_frame_of_everything_have_no_formula():
+    settings = replace(config("1 conv"), conv_strides=((600, 64),))
+    step = figure3.steps(Model(settings, 257, 4), 257)[1]
+    assert step.output == "1 of 512 x 5 x 5"

@@ -1,0 +1,218 @@
+"""Tables 4 and 5: label files in IEMOCAP's form whose tables are known before they are read, and the paper's."""
+
+import pytest
+from trees import CODES, agreed, block, dialog
+
+from scratchser.corpus import CLASSES, CorpusError, gold, load
+from scratchser.corpus.table import SYNTHETIC_MARKER, Corpus, Problem, Utterance
+from scratchser.paper import table4, table5
+
+WORDS = tuple(name.capitalize() for name in CLASSES)
+# What three annotators say of an utterance labelled {0}; {1} is another class
+UNANIMOUS = (
+    ("{0}", "{0}", "{0}"),
+    ("{0}; {1}", "{0}", "{0}"),
+    ("{0}", "Excited; {0}", "{1}; {0}; Other"),
+    ("{0}; {1}", "{0}; Fear", "{0}; Surprise"),
+)
+AMBIGUOUS = (
+    ("{0}", "{0}", "{1}"),
+    ("Frustration", "{0}; {1}", "{0}"),
+    ("{0}", "{1}; Disgust", "{0}"),
+    ("Other", "{0}", "Frustration; {0}"),
+)
+PAPER_4 = {
+    "neutral": "331 30.1 768 69.9 1099",
+    "happiness": "51 18.0 233 82.0 284",
+    "sadness": "312 51.3 296 48.7 608",
+    "anger": "138 47.8 151 52.2 289",
+    "total": "832 36.5 1448 63.5 2280",
+}
+PAPER_5 = {  # true label, annotators as the table writes them, hard label, soft label, weight, subset
+    "Ses01F_impro05_M020": ("neu", "oth", "neu, sad", "neu", "1 0 0 0", "0.75 0 0.25 0", "0.67", "amb"),
+    "Ses02M_impro08_F023": ("hap", "hap", "hap", "neu", "0 1 0 0", "0.33 0.67 0 0", "1", "amb"),
+    "Ses02M_impro06_M012": ("sad", "sad, ang", "sad", "sad", "0 0 1 0", "0 0 0.83 0.17", "1", "una"),
+    "Ses01F_impro01_M011": ("ang", "ang", "oth, ang", "oth", "0 0 0 1", "0 0 0 1", "0.5", "amb"),
+}
+
+
+def row(made, name):
+    (found,) = (cells for cells in made.rows if cells[0] == name)
+    return found[1:]
+
+
+def said(name, word, patterns, number):
+    """Number `number` of a class's utterances, its annotators as in one of the patterns, in turn."""
+    another = WORDS[(WORDS.index(word) + 1 + number % 3) % 4]
+    votes = (pattern.format(word, another) for pattern in patterns[number % len(patterns)])
+    return block(name, CODES[word], *votes)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """As many utterances of each speaker, class and subset as the improvised dialogs of the real release have."""
+    root = tmp_path_factory.mktemp("iemocap")
+    left = dict(zip(WORDS, gold.IMPROVISED_UNANIMOUS, strict=True))
+    for speaker, counts in gold.IMPROVISED_SPEAKERS.items():
+        stem, blocks = f"Ses0{speaker}_impro01", []
+        for word, count in zip(WORDS, counts, strict=True):
+            for number in range(count):
+                agree = left[word] > 0 and number % 3 != 1
+                left[word] -= agree
+                name = f"{stem}_{speaker[1]}{len(blocks):03d}"
+                blocks.append(said(name, word, UNANIMOUS if agree else AMBIGUOUS, number))
+        blocks.append(agreed(f"{stem}_{speaker[1]}900", "Excited"))
+        dialog(root, stem, *blocks)
+    assert set(left.values()) == {0}
+    return root
+
+
+def test_table_4_of_the_whole_release_is_the_papers(release):
+    made = table4.build(load(release)).tables["table4"]
+    for name, figures in PAPER_4.items():
+        assert row(made, name) == (*figures.split(), *figures.split())  # ours, and the paper's beside it
+    assert [cells[0] for cells in made.rows] == [*CLASSES, "total"]
+    assert made.columns[1:6] == tuple(column.removeprefix("paper: ") for column in made.columns[6:])
+
+
+def test_the_papers_columns_stay_what_they_are_where_the_tree_is_incomplete(release, tmp_path):
+    (tmp_path / "Session3").symlink_to(release / "Session3")
+    corpus = load(tmp_path)
+    made = table4.build(corpus).tables["table4"]
+    assert row(made, "total")[4] == str(264 + 274)
+    assert row(made, "anger")[5:] == tuple(PAPER_4["anger"].split())
+    assert any("incomplete release" in note for note in made.notes)
+
+
+def test_table_4_by_construction(tmp_path):
+    numbers = {"Neutral": (5, 2), "Happiness": (0, 3), "Sadness": (4, 0), "Anger": (1, 7)}
+    blocks = []
+    for word, counts in numbers.items():
+        for patterns, count in zip((UNANIMOUS, AMBIGUOUS), counts, strict=True):
+            blocks += [said(f"Ses04F_impro03_F{len(blocks) + n:03d}", word, patterns, n) for n in range(count)]
+    dialog(tmp_path, "Ses04F_impro03", *blocks)
+    made = table4.build(load(tmp_path)).tables["table4"]
+    assert {cells[0]: " ".join(cells[1:6]) for cells in made.rows} == {
+        "neutral": "5 71.4 2 28.6 7",
+        "happiness": "0 0.0 3 100.0 3",
+        "sadness": "4 100.0 0 0.0 4",
+        "anger": "1 12.5 7 87.5 8",
+        "total": "10 45.5 12 54.5 22",
+    }
+
+
+def test_a_class_that_nobody_speaks_has_no_share(tmp_path):
+    dialog(tmp_path, "Ses04F_impro03", agreed("Ses04F_impro03_F000", "Anger"))
+    assert row(table4.build(load(tmp_path)).tables["table4"], "sadness")[:5] == ("0", "-", "0", "-", "0")
+
+
+def test_the_papers_figures_stand_beside_the_papers_corpus_only(release, tmp_path):
+    (tmp_path / "Session3").symlink_to(release / "Session3")
+    (tmp_path / SYNTHETIC_MARKER).touch()
+    for corpus in (load(tmp_path), load(release, classes=["anger", "neutral"])):
+        made = table4.build(corpus).tables["table4"]
+        assert len(made.columns) == 6 and "paper" not in str(made)
+    synthetic = table4.build(load(tmp_path)).tables["table4"]
+    assert "SYNTHETIC" in synthetic.notes[-1] and "synthetic" in synthetic.title
+
+
+def corpus(*votes, classes=CLASSES, problems=()):
+    """Utterances a, b, c, ... of the first class of a corpus of one's own."""
+    rows = (Utterance("abcdefghij"[n], None, "1", "", "", 0, given) for n, given in enumerate(votes))
+    return Corpus("csv", classes, tuple(rows), problems)
+
+
+NEU, SAD, FRU = ("neutral",), ("sadness",), ("frustration",)
+
+
+def test_utterances_without_annotators_are_not_counted_and_that_is_said():
+    made = table4.build(corpus((NEU, NEU), (), (NEU, SAD), ())).tables["table4"]
+    assert row(made, "neutral") == ("1", "50.0", "1", "50.0", "2")
+    assert "not counted: 2 utterances without annotators" in made.notes
+
+
+@pytest.mark.parametrize(("room", "what"), [(table4, "table 4"), (table5, "table 5")])
+def test_without_annotators_there_is_no_table(room, what):
+    with pytest.raises(CorpusError, match=f"{what} needs to know what each annotator said"):
+        room.build(corpus((), ()))
+
+
+@pytest.fixture
+def four(tmp_path):
+    """The paper's four utterances, with what the release's annotators said, among others."""
+    first = agreed("Ses01F_impro01_F000", "Anger")
+    angry = block("Ses01F_impro01_M011", "ang", "Anger", "Disgust; Anger", "Frustration")
+    dialog(tmp_path, "Ses01F_impro01", first, angry)
+    neutral = block("Ses01F_impro05_M020", "neu", "Frustration", "Neutral; Sadness", "Neutral")
+    dialog(tmp_path, "Ses01F_impro05", neutral)
+    dialog(tmp_path, "Ses02M_impro08", block("Ses02M_impro08_F023", "hap", "Happiness", "Happiness", "Neutral"))
+    dialog(tmp_path, "Ses02M_impro06", block("Ses02M_impro06_M012", "sad", "Sadness; Anger", "Sadness", "Sadness"))
+    return tmp_path
+
+
+def test_table_5_is_the_papers(four):
+    made = table5.build(load(four)).tables["table5"]
+    assert made.columns == (
+        "utterance", "true", "ann. 1", "ann. 2", "ann. 3", "hard label", "soft label", "weight", "subset"
+    )  # fmt: skip
+    assert made.rows == tuple((name, *cells) for name, cells in PAPER_5.items())
+    assert "soft labels, weights and subsets equal the paper's" in made.notes
+
+
+def test_a_synthetic_tree_with_the_papers_names_is_not_the_papers(four):
+    (four / SYNTHETIC_MARKER).touch()
+    made = table5.build(load(four)).tables["table5"]
+    assert "all name the label alone" in made.notes[2] and "SYNTHETIC" in made.notes[-1]
+    assert not any("paper" in note for note in made.notes)
+
+
+def test_other_votes_than_the_papers_are_told(four):
+    file = four / "Session2/dialog/EmoEvaluation/Ses02M_impro08.txt"
+    file.write_text(file.read_text().replace("C-E4:\tNeutral", "C-E4:\tSadness"))
+    (four / "Session2/dialog/EmoEvaluation/Ses02M_impro06.txt").unlink()
+    made = table5.build(load(four)).tables["table5"]
+    assert len(made.rows) == 3 and row(made, "Ses02M_impro08_F023")[5] == "0 0.67 0.33 0"
+    assert "soft labels, weights and subsets differ from the paper: Ses02M_impro08_F023" in made.notes
+    assert "the paper's examples that are not here: Ses02M_impro06_M012" in made.notes
+
+
+def test_the_papers_utterances_in_other_classes(four):
+    made = table5.build(load(four, classes=["neu", "sad", "fru"])).tables["table5"]
+    assert row(made, "Ses01F_impro05_M020") == ("neu", "fru", "neu, sad", "neu", "1 0 0", "0.5 0.17 0.33", "1", "amb")
+    assert "the paper's utterances, but not its classes" in made.notes
+
+
+def test_one_example_of_each_kind():
+    kinds = list(table5.KINDS)
+    examples = (
+        (NEU, NEU + SAD, NEU),  # another class too
+        (NEU, NEU, NEU),
+        (NEU, FRU, NEU),
+        (NEU, NEU, NEU),  # a second one of its kind
+        (SAD, NEU, NEU),
+        (NEU, FRU + NEU, SAD),
+        (NEU, NEU, NEU + FRU),
+    )
+    made = table5.build(corpus(*examples)).tables["table5"]
+    assert {cells[0]: cells[6:] for cells in made.rows} == {
+        "b": ("1 0 0 0", "1", "una"),
+        "a": ("0.83 0 0.17 0", "1", "una"),
+        "g": ("1 0 0 0", "0.83", "una"),
+        "e": ("0.67 0 0.33 0", "1", "amb"),
+        "c": ("1 0 0 0", "0.67", "amb"),
+        "f": ("0.6 0 0.4 0", "0.83", "amb"),
+    }
+    assert [cells[0] for cells in made.rows] == list("bagecf")
+    assert [f"{name}: {kind}" for name, kind in zip("bagecf", kinds, strict=True)] == list(made.notes[2:8])
+
+
+def test_kinds_that_do_not_occur_are_named_and_rows_are_as_wide_as_the_most_annotators():
+    made = table5.build(corpus((NEU, NEU), (SAD, NEU, NEU, NEU))).tables["table5"]
+    assert row(made, "a")[1:5] == ("neu", "neu", "-", "-") and row(made, "b")[1:5] == ("sad", "neu", "neu", "neu")
+    assert sum("no utterance where" in note for note in made.notes) == len(table5.KINDS) - 2
+
+
+def test_a_broken_utterance_is_no_example():
+    problem = Problem("labels.csv:2", "unknown label", "b")
+    made = table5.build(corpus(((), NEU), (NEU, NEU), (NEU, NEU), (), problems=(problem,))).tables["table5"]
+    assert [cells[0] for cells in made.rows] == ["c"]

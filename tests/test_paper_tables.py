@@ -1,0 +1,337 @@
+"""The tables of trained results: every number again from predictions.csv, in plain Python, over made-up runs."""
+
+import csv
+import re
+import statistics
+from dataclasses import replace
+
+import made_up
+import pytest
+
+from scratchser.corpus.table import CLASSES, CorpusError
+from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table6
+from scratchser.paper.sweep import Base
+from scratchser.presets import PRESETS, pooled
+from scratchser.published import TABLE1, TABLE2, TABLE6
+
+EMODB = dict(zip(sorted({u.speaker for u in made_up.corpus().utterances}),
+                 ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16"), strict=True))  # fmt: skip
+UNTUNED = ("11", "12", "13", "14", "15", "16")
+
+
+def emodb():
+    """Speakers of EmoDB's names."""
+    made = made_up.corpus("emodb")
+    return replace(made, utterances=tuple(replace(u, speaker=EMODB[u.speaker], session="") for u in made.utterances))
+
+
+def accuracies(rows):
+    """(WA, UA) of rows of predictions.csv."""
+    right = [row["truth"] == row["predicted"] for row in rows]
+    recalls = []
+    for name in CLASSES:
+        of_class = [hit for hit, row in zip(right, rows, strict=True) if row["truth"] == name]
+        if of_class:
+            recalls.append(sum(of_class) / len(of_class))
+    return sum(right) / len(right), sum(recalls) / len(recalls)
+
+
+def read(run):
+    """The predictions of a run, from the files of its folds, by fold."""
+    by_fold = {}
+    for path in sorted(run.path.glob("folds/*/predictions.csv")):
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        by_fold[rows[0]["fold"]] = rows
+    return by_fold
+
+
+def cells(made, name, tmp_path):
+    """The table as its CSV file has it: by the row's head, or (head, row above) where a head is indented."""
+    made.write(tmp_path)
+    with open(tmp_path / f"{name}.csv", newline="") as file:
+        _, *rows = csv.reader(file)
+    found, above = {}, ""
+    for head, *values in rows:
+        above = above if head.startswith(" ") else head
+        found[(head.strip(), above) if head.startswith(" ") else head] = values
+    return found
+
+
+def said(values):
+    return [f"{100 * value:.1f}" for value in values]
+
+
+def rounds(cells, values):
+    """The cells are these fractions in percent with one digit; a five after it may go either way."""
+    values = list(values)
+    assert len(cells) == len(values) and all(re.fullmatch(r"\d+\.\d", cell) for cell in cells)
+    return all(abs(float(cell) - 100 * value) < 0.05 + 1e-9 for cell, value in zip(cells, values, strict=True))
+
+
+def test_table_1_says_what_the_predictions_give(tmp_path):
+    planned = made_up.sweep(tmp_path, table1.SETTINGS, emodb(), seeds=3)
+    found = cells(table1.build(planned.results()), "table1", tmp_path)
+    for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
+        mean, folds, seeds, pooled, untuned = [], [], [], [], []
+        for runs in planned.of.values():
+            each = [{fold: accuracies(rows)[place] for fold, rows in read(run).items()} for run in runs]
+            means = [statistics.mean(scores.values()) for scores in each]
+            mean.append(statistics.mean(means))
+            folds.append(statistics.mean(statistics.stdev(scores.values()) for scores in each))
+            seeds.append(statistics.stdev(means))
+            everything = [[row for rows in read(run).values() for row in rows] for run in runs]
+            pooled.append(statistics.mean(accuracies(rows)[place] for rows in everything))
+            kept = [[accuracies(rows)[place] for rows in read(run).values() if rows[0]["speaker"] in UNTUNED]
+                    for run in runs]  # fmt: skip
+            assert all(len(scores) == 6 for scores in kept)
+            untuned.append(statistics.mean(map(statistics.mean, kept)))
+        assert rounds(found[head], mean)
+        assert rounds(found["std over folds", head], folds)
+        assert rounds(found["std over seeds", head], seeds)
+        assert rounds(found["all test sets pooled", head], pooled)
+        assert rounds(found["untuned speakers alone", head], untuned)
+    assert ("the paper's", "Weighted accuracy, %") not in found
+
+
+def test_table_1_has_the_papers_columns(tmp_path):
+    """Augmentation, oversampling, gradient adjustment, kHz, as its table 1 has them."""
+    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus())
+    found = cells(table1.build(planned.results()), "table1", tmp_path)
+    assert found["Augmentation during training"] == ["-", "-", "+aug", "-", "+aug", "+aug"]
+    assert found["Oversampling (×2) of happiness and anger"] == ["-"] + ["+over"] * 5
+    assert found["Gradient adjustment"] == ["-", "-", "-", "+grdt", "+grdt", "+grdt"]
+    assert found["Frequency range, kHz"] == ["4"] * 5 + ["8"]
+    assert ("std over seeds", "Weighted accuracy, %") not in found
+    for name, runs in planned.of.items():
+        assert runs[0].settings["preset"] == name and runs[0].config == PRESETS[name]
+
+
+def test_the_papers_figures_stand_beside_its_own_experiment_only(tmp_path):
+    corpus = made_up.all_of_iemocap()
+    changed = Base.of(False, ["rate=0.01"], None, table2.SETTINGS)
+    beside = made_up.sweep(tmp_path / "a", table2.SETTINGS, corpus).results()
+    assert beside.of_the_paper
+    shown = cells(table2.build(beside), "table2", tmp_path)
+    assert [shown[str(n)][-2:] for n in range(1, 11)] == [said(scores) for scores in TABLE2]
+    assert rounds(shown["Total"][-2:], TABLE1["best"])
+    assert not made_up.sweep(tmp_path / "b", table2.SETTINGS, corpus, base=changed).results().of_the_paper
+    assert not made_up.sweep(tmp_path / "c", table2.SETTINGS, corpus, folds=8).results().of_the_paper
+    fewer = replace(corpus, utterances=corpus.utterances[1:])
+    assert not made_up.sweep(tmp_path / "d", table2.SETTINGS, fewer).results().of_the_paper
+    assert not made_up.sweep(tmp_path / "e", table2.SETTINGS, emodb()).results().of_the_paper
+
+
+def test_the_papers_table_1_stands_under_ours(tmp_path):
+    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.all_of_iemocap())
+    found = cells(table1.build(planned.results()), "table1", tmp_path)
+    for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
+        assert found["the paper's", head] == said(scores[place] for scores in TABLE1.values())
+    assert said(TABLE1["best"]) == ["64.5", "61.7"] and said(TABLE1["baseline"]) == ["66.4", "57.7"]
+
+
+def test_the_papers_folds_hide_32_five_fold_scores():
+    """WA from 61.2 to 67.8, UA from 58.0 to 65.3, out of the same ten folds of its table 2."""
+    folds = [
+        {"session": n // 2, "test_speaker": f"{n // 2}{'FM'[n % 2]}", "wa": wa, "ua": ua}
+        for n, (wa, ua) in enumerate(TABLE2)
+    ]
+    choices = table2.five_fold(folds)
+    assert len(choices) == len({choice.speakers for choice in choices}) == 32
+    assert said([min(c.wa for c in choices), max(c.wa for c in choices)]) == ["61.2", "67.8"]
+    assert said([min(c.ua for c in choices), max(c.ua for c in choices)]) == ["58.0", "65.3"]
+    assert all([speaker[0] for speaker in choice.speakers] == list("01234") for choice in choices)
+    women = next(choice for choice in choices if choice.speakers == ("0F", "1F", "2F", "3F", "4F"))
+    assert women.ua == pytest.approx((0.664 + 0.713 + 0.521 + 0.597 + 0.642) / 5)
+
+
+def test_table_2_says_what_the_predictions_give(tmp_path):
+    planned = made_up.sweep(tmp_path, table2.SETTINGS, emodb(), seeds=2)
+    made = table2.build(planned.results())
+    found = cells(made, "table2", tmp_path)
+    runs = [[accuracies(rows) for rows in read(run).values()] for run in planned.of["best"]]
+    over = [tuple(map(statistics.mean, zip(*fold, strict=True))) for fold in zip(*runs, strict=True)]
+    columns = [[fold[place] for fold in folds] for folds in (*runs, over) for place in (0, 1)]
+    for number in range(10):
+        assert rounds(found[str(number + 1)][3:], [column[number] for column in columns])
+    assert [found[str(n)][:3] for n in (1, 2)] == [["03", "1", "F"], ["08", "1", "M"]]
+    assert rounds(found["Total"][3:], map(statistics.mean, columns))
+    deviations = [statistics.stdev(column) for column in columns[:4]]
+    means = [statistics.mean(deviations[place::2]) for place in (0, 1)]  # not that of the folds' means over the seeds
+    assert rounds(found["std over folds"][3:], [*deviations, *means])
+    kept = [4, 5, 6, 7, 8, 9]  # in EmoDB's pairs, 03-08 and 09-10 come first
+    assert rounds(found["untuned speakers alone"][3:], [statistics.mean(c[n] for n in kept) for c in columns])
+
+    ranges = cells(made, "table2-five-fold", tmp_path)
+    ua = [sum(runs[1][2 * n + side][1] for n, side in enumerate(sides)) / 5 for sides in sides_of(5)]
+    assert ranges["seed 1"][0] == "32"
+    assert rounds(ranges["seed 1"][4:], [min(ua), statistics.mean(ua), max(ua)])
+    scores = cells(made, "table2-five-fold-scores", tmp_path)
+    assert len(scores) == 32 and rounds([row[3] for row in scores.values()], ua)
+    assert (tmp_path / "table2-five-fold.png").read_bytes().startswith(b"\x89PNG")
+
+
+def sides_of(sessions):
+    """Every choice of one of two, for so many sessions, the last one changing fastest."""
+    return [[(number >> (sessions - 1 - n)) & 1 for n in range(sessions)] for number in range(2**sessions)]
+
+
+def test_a_session_of_one_speaker_leaves_no_choice():
+    folds = [{"session": s, "test_speaker": name, "wa": wa, "ua": wa}
+             for s, name, wa in (("1", "a", 0.5), ("1", "b", 0.7), ("2", "c", 0.1))]  # fmt: skip
+    assert [(c.speakers, round(c.wa, 9)) for c in table2.five_fold(folds)] == [(("a", "c"), 0.3), (("b", "c"), 0.4)]
+
+
+def annotated(corpus, without=()):
+    """Every second utterance with three annotators that agree, the others with one who does not."""
+    def votes(n, u):
+        word = CLASSES[u.label]
+        return () if n in without else ((word,), (word, "other"), (word,)) if n % 2 else ((word,), (word,), ("fear",))
+
+    rows = tuple(replace(u, votes=votes(n, u)) for n, u in enumerate(corpus.utterances))
+    return replace(corpus, utterances=rows)
+
+
+def test_table_6_says_what_the_predictions_give(tmp_path):
+    corpus = annotated(made_up.corpus(), without=(3, 4))
+    planned = made_up.sweep(tmp_path, table6.SETTINGS, corpus, seeds=2)
+    assert planned.configs["softlab"] == replace(planned.configs["best"], soft_labels=True)
+    found = cells(table6.build(planned.results()), "table6", tmp_path)
+    agreed = {u.name: len([v for v in u.votes if CLASSES[u.label] in v]) == 3 for u in corpus.utterances if u.votes}
+    assert len(agreed) == len(corpus.utterances) - 2
+    subsets = [lambda name: name in agreed, agreed.get, lambda name: agreed.get(name) is False]
+    columns = [("best", "predicted"), ("best", "second"), ("softlab", "predicted")]
+    for place, (keep, (setting, choice)) in enumerate((k, c) for k in subsets for c in columns):
+        seeds = [
+            [
+                [{**row, "predicted": row[choice]} for row in rows if keep(row["utterance"])]
+                for rows in read(run).values()
+            ]
+            for run in planned.of[setting]
+        ]
+        pools = [[row for rows in folds for row in rows] for folds in seeds]
+        for name in CLASSES:
+            hits = [[row["predicted"] == name for row in pool if row["truth"] == name] for pool in pools]
+            recalls = [statistics.mean(map(int, right)) for right in hits]
+            assert rounds([found[name][place]], [statistics.mean(recalls)])
+            assert rounds([found["std over seeds", name][place]], [statistics.stdev(recalls)])
+            assert found[f"utterances: {name}"][place] == str(len(hits[0]))
+        for n, word in enumerate(("Weighted", "Unweighted")):
+            head, each = f"{word}, mean over folds", [[accuracies(rows)[n] for rows in folds] for folds in seeds]
+            assert rounds([found[head][place]], [statistics.mean(map(statistics.mean, each))])
+            assert rounds([found["std over folds", head][place]], [statistics.mean(map(statistics.stdev, each))])
+            pooled = [accuracies(pool)[n] for pool in pools]
+            assert rounds([found[f"{word}, pooled"][place]], [statistics.mean(pooled)])
+
+
+def test_table_6_has_the_papers_figures_under_ours(tmp_path):
+    runs = made_up.sweep(tmp_path, table6.SETTINGS, annotated(made_up.all_of_iemocap())).results()
+    found = cells(table6.build(runs), "table6", tmp_path)
+    assert found["the paper's", "happiness"] == ["28.9", "42.6", "15.5", "29.4", "37.3", "11.5", "28.8", "43.8", "16.7"]
+    head = "Unweighted, mean over folds"
+    assert found["the paper's", head] == ["61.7", "21.6", "59.1", "66.2", "19.9", "61.3", "58.2", "22.8", "56.1"]
+
+
+def test_the_papers_own_classes_give_its_unweighted_second_choice():
+    """A slip of the pen in the figures would show: UA is near the mean of the classes, above all where it is pooled."""
+    for rows in TABLE6.values():
+        for column in range(3):
+            assert rows[-1][column] == pytest.approx(statistics.mean(row[column] for row in rows[:4]), abs=0.013)
+
+
+def test_table_6_needs_annotators():
+    with pytest.raises(CorpusError, match="synthetic"):
+        table6.need(made_up.corpus())
+    table6.need(annotated(made_up.corpus()))
+
+
+def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
+    planned = made_up.sweep(tmp_path, figure4.SETTINGS, made_up.corpus(), folds=2)
+    assert planned.configs["without adjustment"] == PRESETS["over-aug"]
+    assert planned.configs["with adjustment"] == PRESETS["best-4khz"]
+    for n, run in enumerate(planned.runs):
+        for folder, epochs in zip(run.record().folds, (3, 4), strict=True):
+            rows = made_up.rows(folder.number, epochs)
+            for row in rows:
+                conv = (n + 1) * folder.number / row["epoch"]
+                row["gradient_norms"] = {"conv1": conv, "lstm1": 0.5, "dense": 0.25}
+            with folder:
+                folder.write_metrics(rows)
+    made = figure4.build(planned.results())
+    found = cells(made, "figure4", tmp_path)
+    assert found["conv1"] == ["1.5", "0.917", "0.5", "3", "1.83", "1"]  # mean of folds 1 and 2, epochs 1 to 3
+    assert found["lstm1"] == ["0.5"] * 6
+    said = "\n".join(made.tables["figure4"].notes)
+    assert "without adjustment: the conv layers' mean norm is 1.8 times" in said
+    lines = made.figures["figure4"].axes[0].lines
+    assert lines[0].get_ydata() == pytest.approx([1.5, 0.75, 0.5])
+
+
+def ua_of(run):
+    return [accuracies(rows)[1] for rows in read(run).values()]
+
+
+def test_depth_is_a_grid_of_what_the_predictions_give(tmp_path):
+    planned = made_up.sweep(tmp_path, depth.SETTINGS, made_up.corpus(), folds=3)
+    assert len(planned.runs) == 24 and planned.configs["4+1"] == PRESETS["best"]
+    for name, config in planned.configs.items():
+        assert name == f"{len(config.conv_channels)}+{config.lstm_layers}"
+    made = depth.build(planned.results())
+    grid, each = cells(made, "depth", tmp_path), read_csv(tmp_path / "depth-each.csv")
+    best = max(planned.of, key=lambda name: statistics.mean(ua_of(planned.of[name][0])))
+    assert any(f"the highest here is {best} " in note for note in made.tables["depth"].notes)
+    for name, (run,) in planned.of.items():
+        conv, lstm = map(int, name.split("+"))
+        assert rounds([grid[f"{conv} conv"][lstm - 1]], [statistics.mean(ua_of(run))])
+        (row,) = (row for row in each if (row["conv"], row["Bi-LSTM"]) == (str(conv), str(lstm)))
+        mean, deviation = statistics.mean(ua_of(run)), statistics.stdev(ua_of(run))
+        assert rounds([row["UA %"], row["UA % std over folds"]], [mean, deviation])
+        assert row["UA % std over seeds"] == row["UA % untuned speakers"] == "-"
+    (axes, _) = made.figures["depth"].axes
+    shown = [float(text.get_text()) for text in axes.texts]
+    assert shown == [float(cell) for row in grid.values() for cell in row]
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pooling_is_compared_fold_by_fold(tmp_path):
+    planned = made_up.sweep(tmp_path, pooling.SETTINGS, made_up.corpus(), seeds=2)
+    assert planned.configs["with pooling"] == pooled(PRESETS["best"]) != planned.configs["without"] == PRESETS["best"]
+    found = cells(pooling.build(planned.results()), "pooling", tmp_path)
+    without, with_it = ([ua_of(run) for run in runs] for runs in planned.of.values())
+    differences = [
+        statistics.mean([b - a for a, b in zip(*pair, strict=True)])
+        for pair in zip(zip(*without, strict=True), zip(*with_it, strict=True), strict=True)
+    ]
+    head = "UA minus that of without, points"
+    assert found[head][0] == "-"
+    assert float(found[head][1]) == pytest.approx(100 * statistics.mean(differences), abs=0.05 + 1e-9)
+    assert found[head][1][0] in "+-"
+    assert rounds([found["std over folds", head][1]], [statistics.stdev(differences)])
+    assert found["folds where it is lower", head] == ["-", f"{sum(d < 0 for d in differences)} of 10"]
+    assert found["Windows of the pooling"] == ["-", "2x2 2x2 2x2 1x2"]
+
+
+def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
+    planned = made_up.sweep(tmp_path, normalisation.SETTINGS, made_up.corpus(), folds=3)
+    assert len(planned.runs) == 9 and planned.configs["4 conv, fold"] == PRESETS["best"]
+    for name, config in planned.configs.items():
+        assert name == f"{len(config.conv_channels)} conv, {config.normalisation}" and config.lstm_layers == 1
+    made = normalisation.build(planned.results())
+    made.write(tmp_path)
+    for row in read_csv(tmp_path / "normalisation.csv"):
+        (run,) = planned.of[f"{row['conv layers']} conv, {row['eq. (5)']}"]
+        ua = statistics.mean(ua_of(run))
+        learned = 1 - 0.7 / 3  # of made_up.rows in the third epoch, the best one there
+        assert rounds([row["UA %"], row["training UA %"]], [ua, learned])
+        assert float(row["training less test"]) == pytest.approx(100 * (learned - ua), abs=0.05 + 1e-9)
+        (off,) = planned.of[f"{row['conv layers']} conv, off"]
+        assert (row["UA minus off"] == "-") == (run == off)
+        if run != off:
+            difference = 100 * (ua - statistics.mean(ua_of(off)))
+            assert float(row["UA minus off"]) == pytest.approx(difference, abs=0.05 + 1e-9)
+    notes = made.tables["normalisation"].notes
+    assert any("LEAK" in note for note in notes) and any("over the test speaker too" in note for note in notes)

@@ -1,0 +1,116 @@
+"""The CUDA side of max pooling: to the bit what the CPU side gives."""
+
+import numpy as np
+import pytest
+from conftest import unwritten_is_nan
+from planted import verdict
+from test_pool import Case
+
+from scratchser import costs, gradcheck
+from scratchser.kernels import _device, pool
+
+SMALL = {
+    "2x2": Case((5, 2, 1), F=6, C=3, window=(2, 2), spare=2),
+    "odd edges": Case((7, 4, 1), F=7, C=2, window=(3, 2), spare=1),
+    "windows larger than all": Case((3, 2), F=2, C=3, window=(5, 4), spare=1),
+    "nothing to pool": Case((2, 1), F=2, C=1, window=(1, 1)),
+    "several blocks of a frame": Case((3, 1), F=9, C=40, window=(2, 2)),
+}
+LARGE = {"behind the first layer": Case((441, 17, 300), F=65, C=48, window=(2, 2), spare=5)}
+
+
+def both(case, upload, dtype=np.float64, outputs=(None, None)):
+    """y and dx, where `upload` puts the arrays: x with ties and one NaN; past the ends x and dy are NaN."""
+    x = case.draw(ties=True)["x"].astype(dtype)
+    x[0, 0, 0, 0] = np.nan
+    frames, positions = (-(-size // side) for size, side in zip(x.shape[1:3], case.window, strict=True))
+    dy = np.random.default_rng(2).standard_normal((len(x), frames, positions, case.C)).astype(dtype)
+    for u, length in enumerate(case.lengths):
+        dy[u, -(-length // case.window[0]) :] = np.nan
+    x, dy = upload(x), upload(dy)
+    y = pool.forward(x, case.frames, case.window, out=outputs[0])
+    return y, pool.backward(dy, x, case.frames, case.window, out=outputs[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_forward_and_backward_give_the_bits_of_the_cpu(device, dtype):
+    cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
+    for name, case in cases.items():
+        if dtype == np.float64 or name in ("2x2", *LARGE):
+            for ours, theirs in zip(
+                device.host(*both(case, device.place.upload, dtype)), both(case, np.array, dtype), strict=True
+            ):
+                np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_all_of_out_is_written(device):
+    case = SMALL["2x2"]
+    expected = both(case, np.array)
+    outputs = [device.arrays(np.full_like(array, 7)) for array in expected]
+    got = both(case, device.place.upload, outputs=outputs)
+    for ours, output, theirs in zip(got, outputs, expected, strict=True):
+        assert ours is output
+        np.testing.assert_array_equal(device.host(ours), theirs)
+
+
+def test_gradients_in_a_random_direction(device):
+    case = Case((3, 1), F=4, C=2, window=(2, 3))
+
+    def forward(x):
+        return device.host(pool.forward(device.arrays(x), case.frames, case.window))
+
+    def backward(dy, x):
+        return {"x": device.host(pool.backward(device.arrays(dy), device.arrays(x), case.frames, case.window))}
+
+    gradcheck.require(gradcheck.check(forward, backward, case.draw(), directions=1, kinks=case.kinks))
+
+
+def test_a_launch_each_way():
+    launches = costs.recorded(lambda: both(SMALL["2x2"], _device.SIMULATED.upload))
+    assert [launch.name for launch in launches] == ["pool.forward_cuda", "pool.backward_cuda"]
+    assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
+
+
+ODD = Case((5, 2, 1), F=7, C=2, window=(2, 3), spare=2)
+FAULTS = [
+    ("forward_cuda", "if n < positions * C:", "if n <= positions * C:", "race"),
+    ("forward_cuda", "f, c = n // C, n % C", "f, c = n // C, 0", "result"),
+    ("forward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
+     "rows, columns = min(I, T - t * I), min(J, F - f * J)", "result"),
+    ("forward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
+     "rows, columns = min(I, lengths[b] - t * I), J", "result"),
+    ("forward_cuda", "if rows > 0:", "if rows > -2:", "result"),
+    ("forward_cuda", "y[(b * frames + t) * positions * C + n] = largest", "y[t * positions * C + n] = largest", "race"),
+    ("backward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
+     "rows, columns = min(I, lengths[b] - t * I), J", "race"),
+    ("backward_cuda", "for i in range(min(I, T - t * I)):", "for i in range(I):", "race"),
+    ("backward_cuda", "for i in range(min(I, T - t * I)):", "for i in range(rows):", "result"),
+    ("backward_cuda", "if rows > 0:", "if rows > -9:", "result"),
+    ("backward_cuda", "dx[place] = gradient if place == best else dx.dtype.type(0)", "dx[place] = gradient", "result"),
+    ("backward_cuda", "dx[place] = gradient if place == best else dx.dtype.type(0)",
+     "dx[best] = gradient", "out of range"),
+    ("backward_cuda", "place = at + (i * F + j) * C", "place = at + (i * F + j) * C + 1", "out of range"),
+    ("first_maximum", "n = at + i * pitch + j * C", "n = at + i * pitch + j", "result"),
+    ("first_maximum", "if larger(value, largest):", "if value >= largest:", "result"),
+    ("first_maximum", "if larger(value, largest):", "if value > largest:", "result"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
+def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+    """Numbers with ties, and a NaN that is not the first of its window, whose maximum is not a number then."""
+    unwritten_is_nan(monkeypatch, _device.SIMULATED)
+    x = ODD.draw(ties=True)["x"]
+    x[0, 1, 1, 0] = np.nan
+    dy = np.random.default_rng(2).standard_normal((3, 4, 3, 2))
+    for u, length in enumerate(ODD.lengths):
+        dy[u, -(-length // ODD.window[0]) :] = np.nan
+
+    def run(upload=_device.SIMULATED.upload):
+        there, frames = upload(x), ODD.frames
+        dx = pool.backward(upload(dy), there, frames, ODD.window)
+        if name == "backward_cuda":
+            return [np.array(dx)]
+        return [np.nan_to_num(np.array(pool.forward(there, frames, ODD.window)), nan=1e3), np.array(dx)]
+
+    assert kind in verdict(monkeypatch, pool, name, {line: instead}, run, run(np.array))
