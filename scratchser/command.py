@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchser import corpus
+from scratchser import cluster, corpus
 from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
-from scratchser.device import DeviceError
+from scratchser.device import DeviceError, choose
 from scratchser.experiment import RunFolds
 from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels._device import OutOfDeviceMemory
@@ -26,7 +27,8 @@ from scratchser.workers import WorkerError, cores, run_folds
 EXIT_CODES = (
     "exit code  0 done   1 broken data, a full disk, training that went astray or was interrupted   2 a wrong command"
 )
-WRONG = (SettingError, DeviceError, CorpusError, FoldsError, RunError)  # what the user asked for cannot be
+# what the user asked for cannot be
+WRONG = (SettingError, DeviceError, CorpusError, FoldsError, RunError, cluster.ClusterError)
 
 
 class BrokenCorpusError(ValueError):
@@ -71,6 +73,12 @@ def add_training(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--workers", type=int, metavar="N", help="folds at a time, each in a process of its own (default: one per core)"
     )
+    p.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local",
+        help="run the folds on the workers of the dask scheduler there; local: on a small cluster of --workers on this"
+        " machine (docs/cluster.md)",
+    )
 
 
 def at_least(p: argparse.ArgumentParser, option: str, value: int | None, least: int) -> None:
@@ -84,9 +92,20 @@ def workers(asked: int | None, device: str, tasks: int) -> int:
     return asked or (min(cores(), max(1, tasks)) if device == "cpu" else 1)
 
 
-def folds_by(workers: int) -> RunFolds:
-    """What runs folds: processes of this machine."""
-    return lambda tasks, notify: run_folds(tasks, workers, notify)
+def device(args: argparse.Namespace) -> tuple[str, str]:
+    """`choose` for this machine, which makes no more than the features where the folds are for other machines."""
+    return choose(args.device if args.cluster in (None, cluster.LOCAL) else "cpu")
+
+
+@contextmanager
+def folds_by(args: argparse.Namespace, device: str, workers: int) -> Iterator[RunFolds]:
+    """What runs folds: processes of this machine, or a cluster, on this machine's device where none is asked for."""
+    if args.cluster is None:
+        yield lambda tasks, notify: run_folds(tasks, workers, notify)
+    else:
+        asked = device if args.device == "auto" else args.device
+        with cluster.connect(args.cluster, asked, workers) as connected:
+            yield connected.run_folds
 
 
 def tuned(args: argparse.Namespace) -> Tuned | None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from scratchser import command, environment, experiment, rundir, stdout
-from scratchser.device import choose, describe
+from scratchser.device import describe
 from scratchser.experiment import Experiment
 from scratchser.features import Signal
 from scratchser.presets import named, with_settings
@@ -35,6 +35,7 @@ examples
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
   python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
+  python -m scratchser.cv DIR --from runs/fold-* --out runs/all   what jobs of a batch queue have done, as one run
   python -m scratchser.cv DIR --set conv_layers=2 --set lstm_layers=3 --set pool=half
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume
 
@@ -59,6 +60,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
     command.add_training(p)
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
+    p.add_argument(
+        "--from",
+        dest="sources",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="take the folds that these runs of the same settings have done, as jobs of a batch queue leave them, and"
+        " run only the rest",
+    )
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
     p.add_argument(
@@ -84,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
-    device, chosen = choose(args.device)
+    device, chosen = command.device(args)
     tuned = command.tuned(args)
     preset = args.preset or (tuned.preset if tuned else "demo" if command.folder(args) is None else "best")
     config = with_settings(named(preset), args.set)
@@ -109,13 +120,20 @@ def run(args: argparse.Namespace) -> int:
         left_out=heard.left_out,
         tuned=tuned,
     )
+    there = rundir.finished(args.sources, settings)
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
     workers = command.workers(args.workers, device, len(folds))
     begin = rundir.resume if args.resume else rundir.create
-    with begin(path, settings, environment.describe(describe(device), workers)) as opened:
+    with (
+        command.folds_by(args, device, workers) as by,
+        begin(path, settings, environment.describe(describe(device), workers)) as opened,
+    ):
         say(f"run: {path}")
+        for fold in there:
+            opened.take(fold)
+        if args.sources:
+            say(f"{len(there)} of {len(folds)} folds are done in other runs; {len(folds) - len(there)} to run")
         runs = [Experiment(opened, config, args.seed, said)]
-        by = command.folds_by(workers)
         (result,) = experiment.train(runs, data, folds, by, device, path / "features", audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
     stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))

@@ -1,6 +1,7 @@
 """What a run ran on: enough to say later why two runs differ."""
 
 import datetime
+import hashlib
 import os
 import platform
 import subprocess
@@ -11,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from scratchser import kernels
 from scratchser.workers import threads
 
 LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
@@ -35,6 +37,18 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "threads_per_worker": threads(workers),
         "device": device,
     }
+
+
+def source() -> str:
+    """SHA-256, as hex, of the program's own Python files: two machines with the same one compute by the same text.
+
+    A commit would not do, which an installed copy does not know and uncommitted changes do not move.
+    """
+    package, inner = Path(__file__).parent, Path(kernels.__file__).parent  # in a checkout the kernels lie beside it
+    files = {file.relative_to(package).as_posix(): file for file in package.rglob("*.py")}
+    files |= {f"kernels/{file.name}": file for file in inner.glob("*.py")}
+    texts = (name.encode() + b"\0" + files[name].read_bytes() for name in sorted(files))
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def _installed(names: Iterable[str]) -> dict[str, str]:

@@ -68,7 +68,7 @@ def train(
     table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
     for run in runs:
         if to_do[run.opened.path]:
-            made = cache / _name(run.config)
+            made = cache / features_name(run.config)
             notes[run.opened.path] += prepared(made, data, run.config, device).notes
             job = Job(table, made, run.config, run.seed, device)
             tasks += [Task(job, fold, folder) for fold, folder in to_do[run.opened.path]]
@@ -89,7 +89,7 @@ def train(
         for run in runs
         for fold, folder in to_do[run.opened.path]
     }
-    with closing(Epochs(there)) as progress:
+    with closing(Epochs(there, alike=len({run.config for run in runs}) == 1)) as progress:
 
         def notify(task: Task, row: dict[str, Any]) -> None:
             progress.epoch(owners[task.folder.path].fold(task.fold.number), row)
@@ -109,7 +109,8 @@ def _to_do(run: Experiment, folds: Sequence[Fold]) -> list[tuple[Fold, FoldDir]]
     return [(fold, folder) for fold, folder in zip(folds, run.opened.folds, strict=True) if folder.result() is None]
 
 
-def _name(config: Config) -> str:
+def features_name(config: Config) -> str:
+    """Of the folder of the features, the same for all settings with the same spectrograms."""
     signal = Signal.of(config)
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
 

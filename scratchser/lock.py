@@ -14,10 +14,14 @@ except ImportError:  # Windows has no such lock: a second writer is not noticed 
 NAME = ".lock"  # the file that is locked; it stays, since removing it would race with the next writer
 
 
+class Held(StorageError):
+    """Another process writes the folder."""
+
+
 def hold(folder: Path) -> IO[str]:
     """Make `folder` and hold it alone until the returned file is closed or the process is gone.
 
-    Raises StorageError where another process holds it, naming that process, or where the folder cannot be used.
+    Raises Held where another process holds it, naming that process, StorageError where the folder cannot be used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +35,7 @@ def hold(folder: Path) -> IO[str]:
             lock.seek(0)
             owner = lock.read().strip()
             lock.close()
-            raise StorageError(
+            raise Held(
                 f"process {owner or '(unknown)'} is writing {folder}: wait for its end, or name another with --out"
             ) from error
     lock.truncate(0)

@@ -24,9 +24,11 @@ class Epochs:
     """Progress over all epochs of the folds that are not done yet, of one run or of several.
 
     folds   per fold that is not done yet, by its name: its epochs at most, and those that an earlier start left there
+    alike   an epoch of any fold takes as long as that of another
     """
 
-    def __init__(self, folds: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, folds: Mapping[str, tuple[int, int]], alike: bool = True) -> None:
+        self.alike = alike
         self.epochs = {fold: most for fold, (most, _) in folds.items()}
         self.open = {fold: most - already for fold, (most, already) in folds.items()}
         self.heard: set[str] = set()  # folds that finished an epoch in this run of the program
@@ -80,4 +82,4 @@ class Epochs:
         if self.timed == 0:
             return ""
         seconds = (time.monotonic() - self.started) / self.timed * self.left
-        return f"at most {math.ceil(seconds / 60)} min left"
+        return f"{'at most' if self.alike else 'at this pace'} {math.ceil(seconds / 60)} min left"

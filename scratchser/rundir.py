@@ -3,6 +3,8 @@
     RUN/config.json        resolved configuration, preset, seed, folds, corpus and its fingerprint, what was left out
     RUN/environment.json   a list: versions, commit, machine and device of the first start and of every --resume
     RUN/folds/01/          checkpoint.npz  metrics.jsonl  predictions.csv  result.json (there once the fold is done)
+                           environment.json, the same list, where the fold was computed on another machine or taken
+                           from another run
     RUN/metrics.jsonl      the folds' metrics one after the other
     RUN/predictions.csv    the predictions of the folds that are done
     RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       what report/ makes of them
@@ -33,6 +35,7 @@ from scratchser.atomic import (
     read_json_lines,
     remove_leftovers,
     save_npz,
+    write_bytes,
     write_json,
     write_json_lines,
     write_text,
@@ -95,7 +98,7 @@ def create(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         write_json(path / "environment.json", [environment])
         write_json(path / "config.json", settings)  # last: with it, the run exists
         stack.pop_all()
-    return Run(path, settings, [], held)
+    return Run(path, settings, held)
 
 
 def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) -> Run:
@@ -113,7 +116,26 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
         starts = [*read_json(path / "environment.json"), plain(environment)]
         write_json(path / "environment.json", starts)
         stack.pop_all()
-    return Run(path, saved, _changed_environment(starts), held)
+    return Run(path, saved, held)
+
+
+def finished(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[FoldDir]:
+    """The finished folds of other runs, as far as these settings ask for them.
+
+    Raises RunError where a path is no run, a run's settings differ in more than the folds, or two runs have the same
+    fold done.
+    """
+    found: dict[int, FoldDir] = {}
+    asked = settings["folds"]
+    for path in runs:
+        record = read(path, {**settings, "folds": read(path).settings["folds"]})
+        for folder in record.folds:
+            if folder.number in asked and folder.result() is not None:
+                if folder.number in found:
+                    both = f"{found[folder.number].path} and {folder.path}"
+                    raise RunError(f"fold {folder.number} is done twice, in {both}: name one of the two runs only")
+                found[folder.number] = folder
+    return list(found.values())
 
 
 def read(path: Path, settings: Mapping[str, Any] | None = None) -> Record:
@@ -177,14 +199,10 @@ class Record:
 
 
 class Run(Record):
-    """An open run and its lock, which `close` or the end of a `with` gives back: it alone may write.
+    """An open run and its lock, which `close` or the end of a `with` gives back: it alone may write."""
 
-    warnings   why the numbers may not be those of an uninterrupted run
-    """
-
-    def __init__(self, path: Path, settings: dict[str, Any], warnings: list[str], held: IO[str]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], held: IO[str]) -> None:
         super().__init__(path, settings)
-        self.warnings = warnings
         self._held = held
 
     def __enter__(self) -> Run:
@@ -195,6 +213,25 @@ class Run(Record):
 
     def close(self) -> None:
         self._held.close()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the numbers may not be those of an uninterrupted run on one machine."""
+        elsewhere = [start for fold in self.folds for start in fold.starts()]
+        taken = {fold.number for fold in self.folds if any("run" in start for start in fold.starts())}
+        here = [] if taken == set(self.settings["folds"]) else self.starts()
+        return _changed_environment([*here, *elsewhere])
+
+    def take(self, source: FoldDir) -> None:
+        """Copy a finished fold of another run, unless it is done here; under what conditions it was run goes along."""
+        run = source.path.parents[1]
+        starts = [*Record(run, {}).starts(), *source.starts()]
+        with FoldDir(self.path, source.number, source.synthetic) as folder:
+            if folder.result() is not None:
+                return
+            write_json(folder.path / "environment.json", [{"run": run, **start} for start in starts])
+            for name in ("metrics.jsonl", "checkpoint.npz", "predictions.csv", "result.json"):  # the result last
+                write_bytes(folder.path / name, _bytes(source.path / name))
 
     def merge(self) -> None:
         """Write metrics.jsonl and predictions.csv of the whole run from its folds'."""
@@ -208,24 +245,33 @@ class Run(Record):
 class FoldDir:
     """The folder of one fold. Reading is free; write only within `with fold:`, which holds the fold's lock.
 
-    Without the lock it is three plain values, so that it can be sent to a worker process.
+    Without the lock it is plain values, so that it can be sent to a worker process. `environment`, of another machine
+    than the run's, is added to the fold's environment.json by `with`, unless the fold is done.
     """
 
-    def __init__(self, run: Path, number: int, synthetic: bool) -> None:
+    def __init__(self, run: Path, number: int, synthetic: bool, environment: dict[str, Any] | None = None) -> None:
         self.path = run / "folds" / f"{number:02d}"
         self.number = number
         self.synthetic = synthetic
+        self.environment = environment
         self._held: IO[str] | None = None
 
     def __enter__(self) -> FoldDir:
         self._held = lock.hold(self.path)
         remove_leftovers(self.path)
+        if self.environment is not None and self.result() is None:
+            write_json(self.path / "environment.json", [*self.starts(), self.environment])
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._held is not None:
             self._held.close()
             self._held = None
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The other machines that the fold was begun or gone on with on."""
+        path = self.path / "environment.json"
+        return read_json(path) if path.exists() else []
 
     @property
     def predictions(self) -> Path:
@@ -289,6 +335,14 @@ class FoldDir:
         """What `finish` wrote, None where the fold is not done."""
         path = self.path / "result.json"
         return read_json(path) if path.exists() else None
+
+
+def _bytes(path: Path) -> bytes:
+    """Raises StorageError where the file cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}. Restore it, or run its fold again") from error
 
 
 def _numbers(value: Any) -> Any:

@@ -82,6 +82,8 @@ def run_fold(
                 training.save(folder)
                 notify(row)
             result = _test(training, folder)
+        except DivergedError as error:
+            raise DivergedError(f"{folder.path}: {error}") from error
         except OutOfDeviceMemory as error:
             smaller = f"try --set batch_size={config.batch_size // 2} instead of {config.batch_size}"
             remedy = smaller if config.batch_size > 1 else "the model or the corpus is too large for it"

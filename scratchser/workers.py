@@ -28,7 +28,7 @@ Row = dict[str, Any]  # a line of metrics.jsonl
 
 
 class WorkerError(RuntimeError):
-    """A worker process that is gone, and how to go on, in one line for the user."""
+    """A worker that is gone or cannot take part, and how to go on, in one line for the user."""
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,39 @@ def test_ctrl_c_is_answered_in_a_line(folder, tmp_path):
     assert process.returncode == 1 and "--resume" in said and "Traceback" not in said
 
 
+def test_jobs_of_a_batch_queue_become_one_run(folder, straight, tmp_path, capsys):
+    """A fold each in runs of their own; the job of the last fold was killed."""
+    for fold in (1, 3):
+        out = tmp_path / f"fold-{fold}"
+        assert run(folder, *SETTINGS, "--epochs", 3, "--folds", fold, "--workers", 1, "--out", out) == 0
+    cut = [folder, *SETTINGS, "--epochs", 3, "--folds", 4, "--workers", 1, "--out", tmp_path / "fold-4"]
+    process = start(cut, until="epoch 1/3")
+    process.kill()
+    rest_of(process)
+    jobs = sorted(tmp_path.glob("fold-*"))
+    command = [folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", 1, "--out", tmp_path / "all"]
+    capsys.readouterr()
+    assert run(*command, "--from", *jobs) == 0
+    said = capsys.readouterr().err
+    assert "2 of 3 folds are done in other runs; 1 to run" in said and "fold 3 epoch" not in said
+    assert numbers(tmp_path / "all") == numbers(straight)
+    starts = json.loads((tmp_path / "all" / "folds" / "03" / "environment.json").read_text())
+    assert [start["run"] for start in starts] == [str(tmp_path / "fold-3")]
+    assert not (tmp_path / "all" / "folds" / "04" / "environment.json").exists()
+    assert run(*command, "--resume", "--from", *jobs) == 0  # all done: nothing is copied again
+    assert numbers(tmp_path / "all") == numbers(straight)
+
+
+def test_folds_of_other_settings_are_not_taken(folder, straight, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(folder, *SETTINGS, "--epochs", 4, "--from", straight, "--out", out) == 2
+    assert "other settings and cannot go on with these: config.epochs: the run has 3" in capsys.readouterr().err
+    assert run(folder, *SETTINGS, "--epochs", 3, "--from", straight, straight, "--out", out) == 2
+    assert "fold 1 is done twice" in capsys.readouterr().err and not out.exists()
+    assert run(folder, *SETTINGS, "--epochs", 3, "--from", tmp_path, "--out", out) == 2
+    assert "holds no run" in capsys.readouterr().err
+
+
 def test_a_run_is_never_overwritten(folder, straight, capsys):
     before = numbers(straight)
     assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--out", straight) == 2

@@ -9,10 +9,10 @@ import made_up
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
-from scratchser.paper import figure4, table1, table2, table6
+from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table6
 from scratchser.paper.sweep import Base
+from scratchser.presets import PRESETS, pooled
 from scratchser.published import TABLE1, TABLE2, TABLE6
-from scratchser.results import PRESETS
 
 EMODB = dict(zip(sorted({u.speaker for u in made_up.corpus().utterances}),
                  ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16"), strict=True))  # fmt: skip
@@ -265,3 +265,73 @@ def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
     assert "without adjustment: the conv layers' mean norm is 1.8 times" in said
     lines = made.figures["figure4"].axes[0].lines
     assert lines[0].get_ydata() == pytest.approx([1.5, 0.75, 0.5])
+
+
+def ua_of(run):
+    return [accuracies(rows)[1] for rows in read(run).values()]
+
+
+def test_depth_is_a_grid_of_what_the_predictions_give(tmp_path):
+    planned = made_up.sweep(tmp_path, depth.SETTINGS, made_up.corpus(), folds=3)
+    assert len(planned.runs) == 24 and planned.configs["4+1"] == PRESETS["best"]
+    for name, config in planned.configs.items():
+        assert name == f"{len(config.conv_channels)}+{config.lstm_layers}"
+    made = depth.build(planned.results())
+    grid, each = cells(made, "depth", tmp_path), read_csv(tmp_path / "depth-each.csv")
+    best = max(planned.of, key=lambda name: statistics.mean(ua_of(planned.of[name][0])))
+    assert any(f"the highest here is {best} " in note for note in made.tables["depth"].notes)
+    for name, (run,) in planned.of.items():
+        conv, lstm = map(int, name.split("+"))
+        assert rounds([grid[f"{conv} conv"][lstm - 1]], [statistics.mean(ua_of(run))])
+        (row,) = (row for row in each if (row["conv"], row["Bi-LSTM"]) == (str(conv), str(lstm)))
+        mean, deviation = statistics.mean(ua_of(run)), statistics.stdev(ua_of(run))
+        assert rounds([row["UA %"], row["UA % std over folds"]], [mean, deviation])
+        assert row["UA % std over seeds"] == row["UA % untuned speakers"] == "-"
+    (axes, _) = made.figures["depth"].axes
+    shown = [float(text.get_text()) for text in axes.texts]
+    assert shown == [float(cell) for row in grid.values() for cell in row]
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pooling_is_compared_fold_by_fold(tmp_path):
+    planned = made_up.sweep(tmp_path, pooling.SETTINGS, made_up.corpus(), seeds=2)
+    assert planned.configs["with pooling"] == pooled(PRESETS["best"]) != planned.configs["without"] == PRESETS["best"]
+    found = cells(pooling.build(planned.results()), "pooling", tmp_path)
+    without, with_it = ([ua_of(run) for run in runs] for runs in planned.of.values())
+    differences = [
+        statistics.mean([b - a for a, b in zip(*pair, strict=True)])
+        for pair in zip(zip(*without, strict=True), zip(*with_it, strict=True), strict=True)
+    ]
+    head = "UA minus that of without, points"
+    assert found[head][0] == "-"
+    assert float(found[head][1]) == pytest.approx(100 * statistics.mean(differences), abs=0.05 + 1e-9)
+    assert found[head][1][0] in "+-"
+    assert rounds([found["std over folds", head][1]], [statistics.stdev(differences)])
+    assert found["folds where it is lower", head] == ["-", f"{sum(d < 0 for d in differences)} of 10"]
+    assert found["Windows of the pooling"] == ["-", "2x2 2x2 2x2 1x2"]
+
+
+def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
+    planned = made_up.sweep(tmp_path, normalisation.SETTINGS, made_up.corpus(), folds=3)
+    assert len(planned.runs) == 9 and planned.configs["4 conv, fold"] == PRESETS["best"]
+    for name, config in planned.configs.items():
+        assert name == f"{len(config.conv_channels)} conv, {config.normalisation}" and config.lstm_layers == 1
+    made = normalisation.build(planned.results())
+    made.write(tmp_path)
+    for row in read_csv(tmp_path / "normalisation.csv"):
+        (run,) = planned.of[f"{row['conv layers']} conv, {row['eq. (5)']}"]
+        ua = statistics.mean(ua_of(run))
+        learned = 1 - 0.7 / 3  # of made_up.rows in the third epoch, the best one there
+        assert rounds([row["UA %"], row["training UA %"]], [ua, learned])
+        assert float(row["training less test"]) == pytest.approx(100 * (learned - ua), abs=0.05 + 1e-9)
+        (off,) = planned.of[f"{row['conv layers']} conv, off"]
+        assert (row["UA minus off"] == "-") == (run == off)
+        if run != off:
+            difference = 100 * (ua - statistics.mean(ua_of(off)))
+            assert float(row["UA minus off"]) == pytest.approx(difference, abs=0.05 + 1e-9)
+    notes = made.tables["normalisation"].notes
+    assert any("LEAK" in note for note in notes) and any("over the test speaker too" in note for note in notes)

@@ -39,6 +39,15 @@ def test_the_time_left_does_not_count_compilation(clock, capsys):
     assert said(capsys).endswith(", at most 18 min left")
 
 
+def test_unequal_folds_are_only_said_to_go_on_at_this_pace(clock, capsys):
+    epochs = progress.Epochs({"a fold 1": (3, 0), "b fold 1": (10, 0)}, alike=False)
+    epochs.epoch("a fold 1", epoch(1))
+    clock(60)
+    epochs.epoch("a fold 1", epoch(2))
+    last = said(capsys)
+    assert last.startswith("a fold 1 epoch 2/3: ") and last.endswith(", at this pace 11 min left")
+
+
 def test_first_epochs_of_two_workers_say_nothing_of_the_time_left(clock, capsys):
     epochs = progress.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
     for fold in ("fold 1", "fold 2"):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scratchser.corpus import csv_manifest, emodb, iemocap
-from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Problem, Utterance
+from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Origin, Problem, Utterance
 
 __all__ = ["CLASSES", "KINDS", "Corpus", "CorpusError", "Problem", "Utterance", "detect", "load", "wants_synthetic"]
 
@@ -41,8 +41,9 @@ def load(
         reasons = (f"taken for {kind}: {reason}",)
     if kind != "iemocap" and (scripted or merge_excited):
         raise CorpusError(f"scripted dialogs and excited speech are IEMOCAP's; this corpus is {kind}")
+    asked = Origin(root and root.absolute(), kind, scripted, merge_excited, tuple(classes) if classes else None)
     if kind == "synthetic":
-        return _synthetic(root, classes)
+        return replace(_synthetic(root, classes), origin=asked)
     if root is None or not root.exists():
         raise CorpusError(f"{root}: no such folder" if root else f"the corpus {kind} needs its folder")
     if kind == "iemocap":
@@ -51,7 +52,7 @@ def load(
         corpus = (emodb if kind == "emodb" else csv_manifest).load(root, classes=classes)
     if not corpus.utterances and not corpus.problems:
         raise CorpusError(f"{root}: {_nothing_left(corpus, scripted)}")
-    return replace(corpus, notes=reasons + corpus.notes, problems=_named(corpus))
+    return replace(corpus, notes=reasons + corpus.notes, problems=_named(corpus), origin=asked)
 
 
 def wants_synthetic(place: Path | None) -> bool:

@@ -70,6 +70,18 @@ def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What another process loads the same corpus by: the arguments of `corpus.load`, and the names left out since."""
+
+    root: Path | None  # absolute
+    kind: str
+    scripted: bool
+    merge_excited: bool
+    classes: tuple[str, ...] | None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Utterances sorted by name, the classes that their labels index, and what was noticed while reading the labels."""
 
@@ -82,6 +94,7 @@ class Corpus:
     aside: tuple[tuple[str, int], ...] = ()  # labels outside the classes and how many utterances each
     gold: tuple[GoldCount, ...] = ()  # empty where nothing is known beforehand
     notes: tuple[str, ...] = ()  # one sentence each, for whoever reads the counts
+    origin: Origin | None = None  # None where `corpus.load` did not make it
 
     @property
     def synthetic(self) -> bool:
@@ -94,8 +107,10 @@ class Corpus:
 
     def without(self, names: Collection[str]) -> Corpus:
         """The corpus less the utterances of these names, and less the problems that they were."""
+        origin = self.origin
         return replace(
             self,
+            origin=origin and replace(origin, left_out=tuple(sorted({*origin.left_out, *names}))),
             utterances=tuple(u for u in self.utterances if u.name not in names),
             problems=tuple(p for p in self.problems if p.utterance not in names),
         )

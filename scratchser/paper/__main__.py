@@ -6,26 +6,46 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from scratchser import command, environment, stdout
+from scratchser import command, environment, nearest, stdout
 from scratchser.corpus.table import Corpus
-from scratchser.device import choose, describe
-from scratchser.paper import estimate, figure1, figure2, figure3, figure4, table1, table2, table4, table5, table6, tune
+from scratchser.device import describe
+from scratchser.paper import (
+    depth,
+    estimate,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    normalisation,
+    pooling,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+    tune,
+)
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.progress import say
 
 # What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone.
-# `need(corpus)`, where a file has it, refuses a corpus before anything is trained.
+# `need(corpus)`, where a file has it, refuses a corpus before anything is trained; `main(arguments)` is a command line
+# of its own.
 COMMANDS: dict[str, ModuleType] = {
     "table1": table1,
     "table2": table2,
+    "table3": table3,
     "table4": table4,
     "table5": table5,
     "table6": table6,
+    "depth": depth,
+    "pooling": pooling,
+    "normalisation": normalisation,
     "figure1": figure1,
     "figure2": figure2,
     "figure3": figure3,
@@ -88,11 +108,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gives the exit code that EXAMPLES tells."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and hasattr(COMMANDS.get(given[0]), "main"):
+        return COMMANDS[given[0]].main(given[1:])
     p = parser()
-    args = p.parse_args(arguments)
+    args = p.parse_args(given)
     if args.command not in COMMANDS:
-        near = get_close_matches(args.command, COMMANDS, 1)
-        p.error(f"no command {args.command!r}" + (f": {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"))
+        there = ", ".join(COMMANDS)
+        p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
     if not _trains(COMMANDS[args.command]) and args.command != "figure3" and (args.set or args.epochs):
@@ -130,7 +153,7 @@ def _trains(asked: ModuleType) -> bool:
 
 def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
     """A command that is made from runs."""
-    device, chosen = choose(args.device)
+    device, chosen = command.device(args)
     check(out, args.resume)
     tuned = command.tuned(args)
     settings = tune.settings(args) if asked is tune else asked.SETTINGS
@@ -144,7 +167,8 @@ def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) 
         stdout.write(estimate.text(sweep, workers, device))
         return 0
     here = environment.describe(describe(device), workers)
-    runs = sweep.train(out, resume=args.resume, environment=here, run_folds=command.folds_by(workers), device=device)
+    with command.folds_by(args, device, workers) as by:
+        runs = sweep.train(out, resume=args.resume, environment=here, run_folds=by, device=device)
     return show(asked.build(runs), out)
 
 

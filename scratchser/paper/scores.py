@@ -71,6 +71,35 @@ def rows(runs: Runs, names: Sequence[str], paper: Mapping[str, tuple[float, floa
     return lines
 
 
+def against(runs: Runs, names: Sequence[str], other: str, measure: str = "ua") -> list[tuple[str, ...]]:
+    """How much each setting is above another one, fold by fold: the mean and its deviation, and where it is below.
+
+    A fold's difference is the mean over the seeds; the column of the other setting itself has dashes.
+    """
+    found = [None if name == other else differences(runs, name, other, measure) for name in names]
+    missing = math.nan
+    return [
+        (
+            f"{measure.upper()} minus that of {other}, points",
+            *(signed(missing if values is None else float(np.mean(values))) for values in found),
+        ),
+        ("  std over folds", *(percent(missing if values is None else deviation(values)) for values in found)),
+        (
+            "  folds where it is lower",
+            *("-" if values is None else f"{sum(v < 0 for v in values)} of {len(values)}" for values in found),
+        ),
+    ]
+
+
+def differences(runs: Runs, name: str, other: str, measure: str) -> list[float]:
+    """By fold, the mean over the seeds of a setting's score less that of another."""
+    each = [
+        [fold[measure] - same[measure] for fold, same in zip(run.result["folds"], beside.result["folds"], strict=True)]
+        for run, beside in zip(runs.of[name], runs.of[other], strict=True)
+    ]
+    return [float(np.mean(fold)) for fold in zip(*each, strict=True)]
+
+
 def legend(runs: Runs) -> tuple[str, ...]:
     """What the rows mean."""
     seeds, headline = runs.seeds > 1, runs.first.result["headline"]
@@ -90,3 +119,8 @@ def legend(runs: Runs) -> tuple[str, ...]:
 def percent(fraction: float) -> str:
     """Of NaN a dash."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def signed(fraction: float) -> str:
+    """In percent with its sign; of NaN a dash."""
+    return "-" if math.isnan(fraction) else f"{100 * fraction:+.1f}"

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ class Base:
         asked = [*asked, *([f"epochs={epochs}"] if epochs is not None else [])]
         start = replace(PRESETS["demo"], frequency_khz=PRESETS["best"].frequency_khz) if built_in else PRESETS["best"]
         best = with_settings(start, asked)
-        for key in (text.partition("=")[0] for text in asked):
+        for key in (field.name for field in fields(Config) if getattr(best, field.name) != getattr(start, field.name)):
             if len({getattr(made.config(start), key) for made in settings}) > 1:
-                raise SettingError(f"--set {key}: what is compared here differs in {key}, so it cannot be the same")
+                raise SettingError(f"{key} cannot be set: it is what the settings that are compared here differ in")
         for made in settings:
             Signal.of(made.config(best))  # before a folder is made for settings that cannot be
         return cls(best, start, built_in, tuple(asked))
@@ -78,8 +78,10 @@ class Base:
 
     def folder(self, made: Setting, seed: int) -> str:
         """The name of a run's folder: readable, and another one for every other configuration."""
-        like, now = plain(column(made.column, self.start)), plain(made.config(self.best))
-        digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:8]
+        like, now, usual = (plain(c) for c in (column(made.column, self.start), made.config(self.best), Config()))
+        # what is as usual does not count: a setting that a later version brings leaves the names as they are
+        unusual = {key: value for key, value in now.items() if value != usual[key]}
+        digest = hashlib.sha256(json.dumps(unusual, sort_keys=True).encode()).hexdigest()[:8]
         changes = [(key, value) for key, value in now.items() if value != like[key]]
         changed = [key if isinstance(value, list) else f"{key}={setting(value)}" for key, value in changes]
         return "-".join([*["demo"] * self.small, made.column, *changed[:3], digest, f"seed{seed}"])

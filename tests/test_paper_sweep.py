@@ -1,0 +1,293 @@
+"""The runs behind a table: shared, gone on with after a kill to the same bits, and never taken for others."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import made_up
+import numpy as np
+import pytest
+import small_corpus
+
+from scratchser import corpus, cv
+from scratchser.command import Heard
+from scratchser.experiment import features_name
+from scratchser.features import extract
+from scratchser.folds import make_folds
+from scratchser.paper import __main__ as paper
+from scratchser.paper import estimate, figure4, table1, table2, table6
+from scratchser.paper.sweep import Base, Setting, Sweep
+from scratchser.presets import PRESETS, SettingError, with_settings
+
+SMALL = [setting for setting in small_corpus.SMALL if not setting.startswith("frequency_khz")]
+SETTINGS = [part for setting in SMALL for part in ("--set", setting)] + ["--epochs", "2", "--folds", "1,3"]
+HERE = ["--workers", "1", "--device", "cpu"]
+TIMES = ("seconds", "frames_per_second")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+def run(*arguments):
+    try:
+        return paper.main([str(argument) for argument in arguments])
+    except SystemExit as exit:  # argparse's own
+        return exit.code
+
+
+@pytest.fixture(scope="module")
+def straight(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "straight"
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", out) == 0
+    return out
+
+
+def contents(out):
+    """Every file of a folder with its bytes and when it was written."""
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def numbers(out):
+    """All that the runs of a folder measured, without their times, and the tables."""
+    found = {}
+    for path in sorted((out / "runs").iterdir()):
+        rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        result = json.loads((path / "result.json").read_text())
+        for row in [*rows, *result["folds"]]:
+            for name in TIMES:
+                row.pop(name)
+        result["warnings"] = [w for w in result["warnings"] if "under other conditions" not in w]
+        found[path.name] = rows, result, (path / "predictions.csv").read_text()
+    return found, {path.name: path.read_text() for path in [*out.glob("*.csv"), *out.glob("*.md")]}
+
+
+def test_a_run_is_a_run_of_cv(folder, straight):
+    first, second = sorted((straight / "runs").iterdir())
+    names = {path.name for path in first.iterdir()} - {".lock"}
+    assert names == {
+        "config.json", "environment.json", "folds", "metrics.jsonl", "predictions.csv", "result.json", "report.txt",
+        "report.html", "learning_curves.png", "confusion.png",
+    }  # fmt: skip
+    before = (second / "predictions.csv").read_bytes(), (second / "config.json").read_bytes()
+    soft = ["--set", "soft_labels=true"] if "soft_labels" in second.name else []
+    copy = straight.parent / "by-cv"
+    shutil.copytree(second, copy)
+    assert cv.main([str(folder), *SETTINGS, *HERE, *soft, "--preset", "best", "--out", str(copy), "--resume"]) == 0
+    assert before == ((copy / "predictions.csv").read_bytes(), (copy / "config.json").read_bytes())
+
+
+def test_tables_share_their_runs(folder, straight, capsys):
+    before = contents(straight / "runs")
+    assert run("table2", folder, *SETTINGS, *HERE, "--out", straight, "--resume") == 0
+    said = capsys.readouterr()
+    assert "epoch" not in said.err and "Table 2" in said.out
+    assert contents(straight / "runs") == before
+    assert (straight / "table2.csv").exists() and not (straight / "features").exists()
+
+
+def test_a_killed_sweep_goes_on_to_the_same_bits(folder, straight, tmp_path):
+    out = tmp_path / "killed"
+    command = ["table6", folder, *SETTINGS, *HERE, "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scratchser.paper", *map(str, command)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "soft_labels" in line and "fold 1 epoch 1/2" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    done = {path.parents[1].name for path in out.glob("runs/*/folds/*/result.json")}
+    assert len(done) == 1 and len(list((out / "runs").iterdir())) == 2 and not (out / "table6.csv").exists()
+    first = contents(out / "runs" / next(iter(name for name in os.listdir(out / "runs") if "soft" not in name)))
+    assert run(*command, "--resume") == 0
+    assert {path: first[path] for path in first} == {path: contents(path.parent)[path] for path in first}
+    found, tables = numbers(out)
+    expected, theirs = numbers(straight)
+    assert found == expected and tables == {name: theirs[name] for name in tables} and "table6.csv" in tables
+
+
+def test_a_run_whose_report_is_missing_gets_it(folder, straight, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(straight, out)
+    path = sorted((out / "runs").iterdir())[0]
+    (path / "report.html").unlink()
+    (path / "result.json").unlink()
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume") == 0
+    assert (path / "report.html").exists() and numbers(out)[0] == numbers(straight)[0]
+
+
+def test_a_run_of_other_settings_is_not_taken_for_ours(folder, straight, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(straight, out)
+    path = sorted((out / "runs").iterdir())[1] / "config.json"
+    saved = json.loads(path.read_text())
+    saved["config"]["momentum"] = 0.8
+    path.write_text(json.dumps(saved))
+    before = contents(out)
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume") == 2
+    assert "config.momentum: the run has 0.8, asked for is 0.9" in capsys.readouterr().err
+    assert {path for path in contents(out) if path.name != ".lock"} == {path for path in before if path.name != ".lock"}
+    assert run("table6", folder, *SETTINGS[:-1], "1", *HERE, "--out", straight, "--resume") == 2
+    assert "folds: the run has [1, 3], asked for is [1]" in capsys.readouterr().err
+
+
+def test_out_is_never_mixed_up(folder, straight, tmp_path, capsys):
+    before = contents(straight)
+    assert run("table2", folder, *SETTINGS, *HERE, "--out", straight) == 2
+    assert "--resume" in capsys.readouterr().err and contents(straight) == before
+    assert run("table2", folder, *SETTINGS, *HERE, "--out", tmp_path / "new", "--resume") == 2
+    assert "no runs to go on with" in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+def plan(out, settings, asked=(), built_in=False, seeds=1):
+    data = made_up.corpus()
+    base = Base.of(built_in, asked, None, settings)
+    return Sweep.plan(settings, base, Heard(data, (), ()), make_folds(data), seeds, out)
+
+
+def test_another_configuration_has_another_folder(tmp_path):
+    ladder, again = plan(tmp_path, table1.SETTINGS, seeds=2), plan(tmp_path, table2.SETTINGS, seeds=3)
+    assert len(ladder.runs) == 12 and [run.seed for run in again.runs] == [0, 1, 2]
+    assert ladder.of["best"] == again.of["best"][:2]
+    assert ladder.of["best"][0].name.startswith("best-") and ladder.of["best"][0].name.endswith("-seed0")
+    other = plan(tmp_path, table2.SETTINGS, ["rate=0.01"]).runs[0]
+    assert other.path not in {run.path for run in again.runs} and other.name.startswith("best-rate=0.01-")
+    widths = [plan(tmp_path, table2.SETTINGS, [f"conv_channels=[{n},8,8,8]"]).runs[0].name for n in (8, 9)]
+    assert all(name.startswith("best-conv_channels-") for name in widths) and len(set(widths)) == 2
+    assert plan(tmp_path, figure4.SETTINGS).of["with adjustment"] == ladder.of["best-4khz"][:1]
+
+
+def test_settings_that_come_to_the_same_are_run_once(tmp_path):
+    planned = plan(tmp_path, (Setting("a"), Setting("b", change=lambda config: replace(config, epochs=30))))
+    assert planned.of["a"] == planned.of["b"] and len(planned.runs) == 1
+
+
+def test_runs_share_the_features_that_are_the_same(tmp_path):
+    configs = plan(tmp_path, table1.SETTINGS).configs
+    assert len({features_name(config) for config in configs.values()}) == 2
+    best = configs["best"]
+    others = [replace(best, **change) for change in
+              ({"frequency_khz": 4}, {"window_ms": 32}, {"shift_ms": 16}, {"log_floor": 1e-3})]  # fmt: skip
+    assert len({features_name(config) for config in [best, *others]}) == 5
+
+
+def test_the_built_in_corpus_gets_the_small_model(tmp_path):
+    planned = plan(tmp_path, table1.SETTINGS, built_in=True)
+    demo = PRESETS["demo"]
+    assert planned.configs["best-4khz"] == demo and planned.configs["best"] == replace(demo, frequency_khz=8)
+    assert planned.configs["baseline"] == replace(
+        demo, vtlp="off", oversample=(), conv_rate=demo.rate, conv_l2=demo.l2
+    )
+    assert {run.settings["preset"] for run in planned.runs} == {"demo"}
+    assert any("demo" in note for note in planned.base.notes())
+
+
+def test_what_is_compared_cannot_be_set():
+    with pytest.raises(SettingError, match="vtlp cannot be set"):
+        Base.of(False, ["vtlp=off"], None, table1.SETTINGS)
+    assert Base.of(False, ["vtlp=off"], None, table2.SETTINGS).best.vtlp == "off"
+    assert Base.of(False, ["rate=0.02"], 3, table1.SETTINGS).best.epochs == 3
+
+
+def test_a_dry_run_counts_what_is_left_and_makes_nothing(folder, straight, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(straight, out)
+    soft = next(path for path in (out / "runs").iterdir() if "soft_labels" in path.name)
+    (soft / "folds" / "03" / "result.json").unlink()
+    lines = (soft / "folds" / "03" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (soft / "folds" / "03" / "metrics.jsonl").write_text(lines[0])
+    shutil.rmtree(soft / "folds" / "01")
+    before = contents(out)
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume", "--dry-run") == 0
+    said = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
+    assert rows[soft.name] == ["0", "of", "2", "1", "3"]
+    assert ["2", "of", "2", "0", "0"] in rows.values()
+    assert "2 runs, 2 folds to train, at most 3 epochs" in said and "about 1 min, an estimate" in said
+    assert "4 training steps" in said and contents(out) == before
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", tmp_path / "new", "--dry-run") == 0
+    assert "4 folds to train, at most 8 epochs" in capsys.readouterr().out and not (tmp_path / "new").exists()
+
+
+def test_the_estimate_counts_the_frames_that_are_trained_on(folder):
+    data = corpus.load(folder)
+    config = with_settings(PRESETS["best"], SMALL)
+    lengths = estimate.frames(estimate.sample_counts(data), config)
+    np.testing.assert_array_equal(lengths, extract(data, config).lengths)
+    fold = make_folds(data)[0]
+    by_speaker = {u.speaker: 0 for u in data.utterances}
+    twice = dict(by_speaker)
+    for utterance, frames in zip(data.utterances, lengths.tolist(), strict=True):
+        by_speaker[utterance.speaker] += frames
+        twice[utterance.speaker] += frames * (utterance.label in (1, 3))  # happiness and anger
+    trained = sum(by_speaker[s] + twice[s] for s in fold.train)
+    speed = estimate.Speed(trained=2.0, heard=0.5)
+    expected = 7 * (2.0 * trained + 0.5 * by_speaker[fold.validation]) + 11 * 0.5 * by_speaker[fold.test]
+    assert estimate.seconds(data, lengths, fold, config, 7, speed) == expected
+    plain = replace(config, vtlp="off", oversample=())
+    once = sum(by_speaker[s] for s in fold.train)
+    expected = 7 * (2.0 * once + 0.5 * by_speaker[fold.validation]) + 0.5 * by_speaker[fold.test]
+    assert estimate.seconds(data, lengths, fold, plain, 7, speed) == expected
+
+
+def test_time_in_words():
+    assert [estimate.duration(s) for s in (1, 61, 119 * 60, 3 * 3600 - 1, 30 * 3600 + 61)] == [
+        "1 min", "2 min", "119 min", "3 h 00 min", "30 h 02 min",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tabel1"], "'table1'?"),
+        (["nonsense"], "there are table1, table2"),
+        (["table1", "--seeds", "0"], "at least 1"),
+        (["table1", "--resume"], "--out OUT"),
+        (["table1", "--set", "epoch=3"], "'epochs'"),
+        (["table1", "--set", "vtlp=off"], "vtlp cannot be set"),
+        (["table4", "--epochs", "3"], "no setting changes it"),
+        (["table2", "--folds", "77"], "'77'"),
+    ],
+)
+def test_wrong_commands_are_answered_in_a_line(folder, tmp_path, capsys, arguments, said):
+    target = [arguments[0], folder, *arguments[1:]] if arguments[0] in paper.COMMANDS else arguments
+    assert run(*target, *([] if "--resume" in arguments else ["--out", tmp_path / "out"])) == 2
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error and not (tmp_path / "out").exists()
+
+
+def test_table_6_without_annotators_names_a_corpus_that_has_them(tmp_path, capsys):
+    manifest = small_corpus.write(tmp_path, each=1) / "manifest.csv"
+    with open(manifest, newline="") as file:
+        rows = [row[:-1] for row in csv.reader(file)]  # the votes are last
+    with open(manifest, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert run("table6", tmp_path, *SETTINGS, *HERE, "--out", tmp_path / "out") == 2
+    assert "synthetic" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_commands_that_need_no_runs(folder, tmp_path, capsys):
+    assert run("figure1", folder, "--out", tmp_path / "out") == 0
+    assert "Figure 1" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure1.csv", "figure1.md", "figure1.png"}
+    assert run("figure3", folder, "--set", "lstm_units=8", "--out", tmp_path / "out") == 0
+    with open(tmp_path / "out" / "figure3.csv", newline="") as file:
+        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "8"
+    assert run("figure1", folder, "--dry-run") == 0
+
+
+def test_help_names_every_command(capsys):
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+    for name, module in paper.COMMANDS.items():
+        assert f"  {name} " in said and paper._purpose(module)
+    assert "--dry-run" in said and "exit code" in said
+    assert table6 in paper.COMMANDS.values()
