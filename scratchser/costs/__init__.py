@@ -9,7 +9,20 @@ against the tracer's counts in every traced launch of the tests (tests/conftest.
 that a GPU's memory or arithmetic allow at best (docs/kernels.md).
 """
 
-from scratchser.costs import batchnorm, conv2d, linear, lstm, matmul, moments, nesterov, norms, pool, softmax, stft, vtlp
+from scratchser.costs import (
+    batchnorm,
+    conv2d,
+    linear,
+    lstm,
+    matmul,
+    moments,
+    nesterov,
+    norms,
+    pool,
+    softmax,
+    stft,
+    vtlp,
+)
 from scratchser.costs.launches import Issued, Launch, Needed, name_of, recorded
 
 __all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "name_of", "needed", "recorded"]
