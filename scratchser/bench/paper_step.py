@@ -16,8 +16,9 @@ from scratchser import costs
 from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.features import RATE, Features, Signal
-from scratchser.kernels import matmul, moments, norms, softmax, stft, vtlp
+from scratchser.kernels import batchnorm, matmul, moments, norms, softmax, stft, vtlp
 from scratchser.kernels._device import SIMULATED
+from scratchser.layers import NormedBiLSTM
 from scratchser.model import Model
 from scratchser.optim import Optimiser
 from scratchser.presets import PRESETS
@@ -85,6 +86,19 @@ def long_sum(s: Sizes) -> None:
     matmul.product(h, 1, H, dz, 4 * H, 1, dWh, H, 4 * H, frames)
 
 
+def normalised(s: Sizes) -> None:
+    """A second Bi-LSTM layer with batch normalisation, in training and at inference: frame-wise, and layer-wise."""
+    D, M = 2 * CONFIG.lstm_units, 4 * CONFIG.lstm_units
+    lengths = -(-s.lengths // np.prod([time for time, _ in CONFIG.conv_strides]))
+    x, Wx, Wh = s.array(BATCH, lengths.max(), D), s.array(D, 2, M), s.array(2, CONFIG.lstm_units, M)
+    for kind in ("frame-9", "layer"):
+        tensors = (s.array(*spec.shape) for spec in NormedBiLSTM.specs("lstm1", D, CONFIG.lstm_units, kind)[2:])
+        norm = batchnorm.Norm(kind, *tensors)
+        batchnorm.forward(x, lengths, Wx, Wh, norm)
+        y, cache = batchnorm.forward(x, lengths, Wx, Wh, norm, training=True)
+        batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, norm.gamma, norm.beta)
+
+
 def probabilities(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
@@ -98,7 +112,7 @@ def warp_backward(s: Sizes) -> None:
 
 
 STEP = (training_step,)
-BESIDES = (spectrogram, statistics, long_sum, probabilities, warp, warp_backward)
+BESIDES = (spectrogram, statistics, long_sum, normalised, probabilities, warp, warp_backward)
 
 
 def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:
