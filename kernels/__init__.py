@@ -11,7 +11,7 @@ linear           section 3, figure 3            layers.Dense                    
 softmax          sections 3 and 3.3             train, evaluate                    tests/test_softmax.py
 nesterov         sections 3 and 3.2             optim.Optimiser                    tests/test_nesterov.py
 norms            figure 4                       optim.GradientNorms                tests/test_optim.py
-batchnorm        (6)-(14), section 3.1          between lstm's input part and its gates; not written yet
+batchnorm        (6)-(14), section 3.1          layers.NormedBiLSTM                tests/test_batchnorm.py
 
 matmul           the tiled product that conv2d and lstm share                      tests/test_matmul.py
 _tile, _lanes    its tile in registers, as LLVM's vector instructions              tests/test_matmul.py
@@ -19,6 +19,8 @@ _tile_cuda       its tile in registers on a GPU                                 
 _windows         a convolution's windows, on the CPU and on a GPU                   tests/test_conv2d.py
 _runs            runs of neighbouring numbers: copied, filled, added               tests/test_runs.py
 _cell            the LSTM's cell: gates and states of one step                     tests/test_lstm.py
+_normed          the LSTM's walk where each step is normalised                      tests/test_batchnorm.py
+_statistics      batch normalisation of one number, running statistics             tests/test_batchnorm.py
 _fold            the sum of a block's numbers, CUDA                                tests/test_norms_cuda.py
 _pieces          unequal runs in equal pieces, for a GPU's blocks                  tests/test_pieces.py
 _frames          what the LSTM copies: frames of a batch and back, states          tests/test_lstm.py

@@ -1,5 +1,7 @@
 """A whole training step, from the corpus to the updated weights, on the CUDA side as on the CPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,8 +17,12 @@ TWO_CONV = Config(conv_channels=(3, 2), conv_kernels=((3, 5), (2, 3)), conv_stri
 TWO_LSTM = Config(
     conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), pool=((2, 2),), lstm_units=2, lstm_layers=2
 )
-LARGE = [(Config(), 257, (441, 30, 129, 200, 441, 88))]
-SMALL = {np.float32: [(TWO_CONV, 9, (7, 1, 4))], np.float64: [(TWO_LSTM, 8, (3, 5))]}  # one each: a step takes long
+NORMED = replace(TWO_LSTM, pool=(), lstm_layers=1, batchnorm="layer")
+LARGE = [(config, 257, (441, 30, 129, 200, 441, 88)) for config in (Config(), Config(batchnorm="sequence"))]
+SMALL = {  # few: a step takes long
+    np.float32: [(TWO_CONV, 9, (7, 1, 4))],
+    np.float64: [(TWO_LSTM, 8, (3, 5)), (NORMED, 4, (3, 2))],
+}
 
 
 def step(place, config, bins, lengths, dtype):
@@ -31,7 +37,7 @@ def step(place, config, bins, lengths, dtype):
 
     order = rng.permutation(len(lengths))
     x, batch_lengths = assemble(features, Normalisation(0.1, 0.9), order, rng.uniform(0.9, 1.1, len(lengths)))
-    scores = model.forward(x, batch_lengths)
+    scores = model.forward(x, batch_lengths, training=True)
     loss, dscores = softmax.loss(scores, targets.astype(dtype), weights.astype(dtype))
     model.backward(dscores)
     norms.add()

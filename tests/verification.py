@@ -55,7 +55,7 @@ def of_tracer() -> Iterator[str]:
             yield f"- `{name}`"
 
 
-OF_LSTM = "_frames", "_stream"  # rooms of the LSTM's
+ROOMS = {"_frames": "lstm", "_stream": "lstm", "_normed": "batchnorm", "_statistics": "batchnorm"}  # and whose they are
 
 
 def operations() -> list[str]:
@@ -65,7 +65,7 @@ def operations() -> list[str]:
 def kernels() -> Iterator[str]:
     for name in sorted(map(costs.name_of, costs.kernels())):
         op = name.partition(".")[0]
-        yield f"| {name} | tests/test_{'lstm' if op in OF_LSTM else op}_cuda.py | yes | no |"
+        yield f"| {name} | tests/test_{ROOMS.get(op, op)}_cuda.py | yes | no |"
 
 
 def faults(op: str) -> Iterator[str]:

@@ -16,9 +16,10 @@ from scratchser import costs
 from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.features import RATE, Features, Signal
-from scratchser.kernels import matmul, moments, norms, pool, softmax, stft, vtlp
+from scratchser.kernels import batchnorm, matmul, moments, norms, pool, softmax, stft, vtlp
 from scratchser.kernels._device import SIMULATED, blocks
 from scratchser.kernels.conv2d import output_lengths
+from scratchser.layers import NormedBiLSTM
 from scratchser.model import Model
 from scratchser.optim import Optimiser
 from scratchser.presets import PRESETS, pooled
@@ -95,6 +96,19 @@ def pooling(s: Sizes) -> None:
     pool.backward(pool.forward(x, lengths, window), x, lengths, window)
 
 
+def normalised(s: Sizes) -> None:
+    """A second Bi-LSTM layer with batch normalisation, in training and at inference: frame-wise, and layer-wise."""
+    D, M = 2 * CONFIG.lstm_units, 4 * CONFIG.lstm_units
+    lengths = -(-s.lengths // np.prod([time for time, _ in CONFIG.conv_strides]))
+    x, Wx, Wh = s.array(BATCH, lengths.max(), D), s.array(D, 2, M), s.array(2, CONFIG.lstm_units, M)
+    for kind in ("frame-9", "layer"):
+        tensors = (s.array(*spec.shape) for spec in NormedBiLSTM.specs("lstm1", D, CONFIG.lstm_units, kind)[2:])
+        norm = batchnorm.Norm(kind, *tensors)
+        batchnorm.forward(x, lengths, Wx, Wh, norm)
+        y, cache = batchnorm.forward(x, lengths, Wx, Wh, norm, training=True)
+        batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, norm.gamma, norm.beta)
+
+
 def probabilities(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
@@ -108,7 +122,7 @@ def warp_backward(s: Sizes) -> None:
 
 
 STEP = (training_step,)
-BESIDES = (spectrogram, statistics, long_sum, pooling, probabilities, warp, warp_backward)
+BESIDES = (spectrogram, statistics, long_sum, pooling, normalised, probabilities, warp, warp_backward)
 
 
 def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:
