@@ -23,6 +23,7 @@ _pieces          unequal runs in equal pieces, for a GPU's blocks               
 _frames          what the LSTM copies: frames of a batch and back, states          tests/test_lstm.py
 _stream          the LSTM's h Wh on a GPU                                          tests/test_lstm_cuda.py
 _expm1           exp x - 1, which the LSTM's gates are made of                     tests/test_expm1.py
+_plain           what LLVM's instructions do, as Python for NUMBA_DISABLE_JIT=1     tests/test_plain.py
 _launch          how kernels are compiled and cached
 _device          where arrays live, and how CUDA kernels are launched on them
 _no_cuda         the name `cuda` where Numba has no CUDA target

@@ -14,13 +14,14 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from scratchser.kernels import _plain
 
 #                  bits of the fraction, of the exponent's bias; terms; largest |x|
 FORMAT = {types.float32: (23, 127, 7, 87.0), types.float64: (52, 1023, 13, 708.0)}
 
 
-@intrinsic
+@_plain.instructions(_plain.expm1)
 def expm1(typingctx, x):
     """exp x - 1 of a float32 or float64, to about 2 units in the last place."""
     if x not in FORMAT:

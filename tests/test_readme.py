@@ -22,12 +22,12 @@ def tree() -> dict[str, str]:
 
 
 def test_the_tree_names_exactly_the_files_that_are_there():
-    listed = ("kernels/", "scratchser/", "docs/", "tutorials/exercises/")
+    listed = ("kernels/", "scratchser/", "docs/", "tutorials/")
     files = {path for path in tree() if path.startswith(listed) and not path.endswith("/")}
     there = [*ROOT.glob("kernels/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("scratchser/*.py")]
     there += [*ROOT.glob("scratchser/*/templates/*")]
     there += [file for file in ROOT.glob("scratchser/*/*.py") if file.parent.name != "kernels"]  # that is a link
-    there += [*ROOT.glob("scratchser/*/*/*.py"), *ROOT.glob("tutorials/exercises/*.py")]
+    there += [*ROOT.glob("scratchser/*/*/*.py"), *ROOT.glob("tutorials/**/*.py"), ROOT / "tutorials" / "README.md"]
     assert files == {str(path.relative_to(ROOT)) for path in there}
 
 

@@ -1,0 +1,160 @@
+# %% [markdown]
+# # 1. Threads and blocks
+#
+# You will see what a CUDA kernel is, how a thread knows which number is its own, what a block's shared memory and its
+# barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
+#
+# It takes over nothing, this is the beginning: you need Python and NumPy.
+
+# %%
+import os
+
+os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # Numba's simulator; with =0 this very script runs on a real GPU
+
+import matplotlib.pyplot as plt
+import numpy as np
+from _figures import save
+from numba import cuda, float32
+
+from scratchser.kernels import norms
+from scratchser.tracer import trace
+
+# %% [markdown]
+# ## A loop turned inside out
+#
+# A CPU squares ten numbers in a loop: `for i in range(10): y[i] = x[i] * x[i]`. A GPU has thousands of arithmetic
+# units, and a loop would keep one busy. So the loop goes; its body is run by as many *threads* as there are numbers.
+# What was the loop's index is now a thread's number in the launch:
+#
+#     i = blockIdx · blockDim + threadIdx
+#
+# Threads come in *blocks* of equal size, which is why the number has two parts. `square[3, 4]` launches 3 blocks of 4.
+
+# %%
+@cuda.jit
+def square(x, y):
+    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x  # cuda.grid(1) is short for it
+    if i < x.size:
+        y[i] = x[i] * x[i]
+
+x = np.arange(10, dtype=np.float32)
+y = np.zeros(10, np.float32)
+square[3, 4](x, y)
+print("squares:", y)
+assert np.array_equal(y, x**2)
+
+# %% [markdown]
+# ## Why the `if` is there
+#
+# 3 · 4 = 12 threads were launched for 10 numbers: blocks are whole. Threads 10 and 11 must do nothing. Without the `if`
+# a GPU writes past the end, usually without a word, and some other array has a wrong number in it. The *tracer* runs
+# the same Python text thread by thread, and looks at every access.
+
+# %%
+@cuda.jit
+def unguarded(x, y):
+    i = cuda.grid(1)
+    y[i] = x[i] * x[i]
+
+report = trace(unguarded, 3, 4, x, y)
+print("\nwithout the if:", report.out_of_range[0])
+assert {fault.array for fault in report.out_of_range} == {"x", "y"}
+trace(square, 3, 4, x, y).require_clean()  # and with it there is nothing to find
+
+# %% [markdown]
+# ## Nothing says who comes first
+#
+# All threads add to one number: `total[0] += x[i]` reads, adds and writes. Two threads may both read 5, add their own
+# number and both write: one of the two is lost. Such a *race* often goes well, so to run the kernel and look at the sum
+# proves nothing. The tracer finds two threads at one address, and nothing that says who comes first.
+
+# %%
+@cuda.jit
+def racing_sum(x, total):
+    i = cuda.grid(1)
+    if i < x.size:
+        total[0] += x[i]
+
+total = np.zeros(1, np.float32)
+report = trace(racing_sum, 1, 10, x, total)
+print("\nthe sum is", total[0], "and still:", report.races[0])
+assert total[0] == x.sum() and report.races
+
+# %% [markdown]
+# ## What a block shares
+#
+# The threads of one block have a little fast memory together, and a *barrier*: `cuda.syncthreads()` lets nobody pass
+# until all threads of the block have come to it. What was written before it can be read after it by any of them. Here
+# each thread reads what another one has brought, and a block of numbers comes out turned round.
+
+# %%
+@cuda.jit
+def turned(x, y, wait):
+    part = cuda.shared.array(4, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i]
+    if wait:
+        cuda.syncthreads()  # all four numbers are there
+    y[i] = part[3 - t]
+
+trace(turned, 2, 4, x[:8], y[:8], True).require_clean()
+print("\neach block turned round:", y[:8])
+assert np.array_equal(y[:8], [3, 2, 1, 0, 7, 6, 5, 4])
+report = trace(turned, 2, 4, x[:8], y[:8], False)
+print("without the barrier:", report.uninitialised[0])
+assert report.uninitialised and report.races
+
+# %% [markdown]
+# ## A sum without a race
+#
+# With shared memory and barriers a block's numbers can be added properly: one half of them to the other half, then
+# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/_fold.py`; in
+# `norms.pieces_cuda` 256 threads add up their share of squares first: lengths of gradients, the paper's figure 4.
+
+# %%
+dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+sums = np.zeros(1, np.float32)
+report = trace(norms.pieces_cuda, 1, norms.THREADS, dW, np.array([[0, 1000]], np.int32), sums)
+report.require_clean()
+right = np.sum(dW.astype(np.float64) ** 2)
+print(f"\nsum of 1000 squares: {sums[0]:.4f}, by NumPy in float64 {right:.4f}")
+assert abs(sums[0] - right) < 1e-6 * right
+
+# %% [markdown]
+# ## What a kernel costs
+#
+# Arithmetic is cheap on a GPU, fetching numbers is not: from global memory one takes hundreds of cycles, from shared
+# memory some thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 numbers is
+# read once, and each of 256 threads reads 2 that say where the piece begins and ends.
+
+# %%
+print(report.counts)
+assert report.counts.global_reads.total == 1000 + 2 * 256
+assert report.counts.shared_reads.total == 2 * 255 + 1  # two for each of 255 additions, and the result
+
+# %%
+figure, (above, below) = plt.subplots(2, 1, figsize=(9, 5.2), layout="constrained", height_ratios=[1, 2.2])
+for i in range(12):
+    above.add_patch(plt.Rectangle((i - 0.47, 0), 0.94, 1, color=f"C{i // 4}", alpha=0.75 if i < 10 else 0.15))
+    above.text(i, 0.5, f"block {i // 4}\nthread {i % 4}", ha="center", va="center", fontsize=8)
+above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), title="12 threads for 10 numbers: two have nothing to do")
+part, steps = np.arange(1.0, 9), np.full((4, 8), np.nan)
+for step, half in enumerate((8, 4, 2, 1)):
+    part[:half] += part[half : 2 * half] if step > 0 else 0
+    steps[step, :half] = part[:half]
+below.imshow(steps, cmap="YlGn", aspect="auto", vmin=0, vmax=60)
+for step, t in np.argwhere(np.isfinite(steps)):
+    below.text(t, step, f"{steps[step, t]:g}", ha="center", va="center")
+below.set(yticks=range(4), yticklabels=["start", "half = 4", "half = 2", "half = 1"], xlabel="thread")
+below.set(title="a block's sum: after each barrier half as many threads add")
+save(figure, "01_threads_and_blocks")
+
+# %% [markdown]
+# ## What to try
+#
+# - Launch `square[2, 4]` into zeros. Which two numbers stay 0, and does the tracer complain? (The last two, and it does
+#   not: no access is at fault where there is none. Only a comparison with the right answer finds that.)
+# - In `turned`, let only threads with `t < 3` come to the barrier. What is that called? (`divergence`; a GPU may hang.)
+# - How many steps does the sum of 256 numbers take, and how many would one thread take? (8, and 255.)
+# - Your turn: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
+#   `python -m scratchser.check tutorials/exercises/cuda_saxpy.py`.

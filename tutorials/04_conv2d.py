@@ -1,0 +1,160 @@
+# %% [markdown]
+# # 4. Strided convolution and its two gradients
+#
+# You will see what a convolution layer computes, how padding, strides and lengths go together, and how both of its
+# gradients follow from one question: which outputs does this number reach?
+#
+# It takes over the spectrogram of 2, the gather and the transposed matrix of 3.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from _figures import save
+from scipy.signal import correlate
+
+from scratchser import truth
+from scratchser.corpus import synthetic
+from scratchser.gradcheck import check, require
+from scratchser.kernels import conv2d, stft
+
+# %% [markdown]
+# ## One dimension first
+#
+# A kernel of a few weights slides along the input. At each stop it multiplies what lies under it and adds up:
+#
+#     y[t] = bias + Σ_i W[i] x[t s + i - p]          stride s: the stops are s apart
+#
+# It begins p = ⌊(I - 1) / 2⌋ places in front of the input; where it hangs over an end it reads zeros. There are ⌈T / s⌉
+# stops, whatever the kernel's size. Why slide one kernel at all, and not give each place weights of its own? Because a
+# pattern of speech may come early or late, and what has been learnt about it in one place should serve in all.
+
+# %%
+T, I, s = 9, 3, 2
+x, W = np.array([2.0, 0, 1, 3, -1, 0, 0, 2, 1]), np.array([1.0, 2, -1])
+p, stops = (I - 1) // 2, -(-T // s)
+M = np.zeros((stops, T))  # M[t, u]: with what weight output t reads input u
+for t in range(stops):
+    for i in range(I):
+        if 0 <= t * s + i - p < T:
+            M[t, t * s + i - p] = W[i]
+y = conv2d.forward(x.reshape(1, T, 1, 1), np.array([T]), W.reshape(I, 1, 1, 1), np.zeros(1), (s, 1), relu=False)
+print("y as a matrix product:", M @ x)
+print("y by the kernel:      ", y.ravel())
+assert np.allclose(M @ x, y.ravel()) and np.allclose(M @ x, correlate(np.pad(x, (1, 1)), W, "valid")[::2])
+
+# %% [markdown]
+# ## Both gradients
+#
+# The loss changes by dy[t] for each unit by which y[t] changes. Ask each number which outputs it reaches.
+#
+# - **An input** x[u] reaches output t with weight M[t, u], so dx = Mᵀ dy, as in tutorial 3. Row t of M is the kernel;
+#   column u holds every second weight only: of an input at an even place W[1], of one at an odd place W[2] and W[0].
+#   The places fall into s classes, and each class has a little kernel of its own. That is how the package computes dx.
+# - **A weight** W[i] is used by all stops, once each, so all of them add to it: dW[i] = Σ_t x[t s + i - p] dy[t].
+# - **The bias** is used with factor 1 everywhere: dbias = Σ_t dy[t].
+
+# %%
+dy = np.array([1.0, -1, 0.5, 2, 0])
+padded = np.pad(x, (p, I))
+dW = np.array([sum(padded[t * s + i] * dy[t] for t in range(stops)) for i in range(I)])
+dW_kernel, dbias = np.zeros((I, 1, 1, 1)), np.zeros(1)
+shaped = x.reshape(1, T, 1, 1), y, np.array([T]), W.reshape(I, 1, 1, 1), (s, 1)
+dx = conv2d.backward(dy.reshape(y.shape), *shaped, dW_kernel, dbias, relu=False)
+print("\ndx = Mᵀ dy:  ", M.T @ dy, "\nby the kernel:", dx.ravel(), "\ndW:", dW, dW_kernel.ravel())
+assert np.allclose(M.T @ dy, dx.ravel()) and np.allclose(dW, dW_kernel.ravel()) and dbias[0] == dy.sum()
+
+# %% [markdown]
+# ## Time, frequency and channels
+#
+# In a spectrogram the kernel is a little picture, I frames x J bins, and slides both ways. An input has C channels,
+# pictures of the same thing seen by different kernels, and D kernels make D new ones. Behind it all negative numbers
+# become zero: ReLU, without which any number of layers would be one linear map.
+#
+#     y[b, t, f, d] = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
+#
+# Two kernels by hand, on real pictures: one that answers to a sudden rise in time, and one that answers to a ridge in
+# frequency, a harmonic. A network has to find its own.
+
+# %%
+corpus = synthetic.load(size=10)
+sounds = [corpus.read(utterance)[0] for utterance in corpus.utterances[:3]]
+spectrograms = [stft.forward(sound, stft.hann(1024), 512, 257, 1e-2) for sound in sounds]
+lengths = np.array([len(S) for S in spectrograms])
+batch = np.full((3, lengths.max(), 257, 1), np.nan, np.float32)  # NaN: whoever reads behind an end will be seen
+for b, S in enumerate(spectrograms):
+    batch[b, : lengths[b], :, 0] = S - S.mean()
+kernels = np.zeros((3, 5, 1, 2), np.float32)
+kernels[0, :, 0, 0], kernels[2, :, 0, 0] = -0.2, 0.2  # later minus sooner
+kernels[:, :, 0, 1] = np.array([-1, 0.5, 1, 0.5, -1]) / 3  # a ridge minus its sides
+bias, stride = np.zeros(2, np.float32), (1, 2)
+y = conv2d.forward(batch, lengths, kernels, bias, stride)
+print(f"\nin {batch.shape}, out {y.shape}")
+for b in range(3):
+    S = np.nan_to_num(batch[b, : lengths[b], :, 0])
+    by_scipy = correlate(np.pad(S, ((1, 1), (2, 2))), kernels[:, :, 0, 1], "valid")[:, ::2]
+    assert np.allclose(np.maximum(by_scipy, 0), y[b, : lengths[b], :, 1], atol=1e-4)
+    assert np.all(y[b, lengths[b] :] == 0)
+
+# %% [markdown]
+# ## An utterance does not know its batch
+#
+# Utterances of unequal lengths lie in one array, and what is behind an end means nothing: it reads as zero, nothing is
+# computed there, no NaN came through. So an utterance has the same numbers alone and in any batch, to the bit.
+
+# %%
+first, frames = int(np.argmin(lengths)), lengths.min()
+alone = conv2d.forward(batch[first : first + 1, :frames].copy(), lengths[first : first + 1], kernels, bias, stride)
+assert np.array_equal(alone[0], y[first, :frames])
+print(f"the shortest utterance, {frames} frames: alone and in the batch the same {alone.size} numbers")
+
+# %% [markdown]
+# ## Is the backward pass the derivative?
+#
+# The question of every kernel here. Move each number a little, see what the loss does, compare. Two cautions that are
+# often missing: the upstream gradient dy is random, never ones, and differences are of fourth order in float64, so that
+# the tolerance can be 1e-8. Where a step would cross ReLU's kink there is no derivative; such steps are taken shorter.
+
+# %%
+rng = np.random.default_rng(1)
+shapes, unequal = {"x": (2, 6, 5, 2), "W": (3, 2, 2, 3), "bias": (3,)}, np.array([6, 3])
+inputs = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+def forward(x, W, bias, relu=True):
+    return conv2d.forward(x, unequal, W, bias, (2, 2), relu)
+
+def backward(dy, x, W, bias):
+    dW, dbias = np.zeros_like(W), np.zeros_like(bias)
+    dx = conv2d.backward(dy, x, forward(x, W, bias), unequal, W, (2, 2), dW, dbias)
+    return {"x": dx, "W": dW, "bias": dbias}
+
+reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=lambda **inputs: forward(**inputs, relu=False))
+print("\n" + "\n".join(map(str, reports)))
+require(reports)
+assert np.allclose(forward(**inputs), truth.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2)))
+
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained", height_ratios=[1, 1.4])
+axes[0, 0].imshow(M, cmap="RdBu", vmin=-2.5, vmax=2.5)
+axes[0, 0].set(title="M: rows make y, columns make dx", xlabel="input u", ylabel="output t")
+for t, u in np.argwhere(M):
+    axes[0, 0].text(u, t, f"{M[t, u]:g}", ha="center", va="center")
+pictures = {"input": batch[0, ..., 0], "rises": y[0, ..., 0], "ridges": y[0, ..., 1]}
+for axis, (name, picture) in zip(axes.ravel()[1:], pictures.items(), strict=True):
+    shown = picture[: lengths[0]].T
+    size, top = (0, lengths[0], 0, 4), np.quantile(shown, 0.99)
+    axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", extent=size, vmax=top)
+    axis.set(title=name, xlabel="frame", ylabel="kHz")
+save(figure, "04_conv2d")
+
+# %% [markdown]
+# ## What to try
+#
+# - A stride of 3 with 2 weights in time: which inputs have a gradient of 0, and why? (Every third, from u = 2 on: no
+#   stop reads it.)
+# - How many frames are left of 100 after time strides 2, 2, 2, 1, and how many are real of an utterance of 37? (13 and
+#   5.)
+# - The last column of "rises" is bright. What rises there? (Nothing: silence lies below the mean, at negative numbers,
+#   and the zeros behind the end lie above it.)
+# - Why is there no ReLU in `M`? (It is not linear. Backward it lets dy pass where y > 0: one more factor, 0 or 1.)
+# - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
+#   `python -m scratchser.check tutorials/exercises/conv2d_backward.py` judges.

@@ -1,0 +1,160 @@
+# %% [markdown]
+# # 5. A ladder of kernels
+#
+# You will see why the same multiplications in another order take a fiftieth of the time: on a CPU by the clock, and on
+# a GPU, without one, by counted accesses. The ladder goes from the loops that everybody writes to the package's tile.
+#
+# It takes over the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
+
+# %%
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy's product, which is the mark to be reached
+
+import matplotlib.pyplot as plt
+import numba
+import numpy as np
+from _figures import save
+from _timing import race
+from numba import cuda, float32, njit
+from numpy.lib.stride_tricks import sliding_window_view
+
+from scratchser.kernels import conv2d, matmul
+from scratchser.kernels._tile_cuda import THREADS, tiles
+from scratchser.tracer import trace
+
+numba.set_num_threads(1)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## The matrix product, by the clock
+#
+#     C[i, j] = Σ_k A[i, k] B[k, j]          2 M N K operations, whatever the order of the three loops
+#
+# **By number**: C[i, j] is a sum over k. Down a column of B it jumps a whole row in memory with each step; and since
+# each addition waits for the one before, the vector units, which add 8 or 16 numbers at a time, have nothing to do.
+#
+# **By row** exchanges two loops: a row of B, times one number, is added to a row of C. These are neighbours, and their
+# sums do not wait for each other. But C is fetched and stored again and again, two accesses for each product.
+
+# %%
+@njit
+def by_number(A, B, C):
+    for i in range(C.shape[0]):
+        for j in range(C.shape[1]):
+            C[i, j] = 0
+            for k in range(A.shape[1]):
+                C[i, j] += A[i, k] * B[k, j]
+    return C
+
+@njit
+def by_row(A, B, C):
+    C[:] = 0
+    for i in range(C.shape[0]):
+        for k in range(A.shape[1]):
+            for j in range(C.shape[1]):
+                C[i, j] += A[i, k] * B[k, j]
+    return C
+
+# %% [markdown]
+# **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
+# is fetched and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
+# not become that, so the tile is written in LLVM's instructions. The mark is NumPy, whose BLAS is the work of many
+# years.
+
+# %%
+A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
+
+def ours(A, B, C):
+    C[:] = 0
+    matmul.add_product(A.ravel(), A.shape[1], 1, B.ravel(), B.shape[1], 1, C.reshape(-1), len(A), B.shape[1], len(B))
+    return C
+
+rungs = {"by number": by_number, "by row": by_row, "ours": ours, "NumPy's BLAS": np.matmul}
+rungs = {name: lambda rung=rung: rung(A, B, C) for name, rung in rungs.items()}
+products = race(rungs, A.astype(np.float64) @ B, 2 * 256**3)
+
+# %% [markdown]
+# ## The convolution is that product
+#
+# Its windows are the rows of a matrix, one for each output position, I J C numbers long. The loops **as written** know
+# nothing of it. **Windows copied** into such a matrix (im2col), it is a product; with stride 1 each number of x is
+# copied I J = 25 times, memory for speed. **Ours**, `kernels/conv2d.py`, sees that a kernel row of a window is one run
+# of neighbouring numbers already, and lets the tile read the windows where they lie.
+
+# %%
+@njit
+def as_written(x, W, y):
+    (T, F, C), (I, J, _, D) = x.shape, W.shape
+    y[:] = 0
+    for t in range(T):
+        for f in range(F):
+            for i in range(max(0, I // 2 - t), min(I, T + I // 2 - t)):
+                for j in range(max(0, J // 2 - f), min(J, F + J // 2 - f)):
+                    for c in range(C):
+                        for d in range(D):
+                            y[t, f, d] += x[t + i - I // 2, f + j - J // 2, c] * W[i, j, c, d]
+    return y
+
+x, W, y = (rng.standard_normal(s).astype(np.float32) for s in ((32, 32, 16), (5, 5, 16, 32), (32, 32, 32)))
+
+def windows_copied():
+    windows = sliding_window_view(np.pad(x, ((2, 2), (2, 2), (0, 0))), (5, 5), (0, 1))
+    rows = windows.transpose(0, 1, 3, 4, 2).reshape(1024, 400)  # which copies
+    return ours(rows, W.reshape(400, 32), y.reshape(1024, 32)).reshape(y.shape)
+
+rungs = {"as written": lambda: as_written(x, W, y), "windows copied": windows_copied}
+rungs["ours"] = lambda: conv2d.forward(x[None], np.array([32]), W, np.zeros(32, np.float32), (1, 1), relu=False)[0]
+right = as_written(x.astype(np.float64), W.astype(np.float64), np.empty(y.shape))
+convolutions = race(rungs, right, 2 * y.size * 400)
+
+# %% [markdown]
+# ## On a GPU: count what is fetched
+#
+# There arithmetic waits for memory, so the rungs are counted, not timed: how many numbers of global memory are read for
+# each product? With **a thread for each number** of C it is two. In **ours**, `matmul.product_cuda`, a block fetches
+# pieces of A and B into shared memory for a tile of 64 x 32 numbers: (64 + 32) / (64 · 32), and 1 / K for what C begins
+# with. Of shared memory a thread reads 8 + 4 numbers for the 8 x 4 products that it does with them.
+
+# %%
+@cuda.jit
+def thread_for_each(A, B, C):
+    j, i = cuda.grid(2)
+    total = float32(0)
+    for k in range(A.shape[1]):
+        total += A[i, k] * B[k, j]
+    C[i, j] = total
+
+M, N, K = 64, 32, 32
+A, B, C = A[:M, :K].copy(), B[:K, :N].copy(), C[:M, :N].copy()
+flat = A.ravel(), K, 1, 0, B.ravel(), N, 1, 0, np.zeros(N, np.float32), 0, 0, C.ravel(), 0, M, N, K, K
+launches = {"a thread for each": (thread_for_each, (4, 8), (8, 8), A, B, C)}
+launches["ours"], reads = (matmul.product_cuda, (tiles(M, N), 1), THREADS, *flat), {}
+for name, launch in launches.items():
+    C[:] = np.nan
+    (report := trace(*launch)).require_clean()
+    assert np.abs(C - A @ B).max() < 1e-5
+    reads[name], shared = (n.total / (M * N * K) for n in (report.counts.global_reads, report.counts.shared_reads))
+    print(f"{name:20}{reads[name]:7.3f} global and {shared:.3f} shared reads for each product")
+assert list(reads.values()) == [2, (64 + 32) / (64 * 32) + 1 / K]
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+panels = {"matrix product, ms": products, "convolution, ms": convolutions, "GPU: reads for each product": reads}
+for axis, (title, numbers) in zip(axes, panels.items(), strict=True):
+    bars = axis.barh(list(numbers), list(numbers.values()), log=True, color=[f"C{i}" for i in range(len(numbers))])
+    axis.bar_label(bars, fmt="%.3g", padding=3)
+    axis.set(title=title, xlabel="logarithmic", xlim=(min(numbers.values()) / 3, 4 * max(numbers.values())))
+    axis.tick_params(which="both", bottom=False, labelbottom=False)
+    axis.invert_yaxis()
+save(figure, "05_kernel_ladder")
+
+# %% [markdown]
+# ## What to try
+#
+# - Let "by row" take four rows at a time, so that a number of B that is fetched serves four products. What is it worth?
+#   (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
+# - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads are that for each product?
+#   (5 / 4: a number of A serves four.) And a block that fetches tiles of 8 x 8? (1 / 4.) This rung is yours to write:
+# - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
+#   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.

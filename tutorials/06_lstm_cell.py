@@ -1,0 +1,155 @@
+# %% [markdown]
+# # 6. The LSTM cell by hand
+#
+# You will see how a cell remembers, what its three gates do, why it forgets slowly enough to learn from what was long
+# ago, and the gradient of one step, by the chain rule and by hand.
+#
+# It takes over what 4 has made of an utterance: a row of frames, each a vector. Here the frames are two numbers, so
+# that everything can be followed; tutorial 7 goes back through all steps at once.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from _figures import save
+
+from scratchser import truth
+from scratchser.kernels import _cell, lstm
+
+# %% [markdown]
+# ## Why not simply h = tanh(w x + u h)?
+#
+# A network that reads frame by frame needs a state h that it carries along. The simplest takes the new frame and its
+# old state through a tanh. To learn that frame 1 mattered in frame 40, the gradient has to come back through 40 steps,
+# and each multiplies it by u (1 - h²). With u = 0.9 and h = 0.7 that is 0.46, and 0.46⁴⁰ is 3e-14. The state is made
+# anew in every step, and so nothing of it lasts.
+#
+# ## The cell
+#
+# The LSTM keeps a second state c that is not rewritten but added to, and lets the network decide when. With the sums z
+# = x Wx + h Wh + b of four neurons, σ(z) = 1 / (1 + exp(-z)) between 0 and 1:
+#
+#     i, f, o = σ(zi), σ(zf), σ(zo)     gates: write? keep? show?
+#     g       = tanh(zg)                what could be written
+#     c       = f c + i g               keep some of the old, write some of the new
+#     h       = o tanh(c)               what the others get to see
+#
+# One step of one unit with numbers: written once here, once by the package's formulas, which serve CPU and GPU.
+
+# %%
+def sigma(z):
+    return 1 / (1 + math.exp(-z))
+
+zi, zf, zg, zo, before = 0.4, 1.0, -0.8, 0.2, 0.5
+i, f, g, o = sigma(zi), sigma(zf), math.tanh(zg), sigma(zo)
+c = f * before + i * g
+h = o * math.tanh(c)
+print(f"i {i:.4f}, f {f:.4f}, g {g:.4f}, o {o:.4f}: c {before} becomes {c:.4f}, h is {h:.4f}")
+assert np.allclose(_cell.unit(*np.float64([zi, zf, zg, zo, before])), (i, f, g, o, c, h), rtol=1e-14)
+
+# %% [markdown]
+# ## A memory made by hand
+#
+# Frames hold a value and a mark, and the cell shall keep the value of the last marked frame. So: write where there is a
+# mark, zi = 20 mark - 10; keep where there is none, zf = 10 - 20 mark; the candidate is the value, zg = value; always
+# show it, zo = 10. No h in it: Wh = 0. A network would have to find these weights; that they exist is the point.
+#
+# `lstm.forward` runs a second cell with the same weights from the last frame to the first. It knows what is to come,
+# and so each frame has a state of either direction: a Bi-LSTM.
+
+# %%
+T, rng = 60, np.random.default_rng(2)
+value, mark = rng.uniform(-1, 1, T), np.zeros(T)
+mark[[10, 38]], value[[10, 38]] = 1, (0.9, -0.6)
+x = np.stack([value, mark], axis=1)[None]  # (1, T, 2)
+one = np.array([[0.0, 0, 1, 0], [20, -20, 0, 0]])  # from value and mark to the sums of i f g o
+Wx, Wh = np.repeat(one[:, None], 2, axis=1), np.zeros((2, 1, 4))
+b = np.tile(np.array([-10.0, 10, 0, 10]), (2, 1))
+y, cache = lstm.forward(x, np.array([T]), Wx, Wh, b)
+print("\nkept:", *(f"{math.tanh(math.tanh(v)):.3f}" for v in (0.9, -0.6)), "   (tanh tanh of 0.9 and -0.6)")
+print(f"forward state in frames 11, 37, 39, 59:  {y[0, [11, 37, 39, 59], 0].round(3)}")
+print(f"backward state in frames 59, 37, 11, 0:  {y[0, [59, 37, 11, 0], 1].round(3)}")
+assert np.allclose(y, truth.lstm.forward(x, [T], Wx, Wh, b, *np.zeros((2, 2, 1, 1))), rtol=0, atol=1e-13)
+assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - math.tanh(math.tanh(0.9))) < 0.01
+
+# %% [markdown]
+# ## The gradient of a step
+#
+# Somebody tells the step how the loss changes with its h, dh, and the step after says how it changes with c, dc. Go
+# through the four lines from the last to the first, each by the product rule:
+#
+#     dc  = dc + dh o (1 - tanh² c)                  c is seen through h, and kept for the step after
+#     dzo = dh tanh c · o (1 - o)                    σ' = σ (1 - σ)
+#     dzi = dc g · i (1 - i)       dzf = dc c[n-1] · f (1 - f)       dzg = dc i · (1 - g²)
+#     dc  left to the step before = dc f
+#
+# To check it, move one input by a tiny imaginary number: what comes out imaginary is the derivative, to the last digit,
+# since nothing is subtracted from anything nearly equal.
+
+# %%
+def step(zi, zf, zg, zo, c):
+    """h and c of a step, for complex numbers too."""
+    c = truth.lstm.sigmoid(zf) * c + truth.lstm.sigmoid(zi) * np.tanh(zg)
+    return truth.lstm.sigmoid(zo) * np.tanh(c), c
+
+dh, dc, inputs = 0.7, -0.3, np.array([zi, zf, zg, zo, before])
+by_hand = _cell.unit_gradient(*np.float64([dh, dc, i, f, g, o, c, before]))
+print()
+for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc")):
+    moved = inputs + 1e-30j * (np.arange(5) == n)
+    out_h, out_c = step(*moved)
+    right = (dh * out_h.imag + dc * out_c.imag) / 1e-30
+    print(f"{name:4} by hand {by_hand[n]:18.15f}, complex step {right:18.15f}")
+    assert abs(by_hand[n] - right) < 1e-14
+
+# %% [markdown]
+# ## What is left after forty steps
+#
+# Of dc a step leaves dc f to the one before, so after n steps the product of n forget gates is left. The gate decides
+# how long the cell remembers, and how far back it can learn. At the beginning weights are small, zf is about its bias,
+# and a bias of 0 means f = 0.5: half is lost in every step. Hence a bias of 1 in this package, f = 0.73. The memory
+# above has f = 0.99995 while there is no mark.
+
+# %%
+steps, left = 40, {}
+for name, bias in (("bias 0", 0.0), ("bias 1", 1.0), ("the memory above, 10", 10.0)):
+    d, left[name] = 1.0, [1.0]
+    for _ in range(steps):
+        gates = _cell.unit(0.0, bias, 0.0, 0.0, 0.0)
+        d = _cell.unit_gradient(0.0, d, *gates[:5], 0.0)[4]
+        left[name].append(d)
+    print(f"{name:22} {left[name][-1]:.1e} of the gradient is left after {steps} steps")
+    assert np.isclose(left[name][-1], sigma(bias) ** steps, rtol=1e-12)
+left["plain, u = 0.9, h = 0.7"] = [(0.9 * (1 - 0.7**2)) ** n for n in range(steps + 1)]
+
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
+axes[0, 0].plot(value, ".", color="grey", label="value")
+axes[0, 0].plot(np.flatnonzero(mark), value[mark > 0], "ro", mfc="none", ms=10, label="marked")
+axes[0, 0].set_title("what the cell is shown")
+axes[0, 1].plot(y[0, :, 0], label="forward: the last mark")
+axes[0, 1].plot(y[0, :, 1], ls="--", label="backward: the next mark")
+axes[0, 1].set_title("what it remembers, h")
+for n, name in enumerate(("i, write", "f, keep", "g, candidate", "o, show")):
+    axes[1, 0].plot(cache.gates[:, 0, n], label=name, lw=0.8 if n == 2 else 2, zorder=-n)
+axes[1, 0].set_title("gates of the forward direction")
+for name, numbers in left.items():
+    axes[1, 1].semilogy(numbers, label=name)
+axes[1, 1].set(title="gradient left after n steps", ylim=(1e-14, 10), xlabel="n")
+for axis in axes.ravel():
+    axis.legend(fontsize="small", **({} if axis is axes[1, 1] else {"loc": "upper center", "ncols": 4}))
+for axis in axes.ravel()[:3]:
+    axis.set(xlabel="frame", ylim=(-1.1, 1.6))
+save(figure, "06_lstm_cell")
+
+# %% [markdown]
+# ## What to try
+#
+# - Set the memory's forget bias to 2 instead of 10. What is left of 0.9 after 27 frames? (f = 0.88, and 0.88²⁷ is 3 %.)
+# - Why is dh not multiplied by f on its way to the step before, as dc is? (h goes there through the four sums: dz Whᵀ,
+#   the subject of tutorial 7.)
+# - `_cell.sigmoid` is 1 / (2 + (exp(-z) - 1)). Why does it say exp - 1? (The package has exp x - 1 as arithmetic that
+#   becomes vector instructions, and tanh needs it: exp x alone would lose the digits of a small x.)
+# - Your turn: `tutorials/exercises/lstm_cell_forward.py`, judged by
+#   `python -m scratchser.check tutorials/exercises/lstm_cell_forward.py`.
