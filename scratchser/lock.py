@@ -41,8 +41,8 @@ def hold(folder: Path) -> IO[str]:
         except OSError as error:
             lock.close()
             raise StorageError(
-                f"cannot lock {folder}: {error.strerror}. Its storage has no file locks (a mount option, on some network"
-                " storage): have them switched on, or name another folder with --out"
+                f"cannot lock {folder}: {error.strerror}. Its storage has no file locks (on a network, a mount option"
+                "): have them switched on, or name another folder with --out"
             ) from error
     lock.truncate(0)
     lock.write(str(os.getpid()))

@@ -327,9 +327,11 @@ def test_a_killed_driver_goes_on_where_it_was(dask, folder, straight, tmp_path):
     run = tmp_path / "run"
     words = command(folder, run, "--set", "patience=40", "--cluster", dask.address)
     driver = subprocess.Popen([sys.executable, "-m", "scratchser.cv", *words], stderr=subprocess.PIPE, text=True)
-    for line in driver.stderr:
-        if "epoch 9/40" in line:
-            break
+    said = ""
+    while "epoch 9/40" not in said:
+        line = driver.stderr.readline()
+        assert line, said
+        said += line
     driver.kill()
     driver.communicate()
     begun = {fold.name: len((fold / "metrics.jsonl").read_text().splitlines()) for fold in (run / "folds").iterdir()}
