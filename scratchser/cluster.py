@@ -141,6 +141,7 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
                 n_workers=count,
                 threads_per_worker=workers.threads(count),
                 resources={resource(device): 1},
+                memory_limit=0,  # dask would count the features' mapped pages as each worker's own, and end it
                 dashboard_address="127.0.0.1:0",  # any free port: nobody looks at it
                 silence_logs=logging.ERROR,  # workers that end slowly are no matter for the user
             )

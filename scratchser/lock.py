@@ -38,6 +38,12 @@ def hold(folder: Path) -> IO[str]:
             raise Held(
                 f"process {owner or '(unknown)'} is writing {folder}: wait for its end, or name another with --out"
             ) from error
+        except OSError as error:
+            lock.close()
+            raise StorageError(
+                f"cannot lock {folder}: {error.strerror}. Its storage has no file locks (on a network, a mount option"
+                "): have them switched on, or name another folder with --out"
+            ) from error
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()

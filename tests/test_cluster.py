@@ -21,6 +21,7 @@ from scratchser.atomic import StorageError, plain
 from scratchser.corpus import CorpusError
 from scratchser.features import extract
 from scratchser.folds import make_folds
+from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.train import DivergedError
@@ -212,7 +213,8 @@ class Servers:
 
     def __init__(self, place, **environment):
         self.place, self.processes = place, []
-        self.environment = {**os.environ, **environment, "PYTHONPATH": str(Path(cv.__file__).parents[1])}
+        source = os.pathsep.join([str(Path(cv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        self.environment = {**os.environ, **environment, "PYTHONPATH": source}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -325,9 +327,11 @@ def test_a_killed_driver_goes_on_where_it_was(dask, folder, straight, tmp_path):
     run = tmp_path / "run"
     words = command(folder, run, "--set", "patience=40", "--cluster", dask.address)
     driver = subprocess.Popen([sys.executable, "-m", "scratchser.cv", *words], stderr=subprocess.PIPE, text=True)
-    for line in driver.stderr:
-        if "epoch 9/40" in line:
-            break
+    said = ""
+    while "epoch 9/40" not in said:
+        line = driver.stderr.readline()
+        assert line, said
+        said += line
     driver.kill()
     driver.communicate()
     begun = {fold.name: len((fold / "metrics.jsonl").read_text().splitlines()) for fold in (run / "folds").iterdir()}
@@ -336,6 +340,19 @@ def test_a_killed_driver_goes_on_where_it_was(dask, folder, straight, tmp_path):
     assert measured(run) == straight(LONG)
     result = json.loads((run / "result.json").read_text())
     assert result["complete"] and [fold["fold"] for fold in result["folds"]] == [1, 3, 4]
+
+
+@pytest.mark.slow
+def test_all_runs_of_a_table_go_to_the_cluster(dask, folder, tmp_path):
+    small = [part for setting in small_corpus.SMALL[1:] for part in ("--set", setting)]
+    words = ["table6", folder, *small, "--epochs", 2, "--folds", "1,3"]
+    for name, where in (("here", ("--workers", 1)), ("there", ("--cluster", dask.address))):
+        assert paper.main([str(word) for word in (*words, *where, "--out", tmp_path / name)]) == 0
+    runs = {name: sorted((tmp_path / name / "runs").iterdir()) for name in ("here", "there")}
+    here, there = ({run.name: measured(run) for run in found} for found in runs.values())
+    assert here == there and len(there) == 2
+    assert (tmp_path / "here" / "table6.csv").read_bytes() == (tmp_path / "there" / "table6.csv").read_bytes()
+    assert all(FoldDir(run, 3, False).starts() for run in runs["there"])
 
 
 @pytest.mark.slow

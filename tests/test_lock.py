@@ -1,5 +1,7 @@
 """Two processes cannot write one folder, and a dead process holds nothing."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -42,3 +44,13 @@ def test_a_file_in_the_folders_place(tmp_path):
     with pytest.raises(StorageError, match=r"cannot use the folder .*run.*--out"):
         lock.hold(tmp_path / "run")
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_storage_without_locks(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    with pytest.raises(StorageError, match=r"cannot lock .*no file locks.*--out") as error:
+        lock.hold(tmp_path)
+    assert not isinstance(error.value, lock.Held)
