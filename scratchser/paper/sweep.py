@@ -236,7 +236,7 @@ class Runs:
     @property
     def title(self) -> str:
         """The corpus and the seeds, for a table's title."""
-        seeds = "seed 0" if self.seeds == 1 else f"seeds 0 ... {self.seeds - 1}"
+        seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
         return f"corpus {self.data.name}, {len(self.first.result['folds'])} folds, {seeds}"
 
     def notes(self) -> tuple[str, ...]:
