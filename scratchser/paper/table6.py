@@ -70,6 +70,7 @@ def build(runs: Runs) -> Output:
         " with soft labels",
         "unanimous: every annotator's labels contain the utterance's label; a class's row pools all test sets",
         "Weighted and Unweighted: means over the folds that have such utterances, as the paper's two rows seem to be",
+        "where a fold's utterances of a subset lack a class, its UA there is the mean over the other classes",
         *_unheard(runs.data),
         *scores.legend(runs),
     )
