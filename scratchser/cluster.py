@@ -22,7 +22,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from scratchser import cluster_worker, foldrun, workers
+from scratchser import foldrun, workers
 from scratchser.device import choose
 from scratchser.progress import say
 from scratchser.workers import Notify, Task, WorkerError
@@ -75,7 +75,7 @@ class Cluster:
         self.client.subscribe_topic(topic, lambda event: inbox.put(lambda: self._hear(asked, event[1], notify)))
         futures = [
             self.client.submit(
-                cluster_worker.run,
+                _work(),
                 foldrun.describe(task, self.device),
                 topic,
                 key=key,
@@ -108,6 +108,11 @@ class Cluster:
             raise WorkerError(f"the scheduler is gone. {GO_ON}, once there is one again")
         try:
             future.result()
+        except ImportError as error:
+            raise WorkerError(
+                f"a worker does not find this program ({error}): install the same version of scratchser on all machines"
+                " and start the workers again"
+            ) from error
         except KilledWorker as error:
             raise WorkerError(
                 f"a fold's workers died one after the other, often for lack of memory. {GO_ON}, perhaps with fewer"
@@ -154,10 +159,23 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
         if address == LOCAL:
+            from scratchser import cluster_worker
+
             client.run(cluster_worker.ignore_ctrl_c)
         cluster = Cluster(client, device)
         cluster.workers()
         yield cluster
+
+
+def _work() -> Callable[[dict[str, Any], str], None]:
+    """What a worker does, sent as code and not as a name: one that lacks the program can then say so, and lives on."""
+
+    def run(description: dict[str, Any], topic: str) -> None:
+        from scratchser import cluster_worker
+
+        cluster_worker.run(description, topic)
+
+    return run
 
 
 def _result(task: Task) -> dict[str, Any]:

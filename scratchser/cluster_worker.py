@@ -1,13 +1,16 @@
-"""What a worker of a cluster does: a fold at a time, an epoch's line after the other, until nobody waits for it.
-
-The scheduler imports this file too, as it passes the function on, and must not stop for seconds: Numba and all that
-needs it are imported by the worker alone.
-"""
+"""What a worker of a cluster does: a fold at a time, an epoch's line after the other, until nobody waits for it."""
 
 import json
 import signal
 import threading
 from typing import Any
+
+import numba
+from distributed import get_worker
+from numba.core import config
+
+from scratchser import foldrun
+from scratchser.workers import Row
 
 _alone = threading.Lock()  # a fold at a time, even where another one that nobody waits for is still in its last epoch
 
@@ -21,12 +24,6 @@ def run(description: dict[str, Any], topic: str) -> None:
 
     The kernels get as many threads as the worker was started with.
     """
-    import numba
-    from distributed import get_worker
-    from numba.core import config
-
-    from scratchser import foldrun
-
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -35,7 +32,7 @@ def run(description: dict[str, Any], topic: str) -> None:
         if task is None or task.state == "cancelled":  # by the process that asked for it, or because that is gone
             raise Stopped
 
-    def notify(row: foldrun.Row) -> None:
+    def notify(row: Row) -> None:
         check()
         worker.log_event(topic, json.dumps([key, row]))
 

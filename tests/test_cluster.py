@@ -16,7 +16,7 @@ import pytest
 import small_corpus
 import trees
 
-from scratchser import cluster, cluster_worker, corpus, cv, foldrun, lock, rundir
+from scratchser import cluster, corpus, cv, foldrun, lock, rundir
 from scratchser.atomic import StorageError, plain
 from scratchser.corpus import CorpusError
 from scratchser.features import extract
@@ -334,8 +334,7 @@ def test_a_killed_driver_goes_on_where_it_was(dask, folder, straight, tmp_path):
         said += line
     driver.kill()
     driver.communicate()
-    begun = {fold.name: len((fold / "metrics.jsonl").read_text().splitlines()) for fold in (run / "folds").iterdir()}
-    assert max(begun.values()) >= 9
+    assert max(len(FoldDir(run, number, False).metrics()) for number in (1, 3, 4)) >= 9
     assert cv.main([*words, "--resume"]) == 0
     assert measured(run) == straight(LONG)
     result = json.loads((run / "result.json").read_text())
@@ -387,6 +386,22 @@ def test_a_scheduler_that_is_gone_and_workers_that_always_die(jobs, tmp_path):
 # What cannot be used
 
 
+def test_a_worker_without_the_program_says_so(dask, jobs, tmp_path, monkeypatch):
+    """And lives on."""
+
+    def absent():
+        def run(description, topic):
+            from scratchser import no_such_file  # noqa: F401
+
+        return run
+
+    with cluster.connect(dask.address, "cpu", 1) as connected:
+        monkeypatch.setattr(cluster, "_work", absent)
+        with pytest.raises(WorkerError, match=r"does not find this program .*no_such_file.*install the same") as error:
+            list(connected.run_folds(tasks(jobs(SHORT), tmp_path, 1), lambda task, row: None))
+        assert "\n" not in str(error.value) and connected.workers() == 2
+
+
 class Known:
     """A client that knows what its scheduler's workers offer."""
 
@@ -417,7 +432,9 @@ def test_workers_that_are_not_for_folds(offers, said):
 
 
 def test_a_process_never_runs_two_folds_at_once(monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    from scratchser import cluster_worker
+
     inside, most = [], []
 
     def run(description, notify, check):
@@ -433,7 +450,7 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
         def get_current_task(self):
             return "key"
 
-    monkeypatch.setattr(distributed, "get_worker", Worker)
+    monkeypatch.setattr(cluster_worker, "get_worker", Worker)
     monkeypatch.setattr(foldrun, "run", run)
     threads = [threading.Thread(target=cluster_worker.run, args=({"fold": number}, "topic")) for number in range(3)]
     for thread in threads:
