@@ -67,4 +67,5 @@ def test_the_loop_over_k_touches_no_sum_in_memory(name):
     assert max(len(re.findall(r"vfmadd", loop)) for loop in loops) >= _tile.ROWS
     for loop in loops:
         until = loop[: loop.rindex("vfmadd")]
-        assert not re.search(r"vmov[au]p[sd]\s+%[yz]mm\d+, ", until[until.index("vfmadd") :]), loop
+        store = r"vmov[au]p[sd]\s+%[yz]mm\d+, (?!%)"  # a move from register to register costs nothing
+        assert not re.search(store, until[until.index("vfmadd") :]), loop
