@@ -287,7 +287,7 @@ def test_commands_that_need_no_runs(folder, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure1.csv", "figure1.md", "figure1.png"}
     assert run("figure3", folder, "--set", "lstm_units=8", "--out", tmp_path / "out") == 0
     with open(tmp_path / "out" / "figure3.csv", newline="") as file:
-        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "8"
+        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "2 x 8 units"
     assert run("figure1", folder, "--dry-run") == 0
 
 

@@ -42,7 +42,6 @@ from scratchser.train import Dataset
 CURVATURE, RATE, MOMENTUM, STEPS = np.array([30.0, 1.0]), 0.03, 0.9, 200
 START = np.array([1.0, 2.0])
 
-
 def descend(step):
     w, v, path = START.copy(), np.zeros(2), [START.copy()]
     for _ in range(STEPS):
@@ -137,8 +136,7 @@ for name, loss in runs.items():
 # %%
 figure, (plane, distances, layers) = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
 w0, w1 = np.meshgrid(np.linspace(-1.1, 1.1, 200), np.linspace(-0.9, 2.2, 200))
-levels = np.geomspace(0.05, 20, 10)
-plane.contour(w0, w1, 0.5 * (CURVATURE[0] * w0**2 + CURVATURE[1] * w1**2), levels, colors="0.8", linewidths=0.8)
+plane.contour(w0, w1, 15 * w0**2 + 0.5 * w1**2, np.geomspace(0.05, 20, 10), colors="0.8", linewidths=0.8)
 for (name, path), colour in zip(paths.items(), ("tab:grey", "tab:orange", "tab:blue"), strict=True):
     plane.plot(*path[:25].T, ".-", color=colour, lw=1.2, ms=4, label=name)
     distances.semilogy(np.linalg.norm(path, axis=1), color=colour, label=name)
@@ -155,8 +153,7 @@ save(figure, "09_nesterov_and_rates")
 # ## What to try
 #
 # - Raise RATE to 0.05. Which of the three diverges? (Nesterov alone. Across the ravine, with a = 30, plain descent
-#   bears ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is then 1.5.
-#   Looking ahead has a price.)
+#   bears ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is 1.5.)
 # - With momentum 0.9, how much further does a constant gradient push? (Ten times: v tends to g / (1 - μ). So whoever
 #   adds momentum lowers the rate.)
 # - Your turn: `tutorials/exercises/nesterov.py`, one step over all parameters, each segment with its own rate and L2,
