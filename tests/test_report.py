@@ -109,13 +109,14 @@ def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
 def test_a_run_under_way_says_so(tmp_path):
     corpus = made_up.corpus()
     settings = made_up.settings(corpus, (1, 2))
-    with rundir.Run(tmp_path, settings, ["elsewhere"], open(tmp_path / ".lock", "w")) as run:
+    rundir.create(tmp_path, settings, made_up.ENVIRONMENT).close()
+    with rundir.resume(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}) as run:
         made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
         result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
     assert result["complete"] is False
     assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's
     assert "more folds are to come" in screen.render(result)
-    assert "note: elsewhere" in screen.render(result)
+    assert "cpu was one at first and elsewhere later" in screen.render(result)
 
 
 @pytest.mark.parametrize("name", ["synthetic", "emodb"])
