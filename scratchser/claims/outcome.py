@@ -44,7 +44,7 @@ def effects(found: Values) -> Table:
         rows.append((claim.name, kind, what, *cells, "yes" if i.covers(0) else "no"))
     notes = (
         "Points of UA on unseen speakers. Synthetic corpora: no human speaks in them.",
-        "Intervals are over corpora, each with voices and sounds of its own, by Student's t; SD is over the corpora too.",
+        "Intervals, by Student's t, and SDs are over corpora, each with voices and sounds of its own.",
         "A null is 0 by construction: its interval should cover 0, and misses it in 5 of 100 experiments.",
     )
     head = ("claim", "kind", "difference", "corpora", "mean", "95 % interval", "SD", "covers 0")
