@@ -1,6 +1,6 @@
 """All trainings of all claims, several corpora at a time, each on the disk as soon as it is done.
 
-    OUT/settings.json       corpora per claim, and every arm's settings: what --resume must find the same
+    OUT/settings.json       corpora per claim, and the arms' settings: what --resume must find the same
     OUT/environment.json    a list: versions, commit, machine of the first start and of every --resume
     OUT/vtlp/wide/folds/01/ metrics.jsonl  predictions.csv  result.json of corpus 1 in this claim's arm `wide`
 
@@ -92,23 +92,20 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
 
 
 def _begin(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: bool) -> None:
-    settings = plain({"corpora": number, "claims": {claim.name: _described(claim, number) for claim in claims}})
+    described = {claim.name: {"first": claim.first, "corpus 1": claim.arms(claim.seed(1))} for claim in claims}
+    settings = plain({"corpora": number, "claims": described})
     path, started = out / "settings.json", environment.describe(describe("cpu"), workers)
     if not resume:
-        if foreign := sorted(entry.name for entry in out.iterdir() if entry.name != lock.NAME):
+        if foreign := sorted({entry.name for entry in out.iterdir()} - {lock.NAME, "environment.json"}):
             raise RunError(f"{out} holds {foreign[0]} already: go on with it by --resume, or name another with --out")
         write_json(out / "environment.json", [started])
-        write_json(path, settings)
+        write_json(path, settings)  # last: with it, there is something to go on with
         return
     if not path.exists():
         raise RunError(f"{out} holds no claims to go on with: start without --resume, or correct --out")
     if read_json(path) != settings:
         raise RunError(f"{out} was begun with other settings or corpora: start anew with another --out")
     write_json(out / "environment.json", [*read_json(out / "environment.json"), started])
-
-
-def _described(claim: Claim, number: int) -> dict[str, Any]:
-    return {"first": claim.first, "corpora": [claim.arms(claim.seed(n)) for n in range(1, number + 1)]}
 
 
 def _train(todo: Sequence[Work], workers: int) -> None:
