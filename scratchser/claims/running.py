@@ -48,8 +48,8 @@ class Work:
     def run(self, notify: Callable[[Row], None]) -> dict[str, Any]:
         """Train and test what is not done yet; UA by arm."""
         for world in dict.fromkeys(arm.world for arm in self.arms.values()):
-            here = [name for name, arm in self.arms.items() if arm.world == world]
-            if all(self.folders[name].result() is not None for name in here):
+            here = [name for name, arm in self.arms.items() if arm.world == world and not self.folders[name].result()]
+            if not here:
                 continue
             heard = corpora.corpus(world, self.seed)
             features = extract(heard, self.arms[here[0]].config)
