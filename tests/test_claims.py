@@ -13,7 +13,7 @@ from scratchser import lock
 from scratchser.atomic import StorageError
 from scratchser.batches import Normalisation, training_order
 from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
-from scratchser.claims.claim import SMALL, Arm, Claim, Number, difference
+from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
 from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.claims.statistics import interval
 from scratchser.corpus import synthetic
@@ -235,13 +235,27 @@ def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_pa
 
 def test_intervals_cover_the_truth_in_95_of_100_experiments():
     """Corpora that differ by 8 points from each other and arms by 4, as above: pairing has to take the corpora out."""
+
+    class Trained:
+        def __init__(self, ua):
+            self.ua = ua
+
+        def result(self):
+            return {"ua": self.ua / 100}
+
     rng = np.random.default_rng(3)
+    effect, null = planted_numbers()
     covered = []
     for _ in range(3000):
-        worth = rng.normal(0, 8, 12)
-        without, with_ = (60 + worth + effect + rng.normal(0, 4, 12) for effect in (0.0, PLANTED))
-        covered.append(interval(with_ - without).covers(PLANTED))
-    assert 0.938 < np.mean(covered) < 0.962  # three standard deviations
+        made = []
+        for number, worth in enumerate(rng.normal(60, 8, 12)):
+            uas = {"without": worth, "with": worth + PLANTED, "again": worth + PLANTED}
+            trained = {name: Trained(ua + rng.normal(0, 4)) for name, ua in uas.items()}
+            made.append(Corpus(number, number, {}, trained))
+        found = interval([effect.of(corpus) for corpus in made]), interval([null.of(corpus) for corpus in made])
+        covered.append([found[0].covers(PLANTED), found[1].covers(0.0)])
+        assert found[0].sd < 11  # 4 √2 = 5.7 is the truth; arms that are not paired would have 12.6
+    assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.012)  # three standard deviations
 
 
 def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
