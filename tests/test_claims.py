@@ -282,13 +282,17 @@ def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / "a/environment.json").read_text())) == 2
 
 
-@pytest.mark.parametrize(
-    ("number", "arms"), [(4, planted_arms), (3, lambda seed: {**planted_arms(seed), "with": Arm(TINY_WORLD, SMALL)})]
-)
-def test_other_settings_are_not_gone_on_with(stubbed, tmp_path, number, arms):
-    running.run(tmp_path, [Claim("planted", "planted", 0, planted_arms, planted_numbers())], 3, 1, resume=False)
-    with pytest.raises(RunError, match="other settings"):
-        running.run(tmp_path, [Claim("planted", "planted", 0, arms, planted_numbers())], number, 1, resume=True)
+def test_other_settings_are_not_gone_on_with_but_more_corpora_are(stubbed, tmp_path):
+    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
+    few = running.run(tmp_path, [claim], 3, 1, resume=False)
+    other = replace(claim, arms=lambda seed: {**planted_arms(seed), "with": Arm(TINY_WORLD, SMALL)})
+    for changed in (other, replace(claim, first=7)):
+        with pytest.raises(RunError, match="other settings"):
+            running.run(tmp_path, [changed], 3, 1, resume=True)
+    more = running.run(tmp_path, [claim], 5, 1, resume=True)
+    (_, _, _, before), _ = outcome.values([claim], few)
+    (_, _, _, after), _ = outcome.values([claim], more)
+    assert len(after) == 5 and after[:3] == before
 
 
 def test_what_cannot_be_run_is_refused(tmp_path):

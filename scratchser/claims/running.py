@@ -1,10 +1,11 @@
 """All trainings of all claims, several corpora at a time, each on the disk as soon as it is done.
 
-    OUT/settings.json       corpora per claim, and the arms' settings: what --resume must find the same
+    OUT/settings.json       the arms' settings: what --resume must find the same
     OUT/environment.json    a list: versions, commit, machine of the first start and of every --resume
     OUT/vtlp/wide/folds/01/ metrics.jsonl  predictions.csv  result.json of corpus 1 in this claim's arm `wide`
 
-A corpus is one piece of work: its sounds are made once and all its arms learn from them.
+A corpus is one piece of work: its sounds are made once and all its arms learn from them. More corpora can be added by
+--resume; to add them until an interval is as one would like it makes the interval worthless.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
     if number < FEWEST:
         raise RunError(f"--corpora {number}: an interval needs at least {FEWEST}")
     with lock.hold(out):
-        _begin(out, claims, number, workers, resume)
+        _begin(out, claims, workers, resume)
         todo = [work(claim, n, out) for n in range(1, number + 1) for claim in claims]
         _train([piece for piece in todo if not piece.done], workers)
         return {
@@ -91,9 +92,8 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
         }
 
 
-def _begin(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: bool) -> None:
-    described = {claim.name: {"first": claim.first, "corpus 1": claim.arms(claim.seed(1))} for claim in claims}
-    settings = plain({"corpora": number, "claims": described})
+def _begin(out: Path, claims: Sequence[Claim], workers: int, resume: bool) -> None:
+    settings = plain({claim.name: {"first": claim.first, "corpus 1": claim.arms(claim.seed(1))} for claim in claims})
     path, started = out / "settings.json", environment.describe(describe("cpu"), workers)
     if not resume:
         if foreign := sorted({entry.name for entry in out.iterdir()} - {lock.NAME, "environment.json"}):
@@ -104,7 +104,7 @@ def _begin(out: Path, claims: Sequence[Claim], number: int, workers: int, resume
     if not path.exists():
         raise RunError(f"{out} holds no claims to go on with: start without --resume, or correct --out")
     if read_json(path) != settings:
-        raise RunError(f"{out} was begun with other settings or corpora: start anew with another --out")
+        raise RunError(f"{out} was begun with other settings: start anew with another --out")
     write_json(out / "environment.json", [*read_json(out / "environment.json"), started])
 
 
