@@ -190,8 +190,7 @@ class Record:
     def predictions(self) -> list[dict[str, str]]:
         """The rows of predictions.csv of the folds that are done."""
         done = [fold for fold in self.folds if fold.result() is not None]
-        texts = [fold.predictions.read_text(encoding="utf-8") for fold in done]
-        return [row for text in texts for row in csv.DictReader(io.StringIO(text))]
+        return [row for fold in done for row in fold.prediction_rows()]
 
     def starts(self) -> list[dict[str, Any]]:
         """What environment.json holds: an entry for the first start and for each --resume."""
@@ -286,6 +285,10 @@ class FoldDir:
         path = self.path / "checkpoint.npz"
         return load_npz(path) if path.exists() else None
 
+    def remove_checkpoint(self) -> None:
+        """Of a fold that is done and whose model nobody will ask for."""
+        (self.path / "checkpoint.npz").unlink(missing_ok=True)
+
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the metrics: a row per epoch, from the first epoch on."""
         marked = ({"fold": self.number, **row, "synthetic": self.synthetic} for row in rows)
@@ -326,6 +329,10 @@ class FoldDir:
                 + [classes[predicted[i]], classes[second[i]], str(self.synthetic).lower()]
             )
         write_text(self.predictions, text.getvalue())
+
+    def prediction_rows(self) -> list[dict[str, str]]:
+        """The rows of the table that `write_predictions` wrote."""
+        return list(csv.DictReader(io.StringIO(self.predictions.read_text(encoding="utf-8"))))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the last of the fold's files: from here on the fold is done."""

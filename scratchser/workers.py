@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numba
 from numba.core import config
@@ -47,6 +47,12 @@ class Job:
         return run_fold(data, fold, self.config, self.seed, folder, notify, place(self.device))
 
 
+class Work(Protocol):
+    """What a process can be given: `notify` gets the newest line of each epoch. It is sent to the process by pickle."""
+
+    def run(self, notify: Callable[[Row], None]) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Task:
     """A fold of a job, and the folder that it is written to."""
@@ -55,8 +61,12 @@ class Task:
     fold: Fold
     folder: FoldDir
 
+    def run(self, notify: Callable[[Row], None]) -> dict[str, Any]:
+        return self.job.run(self.fold, self.folder, notify)
 
-Notify = Callable[[Task, Row], None]  # who finished an epoch, and its newest line
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+Notify = Callable[[AnyWork, Row], None]  # who finished an epoch, and its newest line
 
 
 def cores() -> int:
@@ -70,7 +80,9 @@ def threads(workers: int) -> int:
     return most if workers <= 1 else min(max(1, cores() // workers), most)
 
 
-def run_folds(tasks: Sequence[Task], workers: int, notify: Notify) -> Iterator[tuple[Task, dict[str, Any]]]:
+def run_folds(
+    tasks: Sequence[AnyWork], workers: int, notify: Notify[AnyWork]
+) -> Iterator[tuple[AnyWork, dict[str, Any]]]:
     """The folds' results as they come, of one run or of several; `notify` is called in this process.
 
     With `workers` > 1, each process gets an equal share of the cores for its kernels. An error in one fold, and Ctrl-C,
@@ -78,7 +90,7 @@ def run_folds(tasks: Sequence[Task], workers: int, notify: Notify) -> Iterator[t
     """
     if workers <= 1:
         for task in tasks:
-            yield task, task.job.run(task.fold, task.folder, partial(notify, task))
+            yield task, task.run(partial(notify, task))
         return
     context = multiprocessing.get_context("spawn")  # a forked copy of a process whose threads have started hangs
     lines, stop = context.SimpleQueue(), context.Event()
@@ -127,9 +139,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_in_worker(task: Task, number: int) -> dict[str, Any]:
+def _run_in_worker(task: Work, number: int) -> dict[str, Any]:
     _check_stop()
-    return task.job.run(task.fold, task.folder, partial(_notify_parent, number))
+    return task.run(partial(_notify_parent, number))
 
 
 def _notify_parent(number: int, row: Row) -> None:

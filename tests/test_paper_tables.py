@@ -338,7 +338,6 @@ def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
     assert any("LEAK" in note for note in notes) and any("over the test speaker too" in note for note in notes)
 
 
-@pytest.mark.skipif("batchnorm" not in CHOICES, reason="there is no batch normalisation in this version")
 def test_table_3_is_batch_normalisation_beside_the_same_without(tmp_path):
     planned = made_up.sweep(tmp_path, table3.SETTINGS, made_up.all_of_iemocap())
     assert planned.configs["off 16"] == PRESETS["best"]

@@ -13,6 +13,7 @@ from scratchser import command, environment, nearest, stdout
 from scratchser.corpus.table import Corpus
 from scratchser.device import describe
 from scratchser.paper import (
+    claims,
     depth,
     estimate,
     figure1,
@@ -50,6 +51,7 @@ COMMANDS: dict[str, ModuleType] = {
     "figure2": figure2,
     "figure3": figure3,
     "figure4": figure4,
+    "claims": claims,
     "tune": tune,
 }
 

@@ -1,0 +1,71 @@
+"""Claims: what the paper says, as experiments on synthetic corpora; scratchser/claims/ has them one by one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from scratchser import stdout
+from scratchser.atomic import StorageError
+from scratchser.claims import CLAIMS, outcome, running
+from scratchser.corpus.table import CorpusError
+from scratchser.paper.output import Output
+from scratchser.progress import say
+from scratchser.rundir import RunError
+from scratchser.train import DivergedError
+from scratchser.workers import WorkerError, cores
+
+CORPORA = 24  # of each claim
+EXAMPLES = """\
+Everything is trained on corpora that the package makes, so no data is needed and nothing is said about real speech.
+docs/claims.md tells what is tried, why a null is one, and what came out.
+
+exit code  0 done   1 a full disk, training that went astray or was interrupted   2 a wrong command
+"""
+
+
+def build(out: Path, *, corpora: int = CORPORA, workers: int = 1, resume: bool = False) -> Output:
+    """Train what the claims need in the folder `out`, or go on with it, and write the tables and the figure there.
+
+    Errors as in `running.run`.
+    """
+    made = outcome.output(CLAIMS, running.run(out, CLAIMS, corpora, workers, resume))
+    made.write(out)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gives the exit code that EXAMPLES tells."""
+    p = argparse.ArgumentParser(
+        prog="python -m scratchser.paper claims",
+        description="Try the paper's claims where the truth is known.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--out", type=Path, metavar="DIR", help="folder of trainings and tables (default: new, under runs/)")
+    p.add_argument("--resume", action="store_true", help="go on with what is in --out")
+    p.add_argument("--workers", type=int, default=cores(), metavar="N", help="corpora at a time (default: all cores)")
+    p.add_argument("--corpora", type=int, default=CORPORA, metavar="N", help="of each claim (default: %(default)s)")
+    args = p.parse_args(arguments)
+    if args.resume and args.out is None:
+        p.error("--resume needs --out DIR, the folder to go on in")
+    if args.workers < 1:
+        p.error("--workers must be at least 1")
+    out = args.out or Path("runs") / f"claims-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        made = build(out, corpora=args.corpora, workers=args.workers, resume=args.resume)
+    except (RunError, CorpusError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (StorageError, DivergedError, WorkerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what is done is kept, and the same command with --resume --out goes on", file=sys.stderr)
+        return 1
+    say(f"all of it in {out}")  # before the text, whose reader may be `head`
+    stdout.write("\n\n".join(table.text() for name, table in made.tables.items() if name != "claims_corpora"))
+    return 0

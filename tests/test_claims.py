@@ -1,0 +1,373 @@
+"""The paper's claims on synthetic corpora: the interval, the corpora's independence, the arms, the running."""
+
+import json
+import multiprocessing
+from collections import Counter
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scratchser import lock
+from scratchser.atomic import StorageError
+from scratchser.batches import Normalisation, training_order
+from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
+from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
+from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
+from scratchser.claims.statistics import interval
+from scratchser.corpus import synthetic
+from scratchser.corpus.table import CLASSES, CorpusError
+from scratchser.features import Features
+from scratchser.folds import Fold
+from scratchser.paper import claims as command
+from scratchser.rundir import FoldDir, RunError
+from scratchser.train import Dataset, run_fold
+
+TINY_WORLD = World(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
+TINY = replace(
+    SMALL, conv_channels=(4,), conv_kernels=((3, 5),), conv_strides=((4, 16),), lstm_units=4, epochs=2, batch_size=16
+)
+
+
+# ---- statistics
+
+
+def test_an_interval_is_that_of_scipy():
+    numbers = np.random.default_rng(0).normal(2, 3, 17)
+    found = interval(numbers)
+    expected = stats.ttest_1samp(numbers, 0).confidence_interval(0.95)
+    np.testing.assert_allclose([found.low, found.high], [expected.low, expected.high], rtol=1e-12)
+    assert (found.mean, found.sd, found.n) == (pytest.approx(numbers.mean()), pytest.approx(numbers.std(ddof=1)), 17)
+
+
+def test_an_interval_by_hand():
+    found = interval([1.0, 2.0, 6.0])  # mean 3, squares 4 + 1 + 9 = 14, sd sqrt(7); t of 2 degrees is 4.302653
+    assert found.mean == 3.0 and found.sd == pytest.approx(7**0.5)
+    assert found.high - 3.0 == pytest.approx(4.302653 * (7 / 3) ** 0.5, rel=1e-6) == 3.0 - found.low
+    assert found.covers(0) and found.covers(found.low) and not found.covers(-3.6)
+
+
+@pytest.mark.parametrize("numbers", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
+def test_what_gives_no_interval_is_refused(numbers):
+    with pytest.raises(ValueError, match="corp"):
+        interval(numbers)
+
+
+# ---- corpora
+
+
+def test_corpora_have_no_voice_and_no_sound_in_common():
+    seeds = [claim.seed(number) for claim in CLAIMS for number in range(1, 101)]
+    assert len(set(seeds)) == len(seeds)
+    lengths = [synthetic.voice_of(seed, s, 1.0).tract_cm for seed in seeds for s in (*TRAIN, VALIDATION, "5M")]
+    assert len(set(lengths)) == len(lengths)
+    one, other = corpora.corpus(TINY_WORLD, seeds[0]), corpora.corpus(TINY_WORLD, seeds[1])
+    keys = [{line.key for line in made.read.lines.values()} for made in (one, other)]
+    assert keys[0].isdisjoint(keys[1])
+    sounds = [{made.read(u)[0].tobytes() for u in made.utterances} for made in (one, other)]
+    assert len(sounds[0]) == len(one.utterances) and sounds[0].isdisjoint(sounds[1])
+
+
+def test_a_corpus_follows_from_its_seed():
+    one, again = corpora.corpus(TINY_WORLD, 5), corpora.corpus(TINY_WORLD, 5)
+    assert one.utterances == again.utterances
+    for u in one.utterances[::7]:
+        np.testing.assert_array_equal(one.read(u)[0], again.read(u)[0])
+
+
+@pytest.mark.parametrize("world", [World(), oversampling.RARE, annotators.MANY])
+def test_each_role_has_its_speakers_and_its_utterances(world):
+    made = corpora.corpus(world, 77)
+    by_voice = Counter((u.name.split("_")[0][3:5].lstrip("0") + u.gender, u.speaker, u.label) for u in made.utterances)
+    expected = {s: (s, world.train) for s in TRAIN} | {VALIDATION: (VALIDATION, (1, 1, 1, 1))}
+    expected |= {s: (UNSEEN, world.test) for s in ("3M", "4F", "4M", "5F", "5M")}
+    assert by_voice == {(s, name, k): n for s, (name, counts) in expected.items() for k, n in enumerate(counts)}
+    fold = corpora.fold(9)
+    assert {fold.test, fold.validation, *fold.train} == set(made.speakers) and fold.number == 9
+
+
+def test_a_class_that_runs_out_is_said():
+    with pytest.raises(CorpusError, match="speaker 1F has too few utterances of anger"):
+        corpora.corpus(World(train=(1, 1, 1, 1000)), 3)
+
+
+def test_a_spread_changes_the_lengths_and_nothing_else():
+    seeds, speakers = (3, 4), (*TRAIN, VALIDATION, "4F", "5M")
+    for seed in seeds:
+        plain, wide, equal = ({s: synthetic.voice_of(seed, s, spread) for s in speakers} for spread in (1.0, 2.0, 0.0))
+        for s in speakers:
+            assert wide[s].tract_cm - 16.2 == pytest.approx(2 * (plain[s].tract_cm - 16.2), rel=1e-12)
+            assert equal[s].tract_cm == pytest.approx(16.2, rel=1e-15)
+            for other in (wide, equal):
+                assert asdict(other[s]) | {"tract_cm": 0} == asdict(plain[s]) | {"tract_cm": 0}
+    one, other = (corpora.corpus(World(spread, TINY_WORLD.train, TINY_WORLD.test), 3) for spread in (2.0, 0.0))
+    assert one.utterances == other.utterances
+    u = one.utterances[0]
+    assert len(one.read(u)[0]) == len(other.read(u)[0]) and not np.array_equal(one.read(u)[0], other.read(u)[0])
+    with pytest.raises(CorpusError, match="spread"):
+        synthetic.load(tract_spread=-0.1)
+
+
+# ---- arms
+
+
+def changes(one, other):
+    """Names of what differs between two arms."""
+    a, b = ({**asdict(arm.config), "world": arm.world, "again": arm.again} for arm in (one, other))
+    return {name for name in a if a[name] != b[name]}
+
+
+def test_arms_differ_in_what_they_say():
+    arms = vtlp.arms(1)
+    assert changes(arms["wide"], arms["wide-vtlp"]) == {"vtlp"} == changes(arms["equal"], arms["equal-vtlp"])
+    assert changes(arms["wide"], arms["equal"]) == {"world"}
+    assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"again"}
+    arms = rates.arms(1)
+    assert changes(arms["uniform"], arms["layerwise"]) == {"conv_rate", "conv_l2"}
+    assert changes(arms["layerwise"], arms["doubled"]) == {"rate", "l2"}
+    assert changes(arms["uniform"], arms["uniform-again"]) == {"again"}
+    arms = oversampling.arms(1)
+    assert changes(arms["rare"], arms["rare-twice"]) == {"oversample", "epochs", "patience"}
+    assert changes(arms["lot"], arms["lot-others"]) == {"oversample"}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_the_last_epoch_is_the_only_candidate_and_none_stops_early(claim):
+    for arm in claim.arms(1).values():
+        assert arm.config.first_candidate == arm.config.epochs == arm.config.patience
+        assert arm.config.normalisation == "fold"
+
+
+def updates(arm, seed=1):
+    """Batches of all its epochs."""
+    world = corpora.corpus(arm.world, seed)
+    labels = np.array([u.label for u in world.utterances])
+    train = np.array([n for n, u in enumerate(world.utterances) if u.speaker in TRAIN])
+    examples = Dataset(CLASSES, world.utterances, Features(None, None, None), labels, None, None)
+    each = len(training_order(examples, train, arm.config, np.random.default_rng(0)))
+    return arm.config.epochs * -(-each // arm.config.batch_size)
+
+
+def test_repeating_the_rare_classes_makes_no_more_updates():
+    arms = oversampling.arms(1)
+    assert updates(arms["rare-twice"]) == pytest.approx(updates(arms["rare"]), rel=0.02)
+    assert updates(arms["lot"]) == updates(arms["lot-others"])
+
+
+def test_the_lot_is_a_fair_one():
+    drawn = Counter(oversampling.arms(seed)["lot"].config.oversample for seed in range(1200))
+    assert len(drawn) == 6 and stats.chisquare(list(drawn.values())).pvalue > 0.001
+    for seed in range(20):
+        arms = oversampling.arms(seed)
+        both = (*arms["lot"].config.oversample, *arms["lot-others"].config.oversample)
+        assert sorted(both) == sorted(CLASSES)
+
+
+# ---- annotators
+
+
+def test_the_gap_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    predicted = np.array([0, 0, 0, 3, 1, 0, 0, 2, 2])
+    agreed = np.array([1, 1, 0, 0, 1, 1, 0, 1, 1], bool)  # class 2 has no ambiguous utterance: left out
+    assert annotators.gap(labels, predicted, agreed) == pytest.approx(100 * ((1 - 0.5) + (0.5 - 0)) / 2)
+    with pytest.raises(ValueError, match="no class"):
+        annotators.gap(labels, predicted, np.full(9, True))
+
+
+def test_votes_dealt_anew_keep_each_class_and_lose_the_gap():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, 200)
+    right = rng.random(200) < 0.3 + 0.15 * labels  # classes of unequal difficulty ...
+    agreed = rng.random(200) < np.where(right, 0.8, 0.2) * (1 - 0.1 * labels)  # ... and of unequal agreement
+    predicted = np.where(right, labels, (labels + 1) % 4)
+    assert annotators.gap(labels, predicted, agreed) > 40
+    deals = [annotators.dealt(labels, agreed, rng) for _ in range(2000)]
+    for deal in deals[:20]:
+        assert all(deal[labels == k].sum() == agreed[labels == k].sum() for k in range(4))
+    assert interval([annotators.gap(labels, predicted, deal) for deal in deals]).covers(0)
+
+
+# ---- the whole, with a stub in the place of the training
+
+
+PLANTED = 6.0  # points of UA
+
+
+def planted_arms(seed):
+    return {"without": Arm(TINY_WORLD, TINY), "with": Arm(TINY_WORLD, TINY), "again": Arm(TINY_WORLD, TINY, again=True)}
+
+
+def planted_numbers():
+    effect = Number("effect", "planted", difference("with", "without"))
+    return effect, Number("null", "none", difference("again", "with"))
+
+
+@pytest.fixture
+def stubbed(monkeypatch):
+    """Trainings that cost nothing: UA = 60 + what the corpus is worth (the same in all arms) + the arm's chance."""
+
+    def train(data, fold, config, seed, folder, notify):
+        arm = folder.path.parts[-3]
+        corpus_worth = np.random.default_rng([seed // 2, 0]).normal(0, 8)
+        chance = np.random.default_rng([seed, len(arm)]).normal(0, 4)
+        with folder:
+            ua = 60 + PLANTED * (arm != "without") + corpus_worth + chance
+            folder.finish({"ua": ua / 100})
+
+    monkeypatch.setattr(running, "run_fold", train)
+    monkeypatch.setattr(running, "extract", lambda heard, config: None)
+    monkeypatch.setattr(running.Dataset, "of", lambda *arguments: None)
+    monkeypatch.setattr(running.corpora, "corpus", lambda world, seed: synthetic.load(seed, 10))
+
+
+def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_path):
+    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
+    done = running.run(tmp_path, [claim], 30, 1, resume=False)
+    (effect, null) = outcome.effects(outcome.values([claim], done)).rows
+    low, high = map(float, effect[5].split(" ... "))
+    assert effect[-1] == "no" and low < PLANTED < high
+    assert null[-1] == "yes"
+    by_hand = [claim.numbers[0].of(corpus) for corpus in done["planted"]]
+    assert effect[3:5] == ("30", f"{np.mean(by_hand):+.1f}")
+
+
+def test_intervals_cover_the_truth_in_95_of_100_experiments():
+    """Corpora that differ by 8 points from each other and arms by 4, as above: pairing has to take the corpora out."""
+
+    class Trained:
+        def __init__(self, ua):
+            self.ua = ua
+
+        def result(self):
+            return {"ua": self.ua / 100}
+
+    rng = np.random.default_rng(3)
+    effect, null = planted_numbers()
+    covered = []
+    for _ in range(3000):
+        made = []
+        for number, worth in enumerate(rng.normal(60, 8, 12)):
+            uas = {"without": worth, "with": worth + PLANTED, "again": worth + PLANTED}
+            trained = {name: Trained(ua + rng.normal(0, 4)) for name, ua in uas.items()}
+            made.append(Corpus(number, number, {}, trained))
+        found = interval([effect.of(corpus) for corpus in made]), interval([null.of(corpus) for corpus in made])
+        covered.append([found[0].covers(PLANTED), found[1].covers(0.0)])
+        assert found[0].sd < 11  # 4 √2 = 5.7 is the truth; arms that are not paired would have 12.6
+    assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.012)  # three standard deviations
+
+
+def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
+    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
+    trained = []
+    stub = running.run_fold
+
+    def interrupted(data, fold, config, seed, folder, notify):
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        trained.append(folder.path)
+        stub(data, fold, config, seed, folder, notify)
+
+    monkeypatch.setattr(running, "run_fold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        running.run(tmp_path / "a", [claim], 3, 1, resume=False)
+    with pytest.raises(RunError, match="--resume"):
+        running.run(tmp_path / "a", [claim], 3, 1, resume=False)
+    monkeypatch.setattr(running, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
+    done = running.run(tmp_path / "a", [claim], 3, 1, resume=True)
+    assert len(trained) == len(set(trained)) == 9
+    whole = running.run(tmp_path / "b", [claim], 3, 1, resume=False)
+    assert outcome.values([claim], done) == outcome.values([claim], whole)
+    assert len(json.loads((tmp_path / "a/environment.json").read_text())) == 2
+
+
+def test_other_settings_are_not_gone_on_with_but_more_corpora_are(stubbed, tmp_path):
+    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
+    few = running.run(tmp_path, [claim], 3, 1, resume=False)
+    other = replace(claim, arms=lambda seed: {**planted_arms(seed), "with": Arm(TINY_WORLD, SMALL)})
+    for changed in (other, replace(claim, first=7)):
+        with pytest.raises(RunError, match="other settings"):
+            running.run(tmp_path, [changed], 3, 1, resume=True)
+    more = running.run(tmp_path, [claim], 5, 1, resume=True)
+    (_, _, _, before), _ = outcome.values([claim], few)
+    (_, _, _, after), _ = outcome.values([claim], more)
+    assert len(after) == 5 and after[:3] == before
+
+
+def test_what_cannot_be_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="at least 2"):
+        running.run(tmp_path, CLAIMS, 1, 1, resume=False)
+    with pytest.raises(RunError, match="no claims to go on with"):
+        running.run(tmp_path, CLAIMS, 2, 1, resume=True)
+    with lock.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
+        running.run(tmp_path, CLAIMS, 2, 1, resume=False)
+
+
+# ---- the whole, trained
+
+
+def tiny(claim):
+    """The claim with trainings of a second: the same arms, each in the smallest world."""
+
+    def arms(seed):
+        def config(arm):
+            return replace(arm.config, **{name: getattr(TINY, name) for name in SHAPE})
+
+        return {
+            name: Arm(replace(TINY_WORLD, tract_spread=arm.world.tract_spread, test=(2,) * 4), config(arm), arm.again)
+            for name, arm in claim.arms(seed).items()
+        }
+
+    return replace(claim, first=claim.first + 5_000_000, arms=arms)
+
+
+SHAPE = ("conv_channels", "conv_kernels", "conv_strides", "lstm_units", "epochs", "patience", "batch_size")
+
+
+def test_all_claims_end_to_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "CLAIMS", tuple(map(tiny, CLAIMS)))
+    made = command.build(tmp_path, corpora=2, workers=1)
+    assert multiprocessing.active_children() == []
+    assert [row[:2] for row in made.tables["claims"].rows] == [(c.name, n.kind) for c in CLAIMS for n in c.numbers]
+    assert {row[1] for row in made.tables["claims"].rows if row[0] == "rates"} == {"effect", "contrast", "null"}
+    assert len(made.tables["claims_corpora"].rows) == 2 * sum(len(claim.numbers) for claim in CLAIMS)
+    ratios = dict(row[:1] + row[2:3] for row in made.tables["claims_gradients"].rows)
+    assert list(ratios) == ["conv1"] and float(ratios["conv1"]) > 0
+    assert {p.name for p in tmp_path.glob("claims*")} == {
+        f"{name}.{ending}" for name in made.tables for ending in ("csv", "md")
+    } | {"claims.png"}
+    assert not list(tmp_path.rglob("checkpoint.npz"))
+    # what a command that goes on with a finished run says is the same, without any training
+    monkeypatch.setattr(running, "run_fold", None)
+    assert command.build(tmp_path, corpora=2, workers=1, resume=True).text() == made.text()
+    # and the seed of a piece of work decides its numbers, "again" being another
+    results = {p.parts[-4]: json.loads(p.read_text()) for p in tmp_path.glob("rates/*/folds/01/result.json")}
+    assert results["uniform"]["normalisation"] == results["uniform-again"]["normalisation"]
+    metrics = {
+        name: FoldDir(tmp_path / "rates" / name, 1, True).metrics()[0]["train"]["loss"]
+        for name in ("uniform", "uniform-again")
+    }
+    assert metrics["uniform"] != metrics["uniform-again"]
+
+
+def test_unseen_speakers_are_not_heard_before_the_test(tmp_path):
+    """Other sounds of the unseen speakers change nothing of the training, and neither does their absence."""
+    from scratchser.features import extract
+
+    made = corpora.corpus(TINY_WORLD, 6_000_000)
+    features = extract(made, TINY)
+    data = Dataset.of(made.classes, made.utterances, features, TINY)
+    unseen = data.of_speakers(UNSEEN)
+    values = features.values.copy()
+    for n in unseen:
+        values[features.starts[n] : features.starts[n] + features.lengths[n]] += 3.0
+    losses, normalisations = [], []
+    for name, each in (("as-they-are", features), ("louder", replace(features, values=values))):
+        folder = FoldDir(tmp_path / name, 1, True)
+        run_fold(replace(data, features=each), corpora.fold(1), TINY, 1, folder, lambda row: None)
+        losses.append([(row["train"], row["validation"], row["gradient_norms"]) for row in folder.metrics()])
+        normalisations.append(folder.result()["normalisation"])
+    assert losses[0] == losses[1] and normalisations[0] == normalisations[1]
+    assert normalisations[0] == asdict(Normalisation.of(features, data.of_speakers(*TRAIN), "fold"))
+    assert isinstance(corpora.fold(1), Fold) and UNSEEN not in corpora.fold(1).train
