@@ -11,7 +11,7 @@ import pytest
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
-from scratchser.presets import CHOICES, PRESETS, pooled
+from scratchser.presets import PRESETS, pooled
 from scratchser.published import TABLE1, TABLE2, TABLE6
 
 EMODB = dict(zip(sorted({u.speaker for u in made_up.corpus().utterances}),
