@@ -154,8 +154,7 @@ save(figure, "12_cross_validation")
 #
 # - The experiment itself: `python -m scratchser.cv` trains and tests ten folds of the built-in corpus, both leaks
 #   closed, which says nothing about speech; with IEMOCAP's folder and `--preset best` behind it, it is the paper's.
-# - Which five folds give the paper's best UA, 65.3? (`UA.argmax(axis=1)`: M, F, M, M, F. That looks at scores: leak
-#   one.)
+# - Which five folds give the paper's best UA, 65.3? (`UA.argmax(axis=1)`: M, F, M, M, F. Leak one.)
 # - Tune by the mean of all validation scores: a leak? (Yes: every speaker validates once, and is tested once. We tune
 #   on the speakers of two sessions and report the others.)
 # - Your turn: `python -m scratchser.check tutorials/exercises --csv grades.csv` judges all that you have written.
