@@ -146,7 +146,8 @@ for layer, sizes in norms.items():
     layers.semilogy(range(1, EPOCHS + 1), sizes, {"lstm1": "s-", "dense": "^:"}.get(layer, "o--"), ms=4, label=layer)
 layers.set(title="gradient of each layer, $||dW|| / \\sqrt{n}$", xlabel="epoch", ylim=(3e-3, 0.15))
 for axes in (plane, distances, layers):
-    axes.legend(fontsize="small", ncols=2 if axes is layers else 1, edgecolor="none", loc="upper right")
+    place = "lower right" if axes is plane else "upper right"
+    axes.legend(fontsize="small", ncols=2 if axes is layers else 1, edgecolor="none", loc=place)
 save(figure, "09_nesterov_and_rates")
 
 # %% [markdown]
@@ -154,7 +155,6 @@ save(figure, "09_nesterov_and_rates")
 #
 # - Raise RATE to 0.05. Which of the three diverges? (Nesterov alone. Across the ravine, with a = 30, plain descent
 #   bears ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is 1.5.)
-# - With momentum 0.9, how much further does a constant gradient push? (Ten times: v tends to g / (1 - μ). So whoever
-#   adds momentum lowers the rate.)
+# - With momentum 0.9, how much further does a constant gradient push? (Ten times: v tends to g / (1 - μ).)
 # - Your turn: `tutorials/exercises/nesterov.py`, one step over all parameters, each segment with its own rate and L2,
 #   judged by `python -m scratchser.check tutorials/exercises/nesterov.py`.

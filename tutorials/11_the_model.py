@@ -68,8 +68,7 @@ gradient = model.parameters.gradients.astype(np.float64)  # a copy: the update c
 optimiser.step(0.01)  # a hundredth of the rates
 promised = gradient @ (model.parameters.values - before)
 got = softmax.loss(model.forward(x, lengths), targets, weights)[0] - now
-print(f"x {x.shape}, lengths {lengths}, loss {now:.4f}; not to know anything costs ln 4 = {np.log(4):.4f}")
-print(f"the step promised {promised:.2e} and brought {got:.2e}")
+print(f"x {x.shape}, loss {now:.4f}, ln 4 {np.log(4):.4f}; the step promised {promised:.2e} and brought {got:.2e}")
 assert got < 0 and abs(got / promised - 1) < 0.1
 
 # %% [markdown]
@@ -82,8 +81,7 @@ assert got < 0 and abs(got / promised - 1) < 0.1
 kernels, strides = ((3, 5), (2, 3), (3, 2), (1, 3)), ((2, 2), (1, 2), (2, 1), (1, 2))
 tiny = replace(config, conv_channels=(2, 3, 2, 2), conv_kernels=kernels, conv_strides=strides, lstm_units=4)
 small, rng = Model(tiny, bins=11, classes=4, seed=3, dtype=np.float64), np.random.default_rng(11)
-short = np.array([13, 1, 8, 5])
-z = rng.standard_normal((4, 13, 11, 1))
+short, z = np.array([13, 1, 8, 5]), rng.standard_normal((4, 13, 11, 1))
 z[np.arange(13) >= short[:, None]] = np.nan
 soft, weight = rng.dirichlet(np.ones(4), 4), rng.uniform(0.3, 1, 4)
 small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)  # biases of 0 would hide terms
@@ -99,8 +97,7 @@ def backward(dy, **arrays):
     return {name: value.copy() for name, value in small.parameters.dW.items()}
 
 def kinks(**arrays):
-    loss_of(arrays)  # every layer keeps what it has seen
-    seen = []
+    seen, _ = [], loss_of(arrays)  # every layer keeps what it has seen
     for layer in small.convs:
         pre = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
         seen += [pre[u, :n].ravel() for u, n in enumerate(conv2d.output_lengths(layer.lengths, layer.stride[0]))]
@@ -158,6 +155,6 @@ save(figure, "11_the_model")
 #
 # - Where do the parameters of the best model sit? (73 % in the Bi-LSTM, and 87 % of those in Wx: it reads 9 · 96 = 864
 #   numbers a frame.)
-# - Why is the first loss above ln 4? (The first scores are not 0: a wrong opinion costs more than none.)
+# - Why is the first loss above ln 4? (The first scores are not 0, and a wrong opinion costs more than none.)
 # - Your turn: `tutorials/exercises/linear_backward.py`, the top layer, judged by
 #   `python -m scratchser.check tutorials/exercises/linear_backward.py`.
