@@ -54,6 +54,17 @@ def test_a_run_folder_explains_itself(straight):
         assert sum(int(row[f"votes_{name}"]) for name in result["corpus"]["classes"]) == 11
 
 
+def test_short_forms_are_kept_as_the_lists_they_stand_for(folder, tmp_path):
+    out = tmp_path / "run"
+    short = ["conv_layers=2", "lstm_layers=2", "lstm_units=8", "pool=half"]
+    asked = [part for setting in short for part in ("--set", setting)]
+    assert run(folder, "--preset", "demo", *asked, "--epochs", 1, "--folds", 1, "--out", out) == 0
+    config = json.loads((out / "result.json").read_text())["config"]
+    assert (config["conv_channels"], config["conv_strides"]) == ([16, 24], [[1, 2], [2, 4]])
+    assert config["pool"] == [[2, 2], [2, 2]] and config["lstm_layers"] == 2 and "conv_layers" not in config
+    assert "conv_strides=[[1, 2], [2, 4]], pool=[[2, 2], [2, 2]], lstm_layers=2" in (out / "report.txt").read_text()
+
+
 def test_workers_and_threads_change_no_bit(folder, straight, tmp_path):
     two = tmp_path / "two"
     assert run(folder, *SETTINGS, "--epochs", 3, "--folds", "1,3,4", "--workers", 2, "--out", two) == 0

@@ -12,7 +12,9 @@ from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
 
 TWO_CONV = Config(conv_channels=(3, 2), conv_kernels=((3, 5), (2, 3)), conv_strides=((2, 2), (1, 2)), lstm_units=3)
-TWO_LSTM = Config(conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), lstm_units=2, lstm_layers=2)
+TWO_LSTM = Config(
+    conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), pool=((2, 2),), lstm_units=2, lstm_layers=2
+)
 LARGE = [(Config(), 257, (441, 30, 129, 200, 441, 88))]
 SMALL = {np.float32: [(TWO_CONV, 9, (7, 1, 4))], np.float64: [(TWO_LSTM, 8, (3, 5))]}  # one each: a step takes long
 

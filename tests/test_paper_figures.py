@@ -20,6 +20,7 @@ from scratchser.features import Signal, extract
 from scratchser.kernels import vtlp
 from scratchser.model import Model
 from scratchser.paper import figure1, figure2, figure3
+from scratchser.parameters import Spec
 from scratchser.presets import PAPER_BEST, PRESETS, Config
 from scratchser.truth import vtlp as truth
 
@@ -218,7 +219,8 @@ def test_every_step_is_a_box_and_every_text_has_room(name):
     for n, (text, extent) in enumerate(zip(texts, extents, strict=True)):
         assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
         touched = [side for side in sides if side.overlaps(extent)]
-        assert all(side.x0 < extent.x0 and extent.x1 < side.x1 for side in touched), text.get_text()
+        inside = (side.x0 < extent.x0 and extent.x1 < side.x1 and side.y0 < extent.y0 < side.y1 for side in touched)
+        assert all(inside) and all(extent.y1 < side.y1 for side in touched), text.get_text()
         assert not any(extent.overlaps(other) for other in extents[n + 1 :]), text.get_text()
     said = [text.get_text() for text in texts]
     for step in made:
@@ -247,9 +249,17 @@ def test_a_layer_of_an_unknown_kind_is_drawn_by_its_class_and_shape():
     made = figure3.steps(model, 257)
     assert [step.name for step in made[:4]] == ["input", "halver", "conv1", "flatten"]
     halver = made[1]
-    assert (halver.kind, halver.kernel, halver.parameters) == ("Halver", (2, 2), 0)
+    assert (halver.kind, halver.width, halver.parameters) == ("Halver", "window 2 x 2", 0)
     assert halver.output == "8 of 16 x 129 x 1"  # not ⌈T / d⌉ for any d
     assert made[2].sizes == (17, 5)
+
+
+def test_what_is_not_learned_is_no_parameter():
+    model = Model(config("1 conv"), 257, 4)
+    (dense,) = (spec for spec in model.parameters.specs if spec.name == "dense.W")
+    model.parameters.specs += (Spec("dense.mean", (1000,), "statistics", False),)
+    found = next(step for step in figure3.steps(model, 257) if step.name == "dense")
+    assert found.tensors == (("W", (8, 4)), ("b", (4,))) and found.parameters == dense.size + 4
 
 
 def test_watching_leaves_the_model_as_it_was():

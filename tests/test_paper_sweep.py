@@ -20,7 +20,7 @@ from scratchser.experiment import features_name
 from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.paper import __main__ as paper
-from scratchser.paper import estimate, figure4, table1, table2, table6
+from scratchser.paper import depth, estimate, figure4, pooling, table1, table2, table6
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, SettingError, with_settings
 
@@ -191,8 +191,15 @@ def test_the_built_in_corpus_gets_the_small_model(tmp_path):
 
 
 def test_what_is_compared_cannot_be_set():
-    with pytest.raises(SettingError, match="vtlp cannot be set"):
-        Base.of(False, ["vtlp=off"], None, table1.SETTINGS)
+    for wrong in ("vtlp=off", "frequency_khz=4", "conv_rate=0.02"):
+        with pytest.raises(SettingError, match=f"{wrong.partition('=')[0]} cannot be set"):
+            Base.of(False, [wrong], None, table1.SETTINGS)
+    with pytest.raises(SettingError, match="lstm_layers cannot be set"):
+        Base.of(False, ["lstm_layers=2"], None, depth.SETTINGS)
+    with pytest.raises(SettingError, match="would be the same"):
+        Base.of(False, ["rate=0.01", "l2=0.06"], None, table1.SETTINGS)  # as much as the conv layers have
+    assert Base.of(False, ["conv_strides=[[2,4],[2,2],[2,2],[1,2]]"], None, pooling.SETTINGS).best.lstm_layers == 1
+    assert Base.of(False, ["conv_channels=[8,8,8,8]"], None, depth.SETTINGS).best.conv_channels == (8,) * 4
     assert Base.of(False, ["vtlp=off"], None, table2.SETTINGS).best.vtlp == "off"
     assert Base.of(False, ["rate=0.02"], 3, table1.SETTINGS).best.epochs == 3
 
@@ -280,7 +287,7 @@ def test_commands_that_need_no_runs(folder, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure1.csv", "figure1.md", "figure1.png"}
     assert run("figure3", folder, "--set", "lstm_units=8", "--out", tmp_path / "out") == 0
     with open(tmp_path / "out" / "figure3.csv", newline="") as file:
-        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "8"
+        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "2 x 8 units"
     assert run("figure1", folder, "--dry-run") == 0
 
 

@@ -9,9 +9,9 @@ import made_up
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
-from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table6
+from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
-from scratchser.presets import PRESETS, pooled
+from scratchser.presets import CHOICES, PRESETS, pooled
 from scratchser.published import TABLE1, TABLE2, TABLE6
 
 EMODB = dict(zip(sorted({u.speaker for u in made_up.corpus().utterances}),
@@ -322,6 +322,7 @@ def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
         assert name == f"{len(config.conv_channels)} conv, {config.normalisation}" and config.lstm_layers == 1
     made = normalisation.build(planned.results())
     made.write(tmp_path)
+    assert len(set(made.tables["normalisation"].columns)) == len(made.tables["normalisation"].columns)
     for row in read_csv(tmp_path / "normalisation.csv"):
         (run,) = planned.of[f"{row['conv layers']} conv, {row['eq. (5)']}"]
         ua = statistics.mean(ua_of(run))
@@ -335,3 +336,24 @@ def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
             assert float(row["UA minus off"]) == pytest.approx(difference, abs=0.05 + 1e-9)
     notes = made.tables["normalisation"].notes
     assert any("LEAK" in note for note in notes) and any("over the test speaker too" in note for note in notes)
+
+
+@pytest.mark.skipif("batchnorm" not in CHOICES, reason="there is no batch normalisation in this version")
+def test_table_3_is_batch_normalisation_beside_the_same_without(tmp_path):
+    planned = made_up.sweep(tmp_path, table3.SETTINGS, made_up.all_of_iemocap())
+    assert planned.configs["off 16"] == PRESETS["best"]
+    for name, config in planned.configs.items():
+        assert name == f"{config.batchnorm} {config.batch_size}" and config.frequency_khz == 8
+        assert replace(config, batchnorm="off", batch_size=16) == PRESETS["best"]
+    found = cells(table3.build(planned.results()), "table3", tmp_path)
+    assert found["Batch normalisation"] == ["layer"] * 3 + ["off"] * 3
+    assert found["Minibatch size"] == ["16", "32", "64"] * 2
+    assert found["the paper's", "Weighted accuracy, %"] == ["63.6", "65.1", "65.4", "-", "-", "-"]
+    assert found["the paper's", "Unweighted accuracy, %"] == ["58.9", "59.0", "60.8", "-", "-", "-"]
+    means = {name: statistics.mean(ua_of(run)) for name, (run,) in planned.of.items()}
+    assert rounds(found["Unweighted accuracy, %"], means.values())
+    for place, size in enumerate((16, 32, 64)):
+        row = found[f"UA minus that of off {size}, points"]
+        difference = 100 * (means[f"layer {size}"] - means[f"off {size}"])
+        assert float(row[place]) == pytest.approx(difference, abs=0.05 + 1e-9)
+        assert [cell for n, cell in enumerate(row) if n != place] == [""] * 5

@@ -147,6 +147,19 @@ def test_the_result_is_that_of_the_best_epoch(loaded, tmp_path):
     assert result["validation"]["ua"] == max(row["validation"]["ua"] for row in rows)
 
 
+def test_copies_decide_how_it_is_tested_and_nothing_else(loaded, tmp_path):
+    """A single pass has no votes; what was trained and chosen is the same."""
+    fold, found = loaded[2][1], {}
+    for copies in (0, 1):
+        config = replace(CONFIG, epochs=1, copies=copies)
+        one = folder(tmp_path / str(copies), fold.number)
+        found[copies] = run_fold(dataset(loaded), fold, config, 2, one, lambda row: None)
+        assert ("votes_anger" in one.predictions.read_text().splitlines()[0]) == (copies == 0)
+        parameters = one.checkpoint()[0]["best"]
+    assert found[0]["validation"] == found[1]["validation"]
+    assert np.array_equal(parameters, FoldDir(tmp_path / "0", fold.number, False).checkpoint()[0]["best"])
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory")
 def test_memory_stays_flat_over_epochs(loaded):
     """Six epochs of six updates with 1.8 MB of activations each: leaking them would take 60 MB."""

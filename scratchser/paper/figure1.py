@@ -48,9 +48,9 @@ def _draw(title: str, classes: tuple[str, ...], parts: dict[str, np.ndarray], to
             range(len(classes)), counts, 0.65, below, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0
         )
         for place, (count, low) in enumerate(zip(counts.tolist(), below.tolist(), strict=True)):
-            if len(parts) > 1 and count >= 0.07 * highest:  # a lower part has no room for its number
+            if len(parts) > 1 and count >= 0.045 * highest:  # a lower part has no room for its number
                 text = axes.text(place, low + count / 2, str(count), ha="center", va="center", fontsize="small")
-                text.set_bbox({"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"})
+                text.set_bbox({"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.05"})
         below = below + counts
     for place, total in enumerate(totals.tolist()):
         share = f"{total}  ({100 * total / max(int(totals.sum()), 1):.1f} %)"

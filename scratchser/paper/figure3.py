@@ -8,6 +8,7 @@ layer leaves of them is read off passes over utterances of 1, 2, 3, ... frames.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from scratchser.report.charts import PALETTE
 
 BATCH = 16  # utterances of a watched pass
 LONGEST = 512  # frames of the longest utterance tried; strides that leave one frame of it have no formula
+LEARNED = ("conv", "rest")  # groups of section 3.2: whatever else lies among the parameters is not learned
 FILL = "#F5F5F5"
 
 
@@ -47,7 +49,7 @@ class Step:
     sizes: tuple[int, ...]
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
-    width: str = ""  # channels or units
+    width: str = ""  # channels, units or window
     tensors: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
@@ -67,7 +69,7 @@ def build(config: Config, classes: int) -> Output:
     """The network of a config for so many classes. Raises SettingError for a signal that cannot be."""
     model = Model(config, Signal.of(config).bins, classes)
     made = steps(model, Signal.of(config).bins)
-    total = int(model.parameters.values.size)
+    total = sum(spec.size for spec in model.parameters.specs if spec.group in LEARNED)
     rows = [
         (s.name, s.kind, _times(s.kernel), _times(s.stride), s.width, s.output, s.shapes, str(s.parameters))
         for s in made
@@ -95,7 +97,7 @@ def steps(model: Model, bins: int) -> list[Step]:
         if between := _between(made[-1], call):
             made.append(between)
         name = getattr(call.layer, "name", type(call.layer).__name__)
-        own = [spec for spec in model.parameters.specs if spec.layer == name]
+        own = [spec for spec in model.parameters.specs if spec.layer == name and spec.group in LEARNED]
         tensors = tuple((spec.name.partition(".")[2], spec.shape) for spec in own)
         step = Step(name, "", _formula(call.frames) if call.frames else "", call.sizes, tensors=tensors)
         made.append(replace(step, **_of_its_kind(call.layer)))
@@ -110,8 +112,8 @@ def _of_its_kind(layer: Any) -> dict[str, Any]:
         return {"kind": "Bi-LSTM", "width": f"2 x {layer.Wh.shape[1]} units"}
     if isinstance(layer, Dense):
         return {"kind": "dense", "width": f"{layer.W.shape[1]} units"}
-    window, stride = getattr(layer, "window", ()), getattr(layer, "stride", ())
-    return {"kind": type(layer).__name__, "kernel": window, "stride": stride}
+    window = f"window {_times(layer.window)}" if hasattr(layer, "window") else ""
+    return {"kind": type(layer).__name__, "stride": getattr(layer, "stride", ()), "width": window}
 
 
 @dataclass
@@ -147,8 +149,8 @@ def _listening(model: Model) -> Iterator[list[_Call]]:
     heard: list[_Call] = []
 
     def spy(layer: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def listen(x: Any, *others: Any) -> Any:
-            result = forward(x, *others)
+        def listen(x: Any, *others: Any, **named: Any) -> Any:
+            result = forward(x, *others, **named)
             y, lengths = result if isinstance(result, tuple) else (result, others[0] if others else None)
             timed = y.ndim > 2
             frames = [int(n) for n in lengths] if timed and lengths is not None else []
@@ -202,8 +204,9 @@ def _times(sizes: Sequence[int]) -> str:
 
 
 WIDTH, LEFT, RIGHT = 7.4, 0.15, 6.2  # inches: the figure, and its boxes' sides
-NAMES, TEXTS = LEFT + 0.15, LEFT + 1.05  # where a box's name and its lines begin
+NAMES = LEFT + 0.15  # where a box's name begins
 GAP, LINE = 0.32, 0.19
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def _draw(made: Sequence[Step], total: int) -> Figure:
@@ -219,10 +222,11 @@ def _draw(made: Sequence[Step], total: int) -> Figure:
     legend = "of an utterance of T frames: frames × positions × channels"
     axes.text((LEFT + RIGHT) / 2, 0.2, legend, ha="center", va="center", fontsize=9, color=PALETTE[0])
     kinds = list(dict.fromkeys(step.kind for step in made if step.tensors))
+    beside = NAMES + 0.2 + 0.095 * max(len(step.name) for step in made)  # where the lines begin
     top = 0.35
     for step, height in zip(made, heights, strict=True):
         colour = PALETTE[kinds.index(step.kind) % len(PALETTE)] if step.tensors else "grey"
-        _box(axes, step, top, height, colour)
+        _box(axes, step, top, height, colour, beside)
         if step.parameters:
             axes.text(WIDTH - 0.15, top + height / 2, f"{step.parameters:,}", right)
         top += height
@@ -240,10 +244,12 @@ def _lines(step: Step) -> list[str]:
         f"stride {_times(step.stride)}" if step.stride else "",
         step.width,
     )
-    return [line.replace(" x ", " × ") for line in (", ".join(filter(None, numbers)), *wrap(step.shapes, 75))]
+    whole = re.sub("(?<!,) ", NO_BREAK, step.shapes)  # a line ends between tensors only
+    lines = (", ".join(filter(None, numbers)), *wrap(whole, 65))
+    return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 
 
-def _box(axes: Axes, step: Step, top: float, height: float, colour: str) -> None:
+def _box(axes: Axes, step: Step, top: float, height: float, colour: str, beside: float) -> None:
     box = FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, "round,pad=0,rounding_size=0.08")
     box.set(facecolor=FILL, edgecolor=colour, linewidth=1.3)
     axes.add_patch(box)
@@ -251,7 +257,7 @@ def _box(axes: Axes, step: Step, top: float, height: float, colour: str) -> None
     lines = _lines(step)
     for n, line in enumerate(lines):
         y = top + height / 2 + LINE * (n - (len(lines) - 1) / 2)
-        axes.text(TEXTS, y, line, va="center", fontsize=9, color="dimgrey" if n else "black")
+        axes.text(beside, y, line, va="center", fontsize=9, color="dimgrey" if n else "black")
 
 
 def _arrow(axes: Axes, shape: str, top: float) -> float:

@@ -38,8 +38,9 @@ def build(runs: Runs) -> Output:
     """A line for each depth and kind: accuracies, how much is learned by heart, and the difference to "off"."""
     columns = ["conv layers", "eq. (5)"]
     for measure in scores.MEASURES:
-        columns += [f"{measure.upper()} %", "std over folds", "std over seeds", "pooled"]
-    columns += ["training UA %", "training less test", "UA minus off", "std over folds", "lower in folds"]
+        kinds = ("", "std over folds", "std over seeds", "pooled")
+        columns += [f"{measure.upper()} % {kind}".rstrip() for kind in kinds]
+    columns += ["training UA %", "training less test", "UA minus off", "its std over folds", "folds where lower"]
     rows = []
     for conv in DEPTHS:
         for kind in KINDS:

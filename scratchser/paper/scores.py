@@ -63,7 +63,7 @@ def rows(runs: Runs, names: Sequence[str], paper: Mapping[str, tuple[float, floa
         if runs.seeds > 1:
             lines.append(("  std over seeds", *(percent(scores.over_seeds) for scores in found)))
         lines.append(("  all test sets pooled", *(percent(scores.pooled) for scores in found)))
-        if runs.first.result["headline"]:
+        if (headline := runs.first.result["headline"]) and headline["speakers"]:
             lines.append(("  untuned speakers alone", *(percent(scores.untuned) for scores in found)))
         if paper and runs.of_the_paper:
             theirs = [paper[name][place] if name in paper else math.nan for name in names]
@@ -110,7 +110,7 @@ def legend(runs: Runs) -> tuple[str, ...]:
         notes.append(f"std over seeds: sample standard deviation (n - 1) of {runs.seeds} runs' means over the folds")
     else:
         notes.append("one seed: how much another seed would change is not known (--seeds N runs more)")
-    if headline:
+    if headline and headline["speakers"]:
         speakers = ", ".join(headline["speakers"])
         notes.append(f"untuned speakers: those by whom no hyper-parameter of the presets was chosen ({speakers})")
     return (*notes, *runs.notes())

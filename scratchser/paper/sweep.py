@@ -60,15 +60,18 @@ class Base:
 
     @classmethod
     def of(cls, built_in: bool, asked: Sequence[str], epochs: int | None, settings: Sequence[Setting]) -> Base:
-        """Raises SettingError for a wrong setting, and for one in which the table's settings differ."""
+        """Raises SettingError for a wrong setting, and for one that would not be as asked in all that is compared."""
         asked = [*asked, *([f"epochs={epochs}"] if epochs is not None else [])]
         start = replace(PRESETS["demo"], frequency_khz=PRESETS["best"].frequency_khz) if built_in else PRESETS["best"]
         best = with_settings(start, asked)
+        before, after = ([made.config(config) for made in settings] for config in (start, best))
         for key in (field.name for field in fields(Config) if getattr(best, field.name) != getattr(start, field.name)):
-            if len({getattr(made.config(start), key) for made in settings}) > 1:
-                raise SettingError(f"{key} cannot be set: it is what the settings that are compared here differ in")
-        for made in settings:
-            Signal.of(made.config(best))  # before a folder is made for settings that cannot be
+            if any(getattr(was, key) == getattr(now, key) for was, now in zip(before, after, strict=True)):
+                raise SettingError(f"{key} cannot be set: what is compared here has it in a way of its own")
+        if len(set(after)) < len(set(before)):
+            raise SettingError(f"with {', '.join(asked)} what is compared here would be the same")
+        for config in after:
+            Signal.of(config)  # before a folder is made for settings that cannot be
         return cls(best, start, built_in, tuple(asked))
 
     def preset(self, made: Setting) -> str:
@@ -236,7 +239,7 @@ class Runs:
     @property
     def title(self) -> str:
         """The corpus and the seeds, for a table's title."""
-        seeds = "seed 0" if self.seeds == 1 else f"seeds 0 ... {self.seeds - 1}"
+        seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
         return f"corpus {self.data.name}, {len(self.first.result['folds'])} folds, {seeds}"
 
     def notes(self) -> tuple[str, ...]:

@@ -100,9 +100,9 @@ def _folds(runs: Runs, shown: Shown) -> Table:
         for measure in MEASURES
     ]
     rows.append(["std over folds", "", "", "", *map(percent, stds)])
-    if headline := runs.first.result["headline"]:
+    if (headline := runs.first.result["headline"]) and headline["speakers"]:
         kept = [place for place, fold in enumerate(first) if fold["test_speaker"] in headline["speakers"]]
-        means = (percent(float(np.mean([column[n] for n in kept])) if kept else float("nan")) for column in values)
+        means = (percent(float(np.mean([column[n] for n in kept]))) for column in values)
         rows.append(["untuned speakers alone", "", "", "", *means])
     notes = ["Total: the mean over the folds", *scores.legend(runs)]
     title = f"Table 2: the best model per fold, {runs.title}"

@@ -26,6 +26,7 @@ def _soft(config: Config) -> Config:
 
 
 SETTINGS = (Setting("best"), Setting("softlab", change=_soft))
+Value = Callable[[Agreement], float]
 CHOICES = {"1st": ("best", "predicted"), "2nd": ("best", "second"), "+softlab": ("softlab", "predicted")}
 
 
@@ -44,10 +45,13 @@ def build(runs: Runs) -> Output:
     paper = _of_the_paper(len(runs.data.classes)) if runs.of_the_paper else {}
     rows: list[tuple[str, ...]] = []
 
-    def add(name: str, value: Callable[[Agreement], float], theirs: Sequence[float] = ()) -> None:
+    def add(name: str, value: Value, theirs: Sequence[float] = (), std: Value | None = None) -> None:
         """A row of means over the seeds, and those that belong under it."""
         values = [[value(seed) for seed in column] for column in found]
         rows.append((name, *(percent(float(np.mean(column))) for column in values)))
+        if std:
+            stds = [float(np.mean([std(seed) for seed in column])) for column in found]
+            rows.append(("  std over folds", *map(percent, stds)))
         if runs.seeds > 1:
             rows.append(("  std over seeds", *(percent(scores.deviation(column)) for column in values)))
         if theirs:
@@ -55,11 +59,9 @@ def build(runs: Runs) -> Output:
 
     for place, name in enumerate(runs.data.classes):
         add(name, _recall(place), paper.get(place, ()))
-    add("Weighted, mean over folds", lambda a: a.wa_folds, paper.get("wa", ()))
-    _std(rows, found, lambda a: a.wa_std)
+    add("Weighted, mean over folds", lambda a: a.wa_folds, paper.get("wa", ()), lambda a: a.wa_std)
     add("Weighted, pooled", lambda a: a.wa)
-    add("Unweighted, mean over folds", lambda a: a.ua_folds, paper.get("ua", ()))
-    _std(rows, found, lambda a: a.ua_std)
+    add("Unweighted, mean over folds", lambda a: a.ua_folds, paper.get("ua", ()), lambda a: a.ua_std)
     add("Unweighted, pooled", lambda a: a.ua)
     counts = [[int(column[0].counts[place]) for column in found] for place in range(len(runs.data.classes))]
     rows += [(f"utterances: {name}", *map(str, row)) for name, row in zip(runs.data.classes, counts, strict=True)]
@@ -68,6 +70,7 @@ def build(runs: Runs) -> Output:
         " with soft labels",
         "unanimous: every annotator's labels contain the utterance's label; a class's row pools all test sets",
         "Weighted and Unweighted: means over the folds that have such utterances, as the paper's two rows seem to be",
+        "where a fold's utterances of a subset lack a class, its UA there is the mean over the other classes",
         *_unheard(runs.data),
         *scores.legend(runs),
     )
@@ -76,7 +79,7 @@ def build(runs: Runs) -> Output:
     return Output({"table6": Table(title, ("", *heads), tuple(rows), notes)})
 
 
-def _recall(place: int) -> Callable[[Agreement], float]:
+def _recall(place: int) -> Value:
     return lambda found: float(found.recalls[place])
 
 
@@ -87,13 +90,6 @@ def _of_the_paper(K: int) -> dict[int | str, list[float]]:
         name: [TABLE6[subset][row][place] for subset in SUBSETS for place in range(len(CHOICES))]
         for row, name in enumerate(names)
     }
-
-
-def _std(
-    rows: list[tuple[str, ...]], found: Sequence[Sequence[Agreement]], value: Callable[[Agreement], float]
-) -> None:
-    values = [float(np.mean([value(seed) for seed in column])) for column in found]
-    rows.append(("  std over folds", *map(percent, values)))
 
 
 def _unheard(corpus: Corpus) -> tuple[str, ...]:
