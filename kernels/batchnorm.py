@@ -236,7 +236,9 @@ def forward(x, lengths, Wx, Wh, norm, h0=None, c0=None, training=False):
     _expect(norm, Wh)
     place, dtype, (_, _, M), G = place_of(x), x.dtype, Wh.shape, len(norm.gamma)
     N = len(walk.frames)
-    lstm.add_input(walk, Wx, place.zeros((2, M), dtype))
+    if not norm.framewise:
+        lstm.expect_room(x, Wh)
+    lstm.add_input(x, walk, Wx, place.zeros((2, M), dtype))
     hat = place.empty((G, N, 2, M), dtype)
     counts = _counts(norm.kind, lengths, M)
     if training:
