@@ -352,9 +352,9 @@ def ranked(states, walks, back=False):
     return other
 
 
-def running_at(walk):
-    """How many utterances run at each step (steps,)."""
-    return [int(np.count_nonzero(walk.lengths > n)) for n in range(walk.lengths.max())]
+def running_at(lengths):
+    """How many utterances run at each step, a list."""
+    return [int(np.count_nonzero(lengths > n)) for n in range(lengths.max())]
 
 
 def forward(walk, Wh, norm, training, mean, variance, last, hat):
@@ -371,7 +371,7 @@ def forward(walk, Wh, norm, training, mean, variance, last, hat):
     walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
     h, sums, zeros = ranked(walk.h0, walks), place.empty((2, B, M), Wh.dtype), place.resident(np.zeros(M, Wh.dtype))
     steps = B * H, H * M, B * M  # from direction to direction
-    for n, R in enumerate(running_at(walk)):
+    for n, R in enumerate(running_at(walk.lengths)):
         product(flat(h), H, 1, flat(Wh), M, 1, flat(sums), R, M, H, bias=zeros, batch=2, steps=steps, split=False)
         statistics = int(training), mean, variance, min(n, last)
         launch(
@@ -396,7 +396,7 @@ def backward(dy, walk, Wh, norm, variance, hat, dgamma, dbeta):
     walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
     dh, dz, zeros = place.zeros((2, B, H), dy.dtype), place.empty((2, B, M), dy.dtype), np.zeros(H, dy.dtype)
     steps = B * M, H * M, B * H
-    for n, R in reversed(list(enumerate(running_at(walk)))):
+    for n, R in reversed(list(enumerate(running_at(walk.lengths)))):
         known = dy, walk.gates, walk.c0, walk.c, walks
         launch(cell_gradient_cuda, blocks(2 * R * H, THREADS), THREADS, *known, n, R, dh, dz, dc0)
         launch(

@@ -236,7 +236,9 @@ def forward(x, lengths, Wx, Wh, norm, h0=None, c0=None, training=False):
     _expect(norm, Wh)
     place, dtype, (_, _, M), G = place_of(x), x.dtype, Wh.shape, len(norm.gamma)
     N = len(walk.frames)
-    lstm.add_input(walk, Wx, place.zeros((2, M), dtype))
+    if not norm.framewise:
+        lstm.expect_room(x, Wh)
+    lstm.add_input(x, walk, Wx, place.zeros((2, M), dtype))
     hat = place.empty((G, N, 2, M), dtype)
     counts = _counts(norm.kind, lengths, M)
     if training:
@@ -279,7 +281,7 @@ def backward(dy, cache, Wx, Wh, norm, dWx, dWh, dgamma, dbeta):
 def _counts(kind, lengths, M):
     """Of how many numbers each step's statistics are (steps,)."""
     if kind.startswith("frame"):
-        return np.array([np.count_nonzero(lengths > n) for n in range(lengths.max())])
+        return np.array(_normed.running_at(lengths))
     return np.array([lengths.sum() * (M if kind == "layer" else 1)])
 
 

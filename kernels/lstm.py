@@ -327,7 +327,8 @@ def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
     """
     cache = begin(x, lengths, Wx, Wh, h0, c0)
     expect("b", b, (2, Wh.shape[2]), Wx.dtype)
-    add_input(cache, Wx, b)
+    expect_room(x, Wh)
+    add_input(x, cache, Wx, b)
     walk(cache, Wh)
     return cache.y, cache
 
@@ -345,7 +346,7 @@ def backward(dy, cache, Wx, Wh, dWx, dWh, db):
 
 
 def begin(x, lengths, Wx, Wh, h0, c0):
-    """A cache with the real frames in their place, and memory for what is to come."""
+    """A cache with memory for what is to come; nothing is launched yet."""
     (B, T, D), H = x.shape, Wh.shape[1]
     expect("x", x, (B, T, D), Wx.dtype)
     expect("lengths", lengths, (B,), np.dtype(np.int64))
@@ -363,20 +364,24 @@ def begin(x, lengths, Wx, Wh, h0, c0):
     order = np.argsort(-lengths, kind="stable")
     frames, z = place.empty((N, D), x.dtype), place.empty((N, 2, 4 * H), x.dtype)
     c, y = place.empty((N, 2, H), x.dtype), place.zeros((B, T, 2 * H), x.dtype)
-    if on_cpu(x):
-        gather(x, lengths, starts, frames)
-    else:
-        gather(x, *resident(place, lengths, starts), frames)
     return Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
 
 
-def add_input(cache, Wx, b):
-    """The gates become b + x Wx."""
+def expect_room(x, Wh):
+    """Raise ValueError where x lives on a GPU and a block of `walk` has no room."""
+    if not on_cpu(x):
+        shape_of(Wh.shape[1], x.dtype)
+
+
+def add_input(x, cache, Wx, b):
+    """The real frames come to their place, and the gates become b + x Wx."""
     (N, D), M = cache.frames.shape, Wx.shape[1] * Wx.shape[2]
-    if on_cpu(cache.frames):
+    if on_cpu(x):
+        gather(x, cache.lengths, cache.starts, cache.frames)
         cache.gates[:] = b
         add_product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D)
     else:
+        gather(x, *resident(place_of(x), cache.lengths, cache.starts), cache.frames)
         product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D, bias=flat(b), split=False)
 
 
