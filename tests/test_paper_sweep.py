@@ -288,7 +288,7 @@ def test_commands_that_need_no_runs(folder, tmp_path, capsys):
     assert run("figure3", folder, "--set", "lstm_units=8", "--out", tmp_path / "out") == 0
     with open(tmp_path / "out" / "figure3.csv", newline="") as file:
         assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "2 x 8 units"
-    assert run("figure1", folder, "--dry-run") == 0
+    assert run("figure1", "--dry-run", folder) == 0  # DIR may stand behind an option
 
 
 def test_help_names_every_command(capsys):

@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and hasattr(COMMANDS.get(given[0]), "main"):
         return COMMANDS[given[0]].main(given[1:])
     p = parser()
-    args = p.parse_args(given)
+    args = p.parse_intermixed_args(given)  # DIR may stand behind the options
     if args.command not in COMMANDS:
         there = ", ".join(COMMANDS)
         p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
