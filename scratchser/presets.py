@@ -313,9 +313,18 @@ def _value(key: str, text: str, like: Any) -> Any:
     if isinstance(like, tuple) and isinstance(value, str):
         value = (value,)
     if type(value) is not type(like):
-        expected = f"expected {_one_of(CHOICES[key])}" if key in CHOICES else f"not of the kind of {like!r}"
+        expected = _expected(key, like)
         raise SettingError(f"{key} is {text}, {expected}{_offer(key, value)}")
     return value
+
+
+def _expected(key: str, like: Any) -> str:
+    """What a setting that is like `like` can be, in words."""
+    if key in CHOICES:
+        return f"expected {_one_of(CHOICES[key])}"
+    if key in RANGES:
+        return f"expected {RANGES[key].words}"
+    return "expected true or false" if isinstance(like, bool) else f"not of the kind of {like!r}"
 
 
 def _frozen(value: Any) -> Any:

@@ -7,13 +7,17 @@ others.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchser.atomic import StorageError, read_json, write_json
+from scratchser.atomic import write_json
 from scratchser.corpus.table import Corpus
 from scratchser.presets import TUNED_ON
+from scratchser.rundir import RunError
+
+KINDS = {"preset": str, "settings": list, "speakers": list, "tried": int, "ua": float, "fingerprint": str}
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,24 @@ class Tuned:
 
     @staticmethod
     def read(path: Path) -> Tuned:
-        """Raises StorageError where the file is not there or holds something else."""
+        """Raises RunError where the file is not there or holds something else."""
         if not path.exists():
-            raise StorageError(f"--tuned {path}: there is no such file; python -m scratchser.paper tune writes one")
-        found = read_json(path)
+            raise RunError(f"--tuned {path}: there is no such file; python -m scratchser.paper tune writes one")
         try:
-            return Tuned(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
-        except (KeyError, TypeError) as error:
-            raise StorageError(f"--tuned {path} is no file of python -m scratchser.paper tune: {error}") from error
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # not JSON, or not even text
+            found = None
+        if not isinstance(found, dict) or {key: type(value) for key, value in found.items()} != KINDS:
+            raise RunError(f"--tuned {path} is no file of python -m scratchser.paper tune: name its tuned.json")
+        return Tuned(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
 
     def write(self, path: Path) -> None:
         write_json(path, self)
 
     def check(self, data: Corpus) -> None:
-        """Raises StorageError for another corpus: its speakers would be taken for those who chose."""
+        """Raises RunError for another corpus: its speakers would be taken for those who chose."""
         if data.fingerprint() != self.fingerprint:
-            raise StorageError(
+            raise RunError(
                 "--tuned: these settings were chosen on other utterances, so who chose them cannot be told apart here"
             )
 

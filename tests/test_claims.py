@@ -155,6 +155,32 @@ def test_repeating_the_rare_classes_makes_no_more_updates():
     assert updates(arms["lot"]) == updates(arms["lot-others"])
 
 
+def test_every_difference_is_taken_in_the_order_of_its_name():
+    """UA by arm, such that no two differences are equal."""
+    uas = {
+        **{"wide": 1, "wide-vtlp": 2, "wide-vtlp-again": 4, "equal": 8, "equal-vtlp": 16},
+        **{"rare": 1, "rare-twice": 2, "lot": 4, "lot-others": 8},
+        **{"uniform": 1, "layerwise": 2, "doubled": 4, "uniform-again": 8},
+    }
+
+    class Scores:
+        def ua(self, arm):
+            return uas[arm]
+
+    found = {number.what: number.of(Scores()) for made in (vtlp, oversampling, rates) for number in made.CLAIM.numbers}
+    assert found == {
+        "with warps - without, lengths spread wide": 2 - 1,
+        "the same, all lengths equal": 16 - 8,
+        "spread wide - equal, of these two": (2 - 1) - (16 - 8),
+        "with warps - with warps, another seed": 2 - 4,
+        "happiness and anger twice - once, both rare": 2 - 1,
+        "balanced, two classes by lot twice - the other two": 4 - 8,
+        "conv layers twice rate and L2 - one rate for all": 2 - 1,
+        "all layers twice rate and L2 - one rate for all": 4 - 1,
+        "one rate for all - the same, another seed": 1 - 8,
+    }
+
+
 def test_the_lot_is_a_fair_one():
     drawn = Counter(oversampling.arms(seed)["lot"].config.oversample for seed in range(1200))
     assert len(drawn) == 6 and stats.chisquare(list(drawn.values())).pvalue > 0.001

@@ -260,7 +260,11 @@ def test_time_in_words():
         (["table1", "--resume"], "--out OUT"),
         (["table1", "--set", "epoch=3"], "'epochs'"),
         (["table1", "--set", "vtlp=off"], "vtlp cannot be set"),
-        (["table4", "--epochs", "3"], "no setting changes it"),
+        (["table4", "--epochs", "3"], "no setting, fold, seed or cluster changes it"),
+        (["table4", "--tuned", "x.json"], "needs no training"),
+        (["figure1", "--seeds", "2"], "needs no training"),
+        (["figure3", "--folds", "1"], "needs no training"),
+        (["figure3", "--tuned", "x.json"], "there is no such file"),
         (["table2", "--folds", "77"], "'77'"),
     ],
 )

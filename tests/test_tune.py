@@ -91,6 +91,8 @@ def test_sessions_that_cannot_choose(corpus, tmp_path, capsys, sessions, message
     [
         (lambda found: {**found, "fingerprint": "0"}, "chosen on other utterances"),
         (lambda found: {"settings": []}, "is no file of python -m scratchser.paper tune"),
+        (lambda found: {**found, "speakers": "ab"}, "is no file of python -m scratchser.paper tune"),
+        (lambda found: [1], "is no file of python -m scratchser.paper tune"),
         (None, "there is no such file"),
     ],
 )
@@ -98,7 +100,7 @@ def test_a_choice_that_is_not_for_this_corpus(corpus, tuned, tmp_path, capsys, c
     path = tmp_path / "tuned.json"
     if change:
         path.write_text(json.dumps(change(read_json(tuned / "tuned.json"))))
-    assert cv.main([str(corpus), "--tuned", str(path), "--out", str(tmp_path / "run")]) != 0
+    assert cv.main([str(corpus), "--tuned", str(path), "--out", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 

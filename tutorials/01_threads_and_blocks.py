@@ -4,7 +4,7 @@
 # You will see what a CUDA kernel is, how a thread knows which number is its own, what a block's shared memory and its
 # barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
 #
-# It takes over nothing, this is the beginning: you need Python and NumPy.
+# It builds on nothing, this is the beginning: you need Python and NumPy.
 
 # %%
 import os

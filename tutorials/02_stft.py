@@ -4,7 +4,7 @@
 # You will see the short-time Fourier transform of eqs. (1) to (3), from the sum as it is written to the fast transform,
 # and why there are a window, a cut and a logarithm. What comes out is the network's input.
 #
-# It takes over from 1 how work is shared out: on a GPU a block makes one frame of this picture.
+# It builds on from 1 how work is shared out: on a GPU a block makes one frame of this picture.
 
 # %%
 import matplotlib.pyplot as plt
@@ -32,7 +32,7 @@ print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(soun
 #
 #     X[t, k] = Σ_n x[S t + n] w[n] exp(-2πi k n / N)         S = 512 samples, N = 1024
 #
-# Bin k is a wave that fits k times into the window: k · 16000 / 1024 = 15.625 k Hz. Without window w, for now:
+# Bin k is a wave that fits k times into the window: k · 16000 / 1024 = k times 15.625 Hz. Without window w, for now:
 
 # %%
 n = np.arange(N)
@@ -92,8 +92,8 @@ assert error < 1e-11 and np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol
 #
 # Eq. (3) keeps |X|² and forgets the phase, which says when a wave began. Bins above 4 or 8 kHz are cut off. The
 # logarithm makes a factor a difference, as the ear does: in loud and soft speech the same pattern then looks the same.
-# Silence has the logarithm -∞, so what is below a floor counts as the floor. `stft.forward` is the kernel; it halves as
-# above, by four at a time, with 16 frames side by side.
+# Silence has the logarithm -∞, so what is below a floor counts as the floor. `stft.forward` is the kernel; it divides
+# as above, into four instead of two, with 16 frames side by side.
 
 # %%
 Y = stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)
@@ -107,15 +107,17 @@ assert np.abs(Y - slow).max() < 1e-4 and np.abs(slow - by_scipy).max() < 1e-4
 
 # %% [markdown]
 # What is that worth in time? `_timing.py` lets both take turns and keeps the best time of each. The sum's waves are
-# tabulated beforehand, and NumPy's matrix product is as good as they come; the kernel has one core.
+# tabulated beforehand, in float32 as the kernel has it, for NumPy's matrix product; the kernel has one core.
 
 # %%
 numba.set_num_threads(1)
-waves = np.exp(-2j * np.pi * np.outer(np.arange(257), n) / N)
-pieces = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1)
+turns = 2 * np.pi * np.outer(np.arange(257), n) / N
+waves = np.concatenate([np.cos(turns), np.sin(turns)]).astype(np.float32)
+pieces = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1).astype(np.float32)
 
 def by_matrix():
-    return np.log(np.maximum(np.abs(waves @ pieces) ** 2, 1e-2)).T
+    both = (waves @ pieces) ** 2  # of the cosines, then of the sines
+    return np.log(np.maximum(both[:257] + both[257:], 1e-2)).T
 
 race({"sum": by_matrix, "kernel": lambda: stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)}, slow)
 

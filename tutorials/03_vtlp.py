@@ -4,7 +4,7 @@
 # You will see eq. (4), the warp of the frequency axis that makes a new speaker out of an old one, why it is computed
 # backwards (a *gather*), and how the gradient of something linear is found and checked without a single derivative.
 #
-# It takes over the spectrogram of 2, and from 1 the thought that each number of the result has a thread of its own.
+# It builds on the spectrogram of 2, and from 1 the thought that each number of the result has a thread of its own.
 
 # %%
 import matplotlib.pyplot as plt

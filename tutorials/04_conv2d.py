@@ -4,7 +4,7 @@
 # You will see what a convolution layer computes, how padding, strides and lengths go together, and how both of its
 # gradients follow from one question: which outputs does this number reach?
 #
-# It takes over the spectrogram of 2, the gather and the transposed matrix of 3.
+# It builds on the spectrogram of 2, the gather and the transposed matrix of 3.
 
 # %%
 import matplotlib.pyplot as plt
@@ -153,8 +153,8 @@ save(figure, "04_conv2d")
 #   stop reads it.)
 # - How many frames are left of 100 after time strides 2, 2, 2, 1, and how many are real of an utterance of 37? (13 and
 #   5.)
-# - The last column of "rises" is bright. What rises there? (Nothing: silence lies below the mean, at negative numbers,
-#   and the zeros behind the end lie above it.)
+# - The last column of "rises" glows faintly from top to bottom. What rises there? (Nothing: silence lies below the
+#   mean, at negative numbers, and the zeros behind the end lie above it.)
 # - Why is there no ReLU in `M`? (It is not linear. Backward it lets dy pass where y > 0: one more factor, 0 or 1.)
 # - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
 #   `python -m scratchser.check tutorials/exercises/conv2d_backward.py` judges.

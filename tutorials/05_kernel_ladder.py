@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 5. A ladder of kernels
 #
-# You will see why the same multiplications in another order take a fiftieth of the time: on a CPU by the clock, and on
-# a GPU, without one, by counted accesses. The ladder goes from the loops that everybody writes to the package's tile.
+# You will see why the same multiplications in another order take a small part of the time: on a CPU by the clock, and
+# on a GPU, without one, by counted accesses. The ladder leads from the loops that all write to the package's tile.
 #
-# It takes over the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
+# It builds on the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
 
 # %%
 import os
@@ -154,7 +154,7 @@ save(figure, "05_kernel_ladder")
 #
 # - Let "by row" take four rows at a time, so that a number of B that is fetched serves four products. What is it worth?
 #   (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
-# - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads are that for each product?
+# - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads is that per product?
 #   (5 / 4: a number of A serves four.) And a block that fetches tiles of 8 x 8? (1 / 4.) This rung is yours to write:
 # - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.

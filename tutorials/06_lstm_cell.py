@@ -4,7 +4,7 @@
 # You will see how a cell remembers, what its three gates do, why it forgets slowly enough to learn from what was long
 # ago, and the gradient of one step, by the chain rule and by hand.
 #
-# It takes over what 4 has made of an utterance: a row of frames, each a vector. Here the frames are two numbers, so
+# It builds on what 4 has made of an utterance: a row of frames, each a vector. Here the frames are two numbers, so
 # that everything can be followed; tutorial 7 goes back through all steps at once.
 
 # %%

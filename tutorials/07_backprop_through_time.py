@@ -5,7 +5,7 @@
 # the loss fall all the same, a wrong shift and a missing mask: which test finds which, and why one of them passes every
 # gradient check.
 #
-# It takes over the cell of tutorial 6, one step forward and backward, and chains it over utterances of unequal lengths,
+# It builds on the cell of tutorial 6, one step forward and backward, and chains it over utterances of unequal lengths,
 # in both directions.
 
 # %%
@@ -98,8 +98,8 @@ assert 0 < cosine < 0.99  # it still points downhill: "the loss falls" proves no
 # %% [markdown]
 # ## A missing mask
 #
-# Now walk over the padding too: zeros behind the end, and every length the batch's. The loss reads the state behind the
-# padding, and its gradient has to come back through it. And the answer depends on what else is in the batch.
+# Now walk over the padding too: zeros behind the end, and every length the batch's. The readout (forward state of the
+# last frame, backward state of frame 0) reads a state behind the padding, and its gradient comes back through that.
 
 # %%
 T, units = 40, 16
@@ -131,7 +131,7 @@ assert np.isnan(forward(**inputs, n=too_far)).any()  # NaN in the padding gives 
 # what the layer *means*: alone or in a batch, the same bits; NaN in the padding, and nothing changes.
 #
 # In the picture, left, a loss at the readout sends its gradient back along each direction's own walk. Every step
-# multiplies it by about f, so it fades. Right, without a mask it has faded before it reaches the first real frame.
+# multiplies it by about f, so it fades. Right, without a mask it has faded before it reaches the utterance.
 
 # %%
 ahead, back = slice(0, units), slice(units, 2 * units)

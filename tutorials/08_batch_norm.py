@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 8. Batch normalisation of a recurrent layer
 #
-# You will see three ways to normalise a time series; what each does to a spectrogram (frame-wise distorts along time,
-# sequence-wise along the features, layer-wise least); and the gradient *through* the statistics.
+# You will see three ways to normalise a time series; what each does to a spectrogram (frame-wise distorts along time
+# and the features, sequence-wise along the features, layer-wise not at all); and the gradient *through* the statistics.
 #
-# It takes over tutorial 7's layer, z[n] = x[n] Wx + h[n-1] Wh + b. Such sums get mean 0 and variance 1: *over what*?
+# It builds on tutorial 7's layer, z[n] = x[n] Wx + h[n-1] Wh + b. Such sums get mean 0 and variance 1: *over what*?
 
 # %%
 import matplotlib.pyplot as plt
@@ -93,7 +93,7 @@ save(figure, "08_batch_norm")
 # ## Back through the statistics
 #
 # In the layer γ and β follow, so that it can undo all this: z[n] = γ â[n] + β + h[n-1] Wh with a = x Wx, eq. (12);
-# frame- wise there are two placements, (8) and (9). A number a reaches the loss on three paths: through its own â,
+# frame-wise there are two placements, (8) and (9). A number a reaches the loss on three paths: through its own â,
 # through the mean and through the variance of everybody. The last two are the averages in
 #
 #     da = ( γ dz - average of γ dz - â · average of γ dz â ) / √(variance + ε)          over the same numbers as mean's

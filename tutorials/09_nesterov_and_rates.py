@@ -5,7 +5,7 @@
 # ahead adds; how large the gradient of each layer of the real model is (the paper's figure 4); and what follows for the
 # rates, and what does not.
 #
-# It takes over the gradients of 4 to 8 and does with them what they are for.
+# It builds on the gradients of 4 to 8 and does with them what they are for.
 
 # %%
 from dataclasses import replace
@@ -127,7 +127,7 @@ runs = {"one rate, 0.01": losses}
 runs["conv 0.02, rest 0.01"], _ = train(replace(config, conv_rate=0.02), EPOCHS)
 runs["conv 0.01, rest 0.02"], _ = train(replace(config, rate=0.02), EPOCHS)
 for name, loss in runs.items():
-    print(f"{name:20}: training loss {loss[6]:.2f} after 7 epochs")
+    print(f"{name:20}: training loss {loss[6]:.2f} in epoch 7")
 
 # %% [markdown]
 # Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one rate; 0.36, 0.33, 0.28 with the convolutions' doubled; 0.38, 0.38, 0.33

@@ -5,7 +5,7 @@
 # paper's table 5 of hard label, soft label, weight, unanimous or ambiguous; and what a soft target does to the loss, to
 # its gradient and to the best answer.
 #
-# It takes over the loss that tutorial 9 lowered, and asks where it comes from.
+# It builds on the loss that tutorial 9 lowered, and asks where it comes from.
 
 # %%
 from fractions import Fraction
@@ -120,7 +120,7 @@ for k, name in enumerate(corpus.classes):
     of = labels == k
     print(f"{name:10}: {of.sum():3} utterances, {100 * agreed[of].mean():.0f} % unanimous, mean weight", end=" ")
     print(f"{weights[of].mean():.2f}; share of all that is asked: {asked_hard[k]:.3f} hard, {asked_soft[k]:.3f} soft")
-assert (soft.argmax(axis=1) == labels).all()  # a soft label never changes which answer counts as right
+assert (soft.argmax(axis=1) == labels).all()  # but hap / sad, neu, ang / sad, fru would differ
 assert asked_soft[0] > asked_hard[0] and asked_soft[1] < asked_hard[1]
 
 # %% [markdown]

@@ -5,7 +5,7 @@
 # downhill by as much as the gradient says; the gradient of *every* parameter, checked at once; and that an utterance
 # gets the same scores, to the bit, alone and in any batch.
 #
-# It takes over all before: spectrograms (2), convolutions (4, 5), the Bi-LSTM (6, 7), the update (9), the loss (10).
+# It builds on all before: spectrograms (2), convolutions (4, 5), the Bi-LSTM (6, 7), the update (9), the loss (10).
 
 # %%
 from dataclasses import replace

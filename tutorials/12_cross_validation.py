@@ -4,7 +4,7 @@
 # You will see two measures, WA and UA; ten folds, a speaker out at a time, and why five are not enough: one set of
 # results, 32 different scores; and two leaks by which a test speaker gets into training, measured.
 #
-# It takes over the model of tutorial 11, and asks what it does with a voice that it has never heard.
+# It builds on the model of tutorial 11, and asks what it does with a voice that it has never heard.
 
 # %%
 from itertools import product
@@ -23,7 +23,7 @@ from scratchser.kernels import linear, nesterov, softmax
 # ## WA and UA
 #
 # **Weighted accuracy** is the share of utterances that are right. **Unweighted accuracy** is the mean of the classes'
-# recalls: every class counts the same, however rare. Take who always answers "neutral", on IEMOCAP's numbers.
+# recalls: every class counts the same, however rare. Take someone who always answers "neutral", on IEMOCAP's numbers.
 
 # %%
 labels = np.repeat(np.arange(4), (1099, 284, 608, 289))

@@ -45,6 +45,6 @@ CLAIM = Claim(
     numbers=(
         Number("effect", "conv layers twice rate and L2 - one rate for all", difference("layerwise", "uniform")),
         Number("contrast", "all layers twice rate and L2 - one rate for all", difference("doubled", "uniform")),
-        Number("null", "one rate for all - the same, another seed", difference("uniform-again", "uniform")),
+        Number("null", "one rate for all - the same, another seed", difference("uniform", "uniform-again")),
     ),
 )

@@ -41,6 +41,6 @@ CLAIM = Claim(
         Number("effect", "with warps - without, lengths spread wide", difference("wide-vtlp", "wide")),
         Number("contrast", "the same, all lengths equal", difference("equal-vtlp", "equal")),
         Number("contrast", "spread wide - equal, of these two", _gain),
-        Number("null", "with warps - with warps, another seed", difference("wide-vtlp-again", "wide-vtlp")),
+        Number("null", "with warps - with warps, another seed", difference("wide-vtlp", "wide-vtlp-again")),
     ),
 )

@@ -120,8 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
-    if not _trains(COMMANDS[args.command]) and args.command != "figure3" and (args.set or args.epochs):
-        p.error(f"{args.command} is made from the corpus alone: no setting changes it")
+    if not _trains(COMMANDS[args.command]):
+        settings = [] if args.command == "figure3" else [args.set, args.epochs, args.tuned]
+        if any([*settings, args.folds != "all", args.seeds != 1, args.cluster]):
+            p.error(f"{args.command} needs no training: no setting, fold, seed or cluster changes it")
     if args.command != "tune" and (args.sessions or args.candidates):
         p.error("--sessions and --try are for tune")
     if args.command == "tune" and (args.tuned or args.folds != "all"):
@@ -144,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.command} needs no training")
         return 0
     if asked is figure3:
+        command.tuned(args)
         base = Base.of(command.folder(args) is None, args.set, args.epochs, ())
         return show(figure3.build(base.best, len(data.classes)), out)
     return show(asked.build(data), out)

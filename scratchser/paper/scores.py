@@ -112,7 +112,8 @@ def legend(runs: Runs) -> tuple[str, ...]:
         notes.append("one seed: how much another seed would change is not known (--seeds N runs more)")
     if headline and headline["speakers"]:
         speakers = ", ".join(headline["speakers"])
-        notes.append(f"untuned speakers: those by whom no hyper-parameter of the presets was chosen ({speakers})")
+        chose = "those by whom no setting was chosen, for the presets or by --tuned"
+        notes.append(f"untuned speakers: {chose} ({speakers})")
     return (*notes, *runs.notes())
 
 

@@ -151,7 +151,7 @@ class Sweep:
     ) -> Sweep:
         """With the seeds 0 ... `seeds` - 1, in the folder `out`. `tuned` is where settings of the base came from.
 
-        Raises StorageError where they were chosen on another corpus.
+        Raises RunError where they were chosen on another corpus.
         """
         if tuned:
             tuned.check(heard.data)

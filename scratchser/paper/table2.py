@@ -6,6 +6,7 @@ power of five ways: with the same ten trained models, each is a score that could
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -100,6 +101,10 @@ def _folds(runs: Runs, shown: Shown) -> Table:
         for measure in MEASURES
     ]
     rows.append(["std over folds", "", "", "", *map(percent, stds)])
+    if runs.seeds > 1:
+        of_seeds = [scores.of(runs.of["best"], measure).over_seeds for measure in MEASURES]
+        beside = [of_seeds if name == OVER_SEEDS else [math.nan] * len(MEASURES) for name in shown]
+        rows.append(["std over seeds", "", "", "", *(percent(std) for stds in beside for std in stds)])
     if (headline := runs.first.result["headline"]) and headline["speakers"]:
         kept = [place for place, fold in enumerate(first) if fold["test_speaker"] in headline["speakers"]]
         means = (percent(float(np.mean([column[n] for n in kept]))) for column in values)
