@@ -236,14 +236,16 @@ def _random_like(y: Any, rng: np.random.Generator) -> Any:
 def _float64(inputs: Arrays, wrt: Sequence[str] | None) -> list[str]:
     names = list(inputs if wrt is None else wrt)
     for name in names:
-        if inputs[name].dtype != np.float64:
-            kind = inputs[name].dtype
+        kind = getattr(inputs[name], "dtype", type(inputs[name]).__name__)
+        if kind != np.float64:
             raise TypeError(f"{name} is {kind}: gradients are checked in float64, pass {name}.astype(np.float64)")
     return names
 
 
 def _gradients(backward: Backward, dy: np.ndarray, inputs: Arrays, names: list[str]) -> Arrays:
     gradients = backward(dy, **inputs)
+    if not isinstance(gradients, Mapping):
+        raise ValueError(f"backward returned {type(gradients).__name__}, not a gradient by the name of each input")
     for name in names:
         if name not in gradients:
             raise ValueError(f"backward returned no gradient of {name}")

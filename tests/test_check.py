@@ -249,7 +249,7 @@ def test_a_number_is_named_by_its_place_and_factor(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(LINEAR.replace("    return dx", "    dW[0, 0] *= 1.5\n    return dx"), encoding="utf-8")
     text = " ".join(text_of(judge(path)).split())
-    assert "dW at [feature 0, class 0] is" in text and "(1.5 times); wrong are 1 of 9 numbers" in text
+    assert "dW at [feature 0, class 0] is" in text and "(1.5 times); 1 of 9 numbers are wrong" in text
     assert "FAIL finite differences of dW" in text and "is 1.5 times the differences'" in text
     assert "Recognised" not in text
 

@@ -90,6 +90,26 @@ PLANTED = {
         "dW starts again": ({"    dx = np": "    dW[:] = 0\n    dx = np"}, [ACCUMULATE]),
         "dW is the last position's": ({"dW[i, j] +=": "dW[i, j] ="}, [ACCUMULATE]),
         "dx is the last tap's": ({"dx[b, u, v] +=": "dx[b, u, v] ="}, [ACCUMULATE]),
+        "sign of dx": ({"dx[b, u, v] +=": "dx[b, u, v] -="}, ["sign"]),
+        "dbias is another array": ({"dbias += dz": "dbias = dbias + dz"}, ["never written"]),
+        "dbias is the last open position's": ({"dbias += dz": "dbias[dz != 0] = dz[dz != 0]"}, [ACCUMULATE]),
+        "dW is the last open position's": (
+            {"dW[i, j] += np.outer(x[b, u, v], dz)": "dW[i, j][:, dz != 0] = np.outer(x[b, u, v], dz)[:, dz != 0]"},
+            [ACCUMULATE],
+        ),
+        "dx is the last open product": (
+            {"dx[b, u, v] += W[i, j] @ dz": "for d in np.flatnonzero(dz):\n"
+             "                                dx[b, u, v] = W[i, j, :, d] * dz[d]"},
+            [ACCUMULATE],
+        ),
+        "dx is the last product": (
+            {"dx[b, u, v] += W[i, j] @ dz": "dx[b, u, v] = W[i, j, :, -1] * dz[-1]"},
+            [ACCUMULATE],
+        ),
+        "W[j, i]": ({"W[i, j] @ dz": "W[j, i] @ dz"}, ["transposed index in W"]),
+        "dW[j, i]": ({"dW[i, j] +=": "dW[j, i] +="}, ["transposed index in W"]),
+        "strides": ({"t * st + i": "t * sf + i", "f * sf + j": "f * st + j"}, ["strides exchanged"]),
+        "strides from the start": ({"st, sf = stride": "sf, st = stride"}, ["strides exchanged"]),
         "dbias is the last position's": ({"dbias += dz": "dbias[:] = dz"}, [ACCUMULATE]),
         "late": ({"i - pt": "i - pt + 1"}, [TIME]),
         "dy past the end": ({"frames = -(-length // st)": "frames = dy.shape[1]"}, ["lengths ignored"]),
@@ -146,6 +166,7 @@ PLANTED = {
             {"((a - mean) ** 2).sum(axis=0) / n": "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)"},
             ["variance divided by n - 1"],
         ),
+        "ddof=1": ({"((a - mean) ** 2).sum(axis=0) / n": "a.var(axis=0, ddof=1)"}, ["variance divided by n - 1"]),
         "all n - 1": (
             {
                 "((a - mean) ** 2).sum(axis=0) / n": "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)",

@@ -53,7 +53,8 @@ def _finding(exercise: Exercise | CudaExercise, output: str, trials: list[Trial]
         if len(found) > 1:
             hints.insert(0, "These numbers can come about in more than one way:")
     else:
-        names, hints = [], structure(bad, trials, output, exercise)
+        name, hint = structure(bad, trials, output, exercise)
+        names, hints = [name] * bool(name), [hint] * bool(hint)
     return Finding(f"{output} is right", False, "\n".join(text), hints, names)
 
 
@@ -92,7 +93,7 @@ def where(trial: Trial, output: str, axes: tuple[str, ...]) -> str:
     here, there = got[index], truth[index]
     text = f"{output}{place} is {_number(here)}, should be {_number(there)}{_factor(here, there)}"
     if wrong.size > 1:
-        text += f"; wrong are {int(wrong.sum())} of {wrong.size} numbers"
+        text += f"; {int(wrong.sum())} of {wrong.size} numbers are wrong"
     for axis, length in enumerate(wrong.shape):
         places = np.unique(np.argwhere(wrong)[:, axis])
         if length > 2 and len(places) == 1:
@@ -120,29 +121,36 @@ def _factor(got: Any, truth: Any) -> str:
 # ---- what the numbers have in common, where no mistake has them -----------------------------------------------------
 
 
-def structure(bad: list[Trial], trials: list[Trial], output: str, exercise: Exercise | CudaExercise) -> list[str]:
-    """Statements about the wrong numbers that hold for each of them; none of them is a guess at the cause."""
+def structure(
+    bad: list[Trial], trials: list[Trial], output: str, exercise: Exercise | CudaExercise
+) -> tuple[str, str]:
+    """A name where there is no doubt, and a statement that holds for each of the wrong numbers; or nothing."""
     changed = output in exercise.changes
 
     def start(trial: Trial) -> Any:
         return trial.arguments[output] if changed else 0.0
 
-    if any(not np.isfinite(trial.got[output]).all() for trial in bad):
-        return ["NaN or infinite: what is it made of? Memory that nobody has written, 0 / 0, or the logarithm of 0?"]
+    if not np.isfinite(bad[0].got[output]).all():  # the case that is shown
+        return "", "NaN or infinite: what is it made of? Memory that nobody has written, 0 / 0, or the logarithm of 0?"
     if all(np.array_equal(trial.got[output], np.broadcast_to(start(trial), trial.got[output].shape)) for trial in bad):
-        return [
-            f"{output} is as it was before the call: nothing is written to it." if changed else f"{output} is all zero."
-        ]
+        if not changed:
+            return "", f"{output} is all zero."
+        same = f"{output} is as it was before the call: nothing is written to it."
+        if isinstance(exercise, CudaExercise):  # whose threads may have been stopped before
+            return "", same
+        way = f"{output} += ... writes to the array that was given, {output} = {output} + ... makes a new one."
+        return "never written", f"{same} {way}"
     factor = _common_factor(
         [(trial.got[output] - start(trial), trial.truth[output] - start(trial)) for trial in trials]
     )
     if factor is not None:
-        words = "The sign is wrong" if np.isclose(factor, -1) else f"Everything is {factor:.4g} times what it should be"
+        sign = bool(np.isclose(factor, -1))
+        words = "The sign is wrong" if sign else f"Everything is {factor:.4g} times what it should be"
         added = ", counted from what was there before" if changed else ""
-        return [f"{words}, in every element of every case{added}."]
+        return "sign" * sign, f"{words}, in every element of every case{added}."
     if all(_is_transposed(trial, output) for trial in bad):
-        return [f"{output} is its own transpose: rows and columns are exchanged."]
-    return []
+        return "", f"{output} is its own transpose: rows and columns are exchanged."
+    return "", ""
 
 
 def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:

@@ -19,6 +19,7 @@ def files_of(folder: Path) -> Iterator[Path]:
 def row(verdict: Verdict, folder: Path, seconds: float) -> dict[str, object]:
     """Texts begin with words, never with a sign that a spreadsheet would take for a formula."""
     first = verdict.failures[0] if verdict.failures else None
+    lines = [" ".join(line.split()) for line in first.text.splitlines()] if first else []
     return {
         "file": Path(verdict.file).relative_to(folder).as_posix(),
         "exercise": verdict.exercise,
@@ -26,7 +27,7 @@ def row(verdict: Verdict, folder: Path, seconds: float) -> dict[str, object]:
         "checks passed": sum(finding.passed for finding in verdict.findings),
         "checks": len(verdict.findings),
         "recognised": "; ".join(verdict.mistakes),
-        "first failure": f"{first.check}: {' '.join(first.text.split())}" if first else "",
+        "first failure": f"{first.check}: {'; '.join(lines)}" if first else "",
         "hint": first.hints[0] if first and first.hints else "",
         "seconds": f"{seconds:.1f}",
     }

@@ -27,6 +27,8 @@ MISTAKES = {
     "padding in the sums": Mistake("padding counted", PADDING),
     "variance n - 1": UNBIASED,
     "all n - 1": UNBIASED,
+    "variance n - 1, of one frame too": UNBIASED,  # 0 / 0
+    "padding counted, dx too": Mistake("padding counted", PADDING),
     "frame": Mistake("statistics of each frame", "that is eq. (7); here one mean and one variance serve all frames."),
     "layer": Mistake("statistics of all features together", "that is eq. (14); here each feature has its own."),
     "utterance": Mistake("statistics of each utterance", "one mean and one variance serve the whole batch."),
@@ -46,7 +48,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     dy, x, lengths, gamma = a["dy"], a["x"], a["lengths"], a["gamma"]
     B, T, _ = x.shape
     real = np.arange(T) < lengths[:, None]
-    counted = (real | (mistake == "padding counted"))[:, :, None]
+    counted = (real | mistake.startswith("padding counted"))[:, :, None]
     bt = int(lengths.sum())
 
     def average(values: np.ndarray) -> np.ndarray:
@@ -56,7 +58,9 @@ def backward(a: Arguments, mistake: str) -> Outputs:
         return np.where(counted, values, 0).sum(axis=axis, keepdims=True) / numbers
 
     centred = x - (average(x) * (bt - 1) / bt if mistake == "all n - 1" and bt > 1 else average(x))
-    variance = average(centred**2) * (bt / max(bt - 1, 1) if mistake == "variance n - 1" else 1)
+    variance = average(centred**2) * (bt / max(bt - 1, 1) if mistake.startswith("variance n - 1") else 1)
+    if mistake == "variance n - 1, of one frame too" and bt == 1:
+        variance = variance * np.nan
     scale = 1 / np.sqrt(variance + a["epsilon"])
     scale = 1 / (np.sqrt(variance) + a["epsilon"]) if mistake == "epsilon outside" else scale
     scale = 1 / (variance + a["epsilon"]) if mistake == "no root" else scale
@@ -65,7 +69,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     through_mean = 0 if mistake in ("constants", "no mean path") else average(g)
     through_variance = 0 if mistake in ("constants", "no variance path") else hat * average(g * hat)
     dx = scale * (g - through_mean - through_variance)
-    summed = (real | (mistake in ("padding counted", "padding in the sums")))[:, :, None]
+    summed = (real | (mistake in ("padding counted", "padding counted, dx too", "padding in the sums")))[:, :, None]
     if mistake == "last utterance":
         summed = summed & (np.arange(B) == B - 1)[:, None, None]
     dgamma, dbeta = (
@@ -73,7 +77,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     )
     start = 0 if mistake == "start lost" else 1
     return {
-        "dx": dx if mistake == "past the end" else np.where(real[:, :, None], dx, 0),
+        "dx": dx if mistake in ("past the end", "padding counted, dx too") else np.where(real[:, :, None], dx, 0),
         "dgamma": start * a["dgamma"] + dgamma,
         "dbeta": start * a["dbeta"] + dbeta,
     }

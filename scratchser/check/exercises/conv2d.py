@@ -92,6 +92,8 @@ def forward(a: Arguments, mistake: str) -> Outputs:
     return {"y": y}
 
 
+STRIDES = Mistake("strides exchanged", "stride is (time, frequency): st goes with t, sf with f.")
+LAST = "last position", "last open position", "last product"  # what = in place of += keeps, as the loops go
 BACKWARD = {
     "relu": Mistake("ReLU mask forgotten", "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere."),
     "mask dy": Mistake("mask of the wrong array", "the ReLU's mask is y > 0, not dy > 0."),
@@ -110,6 +112,9 @@ BACKWARD = {
         "input u meets output t through i = u + pt - t · st.",
     ),
     "transposed": Mistake("transposed index in W", "dx sums over output channels: dz @ W[i, j].T."),
+    "kernel transposed": Mistake("transposed index in W", "the kernel's axes are time, then frequency: W[i, j]."),
+    "strides exchanged": STRIDES,
+    "strides exchanged, lengths too": STRIDES,
     "shift +1": Mistake(
         "off by one in time", "output t meets input t · st + i - ⌊(I - 1) / 2⌋, here it is one frame too late."
     ),
@@ -128,6 +133,13 @@ BACKWARD = {
     "last position": Mistake(
         "missing accumulate", "= keeps the last position only: a gradient is the sum over all positions, +=."
     ),
+    "last open position": Mistake(
+        "missing accumulate",
+        "= keeps the last position where the ReLU was open: a gradient is the sum over all positions, +=.",
+    ),
+    "last product": Mistake(
+        "missing accumulate", "= keeps the last channel of the last position: a gradient is the sum over all, +=."
+    ),
     "mean": Mistake("divided by the batch size", "the loss has its 1 / B already; here gradients are summed."),
     "wraps": Mistake(
         "negative index", "NumPy takes index -1 for the last element: taps that reach below 0 count nothing."
@@ -143,22 +155,30 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     dz = {"relu": dy, "mask dy": np.where(dy > 0, dy, 0), "mask x": np.where(y > 0, 0, dy)}.get(mistake, dz)
     pt, pf = ((I - 1) // 2, (J - 1) // 2) if mistake != "half kernel" else (I // 2, J // 2)
     pt -= {"shift +1": 1, "shift -1": -1}.get(mistake, 0)
-    step = (1, 1) if mistake == "stride forgotten" else (st, sf)
+    step = {"stride forgotten": (1, 1)}.get(mistake, (sf, st) if mistake.startswith("strides") else (st, sf))
+    divisor = sf if mistake == "strides exchanged, lengths too" else st
     back = W[::-1, ::-1] if mistake == "not flipped" else W
     if mistake == "transposed" and C == D:
         back = back.swapaxes(2, 3)
+    turned = mistake == "kernel transposed" and I == J
+    if turned:
+        back = back.swapaxes(0, 1)
     dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
-    if mistake == "last position":  # a tap that meets no input keeps what it had
-        dW = a["dW"].copy()
+    if mistake in LAST:  # a tap that meets no input, a channel that is never open, keeps what it had
+        dW, dbias = a["dW"].copy(), a["dbias"].copy()
     for u in range(B):
         ends = T if mistake in ("reads padding", "lengths") else lengths[u]
-        last = dy.shape[1] if mistake in ("last frames", "lengths") else -(-lengths[u] // st)
+        last = dy.shape[1] if mistake in ("last frames", "lengths") else min(-(-lengths[u] // divisor), dy.shape[1])
         if mistake == "last utterance":
             dW[:], dbias[:] = 0, 0
         for t in range(last):
             for f in range(dy.shape[2]):
                 d = dz[u, t, f]
-                dbias = d.copy() if mistake == "last position" else dbias + d
+                kept = y[u, t, f] > 0 if mistake == "last open position" else np.full(D, True)
+                if mistake in LAST:
+                    dbias[kept] = d[kept]
+                else:
+                    dbias = dbias + d
                 for i in range(I):
                     for j in range(J):
                         frame, bin = t * step[0] + i - pt, f * step[1] + j - pf
@@ -166,13 +186,19 @@ def backward(a: Arguments, mistake: str) -> Outputs:
                         if not (max(below, -T) <= frame < ends and max(below, -F) <= bin < F):
                             continue
                         to_x, to_W = back[i, j] @ d, np.outer(x[u, frame, bin], d)
-                        if mistake == "last position":
-                            dx[u, frame, bin], dW[i, j] = to_x, to_W
+                        if mistake in LAST:
+                            dW[i, j][:, kept] = to_W[:, kept]
+                            if mistake == "last position":
+                                dx[u, frame, bin] = to_x
+                            elif kept.any():
+                                k = np.flatnonzero(kept)[-1]
+                                dx[u, frame, bin] = back[i, j, :, k] * d[k]
                         else:
                             dx[u, frame, bin] += to_x
                             dW[i, j] += to_W
     share = B if mistake == "mean" else 1
-    if mistake in ("start lost", "last position"):
+    dW = dW.swapaxes(0, 1) if turned else dW
+    if mistake in ("start lost", *LAST):
         return {"dx": dx, "dW": dW, "dbias": dbias}
     return {"dx": dx, "dW": a["dW"] + dW / share, "dbias": a["dbias"] + dbias / share}
 
