@@ -234,7 +234,7 @@ def test_wrong_use_is_named():
     with pytest.raises(TypeError, match="x is list"):
         check(lambda x: x, lambda dy, x: {"x": dy}, {"x": [1.0, 2.0]})
     for wrong in (x, (x,), None):
-        with pytest.raises(ValueError, match="backward returned (ndarray|tuple|NoneType), not a gradient by the name"):
+        with pytest.raises(ValueError, match=r"backward returned (ndarray|tuple|NoneType), not a gradient by the name"):
             check(lambda x: x, lambda dy, x, wrong=wrong: wrong, {"x": x})
     with pytest.raises(ValueError, match="no gradient of x"):
         check(lambda x: x, lambda dy, x: {}, {"x": x})
