@@ -107,6 +107,13 @@ def test_table_1_has_the_papers_columns(tmp_path):
         assert runs[0].settings["preset"] == name and runs[0].config == PRESETS[name]
 
 
+def test_an_l2_of_their_own_is_an_adjustment_where_the_rates_are_equal(tmp_path):
+    base = Base.of(False, ["rate=0.01"], None, table1.SETTINGS)
+    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus(), base=base, folds=1)
+    found = cells(table1.build(planned.results()), "table1", tmp_path)
+    assert found["Gradient adjustment"] == ["-", "-", "-", "+grdt", "+grdt", "+grdt"]
+
+
 def test_the_papers_figures_stand_beside_its_own_experiment_only(tmp_path):
     corpus = made_up.all_of_iemocap()
     changed = Base.of(False, ["rate=0.01"], None, table2.SETTINGS)
@@ -159,6 +166,8 @@ def test_table_2_says_what_the_predictions_give(tmp_path):
     deviations = [statistics.stdev(column) for column in columns[:4]]
     means = [statistics.mean(deviations[place::2]) for place in (0, 1)]  # not that of the folds' means over the seeds
     assert rounds(found["std over folds"][3:], [*deviations, *means])
+    of_seeds = [statistics.stdev(map(statistics.mean, columns[place:4:2])) for place in (0, 1)]
+    assert found["std over seeds"][3:7] == ["-"] * 4 and rounds(found["std over seeds"][7:], of_seeds)
     kept = [4, 5, 6, 7, 8, 9]  # in EmoDB's pairs, 03-08 and 09-10 come first
     assert rounds(found["untuned speakers alone"][3:], [statistics.mean(c[n] for n in kept) for c in columns])
 
