@@ -180,6 +180,16 @@ def test_table_2_says_what_the_predictions_give(tmp_path):
     assert (tmp_path / "table2-five-fold.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("folds", "kind"), [(0, "five-fold"), (4, "2-fold")])
+def test_table_2_says_how_many_folds_a_score_has(tmp_path, folds, kind):
+    corpus = replace(made_up.corpus(), synthetic=True)
+    made = table2.build(made_up.sweep(tmp_path, table2.SETTINGS, corpus, folds=folds).results())
+    titles = [made.tables[name].title for name in ("table2-five-fold", "table2-five-fold-scores")]
+    assert all(kind in title.lower() and "synthetic data" in title for title in titles)
+    (picture,) = made.figures.values()
+    assert picture.get_suptitle().startswith(f"{2 ** (2 if folds else 5)} {kind} scores")
+
+
 def sides_of(sessions):
     """Every choice of one of two, for so many sessions, the last one changing fastest."""
     return [[(number >> (sessions - 1 - n)) & 1 for n in range(sessions)] for number in range(2**sessions)]
@@ -289,6 +299,7 @@ def test_depth_is_a_grid_of_what_the_predictions_give(tmp_path):
     grid, each = cells(made, "depth", tmp_path), read_csv(tmp_path / "depth-each.csv")
     best = max(planned.of, key=lambda name: statistics.mean(ua_of(planned.of[name][0])))
     assert any(f"the highest here is {best} " in note for note in made.tables["depth"].notes)
+    assert any("the highest of 24 was partly luck" in note for note in made.tables["depth"].notes)
     for name, (run,) in planned.of.items():
         conv, lstm = map(int, name.split("+"))
         assert rounds([grid[f"{conv} conv"][lstm - 1]], [statistics.mean(ua_of(run))])
@@ -320,8 +331,27 @@ def test_pooling_is_compared_fold_by_fold(tmp_path):
     assert float(found[head][1]) == pytest.approx(100 * statistics.mean(differences), abs=0.05 + 1e-9)
     assert found[head][1][0] in "+-"
     assert rounds([found["std over folds", head][1]], [statistics.stdev(differences)])
+    seeds = [statistics.mean(b) - statistics.mean(a) for a, b in zip(without, with_it, strict=True)]
+    assert rounds([found["std over seeds", head][1]], [statistics.stdev(seeds)])
     assert found["folds where it is lower", head] == ["-", f"{sum(d < 0 for d in differences)} of 10"]
     assert found["Windows of the pooling"] == ["-", "2x2 2x2 2x2 1x2"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_difference_has_the_columns_of_its_deviations(tmp_path, seeds):
+    planned = made_up.sweep(tmp_path, normalisation.SETTINGS, made_up.corpus(), seeds=seeds, folds=3)
+    normalisation.build(planned.results()).write(tmp_path)
+    (row,) = [r for r in read_csv(tmp_path / "normalisation.csv") if (r["conv layers"], r["eq. (5)"]) == ("2", "fold")]
+    fold, off = ([ua_of(run) for run in planned.of[f"2 conv, {kind}"]] for kind in ("fold", "off"))
+    by_fold = [statistics.mean(same) for same in zip(*fold, strict=True)]
+    beside = [statistics.mean(same) for same in zip(*off, strict=True)]
+    differences = [a - b for a, b in zip(by_fold, beside, strict=True)]
+    assert rounds([row["its std over folds"]], [statistics.stdev(differences)])
+    assert row["folds where lower"] == f"{sum(d < 0 for d in differences)} of 3"
+    assert ("its std over seeds" in row) == (seeds > 1)
+    if seeds > 1:
+        means = [statistics.mean(a) - statistics.mean(b) for a, b in zip(fold, off, strict=True)]
+        assert rounds([row["its std over seeds"]], [statistics.stdev(means)])
 
 
 def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):

@@ -25,7 +25,7 @@ from scratchser.features import RATE, Features, Signal
 from scratchser.folds import Fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
-from scratchser.progress import bar
+from scratchser.progress import bar, say
 from scratchser.report.screen import table
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, run_fold
@@ -79,6 +79,7 @@ def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, devi
     try:
         open_runs = [run for run in sweep.runs if left[run.path]]
         configs = list(dict.fromkeys(run.config for run in open_runs))
+        say(f"measuring {_many(len(configs), 'setting')}, which takes seconds to a minute each")
         measured = {
             config: speed(data, frames(samples, config), sweep.folds[0], config, device)
             for config in bar(configs, "measuring")

@@ -72,6 +72,5 @@ def _draw(runs: Runs, norms: dict[str, Norms]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("gradient norm, ||dW|| / sqrt(n)")
     figure.legend(loc="outside lower center", ncols=8, frameon=False, fontsize="small")
-    synthetic = " (synthetic data)" * runs.data.synthetic
-    figure.suptitle(f"per-layer gradients, {runs.title}{synthetic}")
+    figure.suptitle(f"per-layer gradients, {runs.title}")
     return figure

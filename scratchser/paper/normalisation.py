@@ -40,7 +40,8 @@ def build(runs: Runs) -> Output:
     for measure in scores.MEASURES:
         kinds = ("", "std over folds", "std over seeds", "pooled")
         columns += [f"{measure.upper()} % {kind}".rstrip() for kind in kinds]
-    columns += ["training UA %", "training less test", "UA minus off", "its std over folds", "folds where lower"]
+    columns += ["training UA %", "training less test", "UA minus off", "its std over folds"]
+    columns += ["its std over seeds"] * (runs.seeds > 1) + ["folds where lower"]
     rows = []
     for conv in DEPTHS:
         for kind in KINDS:

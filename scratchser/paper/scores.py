@@ -10,7 +10,7 @@ untuned      the mean over the folds whose test speaker chose no hyper-parameter
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,40 +72,39 @@ def rows(runs: Runs, names: Sequence[str], paper: Mapping[str, tuple[float, floa
 
 
 def against(runs: Runs, names: Sequence[str], other: str, measure: str = "ua") -> list[tuple[str, ...]]:
-    """How much each setting is above another one, fold by fold: the mean and its deviation, and where it is below.
+    """How much each setting is above another one, fold by fold: the mean, its deviations, and where it is below.
 
-    A fold's difference is the mean over the seeds; the column of the other setting itself has dashes.
+    A fold's difference is the mean over the seeds, a seed's the mean over the folds; the column of the other setting
+    itself has dashes.
     """
     found = [None if name == other else differences(runs, name, other, measure) for name in names]
-    missing = math.nan
-    return [
-        (
-            f"{measure.upper()} minus that of {other}, points",
-            *(signed(missing if values is None else float(np.mean(values))) for values in found),
-        ),
-        ("  std over folds", *(percent(missing if values is None else deviation(values)) for values in found)),
-        (
-            "  folds where it is lower",
-            *("-" if values is None else f"{sum(v < 0 for v in values)} of {len(values)}" for values in found),
-        ),
+
+    def row(head: str, of: Callable[[np.ndarray], str]) -> tuple[str, ...]:
+        return (head, *("-" if values is None else of(values) for values in found))
+
+    lines = [
+        row(f"{measure.upper()} minus that of {other}, points", lambda values: signed(float(values.mean()))),
+        row("  std over folds", lambda values: percent(deviation(values.mean(axis=0)))),
+        row("  std over seeds", lambda values: percent(deviation(values.mean(axis=1)))),
+        row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < 0).sum()} of {values.shape[1]}"),
     ]
+    return lines if runs.seeds > 1 else [line for line in lines if "seeds" not in line[0]]
 
 
-def differences(runs: Runs, name: str, other: str, measure: str) -> list[float]:
-    """By fold, the mean over the seeds of a setting's score less that of another."""
-    each = [
-        [fold[measure] - same[measure] for fold, same in zip(run.result["folds"], beside.result["folds"], strict=True)]
-        for run, beside in zip(runs.of[name], runs.of[other], strict=True)
-    ]
-    return [float(np.mean(fold)) for fold in zip(*each, strict=True)]
+def differences(runs: Runs, name: str, other: str, measure: str) -> np.ndarray:
+    """(seeds, folds) float64, a setting's score less that of another."""
+    one, beside = (
+        np.array([[fold[measure] for fold in run.result["folds"]] for run in runs.of[setting]])
+        for setting in (name, other)
+    )
+    return one - beside
 
 
 def legend(runs: Runs) -> tuple[str, ...]:
     """What the rows mean."""
     seeds, headline = runs.seeds > 1, runs.first.result["headline"]
-    mean = "accuracies are means over the folds" + ", and of these over the seeds" * seeds
     folds = "std over folds: sample standard deviation (n - 1) of a run's folds" + ", mean over the seeds" * seeds
-    notes = [f"{mean}; {folds}"]
+    notes = [f"{mean_of(runs)}; {folds}"]
     if seeds:
         notes.append(f"std over seeds: sample standard deviation (n - 1) of {runs.seeds} runs' means over the folds")
     else:
@@ -115,6 +114,11 @@ def legend(runs: Runs) -> tuple[str, ...]:
         chose = "those by whom no setting was chosen, for the presets or by --tuned"
         notes.append(f"untuned speakers: {chose} ({speakers})")
     return (*notes, *runs.notes())
+
+
+def mean_of(runs: Runs) -> str:
+    """What an accuracy is."""
+    return "accuracies are means over the folds" + ", and of these over the seeds" * (runs.seeds > 1)
 
 
 def percent(fraction: float) -> str:

@@ -23,6 +23,7 @@ from scratchser.corpus.table import Corpus
 from scratchser.experiment import Experiment, RunFolds
 from scratchser.features import Signal
 from scratchser.folds import Fold
+from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.progress import say
 from scratchser.report.screen import SYNTHETIC, setting
@@ -260,7 +261,7 @@ class Runs:
     def title(self) -> str:
         """The corpus and the seeds, for a table's title."""
         seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"corpus {self.data.name}, {len(self.first.result['folds'])} folds, {seeds}"
+        return f"{subject.name(self.data)}, {len(self.first.result['folds'])} folds, {seeds}"
 
     def notes(self) -> tuple[str, ...]:
         """Sentences that belong under every table of these runs."""

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scratchser.figures import DOTS
-from scratchser.paper import scores
+from scratchser.paper import scores, subject
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
@@ -114,6 +114,12 @@ def _folds(runs: Runs, shown: Shown) -> Table:
     return Table(title, tuple(columns), tuple(map(tuple, rows)), tuple(notes))
 
 
+def _kind(runs: Runs) -> str:
+    """What such a score is called: a fold for each session that was run."""
+    sessions = len({fold["session"] for fold in runs.first.result["folds"]})
+    return "five-fold" if sessions == 5 else f"{sessions}-fold"
+
+
 def _ranges(runs: Runs, shown: Shown) -> Table:
     columns = ["", "choices"]
     columns += [f"{measure.upper()} % {end}" for measure in MEASURES for end in ("lowest", "all folds", "highest")]
@@ -127,10 +133,10 @@ def _ranges(runs: Runs, shown: Shown) -> Table:
             row += [percent(min(values)), percent(every), percent(max(values))]
         rows.append(row)
     notes = (
-        "a choice: one speaker of each session is the test, as in five-fold cross-validation; the mean over its folds",
+        "a choice: one speaker of each session is the test (of five sessions: five-fold); the mean over its folds",
         "the trained models are the same: a score over half of the speakers says which half as much as which model",
     )
-    title = f"Five-fold scores within the folds of table 2, {runs.title}"
+    title = f"{_kind(runs).capitalize()} scores within the folds of table 2, {runs.title}"
     return Table(title, tuple(columns), tuple(map(tuple, rows)), notes)
 
 
@@ -145,7 +151,7 @@ def _scores(runs: Runs, shown: Shown) -> Table:
         )
         for same in zip(*choices.values(), strict=True)
     ]
-    return Table(f"Each five-fold score, {runs.title}", tuple(columns), tuple(rows))
+    return Table(f"Each {_kind(runs)} score, {runs.title}", tuple(columns), tuple(rows))
 
 
 def _draw(runs: Runs, shown: Shown) -> Figure:
@@ -172,6 +178,5 @@ def _draw(runs: Runs, shown: Shown) -> Figure:
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    synthetic = " (synthetic data)" * runs.data.synthetic
-    figure.suptitle(f"{len(choices)} five-fold scores, corpus {runs.data.name}{synthetic}")
+    figure.suptitle(f"{len(choices)} {_kind(runs)} scores, {subject.name(runs.data)}")
     return figure
