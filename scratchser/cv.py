@@ -15,7 +15,6 @@ from pathlib import Path
 from scratchser import command, environment, experiment, rundir, stdout
 from scratchser.device import describe
 from scratchser.experiment import Experiment
-from scratchser.features import Signal
 from scratchser.presets import named, with_settings
 from scratchser.progress import say
 from scratchser.report import screen
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     preset = args.preset or (tuned.preset if tuned else "demo" if command.folder(args) is None else "best")
     config = with_settings(named(preset), args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
-    Signal.of(config)  # before a folder is made for settings that cannot be
+    experiment.check(config)
     data = command.load(args)
     say("\n".join([chosen, *data.notes]))
     heard = command.listen(data, config.window_ms, args.skip_broken)

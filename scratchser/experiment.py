@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from scratchser import baselines, nearest, report, rundir
-from scratchser.corpus.table import Corpus, read_wav
+from scratchser.corpus.table import CLASSES, Corpus, read_wav
 from scratchser.device import place
 from scratchser.features import Features, Signal, extract
 from scratchser.folds import Fold
+from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.progress import Epochs, bar
 from scratchser.report import page
@@ -62,21 +63,20 @@ def train(
     """
     guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
     to_do = {run.opened.path: _to_do(run, folds) for run in runs}
-    notes = {run.opened.path: (*data.notes, *run.said) for run in runs}
     tasks: list[Task] = []
     owners: dict[Path, Experiment] = {}
     table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
     for run in runs:
         if to_do[run.opened.path]:
             made = cache / features_name(run.config)
-            notes[run.opened.path] += prepared(made, data, run.config, device).notes
+            prepare(made, data, run.config, device)
             job = Job(table, made, run.config, run.seed, device)
             tasks += [Task(job, fold, folder) for fold, folder in to_do[run.opened.path]]
             owners.update({folder.path: run for _, folder in to_do[run.opened.path]})
 
     def write(run: Experiment) -> dict[str, Any]:
         by = tuned_on(data, run.opened.settings)
-        return report.write(run.opened, guesses=guesses, tuned_on=by, warnings=notes[run.opened.path])
+        return report.write(run.opened, guesses=guesses, tuned_on=by, warnings=(*data.notes, *run.said))
 
     def finish(run: Experiment) -> dict[str, Any]:
         result = write(run)
@@ -115,11 +115,17 @@ def features_name(config: Config) -> str:
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
 
 
-def prepared(cache: Path, data: Corpus, config: Config, device: str) -> Features:
-    """The features in a folder, computed once."""
-    if not cache.exists():
+def prepare(cache: Path, data: Corpus, config: Config, device: str) -> None:
+    """The features in a folder, computed once. Raises StorageError where it holds those of other data."""
+    if cache.exists():
+        Features.open(cache, data, config)
+    else:
         extract(data, config, lambda items: bar(items, "features"), place(device)).save(cache, data, config)
-    return Features.open(cache, data, config)
+
+
+def check(config: Config) -> None:
+    """Raises SettingError for spectrograms that cannot be and a model that is too large, before a folder is made."""
+    tensors(config, Signal.of(config).bins, len(CLASSES))
 
 
 def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:

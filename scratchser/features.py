@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ import numpy as np
 import scipy.signal
 
 from scratchser.atomic import StorageError, read_json, write_json
-from scratchser.corpus.audio import Progress
-from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.corpus.audio import RATE, Progress
+from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.kernels import stft
 from scratchser.kernels._device import CPU, Array, Place
 from scratchser.presets import Config, SettingError
 
-RATE = 16000  # Hz, the rate of the paper's corpus; everything else is resampled to it
 ARRAYS = ("values", "starts", "lengths")
 SOURCE = "source.json"  # beside the saved arrays: what they were made of
 
@@ -57,7 +55,6 @@ class Features:
     values: Array  # (N, F) float32, log power of all frames, utterance after utterance
     starts: np.ndarray  # (U,) int64, an utterance's first frame
     lengths: np.ndarray  # (U,) int64, its number of frames
-    notes: tuple[str, ...] = ()  # what was done to the audio of some files, a sentence each
 
     def of(self, utterance: int) -> np.ndarray:
         """The spectrogram (T, F) of one utterance; a view."""
@@ -83,7 +80,7 @@ class Features:
                     np.save(file, getattr(self, name), allow_pickle=False)
                     file.flush()
                     os.fsync(file.fileno())
-            write_json(part / SOURCE, {**_source(corpus, config), "notes": self.notes})
+            write_json(part / SOURCE, _source(corpus, config))
             part.rename(folder)
         except OSError as error:
             reason = f"cannot write {folder}: {error.strerror or error}"
@@ -111,7 +108,7 @@ class Features:
         values, starts, lengths = (np.asarray(array) for array in mapped)
         if len(starts) != len(lengths) or len(values) != lengths.sum():
             raise StorageError(f"{folder} is damaged (its arrays do not belong together): remove it")
-        return cls(values, starts, lengths, tuple(found["notes"]))
+        return cls(values, starts, lengths)
 
 
 def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
@@ -130,9 +127,9 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Pl
     """
     signal = Signal.of(config)
     window = place.upload(stft.hann(signal.window))
-    spectrograms, broken, ear = [np.empty((0, signal.bins), np.float32)], [], _Ear()
+    spectrograms, broken = [np.empty((0, signal.bins), np.float32)], []
     for utterance in progress(corpus.utterances):
-        sound = ear.listen(corpus, utterance)
+        sound = mono(*corpus.read(utterance))
         if not np.isfinite(sound).all():
             broken.append(f"{utterance.name}: samples that are no finite numbers")
         elif sound.size < signal.window:
@@ -143,7 +140,7 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Pl
     if broken:
         raise CorpusError("\n".join(broken))
     lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)
-    return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths, ear.notes())
+    return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths)
 
 
 def mono(sound: np.ndarray, rate: int) -> np.ndarray:
@@ -154,28 +151,3 @@ def mono(sound: np.ndarray, rate: int) -> np.ndarray:
         common = math.gcd(rate, RATE)
         sound = scipy.signal.resample_poly(sound, RATE // common, rate // common)
     return np.ascontiguousarray(sound, np.float32)
-
-
-class _Ear:
-    """Hears everything as 16 kHz mono, and counts what had to be changed for that: said once, not file by file."""
-
-    def __init__(self) -> None:
-        self.utterances = 0
-        self.rates: Counter[int] = Counter()
-        self.channels: Counter[int] = Counter()
-
-    def listen(self, corpus: Corpus, utterance: Utterance) -> np.ndarray:
-        """The sound (samples,) float32 at RATE."""
-        sound, rate = corpus.read(utterance)
-        self.utterances += 1
-        if sound.ndim == 2:
-            self.channels[sound.shape[1]] += 1
-        if rate != RATE:
-            self.rates[rate] += 1
-        return mono(sound, rate)
-
-    def notes(self) -> tuple[str, ...]:
-        """A sentence for each rate and number of channels; none where everything is 16 kHz mono."""
-        what = [(count, f"resampled from {rate} to {RATE} Hz") for rate, count in sorted(self.rates.items())]
-        what += [(count, f"mixed down from {channels} channels") for channels, count in sorted(self.channels.items())]
-        return tuple(f"{count} of {self.utterances} utterances {done}" for count, done in what)

@@ -12,7 +12,9 @@ from scratchser.kernels import lstm
 from scratchser.kernels._device import CPU, Array, Place
 from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM
 from scratchser.parameters import Parameters, Spec, views
-from scratchser.presets import Config
+from scratchser.presets import Config, SettingError
+
+MOST = 2**31 - 1  # parameters of a model: the CUDA kernels count in int32
 
 
 class Model:
@@ -31,20 +33,7 @@ class Model:
         dtype: type = np.float32,
         place: Place = CPU,
     ) -> None:
-        specs: list[Spec] = []
-        channels, positions = 1, bins
-        for n, (out, kernel, stride, window) in enumerate(
-            zip(config.conv_channels, config.conv_kernels, config.conv_strides, config.windows, strict=True), 1
-        ):
-            specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
-            channels, positions = out, -(-positions // (stride[1] * window[1]))
-        features, kind = channels * positions, config.batchnorm
-        for n in range(1, config.lstm_layers + 1):
-            sizes = f"lstm{n}", features, config.lstm_units
-            specs += BiLSTM.specs(*sizes) if kind == "off" else NormedBiLSTM.specs(*sizes, kind)
-            features = 2 * config.lstm_units
-        specs += Dense.specs("dense", features, classes)
-
+        specs, kind = tensors(config, bins, classes), config.batchnorm
         values = initial(specs, np.random.default_rng(seed), gamma=0.1 if kind.startswith("frame") else 1.0)
         self.parameters = Parameters(specs, np.dtype(dtype), values, place)
         self.convs: list[Conv2d | MaxPool] = []
@@ -87,6 +76,30 @@ class Model:
             dx = conv.backward(dx)
 
 
+def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
+    """What the model's layers learn, top to bottom. Raises SettingError for more than MOST parameters."""
+    specs: list[Spec] = []
+    channels, positions = 1, bins
+    for n, (out, kernel, stride, window) in enumerate(
+        zip(config.conv_channels, config.conv_kernels, config.conv_strides, config.windows, strict=True), 1
+    ):
+        specs += Conv2d.specs(f"conv{n}", kernel, channels, out)
+        channels, positions = out, -(-positions // (stride[1] * window[1]))
+    features = channels * positions
+    for n in range(1, config.lstm_layers + 1):
+        sizes = f"lstm{n}", features, config.lstm_units
+        specs += BiLSTM.specs(*sizes) if config.batchnorm == "off" else NormedBiLSTM.specs(*sizes, config.batchnorm)
+        features = 2 * config.lstm_units
+    specs += Dense.specs("dense", features, classes)
+    if (total := sum(spec.size for spec in specs)) > MOST:
+        largest = max(specs, key=lambda spec: spec.size)
+        raise SettingError(
+            f"the model would have {total:.2g} parameters, most of them in {largest.name} of shape {largest.shape};"
+            f" at most {MOST:.2g} can be: take fewer lstm_units, conv_channels or layers"
+        )
+    return specs
+
+
 def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0) -> np.ndarray:
     """The flat buffer to begin with.
 
@@ -98,9 +111,9 @@ def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0)
     would give it about that variance. All this is our reading: the paper does not say.
     """
     values = np.zeros(sum(spec.size for spec in specs))
-    tensors = views(specs, values)
+    named = views(specs, values)
     for spec in specs:
-        W, kind = tensors[spec.name], spec.name.rpartition(".")[2]
+        W, kind = named[spec.name], spec.name.rpartition(".")[2]
         if kind in ("mean", "updates"):
             W[...] = 0
         elif kind in ("gamma", "variance"):

@@ -9,10 +9,11 @@ from typing import Any
 
 
 def name(text: str, known: Iterable[str]) -> str | None:
-    """The known name that this one begins, or that it is much like; None where there is no such."""
+    """The known name that this one begins, that it is much like or in; None where there is no such."""
     known = list(known)
     begun = [word for word in known if text and word.lower().startswith(text.lower())]
-    return next(iter(begun or get_close_matches(text.lower(), known, 1)), None)
+    inside = [word for word in known if text and text.lower() in word.lower().split("-")]
+    return next(iter(begun or get_close_matches(text.lower(), known, 1) or inside), None)
 
 
 def hint(text: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from scratchser import rundir, stdout
 from scratchser.atomic import StorageError, plain
 from scratchser.corpus.audio import survey
-from scratchser.corpus.check import cut_off
+from scratchser.corpus.check import conversions, cut_off
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
 from scratchser.features import Features, extract
@@ -106,7 +106,7 @@ def predict(record: Record, models: Sequence[Trained], files: Sequence[Path]) ->
             "classes": asked.classes,
             "folds": [trained.fold for trained in models],
             "alphas": alphas,
-            "warnings": [*features.notes, *cut_off(heard)],
+            "warnings": [*conversions(heard), *cut_off(heard)],
             "files": [entries[str(file)] for file in files],
         }
     )

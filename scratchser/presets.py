@@ -62,10 +62,8 @@ class Config:
             self._expect(key, getattr(self, key) in allowed, _one_of(allowed))
         for key, limits in RANGES.items():
             self._expect(key, getattr(self, key) in limits, limits.words)
-        self._expect("oversample", all(isinstance(name, str) for name in self.oversample), "a list of class names")
-        self._expect("conv_channels", all(map(_counts, self.conv_channels)), "a list of whole numbers from 1")
-        for key in PAIRS:
-            self._expect(key, all(map(_pair, getattr(self, key))), "a list of pairs [time, frequency] from 1")
+        for key, holds in {"oversample": _word, "conv_channels": _counts, **dict.fromkeys(PAIRS, _pair)}.items():
+            self._expect(key, all(map(holds, getattr(self, key))), LISTS[key])
         depths = {len(self.conv_channels), len(self.conv_kernels), len(self.conv_strides)}
         if depths == {0} or len(depths) > 1:
             raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
@@ -75,7 +73,8 @@ class Config:
     def _expect(self, key: str, holds: bool, what: str) -> None:
         if not holds:
             value = getattr(self, key)
-            raise SettingError(f"{key} is {value!r}, expected {what}{_offer(key, value)}")
+            given = json.dumps(value) if isinstance(value, tuple) else repr(value)
+            raise SettingError(f"{key} is {given}, expected {what}{_offer(key, value)}")
 
     @property
     def windows(self) -> tuple[tuple[int, int], ...]:
@@ -112,6 +111,17 @@ RANGES: dict[str, Range] = {
     "candidates": Range(math.nextafter(0, 1), 1, "greater than 0 and at most 1", 0.01, 1.0),
 }
 PAIRS = "conv_kernels", "conv_strides", "pool"
+LISTS = {
+    "oversample": "a list of class names",
+    "conv_channels": "a list of whole numbers from 1",
+    **dict.fromkeys(PAIRS, "a list of pairs [time, frequency] from 1"),
+    "pool": "half, or a list of pairs [time, frequency] from 1",
+}
+SWITCHES = {"off": ("none", "no", "false", "0"), "false": ("off", "no", "none", "0"), "true": ("on", "yes", "1")}
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _counts(value: Any) -> bool:
@@ -127,9 +137,16 @@ def _one_of(allowed: Sequence[Any]) -> str:
 
 
 def _offer(key: str, value: Any) -> str:
-    """The end of a message, to be copied: "; normalisation=fold?". Nothing where no allowed value is near."""
+    """The end of a message, to be copied: "; normalisation=fold?", or the usual value where none is near."""
     near = _nearest(key, value)
-    return "" if near is None else f"; {key}={near if isinstance(near, str) else json.dumps(near)}?"
+    if near is None:
+        return f"; usual is {key}={_typed(getattr(PAPER_BEST, key))}" if hasattr(PAPER_BEST, key) else ""
+    return f"; {key}={_typed(near)}?"
+
+
+def _typed(value: Any) -> str:
+    """As --set takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _nearest(key: str, value: Any) -> Any:
@@ -138,21 +155,30 @@ def _nearest(key: str, value: Any) -> Any:
     if key in CHOICES:
         if number and isinstance(CHOICES[key][0], int):
             return min(CHOICES[key], key=lambda allowed: abs(allowed - value))
-        return nearest.name(str(value), map(str, CHOICES[key]))
-    limits = COUNT if key == CONV_LAYERS else RANGES.get(key)
+        return _switch(value, CHOICES[key]) or nearest.name(str(value), map(str, CHOICES[key]))
+    limits = _limits(key)
     if limits and number:
         return limits.nearest(round(value) if limits is COUNT else float(value))
     if key == "soft_labels":
-        return nearest.name(str(value), ("true", "false"))
+        return _switch(value, ("true", "false")) or nearest.name(str(value), ("true", "false"))
     if not isinstance(value, tuple):
         return None
     if key == "conv_channels" and all(type(n) is int for n in value):
         return tuple(max(1, n) for n in value)
     if key == "pool" and len(value) == 1 and isinstance(value[0], str):
-        return nearest.name(value[0], [HALF])
+        return [] if value[0] in SWITCHES["off"] + ("off",) else HALF
     if key in PAIRS and all(map(_whole_pair, value)):
         return tuple(tuple(max(1, n) for n in pair) for pair in value)
     return None
+
+
+def _limits(key: str) -> Range | None:
+    return COUNT if key == CONV_LAYERS else RANGES.get(key)
+
+
+def _switch(value: Any, allowed: Sequence[Any]) -> str | None:
+    """The one of `allowed` that this is another word for."""
+    return next((word for word in allowed if str(value).lower() in SWITCHES.get(word, ())), None)
 
 
 def _whole_pair(value: Any) -> bool:
@@ -322,9 +348,9 @@ def _expected(key: str, like: Any) -> str:
     """What a setting that is like `like` can be, in words."""
     if key in CHOICES:
         return f"expected {_one_of(CHOICES[key])}"
-    if key in RANGES:
-        return f"expected {RANGES[key].words}"
-    return "expected true or false" if isinstance(like, bool) else f"not of the kind of {like!r}"
+    if limits := _limits(key):
+        return f"expected {limits.words}"
+    return "expected true or false" if isinstance(like, bool) else f"expected {LISTS[key]}"
 
 
 def _frozen(value: Any) -> Any:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import small_corpus
+import soundfile
 
 from scratchser import cv
 
@@ -63,6 +64,19 @@ def test_short_forms_are_kept_as_the_lists_they_stand_for(folder, tmp_path):
     assert (config["conv_channels"], config["conv_strides"]) == ([16, 24], [[1, 2], [2, 4]])
     assert config["pool"] == [[2, 2], [2, 2]] and config["lstm_layers"] == 2 and "conv_layers" not in config
     assert "conv_strides=[[1, 2], [2, 4]], pool=[[2, 2], [2, 2]], lstm_layers=2" in (out / "report.txt").read_text()
+
+
+def test_a_finished_run_keeps_saying_what_was_done_to_its_sound(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    folder, out = small_corpus.write(tmp_path / "corpus"), tmp_path / "run"
+    for path in folder.glob("a*.wav"):
+        soundfile.write(path, soundfile.read(path)[0], 2 * small_corpus.RATE)
+    command = [folder, *SETTINGS, "--epochs", 1, "--folds", 1, "--workers", 1, "--out", out]
+    assert run(*command) == 0
+    first = json.loads((out / "result.json").read_text())
+    assert first["warnings"][0] == "8 of 48 utterances resampled from 32000 to 16000 Hz"
+    assert run(*command, "--resume") == 0  # nothing to train, no spectrogram to make
+    assert json.loads((out / "result.json").read_text())["warnings"] == first["warnings"]
 
 
 def test_workers_and_threads_change_no_bit(folder, straight, tmp_path):
@@ -233,6 +247,7 @@ def test_skipped_files_stand_in_the_report(tmp_path, capsys):
         (["--preset", "bset"], "; 'best'?"),
         (["--seed", "-1"], "at least 0"),
         (["--workers", "0"], "at least 1"),
+        (["--set", f"lstm_units={10**12}"], "8e+24 parameters, most of them in lstm1.Wh"),
         (["--set", "window_ms=50"], "not a power of two; window_ms=64?"),
         (["--set", 'oversample=["hapiness"]'], "hapiness is no class of this corpus"),
         (["--set", 'oversample=["hapiness"]'], "; 'happiness'?"),

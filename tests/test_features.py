@@ -7,6 +7,8 @@ import pytest
 
 from scratchser import truth
 from scratchser.atomic import StorageError
+from scratchser.corpus.audio import survey
+from scratchser.corpus.check import conversions
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.features import Features, Signal, extract
 from scratchser.kernels import stft
@@ -43,7 +45,7 @@ def features(corpus):
 
 
 def test_every_utterance_is_its_own_spectrogram(features):
-    assert features.values.dtype == np.float32 and features.notes == ()
+    assert features.values.dtype == np.float32
     np.testing.assert_array_equal(features.lengths, [8, 1, 16])
     assert len(features.values) == 25
     for n, (sound, _) in enumerate(SOUNDS.values()):
@@ -86,12 +88,14 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
         "c": (np.stack([left, -left], axis=1), 48000),
         "d": (tone(1000, 44100), 44100),
     }
-    features = extract(corpus_of(**sounds), CONFIG)
-    assert features.notes == (
+    corpus = corpus_of(**sounds)
+    features = extract(corpus, CONFIG)
+    assert conversions(survey(corpus)) == (
         "1 of 4 utterances resampled from 44100 to 16000 Hz",
         "2 of 4 utterances resampled from 48000 to 16000 Hz",
         "2 of 4 utterances mixed down from 2 channels",
     )
+    assert conversions(survey(corpus_of(**SOUNDS))) == ()
     assert len(set(features.lengths)) == 1  # 0.5 s each
     inside = [features.of(n)[1:-1] for n in range(4)]  # the resampler's filter rings at the ends
     for n in (0, 1, 3):
@@ -115,12 +119,11 @@ def test_all_broken_utterances_are_named():
 
 def test_saved_features_come_back_to_the_bit_and_shared(tmp_path, corpus, features):
     folder = tmp_path / "run" / "features"
-    replace(features, notes=("a note",)).save(folder, corpus, CONFIG)
+    features.save(folder, corpus, CONFIG)
     for opened in (Features.open(folder), Features.open(folder, corpus, CONFIG)):
         for name in ("values", "starts", "lengths"):
             np.testing.assert_array_equal(getattr(opened, name), getattr(features, name))
             assert isinstance(getattr(opened, name).base, np.memmap)
-        assert opened.notes == ("a note",)
     opened.values[:] = 0  # stays in this process
     np.testing.assert_array_equal(Features.open(folder).values, features.values)
     assert [path.name for path in folder.parent.iterdir()] == ["features"]

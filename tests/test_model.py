@@ -10,8 +10,8 @@ from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.layers import MaxPool
-from scratchser.model import Model
-from scratchser.presets import Config
+from scratchser.model import MOST, Model, tensors
+from scratchser.presets import Config, SettingError
 
 SHAPES = {
     "1 conv, 1 lstm": ((3,), 1),
@@ -133,6 +133,12 @@ def test_gradients_accumulate_over_batches():
     gradient_of([0, 3])
     gradient_of([1, 2, 4])
     np.testing.assert_allclose(model.parameters.gradients, whole, rtol=1e-10, atol=1e-13 * np.abs(whole).max())
+
+
+def test_more_parameters_than_the_kernels_can_count_are_refused():
+    assert sum(spec.size for spec in tensors(Config(lstm_units=14000), 257, 4)) <= MOST
+    with pytest.raises(SettingError, match=r"parameters, most of them in lstm1.Wh of shape \(2, 17000, 68000\)"):
+        tensors(Config(lstm_units=17000), 257, 4)
 
 
 def test_initial_weights():

@@ -259,6 +259,7 @@ def test_time_in_words():
         (["table1", "--seeds", "0"], "at least 1"),
         (["table1", "--resume"], "--out OUT"),
         (["table1", "--set", "epoch=3"], "'epochs'"),
+        (["table1", "--set", f"lstm_units={10**12}"], "fewer lstm_units"),
         (["table1", "--set", "vtlp=off"], "vtlp cannot be set"),
         (["table4", "--epochs", "3"], "no setting, fold, seed or cluster changes it"),
         (["table4", "--tuned", "x.json"], "needs no training"),

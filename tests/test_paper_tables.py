@@ -182,7 +182,7 @@ def test_table_2_says_what_the_predictions_give(tmp_path):
 
 @pytest.mark.parametrize(("folds", "kind"), [(0, "five-fold"), (4, "2-fold")])
 def test_table_2_says_how_many_folds_a_score_has(tmp_path, folds, kind):
-    corpus = replace(made_up.corpus(), synthetic=True)
+    corpus = made_up.corpus("synthetic")
     made = table2.build(made_up.sweep(tmp_path, table2.SETTINGS, corpus, folds=folds).results())
     titles = [made.tables[name].title for name in ("table2-five-fold", "table2-five-fold-scores")]
     assert all(kind in title.lower() and "synthetic data" in title for title in titles)

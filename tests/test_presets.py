@@ -92,7 +92,11 @@ def test_settings_are_read_as_toml():
         ("conv_channels=[16]", "one entry for each"),
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", "from 1"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
-        ("pool=3", "not of the kind"),
+        ("pool=3", "half, or a list of pairs"),
+        ("conv_layers=many", "expected a whole number from 1"),
+        ("rate=inf", "usual is rate=0.005"),
+        ("oversample=2", re.escape('a list of class names; usual is oversample=["happiness", "anger"]')),
+        ("vtlp=warped", "usual is vtlp=utterance"),
     ],
 )
 def test_wrong_settings_are_answered(setting, said):
@@ -131,6 +135,12 @@ def test_wrong_settings_are_answered(setting, said):
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", "conv_strides=[[2, 2], [2, 2], [2, 2], [1, 2]]"),
         ("pool=[[2,0],[1,1],[1,1],[1,1]]", "pool=[[2, 1], [1, 1], [1, 1], [1, 1]]"),
         ("pool=hlaf", "pool=half"),
+        ("pool=max", "pool=half"),
+        ("pool=off", "pool=[]"),
+        ("batchnorm=9", "batchnorm=frame-9"),
+        ("vtlp=none", "vtlp=off"),
+        ("soft_labels=1", "soft_labels=true"),
+        ("normalisation=corpus", "normalisation=whole-corpus"),
     ],
 )
 def test_the_nearest_valid_value_is_offered_and_can_be_taken(setting, nearest):

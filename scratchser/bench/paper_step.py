@@ -15,7 +15,8 @@ import numpy as np
 from scratchser import costs
 from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
-from scratchser.features import RATE, Features, Signal
+from scratchser.corpus.audio import RATE
+from scratchser.features import Features, Signal
 from scratchser.kernels import batchnorm, matmul, moments, norms, pool, softmax, stft, vtlp
 from scratchser.kernels._device import SIMULATED, blocks
 from scratchser.kernels.conv2d import output_lengths

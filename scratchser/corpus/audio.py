@@ -13,6 +13,7 @@ import soundfile
 
 from scratchser.corpus.table import Corpus, Problem, Utterance
 
+RATE = 16000  # Hz, the rate of the paper's corpus; everything else is resampled to it
 WINDOW_MS = 64.0  # section 1.2 of the paper: an utterance shorter than one window has no frame
 Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]  # e.g. tqdm
 

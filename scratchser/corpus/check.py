@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scratchser.corpus.audio import WINDOW_MS, Progress, Survey, has_audio, survey
+from collections import Counter
+
+from scratchser.corpus.audio import RATE, WINDOW_MS, Progress, Survey, has_audio, survey
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
 
 
@@ -23,7 +25,19 @@ def inspect(
     if all(u.path is None for u in corpus.utterances):
         return corpus.problems, ()  # the corpus makes its sound itself
     heard = survey(corpus, window_ms, progress)
-    return (*corpus.problems, *heard.problems), cut_off(heard)
+    return (*corpus.problems, *heard.problems), (*conversions(heard), *cut_off(heard))
+
+
+def conversions(heard: Survey) -> tuple[str, ...]:
+    """A sentence for each rate and number of channels that is changed; none where everything is 16 kHz mono."""
+    rates: Counter[int] = Counter()
+    channels: Counter[int] = Counter()
+    for (rate, many), count in heard.formats.items():
+        rates[rate] += count
+        channels[many] += count
+    what = [(rates[rate], f"resampled from {rate} to {RATE} Hz") for rate in sorted(rates) if rate != RATE]
+    what += [(channels[many], f"mixed down from {many} channels") for many in sorted(channels) if many > 1]
+    return tuple(f"{count} of {rates.total()} utterances {done}" for count, done in what)
 
 
 def cut_off(heard: Survey) -> tuple[str, ...]:

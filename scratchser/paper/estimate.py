@@ -18,10 +18,11 @@ import numpy as np
 import soundfile
 
 from scratchser.batches import rng_of, training_order
+from scratchser.corpus.audio import RATE
 from scratchser.corpus.table import Corpus
 from scratchser.device import place
 from scratchser.evaluate import copies
-from scratchser.features import RATE, Features, Signal
+from scratchser.features import Features, Signal
 from scratchser.folds import Fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config

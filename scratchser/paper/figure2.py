@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scratchser.corpus.audio import has_audio, survey
+from scratchser.corpus.audio import RATE, has_audio, survey
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
-from scratchser.features import RATE, Signal, extract
+from scratchser.features import Signal, extract
 from scratchser.figures import DOTS
 from scratchser.kernels import vtlp
 from scratchser.paper import subject

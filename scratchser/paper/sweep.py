@@ -21,7 +21,6 @@ from scratchser.atomic import plain, read_json
 from scratchser.command import Heard
 from scratchser.corpus.table import Corpus
 from scratchser.experiment import Experiment, RunFolds
-from scratchser.features import Signal
 from scratchser.folds import Fold
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
@@ -73,7 +72,7 @@ class Base:
         if len(set(after)) < len(set(before)):
             raise SettingError(f"with {', '.join(asked)} what is compared here would be the same")
         for config in after:
-            Signal.of(config)  # before a folder is made for settings that cannot be
+            experiment.check(config)
         return cls(best, start, built_in, tuple(asked))
 
     def preset(self, made: Setting) -> str:

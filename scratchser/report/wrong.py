@@ -10,8 +10,9 @@ import numpy as np
 import soundfile
 
 from scratchser import figures
+from scratchser.corpus.audio import RATE
 from scratchser.corpus.table import Corpus, Utterance
-from scratchser.features import RATE, Signal, extract, mono
+from scratchser.features import Signal, extract, mono
 from scratchser.presets import Config
 from scratchser.report import charts
 from scratchser.report.templates import data_uri
