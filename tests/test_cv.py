@@ -74,7 +74,7 @@ def test_a_finished_run_keeps_saying_what_was_done_to_its_sound(tmp_path):
     command = [folder, *SETTINGS, "--epochs", 1, "--folds", 1, "--workers", 1, "--out", out]
     assert run(*command) == 0
     first = json.loads((out / "result.json").read_text())
-    assert first["warnings"][0] == "8 of 48 utterances resampled from 32000 to 16000 Hz"
+    assert "8 of 48 utterances resampled from 32000 to 16000 Hz" in first["warnings"]
     assert run(*command, "--resume") == 0  # nothing to train, no spectrogram to make
     assert json.loads((out / "result.json").read_text())["warnings"] == first["warnings"]
 
