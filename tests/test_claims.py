@@ -353,7 +353,14 @@ SHAPE = ("conv_channels", "conv_kernels", "conv_strides", "lstm_units", "epochs"
 
 def test_all_claims_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "CLAIMS", tuple(map(tiny, CLAIMS)))
+    arms = sum(len(claim.arms(0)) for claim in CLAIMS)
+    said = command.forecast(tmp_path, number=2)
+    assert f"8 corpora to go, {2 * arms} trainings" in said and "about 1 min" in said and not list(tmp_path.iterdir())
     made = command.build(tmp_path, corpora=2, workers=1)
+    assert command.forecast(tmp_path, number=2, resume=True).startswith("0 corpora to go, 0 trainings; 4 claims")
+    assert f"4 corpora to go, {arms} trainings" in command.forecast(tmp_path, number=3, resume=True)
+    with pytest.raises(RunError, match="--resume"):
+        command.forecast(tmp_path, number=3)
     assert multiprocessing.active_children() == []
     assert [row[:2] for row in made.tables["claims"].rows] == [(c.name, n.kind) for c in CLAIMS for n in c.numbers]
     assert {row[1] for row in made.tables["claims"].rows if row[0] == "rates"} == {"effect", "contrast", "null"}

@@ -22,6 +22,7 @@ from scratchser import environment, lock
 from scratchser.atomic import plain, read_json, write_json
 from scratchser.claims import corpora
 from scratchser.claims.claim import Arm, Claim, Corpus
+from scratchser.claims.corpora import World
 from scratchser.device import describe
 from scratchser.features import extract
 from scratchser.progress import say
@@ -30,6 +31,7 @@ from scratchser.train import Dataset, run_fold
 from scratchser.workers import Row, run_folds
 
 FEWEST = 2  # corpora that make an interval
+SETTINGS, ENVIRONMENT = "settings.json", "environment.json"
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,19 @@ class Work:
 
     @property
     def done(self) -> bool:
-        return all(folder.result() is not None for folder in self.folders.values())
+        return not self.todo()
+
+    def todo(self) -> dict[World, list[str]]:
+        """The arms that are not done, by their world, whose sounds they share."""
+        names: dict[World, list[str]] = {}
+        for name, arm in self.arms.items():
+            if self.folders[name].result() is None:
+                names.setdefault(arm.world, []).append(name)
+        return names
 
     def run(self, notify: Callable[[Row], None]) -> dict[str, Any]:
         """Train and test what is not done yet; UA by arm."""
-        for world in dict.fromkeys(arm.world for arm in self.arms.values()):
-            here = [name for name, arm in self.arms.items() if arm.world == world and not self.folders[name].result()]
-            if not here:
-                continue
+        for world, here in self.todo().items():
             heard = corpora.corpus(world, self.seed)
             features = extract(heard, self.arms[here[0]].config)
             for name in here:
@@ -76,11 +83,9 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
     Raises RunError where `out` holds other files and is not to be gone on with, or was begun with other settings;
     StorageError where it cannot be written or another process writes there.
     """
-    if number < FEWEST:
-        raise RunError(f"--corpora {number}: an interval needs at least {FEWEST}")
+    todo = plan(out, claims, number, resume)
     with lock.hold(out):
         _begin(out, claims, workers, resume)
-        todo = [work(claim, n, out) for n in range(1, number + 1) for claim in claims]
         _train([piece for piece in todo if not piece.done], workers)
         return {
             claim.name: [
@@ -92,20 +97,29 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
         }
 
 
-def _begin(out: Path, claims: Sequence[Claim], workers: int, resume: bool) -> None:
-    settings = plain({claim.name: {"first": claim.first, "corpus 1": claim.arms(claim.seed(1))} for claim in claims})
-    path, started = out / "settings.json", environment.describe(describe("cpu"), workers)
-    if not resume:
-        if foreign := sorted({entry.name for entry in out.iterdir()} - {lock.NAME, "environment.json"}):
-            raise RunError(f"{out} holds {foreign[0]} already: go on with it by --resume, or name another with --out")
-        write_json(out / "environment.json", [started])
-        write_json(path, settings)  # last: with it, there is something to go on with
-        return
-    if not path.exists():
+def plan(out: Path, claims: Sequence[Claim], number: int, resume: bool) -> list[Work]:
+    """All there is to do, whether it is done or not. Raises RunError as `run`."""
+    if number < FEWEST:
+        raise RunError(f"--corpora {number}: an interval needs at least {FEWEST}")
+    path = out / SETTINGS
+    there = {entry.name for entry in out.iterdir()} if out.exists() else set()
+    if not resume and (foreign := sorted(there - {lock.NAME, ENVIRONMENT})):
+        raise RunError(f"{out} holds {foreign[0]} already: go on with it by --resume, or name another with --out")
+    if resume and not path.exists():
         raise RunError(f"{out} holds no claims to go on with: start without --resume, or correct --out")
-    if read_json(path) != settings:
+    if resume and read_json(path) != _settings(claims):
         raise RunError(f"{out} was begun with other settings: start anew with another --out")
-    write_json(out / "environment.json", [*read_json(out / "environment.json"), started])
+    return [work(claim, n, out) for n in range(1, number + 1) for claim in claims]
+
+
+def _settings(claims: Sequence[Claim]) -> dict[str, Any]:
+    return plain({claim.name: {"first": claim.first, "corpus 1": claim.arms(claim.seed(1))} for claim in claims})
+
+
+def _begin(out: Path, claims: Sequence[Claim], workers: int, resume: bool) -> None:
+    before = read_json(out / ENVIRONMENT) if resume else []
+    write_json(out / ENVIRONMENT, [*before, environment.describe(describe("cpu"), workers)])
+    write_json(out / SETTINGS, _settings(claims))  # last: with it, there is something to go on with
 
 
 def _train(todo: Sequence[Work], workers: int) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+import numba
+
 from scratchser import stdout
 from scratchser.atomic import StorageError
-from scratchser.claims import CLAIMS, outcome, running
+from scratchser.claims import CLAIMS, corpora, outcome, running
 from scratchser.corpus.table import CorpusError
+from scratchser.features import extract
+from scratchser.paper import estimate
 from scratchser.paper.output import Output
 from scratchser.progress import say
 from scratchser.rundir import RunError
@@ -37,6 +42,42 @@ def build(out: Path, *, corpora: int = CORPORA, workers: int = 1, resume: bool =
     return made
 
 
+def forecast(out: Path, *, number: int = CORPORA, workers: int = 1, resume: bool = False) -> str:
+    """What `build` would train, and how long that takes here: measured on a few steps of each arm, then multiplied.
+
+    Raises RunError as `running.run`.
+    """
+    todo = [piece for piece in running.plan(out, CLAIMS, number, resume) if not piece.done]
+    trainings = sum(len(names) for piece in todo for names in piece.todo().values())
+    lines = [f"{len(todo)} corpora to go, {trainings} trainings; {len(CLAIMS)} claims, {number} corpora each"]
+    if todo:
+        say("measuring a corpus of each claim, which takes seconds to a minute")
+        first = {piece.claim: piece for piece in reversed(todo)}
+        seconds = {claim: _seconds(piece) for claim, piece in first.items()}
+        at_once = min(workers, len(todo))
+        total = sum(seconds[piece.claim] for piece in todo) / at_once
+        lines.append(f"about {estimate.duration(total)}, an estimate: {at_once} at a time, one thread each")
+    return "\n".join(lines)
+
+
+def _seconds(piece: running.Work) -> float:
+    """Of a corpus: its sounds, and the trainings that it still needs."""
+    before, total = numba.get_num_threads(), 0.0
+    numba.set_num_threads(1)  # as they are trained
+    try:
+        for world, names in piece.todo().items():
+            started, fold = time.monotonic(), corpora.fold(piece.number)
+            heard = corpora.corpus(world, piece.seed)
+            frames = extract(heard, piece.arms[names[0]].config).lengths
+            total += time.monotonic() - started
+            for config in (piece.arms[name].config for name in names):
+                speed = estimate.speed(heard, frames, fold, config, "cpu")
+                total += estimate.seconds(heard, frames, fold, config, config.epochs, speed)
+    finally:
+        numba.set_num_threads(before)
+    return total
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gives the exit code that EXAMPLES tells."""
     p = argparse.ArgumentParser(
@@ -49,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--resume", action="store_true", help="go on with what is in --out")
     p.add_argument("--workers", type=int, default=cores(), metavar="N", help="corpora at a time (default: all cores)")
     p.add_argument("--corpora", type=int, default=CORPORA, metavar="N", help="of each claim (default: %(default)s)")
+    p.add_argument("--dry-run", action="store_true", help="train nothing: say what would be, and how long it takes")
     args = p.parse_args(arguments)
     if args.resume and args.out is None:
         p.error("--resume needs --out DIR, the folder to go on in")
@@ -56,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--workers must be at least 1")
     out = args.out or Path("runs") / f"claims-{datetime.now():%Y%m%d-%H%M%S}"
     try:
+        if args.dry_run:
+            stdout.write(forecast(out, number=args.corpora, workers=args.workers, resume=args.resume))
+            return 0
         made = build(out, corpora=args.corpora, workers=args.workers, resume=args.resume)
     except (RunError, CorpusError) as error:
         print(f"error: {error}", file=sys.stderr)
