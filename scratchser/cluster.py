@@ -11,6 +11,7 @@ A worker takes a fold for its resource FOLD, or GPU where the device is one, of 
 beside each other in a process would share Numba's threads.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -152,10 +153,13 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
             )
             there = stack.enter_context(local)
         try:
+            if address != LOCAL:  # a client waits for ever for one that takes a connection and says nothing
+                asyncio.run(asyncio.wait_for(_identity(address), SECONDS + 1))
             client = stack.enter_context(distributed.Client(there, timeout=SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:
+            why = str(error) or "something listens there, but says nothing"
             raise ClusterError(
-                f"--cluster {address}: no scheduler answers there within {SECONDS:g} s ({error}). Start one by"
+                f"--cluster {address}: no scheduler answers there within {SECONDS:g} s ({why}). Start one by"
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
         if address == LOCAL:
@@ -165,6 +169,14 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
         cluster = Cluster(client, device)
         cluster.workers()
         yield cluster
+
+
+async def _identity(address: str) -> Any:
+    """What a scheduler says of itself."""
+    from distributed.core import rpc
+
+    async with rpc(address, timeout=SECONDS) as scheduler:
+        return await scheduler.identity()
 
 
 def _work() -> Callable[[dict[str, Any], str], None]:

@@ -463,10 +463,12 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
 def test_a_scheduler_that_does_not_answer(folder, tmp_path, capsys, monkeypatch):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     monkeypatch.setattr(cluster, "SECONDS", 0.5)
-    for address in ("tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:8786"):
-        assert cv.main(command(folder, tmp_path / "run", "--cluster", address)) == 2
-        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
-        assert f"--cluster {address}: no scheduler answers" in line and "dask scheduler" in line
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection and says nothing
+        deaf = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        for address in ("tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:8786", deaf):
+            assert cv.main(command(folder, tmp_path / "run", "--cluster", address)) == 2
+            (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
+            assert f"--cluster {address}: no scheduler answers" in line and "dask scheduler" in line
     assert not (tmp_path / "run").exists()
 
 
