@@ -29,7 +29,7 @@ from scratchser.kernels._device import blocks, launch, on_cpu, place_of
 from scratchser.kernels._frames import flat, frame_at
 from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels._runs import add_run, copy_run, fill_run
-from scratchser.kernels._statistics import input_gradient, scale_of
+from scratchser.kernels._statistics import input_gradient, scale_of, scales_of
 from scratchser.kernels._tile import COLS
 from scratchser.kernels.lstm import c_before, row_of, running, walks_of
 from scratchser.kernels.matmul import multiply_along, pack_all, panel_width, product
@@ -56,12 +56,6 @@ def moments_of(rows, count, mean, variance):
             variance[j] += deviation * deviation
     for j in range(len(mean)):
         variance[j] /= n
-
-
-@jit
-def scales_of(variance, epsilon, scale):
-    for j in range(len(scale)):
-        scale[j] = scale_of(variance[j], epsilon)
 
 
 @jit

@@ -57,6 +57,13 @@ def unbiased(variance, n):
 
 
 @jit
+def scales_of(variance, epsilon, scale):
+    """scale (M,) of variance (M,) is written."""
+    for j in range(len(scale)):
+        scale[j] = scale_of(variance[j], epsilon)
+
+
+@jit
 def remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates):
     G, _, directions, M = mean.shape
     for s in range(len(counts)):

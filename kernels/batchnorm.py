@@ -38,7 +38,7 @@ from scratchser.kernels._fold import fold
 from scratchser.kernels._frames import COLUMNS, PARTS, add_columns, flat
 from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels._shapes import expect
-from scratchser.kernels._statistics import input_gradient, last_step, remember, scale_of
+from scratchser.kernels._statistics import input_gradient, last_step, remember, scale_of, scales_of
 from scratchser.kernels._tile import COLS
 
 KINDS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # and their G
@@ -71,11 +71,6 @@ def gradient_run(dz, hat, s0, gamma, scale, mean, projected):
         dz[s + k] = input_gradient(dz[s + k], hat[s + k], gamma[k], scale[k], mean[k], projected[k])
 
 
-@jit
-def scales_of(variance, epsilon):
-    return np.array([scale_of(v, epsilon) for v in variance])
-
-
 # ---- CPU: z (N, M), a core per row or per COLS columns; M = 8H ------------------------------------------------------
 
 
@@ -101,7 +96,8 @@ def centre_cpu(z, mean, hat):
 @pjit
 def scale_cpu(hat, variance, gamma, beta, epsilon, z):
     (N, M), flat_z, flat_hat = z.shape, z.reshape(z.size), hat.reshape(hat.size)
-    scale = scales_of(variance, epsilon)
+    scale = np.empty_like(variance)
+    scales_of(variance, epsilon, scale)
     for n in prange(N):
         scale_run(flat_hat, n * M, scale, gamma, beta, flat_z)
 
@@ -110,7 +106,8 @@ def scale_cpu(hat, variance, gamma, beta, epsilon, z):
 def gradient_cpu(dz, hat, variance, gamma, mean, projected, epsilon):
     """dz becomes the gradient of what was normalised."""
     (N, M), flat_dz, flat_hat = dz.shape, dz.reshape(dz.size), hat.reshape(hat.size)
-    scale = scales_of(variance, epsilon)
+    scale = np.empty_like(variance)
+    scales_of(variance, epsilon, scale)
     for n in prange(N):
         gradient_run(flat_dz, flat_hat, n * M, gamma, scale, mean, projected)
 

@@ -31,7 +31,7 @@ def build(corpus: Corpus) -> Output:
 
 def _parts(corpus: Corpus) -> dict[str, np.ndarray]:
     """(K,) counts by what LOOKS calls them; those without annotators only where there are some."""
-    found = subject.Agreement.of(corpus)
+    found = subject.Annotation.of(corpus)
     parts = dict(zip(LOOKS, (found.unanimous, found.ambiguous, found.unheard), strict=True))
     if not found.unheard.any():
         return {name: parts[name] for name in ("unanimous", "ambiguous")}

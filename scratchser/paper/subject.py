@@ -12,7 +12,7 @@ from scratchser.report.screen import SYNTHETIC
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Annotation:
     """How many utterances of each class have which annotators, (K,) int64 each.
 
     unanimous   every annotator's labels contain the class     ambiguous   the others that have annotators
@@ -24,7 +24,7 @@ class Agreement:
     unheard: np.ndarray
 
     @classmethod
-    def of(cls, corpus: Corpus) -> Agreement:
+    def of(cls, corpus: Corpus) -> Annotation:
         counts = np.zeros((3, len(corpus.classes)), np.int64)
         for u in corpus.utterances:
             part = 2 if not u.votes else 0 if unanimous(u.votes, corpus.classes[u.label]) else 1

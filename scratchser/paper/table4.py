@@ -20,7 +20,7 @@ def build(corpus: Corpus) -> Output:
     Raises CorpusError for a corpus without annotators.
     """
     subject.need_annotators(corpus, "table 4")
-    found = subject.Agreement.of(corpus)
+    found = subject.Annotation.of(corpus)
     columns, rows = ["emotion", *COLUMNS], [[name] for name in (*corpus.classes, "total")]
     notes = ["unanimous: the labels of every annotator contain the utterance's label, whatever else they contain"]
     parts = [(found.unanimous, found.ambiguous)]
