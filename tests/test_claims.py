@@ -15,11 +15,11 @@ from scratchser.batches import Normalisation, training_order
 from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
 from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
-from scratchser.claims.statistics import interval
 from scratchser.corpus import synthetic
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.features import Features
 from scratchser.folds import Fold
+from scratchser.interval import interval
 from scratchser.paper import claims as command
 from scratchser.rundir import FoldDir, RunError
 from scratchser.train import Dataset, run_fold
@@ -50,7 +50,7 @@ def test_an_interval_by_hand():
 
 @pytest.mark.parametrize("numbers", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_what_gives_no_interval_is_refused(numbers):
-    with pytest.raises(ValueError, match="corp"):
+    with pytest.raises(ValueError, match="numbers|not finite"):
         interval(numbers)
 
 

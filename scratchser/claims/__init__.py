@@ -2,7 +2,6 @@
 
     claim.py         what a claim is: trainings of a corpus, and the numbers that are taken from them
     corpora.py       a corpus of voices of its own: who trains, who is unseen
-    statistics.py    the mean over corpora and its interval
     vtlp.py oversampling.py annotators.py rates.py      a claim each
     running.py       all trainings, on the disk, to be gone on with
     outcome.py       the tables and the figure

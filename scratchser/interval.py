@@ -1,8 +1,8 @@
-"""The mean of a number over corpora, and how far it can be trusted.
+"""The mean of a number over corpora or speakers, and how far it can be trusted.
 
     mean ± t(n - 1) s / sqrt(n)     s the sample standard deviation, t the 97.5 % point of Student's distribution
 
-It covers the true mean in 95 of 100 experiments where the corpora are independent and the numbers about normal.
+It covers the true mean in 95 of 100 experiments where the numbers are independent and about normal.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Interval:
 
 
 def interval(numbers: Sequence[float]) -> Interval:
-    """Of a number for each corpus. Raises ValueError for fewer than two, and for one that is not finite."""
+    """Of a number for each corpus or speaker. Raises ValueError for fewer than two, and for one that is not finite."""
     values = np.asarray(numbers, dtype=float)
     if values.ndim != 1 or len(values) < 2:
-        raise ValueError("an interval needs a number of each of at least two corpora")
+        raise ValueError("an interval needs at least two numbers")
     if not np.isfinite(values).all():
-        raise ValueError(f"corpus {int(np.argmin(np.isfinite(values))) + 1} has no finite number")
+        raise ValueError(f"number {int(np.argmin(np.isfinite(values))) + 1} is not finite")
     n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * sd / n**0.5
     return Interval(mean, mean - half, mean + half, sd, n)
