@@ -50,7 +50,7 @@ def test_an_interval_by_hand():
 
 @pytest.mark.parametrize("numbers", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_what_gives_no_interval_is_refused(numbers):
-    with pytest.raises(ValueError, match="numbers|not finite"):
+    with pytest.raises(ValueError, match=r"numbers|not finite"):
         interval(numbers)
 
 

@@ -9,6 +9,7 @@ import made_up
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
+from scratchser.interval import interval
 from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
 from scratchser.presets import PRESETS, pooled
@@ -91,6 +92,11 @@ def test_table_1_says_what_the_predictions_give(tmp_path):
         assert rounds(found["std over seeds", head], seeds)
         assert rounds(found["all test sets pooled", head], pooled)
         assert rounds(found["untuned speakers alone", head], untuned)
+        head = f"{('WA', 'UA')[place]} minus that of baseline, points"
+        assert found[head][0] == "-" and all(
+            float(shown) == pytest.approx(100 * (value - mean[0]), abs=0.05 + 1e-9)
+            for shown, value in zip(found[head][1:], mean[1:], strict=True)
+        )
     assert ("the paper's", "Weighted accuracy, %") not in found
 
 
@@ -333,6 +339,8 @@ def test_pooling_is_compared_fold_by_fold(tmp_path):
     assert rounds([found["std over folds", head][1]], [statistics.stdev(differences)])
     seeds = [statistics.mean(b) - statistics.mean(a) for a, b in zip(without, with_it, strict=True)]
     assert rounds([found["std over seeds", head][1]], [statistics.stdev(seeds)])
+    low, high = interval(differences).low, interval(differences).high
+    assert found["95 % interval over folds", head] == ["-", f"{100 * low:+.1f} ... {100 * high:+.1f}"]
     assert found["folds where it is lower", head] == ["-", f"{sum(d < 0 for d in differences)} of 10"]
     assert found["Windows of the pooling"] == ["-", "2x2 2x2 2x2 1x2"]
 
@@ -347,6 +355,8 @@ def test_a_difference_has_the_columns_of_its_deviations(tmp_path, seeds):
     beside = [statistics.mean(same) for same in zip(*off, strict=True)]
     differences = [a - b for a, b in zip(by_fold, beside, strict=True)]
     assert rounds([row["its std over folds"]], [statistics.stdev(differences)])
+    low, high = interval(differences).low, interval(differences).high
+    assert row["its 95 % interval"] == f"{100 * low:+.1f} ... {100 * high:+.1f}"
     assert row["folds where lower"] == f"{sum(d < 0 for d in differences)} of 3"
     assert ("its std over seeds" in row) == (seeds > 1)
     if seeds > 1:

@@ -41,7 +41,7 @@ def build(runs: Runs) -> Output:
         kinds = ("", "std over folds", "std over seeds", "pooled")
         columns += [f"{measure.upper()} % {kind}".rstrip() for kind in kinds]
     columns += ["training UA %", "training less test", "UA minus off", "its std over folds"]
-    columns += ["its std over seeds"] * (runs.seeds > 1) + ["folds where lower"]
+    columns += ["its std over seeds"] * (runs.seeds > 1) + ["its 95 % interval", "folds where lower"]
     rows = []
     for conv in DEPTHS:
         for kind in KINDS:
@@ -61,6 +61,7 @@ def build(runs: Runs) -> Output:
         "training UA: of the best epoch, mean over the folds; the less of it remains at the test, the more was learned"
         " by heart",
         "UA minus off: fold by fold, at the same depth",
+        scores.INTERVAL,
         *scores.legend(runs),
     )
     title = f"Normalisation, eq. (5), and depth, {runs.title}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scratchser.interval import interval
 from scratchser.paper.sweep import Finished, Runs
 
 MEASURES = {"wa": "Weighted accuracy", "ua": "Unweighted accuracy"}
@@ -86,9 +87,17 @@ def against(runs: Runs, names: Sequence[str], other: str, measure: str = "ua") -
         row(f"{measure.upper()} minus that of {other}, points", lambda values: signed(float(values.mean()))),
         row("  std over folds", lambda values: percent(deviation(values.mean(axis=0)))),
         row("  std over seeds", lambda values: percent(deviation(values.mean(axis=1)))),
+        row("  95 % interval over folds", lambda values: _interval(values.mean(axis=0))),
         row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < 0).sum()} of {values.shape[1]}"),
     ]
     return lines if runs.seeds > 1 else [line for line in lines if "seeds" not in line[0]]
+
+
+def _interval(folds: np.ndarray) -> str:
+    if len(folds) < 2:
+        return "-"
+    found = interval(folds.tolist())
+    return f"{signed(found.low)} ... {signed(found.high)}"
 
 
 def differences(runs: Runs, name: str, other: str, measure: str) -> np.ndarray:
@@ -119,6 +128,12 @@ def legend(runs: Runs) -> tuple[str, ...]:
 def mean_of(runs: Runs) -> str:
     """What an accuracy is."""
     return "accuracies are means over the folds" + ", and of these over the seeds" * (runs.seeds > 1)
+
+
+INTERVAL = (
+    "95 % interval: by Student's t over the folds' differences; folds share most of their training speakers, so that it"
+    " is a guide and no proof. Where it covers 0 the two are not told apart"
+)
 
 
 def percent(fraction: float) -> str:

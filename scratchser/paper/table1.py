@@ -25,6 +25,8 @@ def build(runs: Runs) -> Output:
         ("Gradient adjustment", *adjusted),
         ("Frequency range, kHz", *(str(config.frequency_khz) for config in configs)),
         *scores.rows(runs, tuple(COLUMNS), TABLE1),
+        *(row for measure in scores.MEASURES for row in scores.against(runs, tuple(COLUMNS), "baseline", measure)),
     ]
-    made = Table(f"Table 1: parameter settings, {runs.title}", ("", *COLUMNS), tuple(rows), scores.legend(runs))
+    notes = (scores.INTERVAL, *scores.legend(runs))
+    made = Table(f"Table 1: parameter settings, {runs.title}", ("", *COLUMNS), tuple(rows), notes)
     return Output({"table1": made})
