@@ -16,7 +16,7 @@ from scratchser.check import __main__ as command
 from scratchser.check import compare, grades, learner, limits
 from scratchser.check.exercise import CudaExercise, Exercise, Mistake, copied, filled
 from scratchser.check.exercises import EXERCISES, lstm
-from scratchser.check.judge import judge
+from scratchser.check.judge import checks_of, judge
 from scratchser.check.screen import text_of
 from scratchser.kernels import conv2d, linear, nesterov, softmax
 
@@ -169,7 +169,14 @@ HEAD = 'import numpy as np\nEXERCISE = "linear_backward"\ndef linear_backward(dy
 ANSWERS = {
     "no exercise": ("x = 1\n", 'no line EXERCISE = "..."', "One of: "),
     "misspelt": ('EXERCISE = "linear_backwards"\n', "there is no exercise 'linear_backwards'", "linear_backward?"),
-    "no Python": (HEAD + "    return (\n", "line 4: return (: '(' was never closed", "Python cannot read"),
+    "no Python": (
+        HEAD + "    return (\n", "line 4, column 12: return (\nSyntaxError: '(' was never closed", "from `(` on",
+    ),
+    "end of a line": (
+        HEAD.replace("):", ")"), "line 3, column 41: def linear_backward(dy, x, W, dW, db)\n", "line 3, column 41, its end",
+    ),
+    "indentation": (HEAD + "    x = 1\n  return x\n", "line 5, column 11: return x\nIndentationError", "the indentation"),
+    "no UTF-8": (HEAD.encode() + b"    # \xe4\n", "SyntaxError: ", "Python cannot read the file."),
     "no function": ('EXERCISE = "vtlp"\n', "there is no function vtlp", "def vtlp(S, alpha)"),
     "other parameters": (
         LINEAR.replace("dy, x, W, dW", "x, dy, W, dW"),
@@ -237,12 +244,30 @@ ANSWERS = {
 def test_a_file_that_fails_otherwise_gets_a_line_and_a_hint_and_no_stack_trace(name, tmp_path):
     text, said, hint = ANSWERS[name]
     path = tmp_path / "mine.py"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     verdict = judge(path)
     assert not verdict.passed and verdict.finished
     (finding,) = verdict.failures
     assert said in finding.text and "Traceback" not in finding.text
     assert hint in " ".join(finding.hints)
+
+
+def test_a_file_that_python_cannot_read_keeps_its_exercise(tmp_path):
+    path = tmp_path / "mine.py"
+    for line, exercise in (
+        ('EXERCISE = "linear_backward"', "linear_backward"), ("EXERCISE='vtlp'", "vtlp"), ('EXERCISE = "no_such"', ""),
+    ):  # fmt: skip
+        path.write_text(f"{line}\ndef linear_backward(:\n")
+        for verdict in (judge(path), limits.judged(path)[0]):
+            assert verdict.exercise == exercise and verdict.checks == {"linear_backward": 8, "vtlp": 3}.get(exercise, 0)
+            assert "line 2, column 21" in verdict.findings[0].text
+
+
+@pytest.mark.parametrize("name", sorted(EXERCISES))
+def test_a_right_file_passes_as_many_checks_as_its_exercise_has(name):
+    """The total of the screen and of the table, known before anything runs."""
+    verdict = judge(SOLUTIONS / f"{name}.py")
+    assert verdict.passed and checks_of(name) == verdict.checks == len(verdict.findings)
 
 
 def test_a_number_is_named_by_its_place_and_factor(tmp_path):
@@ -252,6 +277,29 @@ def test_a_number_is_named_by_its_place_and_factor(tmp_path):
     assert "dW at [feature 0, class 0] is" in text and "(1.5 times); 1 of 9 numbers are wrong" in text
     assert "FAIL finite differences of dW" in text and "is 1.5 times the differences'" in text
     assert "Recognised" not in text
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (3.0, "x is 3, should be 2 (1.5 times)"),
+        (2.00002, "x is 2.00002, should be 2 (of the right size, but off by 1.0e-05 of it)"),
+        (-2.0, "x is -2, should be 2 (of the wrong sign)"),
+        (np.nan, "x is not a number (NaN), should be 2"),
+        (np.inf, "x is inf, should be 2"),
+        (0.0, "x is 0, should be 2"),
+    ],
+)
+def test_a_number_is_compared_in_words_where_a_factor_says_nothing(got, said):
+    trial = compare.Trial("", {}, {"x": np.array(got)}, {"x": np.array(2.0)}, 1e-9)
+    assert compare.where(trial, "x", ()) == said
+
+
+def test_a_common_factor_that_is_nearly_one_is_told_by_its_digits(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(LINEAR.replace("dW[d, k] +=", "dW[d, k] += 1.00003 *"), encoding="utf-8")
+    hints = [hint for finding in judge(path).failures for hint in finding.hints]
+    assert any("Everything is 1.00003 times what it should be" in hint for hint in hints)
 
 
 def test_a_common_factor_and_an_untouched_output_are_said(tmp_path):
@@ -283,7 +331,7 @@ def test_a_kernel_that_reads_past_the_end_is_seen_although_the_numbers_are_right
 def judged(tmp_path, text, seconds=20, megabytes=1024):
     path = tmp_path / "mine.py"
     path.write_text(text, encoding="utf-8")
-    return limits.judged(path, list(EXERCISES), seconds, megabytes)
+    return limits.judged(path, seconds, megabytes)
 
 
 def test_a_file_is_judged_in_a_process_of_its_own_and_what_it_prints_is_shown(tmp_path):
@@ -305,10 +353,25 @@ def test_an_endless_loop_ends_in_its_line(tmp_path, where):
     assert not verdict.passed and verdict.mistakes == ["endless loop"]
     finding = verdict.findings[-1]
     assert finding.check == "it is done within 2 seconds"
+    assert any("NUMBA_DISABLE_JIT=1" in hint for hint in finding.hints) == (where == "compiled")
     if line is None:
         assert finding.text.startswith("still running, in line ") and (
             "pass" in finding.text or "while" in finding.text
         )
+
+
+def test_an_endless_loop_in_compiled_code_is_told_by_its_line_without_compilation(tmp_path, monkeypatch):
+    """As the hint says; with it, the line is that of the call, and the hint says so."""
+    loops = "from numba import njit\n@njit\ndef loops(n):\n    while n > 0:\n        n += 1\n    return n\n"
+    text = loops + HEAD + "    return loops(len(dy))\n"
+    verdict, _ = judged(tmp_path, text, seconds=8)
+    finding = verdict.findings[-1]
+    assert finding.text.endswith("return loops(len(dy))") and "If this line calls a compiled" in finding.hints[1]
+    monkeypatch.setattr(limits.config, "DISABLE_JIT", 1)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    verdict, _ = judged(tmp_path, text, seconds=2)
+    finding = verdict.findings[-1]
+    assert finding.text.endswith(("while n > 0:", "n += 1")) and len(finding.hints) == 1
 
 
 def test_the_thread_that_goes_on_is_named_and_not_those_that_wait_for_it(tmp_path):
@@ -389,7 +452,7 @@ def test_a_fault_of_the_checker_is_not_called_the_learners(tmp_path, monkeypatch
 def test_without_compilation_there_is_no_time(tmp_path, monkeypatch):
     """NUMBA_DISABLE_JIT=1 is how a learner steps through compiled loops."""
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    verdict, _ = limits.judged(SOLUTIONS / "conv2d_forward.py", list(EXERCISES))
+    verdict, _ = limits.judged(SOLUTIONS / "conv2d_forward.py")
     assert verdict.passed and verdict.notes[0].startswith("time: not measured")
 
 
@@ -402,7 +465,7 @@ def test_the_command_says_passed_or_not_yet_by_its_exit_code(capsys):
     assert said.splitlines()[0].startswith("stft   ") and said.rstrip().endswith("Passed: all 3 checks.")
     assert "time: yours" in said and "ours" in said and "noisy" in said
     assert command.main([str(STUBS / "stft.py")]) == 1
-    assert "Not yet: 0 of 1 checks passed." in capsys.readouterr().out
+    assert "Not yet: 0 of 3 checks passed, 2 not reached." in capsys.readouterr().out
 
 
 def test_a_class_becomes_a_table(tmp_path, capsys):
@@ -411,6 +474,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         "ben": LINEAR.replace("dW[d, k] +=", "dW[d, k] ="),
         "cem": "while True: pass\n" + LINEAR,
         "dana": "x = 1\n",
+        "eric": LINEAR.replace("    return dx", "    return (dx"),
     }.items():
         folder = tmp_path / "class" / student
         folder.mkdir(parents=True)
@@ -426,11 +490,13 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         ("ben/answer.py", "linear_backward", "no"),
         ("cem/answer.py", "linear_backward", "no"),
         ("dana/answer.py", "", "no"),
+        ("eric/answer.py", "linear_backward", "no"),
     ]
-    assert [row["recognised"] for row in rows] == ["", "missing accumulate", "endless loop", ""]
-    assert rows[0]["checks passed"] == rows[0]["checks"] == "8" and rows[1]["checks passed"] == "5"
+    assert [row["recognised"] for row in rows] == ["", "missing accumulate", "endless loop", "", ""]
+    assert [row["checks passed"] for row in rows] == ["8", "5", "0", "0", "0"]
+    assert [row["checks"] for row in rows] == ["8", "8", "8", "", "8"], "of one exercise the total is the same"
     assert rows[2]["first failure"].startswith("it is done within 6 seconds: still running, in line 1")
-    assert "4 files" in capsys.readouterr().out
+    assert "5 files" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

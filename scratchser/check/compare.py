@@ -109,13 +109,20 @@ def _named(index: tuple[int, ...], axes: tuple[str, ...]) -> str:
 
 
 def _number(value: Any) -> str:
+    if np.isnan(value):
+        return "not a number (NaN)"
     return "never written" if value == UNTOUCHED else f"{value:.6g}"
 
 
 def _factor(got: Any, truth: Any) -> str:
-    if not np.isfinite(got) or not truth or UNTOUCHED in (got, truth) or not got:
+    if not (np.isfinite(got) and np.isfinite(truth) and got and truth) or UNTOUCHED in (got, truth):
         return ""
-    return f" ({got / truth:.4g} times)"
+    factor = float(got) / float(truth)
+    if f"{abs(factor):.4g}" != "1":
+        return f" ({factor:.4g} times)"
+    if factor < 0:
+        return " (of the wrong sign)"
+    return f" (of the right size, but off by {abs(factor - 1):.1e} of it)"
 
 
 # ---- what the numbers have in common, where no mistake has them -----------------------------------------------------
@@ -145,7 +152,8 @@ def structure(
     )
     if factor is not None:
         sign = bool(np.isclose(factor, -1))
-        words = "The sign is wrong" if sign else f"Everything is {factor:.4g} times what it should be"
+        digits = 4 if f"{factor:.4g}" != "1" else 8
+        words = "The sign is wrong" if sign else f"Everything is {factor:.{digits}g} times what it should be"
         added = ", counted from what was there before" if changed else ""
         return "sign" * sign, f"{words}, in every element of every case{added}."
     if all(_is_transposed(trial, output) for trial in bad):

@@ -17,6 +17,12 @@ SINGLE = 1e-4  # the same in float32
 Found = Callable[[Finding], None]
 
 
+def checks_of(exercise: Exercise) -> int:
+    """Form, each output, float32, what lies past an end if there is anything, each gradient by differences."""
+    padded = any(_has_nan(value) for arguments in exercise.cases().values() for value in arguments.values())
+    return 1 + len(exercise.outputs) + 1 + padded + exercise.differences
+
+
 class Malformed(Exception):
     """What the function returns is not even of the right form."""
 

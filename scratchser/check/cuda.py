@@ -42,6 +42,13 @@ FAULTS = {
 }
 
 
+def checks_of(exercise: CudaExercise) -> int:
+    """Each kind of fault, each output, what lies past an end if there is anything, the accesses."""
+    _, smallest, _ = exercise.constant
+    padded = any(_has_nan(launch.arguments) for launch in exercise.cases(smallest).values())
+    return len(FAULTS) + len(exercise.outputs) + padded + 1
+
+
 def judge(
     exercise: CudaExercise,
     module: ModuleType,

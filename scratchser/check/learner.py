@@ -21,11 +21,15 @@ from scratchser.kernels._launch import cuda
 
 
 class Refused(Exception):
-    """The file cannot be judged; the message says why, and the hints what to do."""
+    """The file cannot be judged; the message says why, and the hints what to do.
 
-    def __init__(self, text: str, *hints: str) -> None:
+    exercise   which one it is all the same, where that can be seen
+    """
+
+    def __init__(self, text: str, *hints: str, exercise: str = "") -> None:
         super().__init__(text)
         self.hints = [hint for hint in hints if hint]
+        self.exercise = exercise
 
 
 class Raised(Exception):
@@ -49,8 +53,7 @@ def exercise_of(path: Path, known: Iterable[str]) -> str:
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
-        text = (error.text or "").strip()
-        raise Refused(f"line {error.lineno}: {text or '...'}: {error.msg}", "Python cannot read the file.") from error
+        raise _unreadable(error, path, known) from error
     except ValueError as error:  # null bytes
         raise Refused(f"the file is no Python text: {error}") from error
     names = [
@@ -67,6 +70,24 @@ def exercise_of(path: Path, known: Iterable[str]) -> str:
         near = difflib.get_close_matches(str(names[-1]), known, n=1)
         raise Refused(f"there is no exercise {names[-1]!r}", f"Did you mean {near[0]}?" if near else there_are)
     return names[-1]
+
+
+def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused:
+    """Where Python stops reading, and the exercise by the text of its line, which stands where it is all the same."""
+    text = path.read_bytes().decode(errors="replace")
+    lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
+    exercise = lines[-1] if lines and lines[-1] in known else ""
+    source = (error.text or "").rstrip()
+    if not error.lineno or not source:
+        return Refused(f"{type(error).__name__}: {error.msg}", "Python cannot read the file.", exercise=exercise)
+    column = error.offset or 1
+    rest = source[column - 1 :].strip()
+    place = f"line {error.lineno}, column {column}"
+    what = f"{place}: {source.strip()}\n{type(error).__name__}: {error.msg}"
+    there = f"from `{rest}` on" if rest else "its end"
+    hint = f"Python can read the file up to {place}, {there}. "
+    hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
+    return Refused(what, hint, exercise=exercise)
 
 
 def load(path: Path) -> ModuleType:

@@ -9,6 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from numba import config
+
+from scratchser.check.exercises import EXERCISES
+from scratchser.check.judge import checks_of
 from scratchser.check.learner import Refused, exercise_of
 from scratchser.check.verdict import Finding, Verdict
 
@@ -17,17 +21,13 @@ START = 60  # seconds for imports on a busy machine, before the file's own clock
 LINES = 20  # of what the file prints
 
 
-def judged(
-    path: Path, known: list[str], seconds: int = SECONDS, megabytes: int = MEGABYTES
-) -> tuple[Verdict, list[str]]:
-    """The verdict, and the last lines that the file printed.
-
-    known   the exercises there are: a file that names none of them needs no process
-    """
+def judged(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
+    """The verdict, and the last lines that the file printed. A file that names no exercise needs no process."""
     try:
-        exercise = exercise_of(path, known)
+        exercise = exercise_of(path, EXERCISES)
     except Refused as error:
-        return Verdict(str(path), "", [Finding("the file can be judged", False, str(error), error.hints)], [], True), []
+        finding = Finding("the file can be judged", False, str(error), error.hints)
+        return Verdict(str(path), error.exercise, [finding], [], True, checks_of(error.exercise)), []
     with tempfile.TemporaryDirectory(prefix="scratchser-check-") as folder:
         place = Path(folder)
         code = _run(path, place, seconds, megabytes)
@@ -35,8 +35,8 @@ def judged(
         try:
             verdict = Verdict.load(place / "verdict")
         except FileNotFoundError:
-            verdict = Verdict(str(path), exercise)
-        verdict.exercise = exercise
+            verdict = Verdict(str(path))
+        verdict.exercise, verdict.checks = exercise, checks_of(exercise)
         if not verdict.finished:
             trace = place / "trace"
             told = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
@@ -86,8 +86,12 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     line = _line(trace, path)
     where = f", in line {line[0]}: {line[1]}" if line else ""
     if code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0):
-        hint = "Does a loop ever end? Is what its condition asks about changed inside it?"
-        return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", [hint], ["endless loop"])
+        hints = ["Does a loop ever end? Is what its condition asks about changed inside it?"]
+        if _compiles(path):
+            unseen = "If this line calls a compiled function, the loop may be in there" if line else "It is in compiled code"
+            way = "take the @njit away, or run the judge with NUMBA_DISABLE_JIT=1, and the loop's own line is told."
+            hints.append(f"{unseen}, of which no line can be told: {way}")
+        return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", hints, ["endless loop"])
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         text = f"the process was ended by {name}{where}"
@@ -106,6 +110,12 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
         return Finding("the checker did its part", False, f"it failed itself: {printed[-1]}", ["Please report this."])
     text = f"the file ended the process, status {code}{where}"
     return Finding("it does not end the process", False, text, ["Is there an os._exit()?"])
+
+
+def _compiles(path: Path) -> bool:
+    """Whether Numba compiles something in the file, for the CPU; under NUMBA_DISABLE_JIT=1 it does not."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not config.DISABLE_JIT and re.search(r"(?<!cuda\.)\bn?jit\b", text) is not None
 
 
 def _ours(printed: list[str]) -> bool:

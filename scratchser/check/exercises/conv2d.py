@@ -321,6 +321,7 @@ CONV2D_BACKWARD = Exercise(
     mistakes=BACKWARD,
     axes={"dx": AXES, "dW": TAPS, "dbias": ("output channel",)},
     gradients=differences,
+    differences=6,
     timed=timed_backward,
     ours=ours_backward,
 )
