@@ -170,12 +170,20 @@ ANSWERS = {
     "no exercise": ("x = 1\n", 'no line EXERCISE = "..."', "One of: "),
     "misspelt": ('EXERCISE = "linear_backwards"\n', "there is no exercise 'linear_backwards'", "linear_backward?"),
     "no Python": (
-        HEAD + "    return (\n", "line 4, column 12: return (\nSyntaxError: '(' was never closed", "from `(` on",
+        HEAD + "    return (\n",
+        "line 4, column 12: return (\nSyntaxError: '(' was never closed",
+        "from `(` on",
     ),
     "end of a line": (
-        HEAD.replace("):", ")"), "line 3, column 41: def linear_backward(dy, x, W, dW, db)\n", "line 3, column 41, its end",
+        HEAD.replace("):", ")"),
+        "line 3, column 41: def linear_backward(dy, x, W, dW, db)\n",
+        "line 3, column 41, its end",
     ),
-    "indentation": (HEAD + "    x = 1\n  return x\n", "line 5, column 11: return x\nIndentationError", "the indentation"),
+    "indentation": (
+        HEAD + "    x = 1\n  return x\n",
+        "line 5, column 11: return x\nIndentationError",
+        "the indentation",
+    ),
     "no UTF-8": (HEAD.encode() + b"    # \xe4\n", "SyntaxError: ", "Python cannot read the file."),
     "no function": ('EXERCISE = "vtlp"\n', "there is no function vtlp", "def vtlp(S, alpha)"),
     "other parameters": (

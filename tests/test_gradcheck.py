@@ -220,8 +220,9 @@ def test_nothing_compared_and_not_finite_never_pass():
 
 
 def test_a_failure_is_told_in_words_and_by_a_factor_only_where_it_says_something():
-    def told(backward, forward=lambda x: x**2, x=np.array([2.0, 1.0]), **options):
-        (report,) = check(forward, lambda dy, x: {"x": backward(dy, x)}, {"x": x}, **options)
+    def told(backward, forward=lambda x: x**2, x=(2.0, 1.0), **options):
+        inputs = {"x": np.array(x)}
+        (report,) = check(forward, lambda dy, x: {"x": backward(dy, x)}, inputs, **options)
         assert not report.passed and "nan times" not in str(report) and "is 1 times" not in str(report)
         return str(report).partition("; ")[2]
 
@@ -234,7 +235,7 @@ def test_a_failure_is_told_in_words_and_by_a_factor_only_where_it_says_something
     assert told(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
     assert "derivative is not a number there" in told(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
     assert told(lambda dy, x: dy, x=np.zeros((0, 3))) == "nothing was compared"
-    on_a_kink = told(lambda dy, x: np.where(x > 0, dy, 0), lambda x: np.maximum(x, 0), np.array([0.0, 1.0]), kinks=lambda x: x)
+    on_a_kink = told(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
     assert on_a_kink == "more than 10% of the probes lie on a kink"
 
 

@@ -37,8 +37,8 @@ def normalised(x, axis):
     mean = np.nanmean(x, axis=axis, keepdims=True)
     return (x - mean) / np.sqrt(np.nanmean((x - mean) ** 2, axis=axis, keepdims=True) + EPSILON)
 
-def norm_of(kind, gamma, beta, epsilon=EPSILON):
-    shape = (KINDS[kind], 256 if kind.startswith("frame") else 1, *beta.shape)
+def norm_of(kind, gamma, beta, epsilon=EPSILON):  # its running statistics: mean 0, variance 1, no update seen
+    shape = (KINDS[kind], 256 if kind.startswith("frame") else 1, *beta.shape)  # a pair for each of 256 frames, or one
     return Norm(kind, gamma, beta, np.zeros(shape), np.ones(shape), np.zeros(shape[1]), epsilon)
 
 # %% [markdown]

@@ -10,7 +10,7 @@ from scratchser.check.verdict import Finding, Verdict
 
 
 def checks_of(name: str) -> int:
-    """What a right file passes: the total that files of one exercise share, however far each comes. 0 for no exercise."""
+    """What a right file passes, and so the total of all files of this exercise, however far they come; 0 for none."""
     if not name:
         return 0
     exercise = EXERCISES[name]

@@ -88,9 +88,11 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     if code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0):
         hints = ["Does a loop ever end? Is what its condition asks about changed inside it?"]
         if _compiles(path):
-            unseen = "If this line calls a compiled function, the loop may be in there" if line else "It is in compiled code"
+            place = "It is in compiled code"
+            if line:
+                place = "If this line calls a compiled function, the loop may be in there"
             way = "take the @njit away, or run the judge with NUMBA_DISABLE_JIT=1, and the loop's own line is told."
-            hints.append(f"{unseen}, of which no line can be told: {way}")
+            hints.append(f"{place}, of which no line can be told: {way}")
         return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", hints, ["endless loop"])
     if code is not None and code < 0:
         name = signal.Signals(-code).name
