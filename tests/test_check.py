@@ -13,7 +13,7 @@ import pytest
 
 from scratchser import truth
 from scratchser.check import __main__ as command
-from scratchser.check import compare, grades, learner, limits
+from scratchser.check import compare, cpu, grades, learner, limits
 from scratchser.check.exercise import CudaExercise, Exercise, Mistake, copied, filled
 from scratchser.check.exercises import EXERCISES, lstm
 from scratchser.check.judge import checks_of, judge
@@ -164,6 +164,7 @@ def test_a_stub_asks_for_its_function_and_says_that_it_is_not_written(name):
 
 LINEAR = (SOLUTIONS / "linear_backward.py").read_text()
 SAXPY = (SOLUTIONS / "cuda_saxpy.py").read_text()
+SUM = (SOLUTIONS / "cuda_block_sum.py").read_text()
 HEAD = 'import numpy as np\nEXERCISE = "linear_backward"\ndef linear_backward(dy, x, W, dW, db):\n'
 
 ANSWERS = {
@@ -172,12 +173,12 @@ ANSWERS = {
     "no Python": (
         HEAD + "    return (\n",
         "line 4, column 12: return (\nSyntaxError: '(' was never closed",
-        "from `(` on",
+        "at `(`.",
     ),
     "end of a line": (
         HEAD.replace("):", ")"),
         "line 3, column 41: def linear_backward(dy, x, W, dW, db)\n",
-        "line 3, column 41, its end",
+        "line 3, column 41, at the line's end",
     ),
     "indentation": (
         HEAD + "    x = 1\n  return x\n",
@@ -199,7 +200,20 @@ ANSWERS = {
     ),
     "shapes": (HEAD + "    return x @ dy\n", "line 4: return x @ dy\nValueError: matmul", "may have to be transposed"),
     "returns nothing": (LINEAR.replace("    return dx\n", ""), "returns nothing; it is to return dx", ""),
-    "returns too much": (LINEAR.replace("return dx", "return dx, dW"), "dx is a tuple, not a NumPy array", ""),
+    "returns too much": (
+        LINEAR.replace("return dx", "return dx, dW"),
+        "returns a tuple of 2, it is to return dx alone; it writes to dW, db in place",
+        "",
+    ),
+    "misspelt function": (
+        LINEAR.replace("def linear_", "def linear"),
+        "there is no function linear_backward, but linearbackward",
+        "def linear_backward(dy",
+    ),
+    "misspelt name": (LINEAR.replace("return dx", "return dX"), "NameError: name 'dX' is not defined", "Is it spelt"),
+    "cast": (
+        HEAD + "    dx = np.zeros(x.shape, int)\n    dx += dy @ W.T\n    return dx\n", "Cannot cast", "of another dtype",
+    ),
     "a list": (LINEAR.replace("return dx", "return dx.tolist()"), "dx is a list, not a NumPy array", ""),
     "another shape": (HEAD + "    return np.zeros((7, 7))\n", "dx has shape (7, 7), should be (4, 3)", ""),
     "another dtype": (
@@ -232,6 +246,14 @@ ANSWERS = {
         "without its decorator",
     ),
     "no kernel": (SAXPY.replace("@cuda.jit\n", ""), "cuda_saxpy is no CUDA kernel", "@cuda.jit"),
+    "compiled for the CPU": (
+        "import numba\n" + SAXPY.replace("cuda.jit", "numba.njit"), "cuda_saxpy is no CUDA kernel", "@cuda.jit",
+    ),
+    "NumPy in a kernel": (
+        "import numpy as np\n" + SUM.replace("cuda.shared.array(THREADS, float32)", "np.zeros(THREADS)"),
+        "line 10: part = np.zeros(THREADS)\nnp.zeros makes an array of each thread's own",
+        "cuda.shared.array(shape, dtype)",
+    ),
     "too many threads": (SAXPY.replace("BLOCK = 4", "BLOCK = 4096"), "the constant BLOCK is 4096", "from 1 to 64"),
     "no constant": (SAXPY.replace("BLOCK = 4", ""), "the constant BLOCK is None", "from 1 to 64"),
     "writes its input": (SAXPY.replace("        y[i] =", "        x[i] ="), "the kernel writes to x", ""),
@@ -316,6 +338,44 @@ def test_a_common_factor_and_an_untouched_output_are_said(tmp_path):
     hints = [hint for finding in judge(path).failures for hint in finding.hints]
     assert any("Everything is -3 times what it should be" in hint for hint in hints)
     assert any("db is as it was before the call" in hint for hint in hints)
+
+
+def test_where_an_index_leaves_its_array_no_result_is_called_right(tmp_path):
+    """Of such a case the numbers are not looked at, and a check that was not made is not passed."""
+    path = tmp_path / "mine.py"
+    path.write_text(SUM.replace("[cuda.blockIdx.x]", "[cuda.blockIdx.x + 1]"))
+    verdict = judge(path)
+    assert verdict.mistakes == ["index out of range"] and len(verdict.failures) == 1
+    assert not any("sums" in finding.check or "no more than" in finding.check for finding in verdict.findings)
+    assert "4 of 7 checks passed, 2 not reached" in text_of(verdict)
+
+
+def test_a_kernel_that_adds_to_what_nobody_has_written_is_told_so(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(SUM.replace("[cuda.blockIdx.x] =", "[cuda.blockIdx.x] +="))
+    (hint,) = judge(path).failures[0].hints
+    assert "sums is added to: -12345 stood there before" in hint and "= and not +=" in hint
+
+
+@pytest.mark.parametrize("size", [1, 400])
+def test_memory_that_nobody_has_written_is_seen(tmp_path, size):
+    """np.empty often gives zeros, by luck: a file that needs them would pass."""
+    exercise = ON_CPU["linear_backward"]
+    ones = {"dy": (size, 1), "x": (size, 2), "W": (2, 1), "dW": (2, 1), "db": (1,)}
+    a = {name: np.ones(shape) for name, shape in ones.items()}
+    for dtype in (np.float64, np.float32):
+        got = cpu.called(exercise, lambda dy, x, W, dW, db: np.empty_like(x), copied(a, dtype))
+        assert np.isnan(got["dx"]).all()
+    path = tmp_path / "mine.py"
+    path.write_text((SOLUTIONS / "conv2d_backward.py").read_text().replace("np.zeros_like(x)", "np.empty_like(x)"))
+    finding = judge(path).failures[0]
+    assert "dx at [" in finding.text and "Memory that nobody has written" in finding.hints[0]
+
+
+def test_of_hints_with_one_name_the_first_is_given(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text((SOLUTIONS / "conv2d_backward.py").read_text().replace("dW[i, j] +=", "dW[i, j] ="))
+    assert "keeps the last position only" in judge(path).failures[0].hints[0]
 
 
 def test_reading_past_the_end_is_seen_although_the_numbers_are_right(tmp_path):

@@ -84,8 +84,8 @@ def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused
     rest = source[column - 1 :].strip()
     place = f"line {error.lineno}, column {column}"
     what = f"{place}: {source.strip()}\n{type(error).__name__}: {error.msg}"
-    there = f"from `{rest}` on" if rest else "its end"
-    hint = f"Python can read the file up to {place}, {there}. "
+    there = f"at `{rest}`" if rest else "at the line's end"
+    hint = f"Python stops reading in {place}, {there}. "
     hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
     return Refused(what, hint, exercise=exercise)
 
@@ -112,7 +112,9 @@ def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> C
     function: Any = getattr(module, name, None)
     asked = f"def {name}({', '.join(parameters)})"
     if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
-        raise Refused(f"there is no function {name}", f"It is to be: {asked}.")
+        near = difflib.get_close_matches(name, [key for key, value in vars(module).items() if callable(value)], n=1)
+        there_is = f"there is no function {name}" + (f", but {near[0]}" if near else "")
+        raise Refused(there_is, f"It is to be: {asked}.")
     taken = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
     if taken != parameters:
         raise Refused(f"{name} takes ({', '.join(taken)})", f"It is to be: {asked}; the order counts.")
@@ -134,6 +136,7 @@ HINTS = {
     NotImplementedError: "Write it in place of `raise NotImplementedError`; the maths is in the text above it.",
     MemoryError: "The memory is used up: is an array far larger than its arguments made, or a list filled without end?",
     RecursionError: "A function calls itself without end.",
+    NameError: "Is it spelt as where it gets its value, and does it get one before this line?",
     ModuleNotFoundError: "The file may import NumPy, SciPy and Numba, the package itself, and files beside it.",
 }
 
@@ -154,6 +157,8 @@ def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
         hints.append("In which line, the same text says as plain Python, without its decorator.")
     if "broadcast" in str(error) or "matmul" in str(error) or "not aligned" in str(error):
         hints.append("Two shapes do not fit. Print both; an operand may have to be transposed.")
+    if "Cannot cast" in str(error):
+        hints.append("An array is of another dtype: make it like the arguments', np.zeros_like(x).")
     if type(error).__module__.startswith("numba"):
         hints.append("Numba cannot compile this. Without its decorator the same lines run as plain Python.")
     if isinstance(error, NotImplementedError) and not str(error):
