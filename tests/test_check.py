@@ -212,7 +212,9 @@ ANSWERS = {
     ),
     "misspelt name": (LINEAR.replace("return dx", "return dX"), "NameError: name 'dX' is not defined", "Is it spelt"),
     "cast": (
-        HEAD + "    dx = np.zeros(x.shape, int)\n    dx += dy @ W.T\n    return dx\n", "Cannot cast", "of another dtype",
+        HEAD + "    dx = np.zeros(x.shape, int)\n    dx += dy @ W.T\n    return dx\n",
+        "Cannot cast",
+        "of another dtype",
     ),
     "a list": (LINEAR.replace("return dx", "return dx.tolist()"), "dx is a list, not a NumPy array", ""),
     "another shape": (HEAD + "    return np.zeros((7, 7))\n", "dx has shape (7, 7), should be (4, 3)", ""),
@@ -448,6 +450,11 @@ def test_the_thread_that_goes_on_is_named_and_not_those_that_wait_for_it(tmp_pat
     text = text.replace(barrier, f"{barrier}    while t == 5:\n        i += 1\n{barrier}")
     verdict, _ = judged(tmp_path, text, seconds=2)
     assert verdict.findings[-1].text.endswith(("while t == 5:", "i += 1"))
+
+
+def test_threads_that_come_to_a_barrier_for_ever_are_told_by_its_line(tmp_path):
+    verdict, _ = judged(tmp_path, SUM.replace("        half //= 2\n", ""), seconds=3)
+    assert verdict.findings[-1].text.startswith("still running, in line 1") and verdict.mistakes == ["endless loop"]
 
 
 def test_what_was_found_before_an_endless_loop_is_kept(tmp_path):

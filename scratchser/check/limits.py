@@ -97,10 +97,10 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         text = f"the process was ended by {name}{where}"
-        hint = (
-            "Compiled code has read or written where it has no memory. Without its decorator it runs as plain Python, "
-        )
-        hint += "which says which index it was."
+        hint = "Something below Python, a pointer or a library, has read or written where it has no memory."
+        if _compiles(path):
+            hint = "Compiled code has read or written where it has no memory. "
+            hint += "Without its decorator it runs as plain Python, which says which index it was."
         if name == "SIGKILL":
             hint = "Most likely the machine had no memory left."
         return Finding("it does not crash", False, text, [hint], ["crash"])
@@ -127,12 +127,10 @@ def _ours(printed: list[str]) -> bool:
 def _line(trace: str, path: Path) -> tuple[int, str] | None:
     """Where in the file the process was, by faulthandler's trace: innermost call first, a part for each thread.
 
-    A CUDA thread that waits at a barrier is not the one that goes on for ever.
+    A CUDA thread that waits at a barrier is not the one that goes on for ever, unless all of them do.
     """
-    for part in re.split(r"\n\s*\n", trace):
-        calls = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part)
-        if not calls or calls[0][2] == "pause":
-            continue
+    parts = [re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part) for part in re.split(r"\n\s*\n", trace)]
+    for calls in sorted(filter(None, parts), key=lambda calls: calls[0][2] == "pause"):
         for name, number, _ in calls:
             if Path(name) == path.resolve():
                 source = path.read_text(encoding="utf-8", errors="replace").splitlines()
