@@ -78,8 +78,9 @@ def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused
     lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
     exercise = lines[-1] if lines and lines[-1] in known else ""
     source = (error.text or "").rstrip()
-    if not error.lineno or not source:
-        return Refused(f"{type(error).__name__}: {error.msg}", "Python cannot read the file.", exercise=exercise)
+    if not error.lineno or not source or "codec" in error.msg:
+        hint = "Python cannot read the file. Is it saved as UTF-8?"
+        return Refused(f"{type(error).__name__}: {error.msg}", hint, exercise=exercise)
     column = error.offset or 1
     rest = source[column - 1 :].strip()
     place = f"line {error.lineno}, column {column}"

@@ -86,6 +86,9 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     line = _line(trace, path)
     where = f", in line {line[0]}: {line[1]}" if line else ""
     if code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0):
+        if "_compile_for_args" in trace:
+            more = f"Give it more time, --seconds {2 * seconds}, or take the decorator away for now."
+            return Finding(f"it is done within {seconds} seconds", False, "Numba was still compiling it", [more])
         hints = ["Does a loop ever end? Is what its condition asks about changed inside it?"]
         if _compiles(path):
             place = "It is in compiled code"
