@@ -81,7 +81,7 @@ for kind, axis in AXES.items():
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(14, 4.6), layout="constrained", height_ratios=(2, 1))
 for (top, bottom), (name, values) in zip(axes.T, pictures.items(), strict=True):
-    picture = (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
+    picture = values[0] if name != "before" else (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
     top.imshow(picture.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
     top.set(title={"before": "the longest of six"}.get(name, name.replace("-8", "") + "-wise"), ylabel="bin")
     bottom.plot(picture.mean(axis=1))

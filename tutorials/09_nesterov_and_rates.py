@@ -135,7 +135,7 @@ print(*(f"{name:20}: training loss {loss[6]:.2f} in epoch 7" for name, loss in r
 
 # %%
 figure, (plane, distances, layers) = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
-w0, w1 = np.meshgrid(np.linspace(-1.1, 1.1, 200), np.linspace(-0.9, 2.2, 200))
+w0, w1 = np.meshgrid(np.linspace(-1.1, 1.1, 200), np.linspace(-1.6, 2.2, 200))
 plane.contour(w0, w1, 15 * w0**2 + 0.5 * w1**2, np.geomspace(0.05, 20, 10), colors="0.8", linewidths=0.8)
 for (name, path), colour in zip(paths.items(), ("tab:grey", "tab:orange", "tab:blue"), strict=True):
     plane.plot(*path[:25].T, ".-", color=colour, lw=1.2, ms=4, label=name)
@@ -145,9 +145,9 @@ distances.set(title="distance from the bottom", xlabel="step", ylim=(1e-5, 5))
 for layer, sizes in norms.items():
     layers.semilogy(range(1, EPOCHS + 1), sizes, {"lstm1": "s-", "dense": "^:"}.get(layer, "o--"), ms=4, label=layer)
 layers.set(title="gradient of each layer, $||dW|| / \\sqrt{n}$", xlabel="epoch", ylim=(3e-3, 0.15))
-for axes in (plane, distances, layers):
-    place = "lower right" if axes is plane else "upper right"
-    axes.legend(fontsize="small", ncols=2 if axes is layers else 1, edgecolor="none", loc=place)
+plane.legend(fontsize="small", ncols=3, edgecolor="none", loc="lower center")  # below the paths
+for axes, columns in ((distances, 1), (layers, 2)):
+    axes.legend(fontsize="small", ncols=columns, edgecolor="none", loc="upper right")
 save(figure, "09_nesterov_and_rates")
 
 # %% [markdown]
