@@ -27,7 +27,8 @@ def text_of(verdict: Verdict, printed: Sequence[str] = ()) -> str:
         names = f" Recognised: {', '.join(verdict.mistakes)}." if verdict.mistakes else ""
         left = verdict.checks - len(verdict.findings)
         reached = f", {left} not reached" if left > 0 else ""
-        summary = f"Not yet: {passed} of {verdict.checks or len(verdict.findings)} checks passed{reached}.{names}"
+        total = max(verdict.checks, len(verdict.findings))
+        summary = f"Not yet: {passed} of {total} checks passed{reached}.{names}"
     return "\n".join([*lines, "", summary])
 
 
