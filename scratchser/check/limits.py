@@ -19,6 +19,8 @@ from scratchser.check.verdict import Finding, Verdict
 SECONDS, MEGABYTES = 60, 2048
 START = 60  # seconds for imports on a busy machine, before the file's own clock starts
 LINES = 20  # of what the file prints
+# In a trace, whose innermost 100 calls are told: code that is compiled already leaves none of these
+COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlite[/\\]")
 
 
 def judged(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
@@ -90,7 +92,7 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     line = _line(trace, path)
     where = f", in line {line[0]}: {line[1]}" if line else ""
     if _late(code, trace):
-        if "_compile_for_args" in trace:
+        if COMPILING.search(trace):
             more = f"Give it more time, --seconds {2 * seconds}, or take the decorator away for now."
             return Finding(f"it is done within {seconds} seconds", False, "Numba was still compiling it", [more])
         hints = ["Does a loop ever end? Is what its condition asks about changed inside it?"]
