@@ -51,8 +51,9 @@ class GradientReport:
     probes: int  # coordinates or directions compared
     shortened: int = 0  # probes near a kink, compared with a shorter step
     avoided: int = 0  # probes on a kink, not compared
-    backward: float = np.nan  # what the two said at the worst probe
-    numerical: float = np.nan
+    backward: float = 0.0  # what the two said at the worst probe
+    numerical: float = 0.0
+    whose: str = "the differences'"  # numerical value that is
 
     @property
     def passed(self) -> bool:
@@ -66,10 +67,27 @@ class GradientReport:
         line += f", {self.probes} probes"
         if self.shortened + self.avoided:
             line += f", {self.shortened} shortened and {self.avoided} avoided at kinks"
-        if not self.passed and np.isfinite(self.backward):
-            factor = f"is {self.backward / self.numerical:.4g} times the differences'" if self.numerical else "is not"
-            line += f"; backward's {self.backward:.6g} {factor} {self.numerical:.6g}"
-        return line
+        return line if self.passed else f"{line}; {self._compared()}"
+
+    def _compared(self) -> str:
+        """Why it has not passed, in words; with a factor where that says something."""
+        if np.isnan(self.backward) or np.isinf(self.backward):
+            return f"backward's gradient is {'not a number' if np.isnan(self.backward) else 'infinite'} there"
+        if not self.probes:
+            return "nothing was compared"
+        if not np.isfinite(self.numerical):
+            return f"{self.whose} derivative is not a number there: forward gives NaN or infinity"
+        if self.error <= self.limit:
+            return f"more than {MAX_AVOIDED:.0%} of the probes lie on a kink"
+        mine, other = f"backward's {self.backward:.6g}", f"{self.whose} {self.numerical:.6g}"
+        if not self.numerical or not self.backward:
+            return f"{mine} should be {other}"
+        factor = self.backward / self.numerical
+        if f"{factor:.4g}" == "1":
+            return f"{mine} has the right size, but is off from {other} by {abs(factor - 1):.1e} of it"
+        if f"{factor:.4g}" == "-1":
+            return f"{mine} is {other} with the wrong sign"
+        return f"{mine} is {factor:.4g} times {other}"
 
 
 _listeners: list[Callable[[GradientReport], None]] = []
@@ -128,7 +146,7 @@ def check(
     for name in names:
         axis = (time_axis or {}).get(name)
         h = step * _scale(inputs[name])
-        findings = _Findings(name)
+        findings = _Findings(name, "the differences'")
         for where, region, direction in _probes(inputs[name], axis, directions, rng):
             clear = _clear_step(kinks, inputs, name, direction, h)
             if clear == 0:
@@ -164,7 +182,7 @@ def complex_step(
     gradients = _gradients(backward, dy, inputs, names)
     reports = []
     for name in names:
-        findings = _Findings(name)
+        findings = _Findings(name, "the complex step's")
         for index in np.ndindex(inputs[name].shape):
             moved = inputs[name].astype(np.complex128)
             moved[index] += 1e-30j
@@ -181,8 +199,9 @@ def complex_step(
 class _Findings:
     """The probes of one tensor, until they become its report."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, whose: str) -> None:
         self.name = name
+        self.whose = whose
         self.shortened = 0
         self.avoided = 0
         self._where: list[str] = []
@@ -206,7 +225,8 @@ class _Findings:
     def _report(self, gradient: np.ndarray, tol: float) -> GradientReport:
         if not np.isfinite(gradient).all():
             bad = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
-            return GradientReport(self.name, np.nan, np.nan, str(bad), len(self._values), self.shortened, self.avoided)
+            counts = (len(self._values), self.shortened, self.avoided)
+            return GradientReport(self.name, np.nan, np.nan, str(bad), *counts, backward=float(gradient[bad]))
         if not self._values:
             return GradientReport(self.name, np.nan, np.nan, "no probe", 0, self.shortened, self.avoided)
         largest: dict[object, float] = {}
@@ -218,8 +238,9 @@ class _Findings:
             excess = np.where(errors == 0, 0.0, errors / limits)
         worst = int(np.argmax(excess))  # the first NaN, if there is one
         counts = (len(errors), self.shortened, self.avoided)
+        place, values = self._where[worst], self._values[worst]
         return GradientReport(
-            self.name, float(errors[worst]), float(limits[worst]), self._where[worst], *counts, *self._values[worst]
+            self.name, float(errors[worst]), float(limits[worst]), place, *counts, *values, self.whose
         )
 
 

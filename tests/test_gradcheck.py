@@ -219,6 +219,31 @@ def test_nothing_compared_and_not_finite_never_pass():
         require([])
 
 
+def test_a_failure_is_told_in_words_and_by_a_factor_only_where_it_says_something():
+    def told(backward, forward=lambda x: x**2, x=(2.0, 1.0), **options):
+        inputs = {"x": np.array(x)}
+        (report,) = check(forward, lambda dy, x: {"x": backward(dy, x)}, inputs, **options)
+        assert not report.passed and "nan times" not in str(report) and "is 1 times" not in str(report)
+        return str(report).partition("; ")[2]
+
+    assert " is 3 times the differences' " in told(lambda dy, x: 6 * dy * x)
+    assert told(lambda dy, x: -2 * dy * x).endswith(" with the wrong sign")
+    text = told(lambda dy, x: 2.00002 * dy * x)
+    assert "has the right size, but is off from the differences' " in text and text.endswith(" by 1.0e-05 of it")
+    assert "backward's 0 should be the differences' " in told(lambda dy, x: 0 * dy)
+    assert told(lambda dy, x: dy * np.nan) == "backward's gradient is not a number there"
+    assert told(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
+    assert "derivative is not a number there" in told(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
+    assert told(lambda dy, x: dy, x=np.zeros((0, 3))) == "nothing was compared"
+    on_a_kink = told(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
+    assert on_a_kink == "more than 10% of the probes lie on a kink"
+
+
+def test_the_complex_step_does_not_speak_of_differences():
+    (report,) = complex_step(lambda x: x**2, lambda dy, x: {"x": 6 * dy * x}, {"x": np.array([2.0, 1.0])})
+    assert " is 3 times the complex step's " in str(report) and "differences" not in str(report)
+
+
 def test_forward_that_turns_nan_at_the_probe_fails():
     def forward(x):
         return np.where(x > 1, np.nan, x)

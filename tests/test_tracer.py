@@ -282,6 +282,8 @@ def test_faults_of_the_same_lines_are_told_once_and_counted():
     assert read.times == write.times == 3
     assert str(read).startswith("out of range: thread 2 of block 0 reads global array x[2], its shape being (2,), at ")
     assert str(read).endswith("(and 2 times more)")
+    read, _ = trace(add_one, 1, 4, np.zeros(2, np.float32)).out_of_range
+    assert str(read).endswith("(and once more)")
 
 
 # Barriers

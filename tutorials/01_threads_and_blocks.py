@@ -9,7 +9,7 @@
 # %%
 import os
 
-os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # Numba's simulator; with =0 this very script runs on a real GPU
+os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # Numba's simulator; =0 is a real GPU (needs a card)
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -137,7 +137,7 @@ figure, (above, below) = plt.subplots(2, 1, figsize=(9, 5.2), layout="constraine
 for i in range(12):
     above.add_patch(plt.Rectangle((i - 0.47, 0), 0.94, 1, color=f"C{i // 4}", alpha=0.75 if i < 10 else 0.15))
     above.text(i, 0.5, f"block {i // 4}\nthread {i % 4}", ha="center", va="center", fontsize=8)
-above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), title="12 threads for 10 numbers: two have nothing to do")
+above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), xlabel="i", title="12 threads for 10 numbers: two are idle")
 part, steps = np.arange(1.0, 9), np.full((4, 8), np.nan)
 for step, half in enumerate((8, 4, 2, 1)):
     part[:half] += part[half : 2 * half] if step > 0 else 0

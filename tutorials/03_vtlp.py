@@ -87,6 +87,7 @@ answers = {"higher pitch": spoken(17 / 1.06, 120 * 1.06), "same pitch": spoken(1
 alphas, distance = np.linspace(0.9, 1.1, 21), {}
 for pitch, answer in answers.items():
     for detail, width in (("bins", 1), ("envelope", 9)):
+        # up to f0 = bin 460: from there on eq. (4) bends back to fmax, which a shorter tube does not
         smooth = [uniform_filter1d(A, width, axis=1)[:, :460] for A in [answer, *[vtlp.forward(S, a) for a in alphas]]]
         distance[pitch, detail] = [np.sqrt(np.mean((A - smooth[0]) ** 2)) for A in smooth[1:]]
         best = alphas[np.argmin(distance[pitch, detail])]

@@ -128,7 +128,7 @@ def backward(dy, x, W, bias):
     return {"x": dx, "W": dW, "bias": dbias}
 
 reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=lambda **inputs: forward(**inputs, relu=False))
-print("\n" + "\n".join(map(str, reports)))
+print("\nbackward against differences of our forward pass:", *reports, sep="\n")
 require(reports)
 assert np.allclose(forward(**inputs), truth.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2)))
 

@@ -59,8 +59,7 @@ def by_row(A, B, C):
 # %% [markdown]
 # **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
 # is fetched and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
-# not become that, so the tile is written in LLVM's instructions. The mark is NumPy, whose BLAS is the work of many
-# years.
+# not become that, so the tile is written in LLVM's instructions. The mark is NumPy's BLAS, the work of many years.
 
 # %%
 A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
@@ -127,6 +126,7 @@ def thread_for_each(A, B, C):
 
 M, N, K = 64, 32, 32
 A, B, C = A[:M, :K].copy(), B[:K, :N].copy(), C[:M, :N].copy()
+# flat, each with the steps from row to row, column to column, matrix to matrix; C begins with zeros; all of k at once
 flat = A.ravel(), K, 1, 0, B.ravel(), N, 1, 0, np.zeros(N, np.float32), 0, 0, C.ravel(), 0, M, N, K, K
 launches = {"a thread for each": (thread_for_each, (4, 8), (8, 8), A, B, C)}
 launches["ours"], reads = (matmul.product_cuda, (tiles(M, N), 1), THREADS, *flat), {}

@@ -131,8 +131,9 @@ axes[0, 0].set_title("what the cell is shown")
 axes[0, 1].plot(y[0, :, 0], label="forward: the last mark")
 axes[0, 1].plot(y[0, :, 1], ls="--", label="backward: the next mark")
 axes[0, 1].set_title("what it remembers, h")
-for n, name in enumerate(("i, write", "f, keep", "g, candidate", "o, show")):
-    axes[1, 0].plot(cache.gates[:, 0, n], label=name, lw=0.8 if n == 2 else 2, zorder=-n)
+for n, name in enumerate(("i, write", "f, keep", "g, candidate", "o, show")):  # o is 1 where f is: drawn as dots on it
+    style = {"ls": "-:"[n == 3], "lw": 0.8 if n == 2 else 2, "zorder": (1, 2, 0, 3)[n]}
+    axes[1, 0].plot(cache.gates[:, 0, n], label=name, **style)
 axes[1, 0].set_title("gates of the forward direction")
 for name, numbers in left.items():
     axes[1, 1].semilogy(numbers, label=name)

@@ -2,11 +2,9 @@
 # # 7. Backprop through time
 #
 # You will see what one step back needs from the step after it, how far a gradient travels, and two mistakes that let
-# the loss fall all the same, a wrong shift and a missing mask: which test finds which, and why one of them passes every
-# gradient check.
+# the loss fall all the same, a wrong shift and a missing mask: which test finds which, and why one passes every check.
 #
-# It builds on the cell of tutorial 6, one step forward and backward, and chains it over utterances of unequal lengths,
-# in both directions.
+# It builds on the cell of tutorial 6, one step, and chains it over utterances of unequal lengths, in both directions.
 
 # %%
 from dataclasses import replace
@@ -60,8 +58,7 @@ assert np.abs(y - slow_text(**inputs)).max() < 1e-13
 # ## Is the backward pass the derivative of the forward pass?
 #
 # `check` moves every number of every input a little, in float64, and looks how Σ dy · y changes, with a random dy.
-# Initial states are inputs like the others: their gradient is what would flow on into an earlier piece of the
-# utterance.
+# Initial states are inputs like the others: their gradient would flow on into an earlier piece of the utterance.
 # `time_axis` gives each frame a limit of its own. `complex_step` asks the slow text, exactly to rounding.
 
 # %%
@@ -71,9 +68,9 @@ def backward(dy, x, Wx, Wh, b, h0, c0, n=lengths, spoil=lambda cache: cache):
     dx, dh0, dc0 = lstm.backward(dy, spoil(cache), Wx, Wh, dWx, dWh, db)
     return {"x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
 
-reports = check(forward, backward, inputs, time_axis={"x": 1}) + complex_step(slow_text, backward, inputs)
-print(*reports, sep="\n")
-require(reports)
+moved, exact = check(forward, backward, inputs, time_axis={"x": 1}), complex_step(slow_text, backward, inputs)
+print("against differences of our forward pass:", *moved, "against the slow text's complex step:", *exact, sep="\n")
+require(moved + exact)
 
 # %% [markdown]
 # ## A wrong shift
@@ -91,7 +88,7 @@ dy = rng.standard_normal(y.shape)
 right, wrong = (backward(dy, **inputs, spoil=way)["Wh"][0] for way in (lambda cache: cache, late))
 cosine = (right * wrong).sum() / np.sqrt((right**2).sum() * (wrong**2).sum())
 spoilt = check(forward, partial(backward, spoil=late), inputs, time_axis={"x": 1})
-print(spoilt[2], f"cosine of right and wrong dWh: {cosine:.2f}", sep="\n")
+print("\na wrong shift, against differences:", spoilt[2], f"cosine of right and wrong dWh: {cosine:.2f}", sep="\n")
 assert [report.name for report in spoilt if not report.passed] == ["Wh"]
 assert 0 < cosine < 0.99  # it still points downhill: "the loss falls" proves nothing
 
@@ -136,8 +133,11 @@ assert np.isnan(forward(**inputs, n=too_far)).any()  # NaN in the padding gives 
 # %%
 ahead, back = slice(0, units), slice(units, 2 * units)
 figure, (left, bare) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", sharey=True)
-for half, name in ((ahead, "forward direction"), (back, "backward direction")):
-    left.semilogy(readout(0, True, half)[1], marker=".", label=name)
+fading = {"forward direction": readout(0, True, ahead)[1], "backward direction": readout(0, True, back)[1]}
+for name, sizes in fading.items():
+    left.semilogy(sizes, marker=".", label=name)
+first, *_, last = fading["forward direction"]
+print(f"forward direction, |dx| of the first frame: {first / last:.0e} of the last one's")
 for padding, colour in ((0, "tab:blue"), (10, "tab:purple"), (40, "tab:red")):
     bare.semilogy(readout(padding, False, ahead)[1], color=colour, marker=".", label=f"{padding} frames of padding")
 bare.axvspan(T - 0.5, T + 39.5, color="0.92", zorder=0)

@@ -37,8 +37,8 @@ def normalised(x, axis):
     mean = np.nanmean(x, axis=axis, keepdims=True)
     return (x - mean) / np.sqrt(np.nanmean((x - mean) ** 2, axis=axis, keepdims=True) + EPSILON)
 
-def norm_of(kind, gamma, beta, epsilon=EPSILON):
-    shape = (KINDS[kind], 256 if kind.startswith("frame") else 1, *beta.shape)
+def norm_of(kind, gamma, beta, epsilon=EPSILON):  # its running statistics: mean 0, variance 1, no update seen
+    shape = (KINDS[kind], 256 if kind.startswith("frame") else 1, *beta.shape)  # a pair for each of 256 frames, or one
     return Norm(kind, gamma, beta, np.zeros(shape), np.ones(shape), np.zeros(shape[1]), epsilon)
 
 # %% [markdown]
@@ -81,7 +81,7 @@ for kind, axis in AXES.items():
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(14, 4.6), layout="constrained", height_ratios=(2, 1))
 for (top, bottom), (name, values) in zip(axes.T, pictures.items(), strict=True):
-    picture = (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
+    picture = values[0] if name != "before" else (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
     top.imshow(picture.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
     top.set(title={"before": "the longest of six"}.get(name, name.replace("-8", "") + "-wise"), ylabel="bin")
     bottom.plot(picture.mean(axis=1))

@@ -36,7 +36,7 @@ from scratchser.train import Dataset
 #
 # The rate is bound by the steep direction: plain descent multiplies w0 by 1 - 30 ρ each step and flies apart beyond ρ =
 # 2/30. Along the ravine that leaves a factor of 1 - ρ, 0.97 here. Momentum adds up the small steps that agree, but it
-# swings across. Nesterov's step contains the correction that the next gradient would ask for.
+# swings across. Nesterov looks ahead: momentum will carry θ on to θ - ρ μ v, so the gradient is taken there, not at θ.
 
 # %% the package's kernel does plain descent (momentum 0) and Nesterov; momentum alone is two lines
 CURVATURE, RATE, MOMENTUM, STEPS = np.array([30.0, 1.0]), 0.03, 0.9, 200
@@ -65,8 +65,9 @@ for name, path in paths.items():
 # %% [markdown]
 # ## Are they what they say?
 #
-# Each coordinate is a linear recursion, (w, v) of step n is Mⁿ times that of step 0: a closed form. The textbook writes
-# Nesterov with the gradient taken *ahead*, at θ + μ v. That is the same walk, for our w is the point ahead.
+# Each coordinate is a linear recursion, (w, v) of step n is Mⁿ times that of step 0: a closed form. The textbook has θ:
+# g at w = θ - ρ μ v, v' = μ v + g, θ' = θ - ρ v'. Then w' = θ' - ρ μ v' = w + ρ μ v - ρ v' - ρ μ v' = w - ρ (g + μ v'):
+# our line above. We keep the point ahead, w, alone; `textbook`, whose v is our -ρ v, has θ, and both walks agree.
 
 # %%
 for k, a in enumerate(CURVATURE):
@@ -126,8 +127,7 @@ assert conv > 1.5 * recurrent and losses[-1] < losses[0] / 2
 runs = {"one rate, 0.01": losses}
 runs["conv 0.02, rest 0.01"], _ = train(replace(config, conv_rate=0.02), EPOCHS)
 runs["conv 0.01, rest 0.02"], _ = train(replace(config, rate=0.02), EPOCHS)
-for name, loss in runs.items():
-    print(f"{name:20}: training loss {loss[6]:.2f} in epoch 7")
+print(*(f"{name:20}: training loss {loss[6]:.2f} in epoch 7" for name, loss in runs.items()), sep="\n")
 
 # %% [markdown]
 # Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one rate; 0.36, 0.33, 0.28 with the convolutions' doubled; 0.38, 0.38, 0.33
@@ -135,7 +135,7 @@ for name, loss in runs.items():
 
 # %%
 figure, (plane, distances, layers) = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
-w0, w1 = np.meshgrid(np.linspace(-1.1, 1.1, 200), np.linspace(-0.9, 2.2, 200))
+w0, w1 = np.meshgrid(np.linspace(-1.1, 1.1, 200), np.linspace(-1.6, 2.2, 200))
 plane.contour(w0, w1, 15 * w0**2 + 0.5 * w1**2, np.geomspace(0.05, 20, 10), colors="0.8", linewidths=0.8)
 for (name, path), colour in zip(paths.items(), ("tab:grey", "tab:orange", "tab:blue"), strict=True):
     plane.plot(*path[:25].T, ".-", color=colour, lw=1.2, ms=4, label=name)
@@ -145,9 +145,9 @@ distances.set(title="distance from the bottom", xlabel="step", ylim=(1e-5, 5))
 for layer, sizes in norms.items():
     layers.semilogy(range(1, EPOCHS + 1), sizes, {"lstm1": "s-", "dense": "^:"}.get(layer, "o--"), ms=4, label=layer)
 layers.set(title="gradient of each layer, $||dW|| / \\sqrt{n}$", xlabel="epoch", ylim=(3e-3, 0.15))
-for axes in (plane, distances, layers):
-    place = "lower right" if axes is plane else "upper right"
-    axes.legend(fontsize="small", ncols=2 if axes is layers else 1, edgecolor="none", loc=place)
+plane.legend(fontsize="small", ncols=3, edgecolor="none", loc="lower center")  # below the paths
+for axes, columns in ((distances, 1), (layers, 2)):
+    axes.legend(fontsize="small", ncols=columns, edgecolor="none", loc="upper right")
 save(figure, "09_nesterov_and_rates")
 
 # %% [markdown]

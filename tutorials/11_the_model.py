@@ -105,7 +105,7 @@ def kinks(**arrays):
 
 start = {name: value.copy() for name, value in small.parameters.W.items()}
 reports = check(lambda **arrays: loss_of(arrays)[0], backward, start, directions=3, kinks=kinks)
-print(*reports, sep="\n")
+print("against differences of the loss:", *reports, sep="\n")
 require(reports)
 
 # %% [markdown]
@@ -127,8 +127,7 @@ print("alone, in a batch, in another order, with more padding: the same bits")
 # %% [markdown]
 # ## Learning eight utterances by heart
 #
-# The last check before a long training: a model that cannot memorise a handful cannot learn. The converse does not
-# hold.
+# The last check before a long training: a model that cannot memorise a handful cannot learn; the converse is not true.
 
 # %%
 optimiser, losses = Optimiser(model.parameters, PRESETS["demo"]), []
@@ -143,11 +142,12 @@ u, first, last = int(lengths.argmax()), model.convs[0], model.convs[-1]
 maps = {"input: log power": x[u, :, :, 0], "conv1: mean of its channels": first.y[u].mean(axis=2)}
 maps |= {"conv4: mean of its channels": last.y[u].mean(axis=2), "Bi-LSTM: states": model.lstms[0].cache.y[u]}
 figure, axes = plt.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
-for panel, (title, picture) in zip(axes, maps.items(), strict=False):
-    panel.imshow(picture.T, aspect="auto", origin="lower", cmap="RdBu_r" if "LSTM" in title else "magma")
-    panel.set(title=title, xlabel="frame")
+for panel, (title, picture), rows in zip(axes, maps.items(), ("bin", "bin", "bin", "unit"), strict=False):
+    size, colours = (0, lengths[u] * 0.032, 0, picture.shape[1]), "RdBu_r" if "LSTM" in title else "magma"
+    panel.imshow(picture.T, aspect="auto", origin="lower", cmap=colours, extent=size)  # a frame each 32 ms
+    panel.set(title=title, xlabel="time, s", ylabel=rows)
 axes[4].semilogy(losses)
-axes[4].set(title="eight utterances by heart", xlabel="step", ylabel="loss")
+axes[4].set(title="eight utterances by heart", xlabel="steps taken", ylabel="loss, nats")
 save(figure, "11_the_model")
 
 # %% [markdown]

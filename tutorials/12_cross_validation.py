@@ -35,8 +35,7 @@ assert round(metrics.wa(neutral), 3) == 0.482 and metrics.ua(neutral) == 0.25
 # ## Ten folds
 #
 # A test on a speaker heard in training measures memory. IEMOCAP is five conversations of a woman and a man. In each
-# fold one speaker is the **test**, the other of the same conversation the **validation**, the four other conversations
-# train.
+# fold one speaker is the **test**, the other of the same conversation the **validation**; the other eight train.
 
 # %%
 folds = make_folds(synthetic.load(size=20))  # five sessions too
@@ -141,8 +140,9 @@ figure, (scatter, leak) = plt.subplots(1, 2, figsize=(11, 4), layout="constraine
 scatter.plot(wa32, ua32, "o", color="tab:blue", alpha=0.6, label="32 ways to choose five folds")
 scatter.plot(WA.mean(), UA.mean(), "*", color="tab:red", ms=15, label="all ten folds")
 scatter.set(title="the paper's table 2", xlabel="WA, %", ylabel="UA, %", ylim=(57.5, 67))
-leak.plot(100 * np.maximum.accumulate(test, axis=1).mean(axis=0), color="tab:red", label="best test score so far")
-leak.plot(100 * test.mean(axis=0), color="tab:blue", label="test score of this epoch")
+epochs, best = range(1, EPOCHS + 1), np.maximum.accumulate(test, axis=1)
+leak.plot(epochs, 100 * best.mean(axis=0), color="tab:red", label="best test score so far")
+leak.plot(epochs, 100 * test.mean(axis=0), color="tab:blue", label="test score of this epoch")
 leak.axhline(25, color="black", lw=0.8, ls=":", label="chance: there is nothing to learn")
 leak.set(title="choosing the epoch, mean of ten folds", xlabel="epoch", ylabel="UA, %", ylim=(15, 42))
 for axes in (scatter, leak):

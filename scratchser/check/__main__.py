@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.csv:
             return _class(args)
-        verdict, printed = judged(args.path, list(EXERCISES), args.seconds, args.megabytes)
+        verdict, printed = judged(args.path, args.seconds, args.megabytes)
     except (StorageError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -75,7 +75,7 @@ def _class(args: argparse.Namespace) -> int:
     writer.writeheader()
     for number, file in enumerate(files, 1):
         started = time.perf_counter()
-        verdict, _ = judged(file, list(EXERCISES), args.seconds, args.megabytes)
+        verdict, _ = judged(file, args.seconds, args.megabytes)
         row = grades.row(verdict, args.path, time.perf_counter() - started)
         writer.writerow(row)
         write_bytes(args.csv, table.getvalue().encode())  # row by row: what is judged is kept

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.check.exercise import UNTOUCHED, Arguments, CudaExercise, Exercise, Outputs
+from scratchser.check.exercise import UNTOUCHED, Arguments, CudaExercise, Exercise, Mistake, Outputs
 from scratchser.check.verdict import Finding
 
 
@@ -46,7 +46,10 @@ def _finding(exercise: Exercise | CudaExercise, output: str, trials: list[Trial]
     good = [trial for trial in trials if trial.right(output)]
     if good:
         text.append(f"right in {_names(good)}; wrong in {_names(bad)}")
-    found = list({exercise.mistakes[key].name: exercise.mistakes[key] for key in named}.values())
+    by_name: dict[str, Mistake] = {}
+    for key in named:
+        by_name.setdefault(exercise.mistakes[key].name, exercise.mistakes[key])
+    found = list(by_name.values())
     if found:
         names = [mistake.name for mistake in found]
         hints = [f"{mistake.name}: {mistake.hint}" for mistake in found]
@@ -109,13 +112,20 @@ def _named(index: tuple[int, ...], axes: tuple[str, ...]) -> str:
 
 
 def _number(value: Any) -> str:
+    if np.isnan(value):
+        return "not a number (NaN)"
     return "never written" if value == UNTOUCHED else f"{value:.6g}"
 
 
 def _factor(got: Any, truth: Any) -> str:
-    if not np.isfinite(got) or not truth or UNTOUCHED in (got, truth) or not got:
+    if not (np.isfinite(got) and np.isfinite(truth) and got and truth) or UNTOUCHED in (got, truth):
         return ""
-    return f" ({got / truth:.4g} times)"
+    factor = float(got) / float(truth)
+    if f"{abs(factor):.4g}" != "1":
+        return f" ({factor:.4g} times)"
+    if factor < 0:
+        return " (of the wrong sign)"
+    return f" (of the right size, but off by {abs(factor - 1):.1e} of it)"
 
 
 # ---- what the numbers have in common, where no mistake has them -----------------------------------------------------
@@ -130,6 +140,9 @@ def structure(
     def start(trial: Trial) -> Any:
         return trial.arguments[output] if changed else 0.0
 
+    if isinstance(exercise, CudaExercise) and all(_is_added(trial, output) for trial in bad):
+        before = f"{UNTOUCHED:g} stood there before, since an output holds anything"
+        return "", f"{output} is added to: {before}. It is to be written, = and not +=, by one thread each."
     if not np.isfinite(bad[0].got[output]).all():  # the case that is shown
         return "", "NaN or infinite: what is it made of? Memory that nobody has written, 0 / 0, or the logarithm of 0?"
     if all(np.array_equal(trial.got[output], np.broadcast_to(start(trial), trial.got[output].shape)) for trial in bad):
@@ -145,12 +158,20 @@ def structure(
     )
     if factor is not None:
         sign = bool(np.isclose(factor, -1))
-        words = "The sign is wrong" if sign else f"Everything is {factor:.4g} times what it should be"
+        digits = 4 if f"{factor:.4g}" != "1" else 8
+        words = "The sign is wrong" if sign else f"Everything is {factor:.{digits}g} times what it should be"
         added = ", counted from what was there before" if changed else ""
         return "sign" * sign, f"{words}, in every element of every case{added}."
     if all(_is_transposed(trial, output) for trial in bad):
         return "", f"{output} is its own transpose: rows and columns are exchanged."
     return "", ""
+
+
+def _is_added(trial: Trial, output: str) -> bool:
+    """Whether each wrong number is what stood there and something added, which is smaller."""
+    got = trial.got[output][~trial.close(output, trial.got[output], trial.truth[output])]
+    added = np.abs(got - UNTOUCHED)
+    return bool(((added > 0) & (added < abs(UNTOUCHED) / 2)).all())
 
 
 def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:

@@ -17,6 +17,12 @@ SINGLE = 1e-4  # the same in float32
 Found = Callable[[Finding], None]
 
 
+def checks_of(exercise: Exercise) -> int:
+    """Form, each output, float32, what lies past an end if there is anything, each gradient by differences."""
+    padded = any(_has_nan(value) for arguments in exercise.cases().values() for value in arguments.values())
+    return 1 + len(exercise.outputs) + 1 + padded + exercise.differences
+
+
 class Malformed(Exception):
     """What the function returns is not even of the right form."""
 
@@ -65,6 +71,7 @@ def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outp
     Raises Malformed where that is not what the exercise asks for, Raised where the function raises.
     """
     truth = _truth(exercise, filled(arguments))
+    _soil(truth, arguments)
     with learner.answering(), np.errstate(all="ignore"):  # a kernel in Numba does not warn
         result = function(*arguments.values())
     names = exercise.returns
@@ -72,6 +79,9 @@ def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outp
         raise Malformed(f"{exercise.name} returns nothing; it is to return {', '.join(names)}")
     if not names and result is not None:
         raise Malformed(f"{exercise.name} returns something; it is to write to its arguments and return nothing")
+    if len(names) == 1 and isinstance(result, tuple):
+        written = f"; it writes to {', '.join(exercise.changes)} in place" if exercise.changes else ""
+        raise Malformed(f"{exercise.name} returns a tuple of {len(result)}, it is to return {names[0]} alone{written}")
     returned = result if len(names) > 1 else (result,) if names else ()
     if not (isinstance(returned, tuple | list) and len(returned) == len(names)):
         raise Malformed(f"{exercise.name} is to return a tuple of {len(names)}: {', '.join(names)}")
@@ -84,6 +94,14 @@ def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outp
             raise Malformed(f"{name} is {np.asarray(value).dtype}, should be of the arguments' dtype")
     outputs = dict(zip(names, returned, strict=True)) | {name: arguments[name] for name in exercise.changes}
     return {name: np.array(value) for name, value in outputs.items()}
+
+
+def _soil(truth: Outputs, arguments: Arguments) -> None:
+    """Leave NaN in memory that is free: what np.empty gives, and nobody writes, is then seen and not 0 by luck."""
+    dtypes = {value.dtype for value in arguments.values() if isinstance(value, np.ndarray) and value.dtype.kind == "f"}
+    for dtype in dtypes:
+        for value in truth.values():
+            _ = [np.full(value.shape, np.nan, dtype) for _ in range(8)]  # NumPy keeps 7 freed ones of a size
 
 
 def _form(exercise: Exercise, function: Callable, arguments: Arguments) -> Finding:
@@ -166,6 +184,8 @@ def _has_nan(value: Any) -> bool:
 def _differences(exercise: Exercise, function: Callable, found: Found) -> None:
     assert exercise.gradients
     reports = exercise.gradients(lambda arguments: called(exercise, function, copied(arguments)))
+    seen: set[str] = set()  # a small layer comes first, coordinate by coordinate
     for report in reports:
-        how = "random directions" if report.where.startswith("direction") else "every coordinate"
+        how = "random directions" if report.name in seen else "every coordinate"
+        seen.add(report.name)
         found(Finding(f"finite differences of d{report.name}, {how}", report.passed, str(report)[5:]))

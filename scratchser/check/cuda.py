@@ -1,5 +1,8 @@
 """The judgement of a CUDA kernel, run by the tracer without a GPU: faults, truth, and what it reads and writes."""
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
 from scratchser.check import learner
 from scratchser.check.compare import Trial, findings_of
@@ -15,7 +19,8 @@ from scratchser.check.verdict import Finding
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
 
-TOLERANCE = 1e-5  # of the largest true number: the cases are whole numbers, whose sums are exact in float32
+TOLERANCE = 1e-5  # of the largest true number: most cases are quarters, whose sums are exact in float32
+ARRAYS = {"array", "arange", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"}
 
 FAULTS = {
     "launch": ("a GPU takes the launch", "A block has at most 1024 threads and 48 KB of shared memory."),
@@ -42,6 +47,13 @@ FAULTS = {
 }
 
 
+def checks_of(exercise: CudaExercise) -> int:
+    """Each kind of fault, each output, what lies past an end if there is anything, the accesses."""
+    _, smallest, _ = exercise.constant
+    padded = any(_has_nan(launch.arguments) for launch in exercise.cases(smallest).values())
+    return len(FAULTS) + len(exercise.outputs) + padded + 1
+
+
 def judge(
     exercise: CudaExercise,
     module: ModuleType,
@@ -50,8 +62,10 @@ def judge(
     notes: list[str],
 ) -> None:
     """Report each finding as it comes."""
-    if not hasattr(kernel, "py_func") or not type(kernel).__module__.startswith(("numba", "scratchser")):
+    compiled = hasattr(kernel, "py_func") and type(kernel).__module__.startswith(("numba", "scratchser"))
+    if not compiled or isinstance(kernel, CPUDispatcher):
         raise learner.Refused(f"{exercise.name} is no CUDA kernel", "Write @cuda.jit in the line above its def.")
+    _no_arrays_of_numpy(kernel.py_func)
     constant = _constant(exercise, module)
     cases = exercise.cases(constant)
     exercise = replace(exercise, truth=partial(exercise.truth, **{exercise.constant[0]: constant}))
@@ -63,13 +77,29 @@ def judge(
     for kind in FAULTS:
         found(_faults(kind, reports))
     in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
+    everywhere = len(in_range) == len(trials)
     for finding in findings_of(exercise, in_range):  # of the others nothing is to be learnt from the numbers
-        found(finding)
-    if all(trial.right(output) for trial in trials for output in exercise.changes):
+        if everywhere or not finding.passed:
+            found(finding)
+    if everywhere and all(trial.right(output) for trial in trials for output in exercise.changes):
         _past_the_end(exercise, kernel, cases, found)
         counts, cost = reports[exercise.counted].counts, exercise.cost(cases[exercise.counted])
         found(_spent(exercise, counts, cost))
         notes.extend(_table(exercise, counts, cost))
+
+
+def _no_arrays_of_numpy(function: Any) -> None:
+    """Raises Refused for np.zeros and the like, which Python runs and no GPU."""
+    lines, first = inspect.getsourcelines(function)
+    for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):
+        call = node.func if isinstance(node, ast.Call) else None
+        if not (isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.attr in ARRAYS):
+            continue
+        if function.__globals__.get(call.value.id) is np:
+            text = f"line {first + call.lineno - 1}: {lines[call.lineno - 1].strip()}\n"
+            text += f"np.{call.attr} makes an array of each thread's own, in Python; a GPU has no such thing"
+            shared = "What a block's threads share is cuda.shared.array(shape, dtype), "
+            raise learner.Refused(text, f"{shared}what a thread has for itself cuda.local.array(shape, dtype).")
 
 
 def _trial(exercise: CudaExercise, kernel: Any, name: str, launch: Launch) -> tuple[Trial, Report]:

@@ -39,7 +39,7 @@ class Exercise:
     truth       (arguments, mistake) -> outputs: what is returned and what is changed
     mistakes    mistake -> its name and hint
     axes        output -> what its indices are called
-    gradients   (function) -> reports of finite differences, for a backward pass
+    gradients   (function) -> reports of finite differences, for a backward pass; differences is their number
     timed       arguments that take plain Python loops a fraction of a second
     ours        the package's kernel for those; ours_is says what else it does
     """
@@ -53,6 +53,7 @@ class Exercise:
     changes: tuple[str, ...] = ()
     axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gradients: Callable[[Callable[..., Any]], list[GradientReport]] | None = None
+    differences: int = 0
     timed: Callable[[], Arguments] | None = None
     ours: Callable[[Arguments], Callable[[], Any]] | None = None
     ours_is: str = "ours"

@@ -25,7 +25,7 @@ def row(verdict: Verdict, folder: Path, seconds: float) -> dict[str, object]:
         "exercise": verdict.exercise,
         "passed": "yes" if verdict.passed else "no",
         "checks passed": sum(finding.passed for finding in verdict.findings),
-        "checks": len(verdict.findings),
+        "checks": verdict.checks or "",
         "recognised": "; ".join(verdict.mistakes),
         "first failure": f"{first.check}: {'; '.join(lines)}" if first else "",
         "hint": first.hints[0] if first and first.hints else "",

@@ -9,6 +9,14 @@ from scratchser.check.exercises import EXERCISES
 from scratchser.check.verdict import Finding, Verdict
 
 
+def checks_of(name: str) -> int:
+    """What a right file passes, and so the total of all files of this exercise, however far they come; 0 for none."""
+    if not name:
+        return 0
+    exercise = EXERCISES[name]
+    return cuda.checks_of(exercise) if isinstance(exercise, CudaExercise) else cpu.checks_of(exercise)
+
+
 def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -> Verdict:
     """Whatever the file does short of ending the process: a verdict. `heard` gets it after every finding."""
     verdict = Verdict(str(path))
@@ -20,6 +28,7 @@ def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -
     try:
         verdict.exercise = learner.exercise_of(path, EXERCISES)
         exercise = EXERCISES[verdict.exercise]
+        verdict.checks = checks_of(exercise.name)
         module = learner.load(path)
         function = learner.function_of(module, exercise.name, exercise.parameters)
         if isinstance(exercise, CudaExercise):
@@ -28,6 +37,8 @@ def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -
             learner.with_bounds_checked(module)
             cpu.judge(exercise, function, path, found, verdict.notes)
     except learner.Refused as error:
+        verdict.exercise = verdict.exercise or error.exercise
+        verdict.checks = checks_of(verdict.exercise)
         found(Finding("the file can be judged", False, str(error), error.hints))
     except learner.Raised as error:
         assert error.__cause__

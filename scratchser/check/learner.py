@@ -21,11 +21,15 @@ from scratchser.kernels._launch import cuda
 
 
 class Refused(Exception):
-    """The file cannot be judged; the message says why, and the hints what to do."""
+    """The file cannot be judged; the message says why, and the hints what to do.
 
-    def __init__(self, text: str, *hints: str) -> None:
+    exercise   which one it is all the same, where that can be seen
+    """
+
+    def __init__(self, text: str, *hints: str, exercise: str = "") -> None:
         super().__init__(text)
         self.hints = [hint for hint in hints if hint]
+        self.exercise = exercise
 
 
 class Raised(Exception):
@@ -49,8 +53,7 @@ def exercise_of(path: Path, known: Iterable[str]) -> str:
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
-        text = (error.text or "").strip()
-        raise Refused(f"line {error.lineno}: {text or '...'}: {error.msg}", "Python cannot read the file.") from error
+        raise _unreadable(error, path, known) from error
     except ValueError as error:  # null bytes
         raise Refused(f"the file is no Python text: {error}") from error
     names = [
@@ -67,6 +70,25 @@ def exercise_of(path: Path, known: Iterable[str]) -> str:
         near = difflib.get_close_matches(str(names[-1]), known, n=1)
         raise Refused(f"there is no exercise {names[-1]!r}", f"Did you mean {near[0]}?" if near else there_are)
     return names[-1]
+
+
+def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused:
+    """Where Python stops reading, and the exercise by the text of its line, which stands where it is all the same."""
+    text = path.read_bytes().decode(errors="replace")
+    lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
+    exercise = lines[-1] if lines and lines[-1] in known else ""
+    source = (error.text or "").rstrip()
+    if not error.lineno or not source or "codec" in error.msg:
+        hint = "Python cannot read the file. Is it saved as UTF-8?"
+        return Refused(f"{type(error).__name__}: {error.msg}", hint, exercise=exercise)
+    column = error.offset or 1
+    rest = source[column - 1 :].strip()
+    place = f"line {error.lineno}, column {column}"
+    what = f"{place}: {source.strip()}\n{type(error).__name__}: {error.msg}"
+    there = f"at `{rest}`" if rest else "at the line's end"
+    hint = f"Python stops reading in {place}, {there}. "
+    hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
+    return Refused(what, hint, exercise=exercise)
 
 
 def load(path: Path) -> ModuleType:
@@ -91,7 +113,9 @@ def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> C
     function: Any = getattr(module, name, None)
     asked = f"def {name}({', '.join(parameters)})"
     if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
-        raise Refused(f"there is no function {name}", f"It is to be: {asked}.")
+        near = difflib.get_close_matches(name, [key for key, value in vars(module).items() if callable(value)], n=1)
+        there_is = f"there is no function {name}" + (f", but {near[0]}" if near else "")
+        raise Refused(there_is, f"It is to be: {asked}.")
     taken = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
     if taken != parameters:
         raise Refused(f"{name} takes ({', '.join(taken)})", f"It is to be: {asked}; the order counts.")
@@ -113,6 +137,7 @@ HINTS = {
     NotImplementedError: "Write it in place of `raise NotImplementedError`; the maths is in the text above it.",
     MemoryError: "The memory is used up: is an array far larger than its arguments made, or a list filled without end?",
     RecursionError: "A function calls itself without end.",
+    NameError: "Is it spelt as where it gets its value, and does it get one before this line?",
     ModuleNotFoundError: "The file may import NumPy, SciPy and Numba, the package itself, and files beside it.",
 }
 
@@ -133,6 +158,8 @@ def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
         hints.append("In which line, the same text says as plain Python, without its decorator.")
     if "broadcast" in str(error) or "matmul" in str(error) or "not aligned" in str(error):
         hints.append("Two shapes do not fit. Print both; an operand may have to be transposed.")
+    if "Cannot cast" in str(error):
+        hints.append("An array is of another dtype: make it like the arguments', np.zeros_like(x).")
     if type(error).__module__.startswith("numba"):
         hints.append("Numba cannot compile this. Without its decorator the same lines run as plain Python.")
     if isinstance(error, NotImplementedError) and not str(error):

@@ -9,25 +9,27 @@ import sys
 import tempfile
 from pathlib import Path
 
+from numba import config
+
+from scratchser.check.exercises import EXERCISES
+from scratchser.check.judge import checks_of
 from scratchser.check.learner import Refused, exercise_of
 from scratchser.check.verdict import Finding, Verdict
 
 SECONDS, MEGABYTES = 60, 2048
 START = 60  # seconds for imports on a busy machine, before the file's own clock starts
 LINES = 20  # of what the file prints
+# In a trace, whose innermost 100 calls are told: code that is compiled already leaves none of these
+COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlite[/\\]")
 
 
-def judged(
-    path: Path, known: list[str], seconds: int = SECONDS, megabytes: int = MEGABYTES
-) -> tuple[Verdict, list[str]]:
-    """The verdict, and the last lines that the file printed.
-
-    known   the exercises there are: a file that names none of them needs no process
-    """
+def judged(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
+    """The verdict, and the last lines that the file printed. A file that names no exercise needs no process."""
     try:
-        exercise = exercise_of(path, known)
+        exercise = exercise_of(path, EXERCISES)
     except Refused as error:
-        return Verdict(str(path), "", [Finding("the file can be judged", False, str(error), error.hints)], [], True), []
+        finding = Finding("the file can be judged", False, str(error), error.hints)
+        return Verdict(str(path), error.exercise, [finding], [], True, checks_of(error.exercise)), []
     with tempfile.TemporaryDirectory(prefix="scratchser-check-") as folder:
         place = Path(folder)
         code = _run(path, place, seconds, megabytes)
@@ -35,11 +37,15 @@ def judged(
         try:
             verdict = Verdict.load(place / "verdict")
         except FileNotFoundError:
-            verdict = Verdict(str(path), exercise)
-        verdict.exercise = exercise
+            verdict = Verdict(str(path))
+        verdict.exercise, verdict.checks = exercise, checks_of(exercise)
         if not verdict.finished:
             trace = place / "trace"
             told = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+            if _late(code, told) and len(verdict.findings) == verdict.checks and not verdict.failures:
+                verdict.finished = True  # all was checked: our own kernel may take long to be compiled
+                verdict.notes.append(f"time: not measured, since {seconds} seconds were over")
+                return verdict, printed
             verdict.findings.append(_ended(code, told, path, seconds, megabytes, printed))
             if printed and _ours(printed):
                 printed = []
@@ -85,16 +91,25 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     """What ended a process before its verdict was complete."""
     line = _line(trace, path)
     where = f", in line {line[0]}: {line[1]}" if line else ""
-    if code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0):
-        hint = "Does a loop ever end? Is what its condition asks about changed inside it?"
-        return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", [hint], ["endless loop"])
+    if _late(code, trace):
+        if COMPILING.search(trace):
+            more = f"Give it more time, --seconds {2 * seconds}, or take the decorator away for now."
+            return Finding(f"it is done within {seconds} seconds", False, "Numba was still compiling it", [more])
+        hints = ["Does a loop ever end? Is what its condition asks about changed inside it?"]
+        if _compiles(path):
+            place = "It is in compiled code"
+            if line:
+                place = "If this line calls a compiled function, the loop may be in there"
+            way = "take the @njit away, or run the judge with NUMBA_DISABLE_JIT=1, and the loop's own line is told."
+            hints.append(f"{place}, of which no line can be told: {way}")
+        return Finding(f"it is done within {seconds} seconds", False, f"still running{where}", hints, ["endless loop"])
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         text = f"the process was ended by {name}{where}"
-        hint = (
-            "Compiled code has read or written where it has no memory. Without its decorator it runs as plain Python, "
-        )
-        hint += "which says which index it was."
+        hint = "Something below Python, a pointer or a library, has read or written where it has no memory."
+        if _compiles(path):
+            hint = "Compiled code has read or written where it has no memory. "
+            hint += "Without its decorator it runs as plain Python, which says which index it was."
         if name == "SIGKILL":
             hint = "Most likely the machine had no memory left."
         return Finding("it does not crash", False, text, [hint], ["crash"])
@@ -108,6 +123,17 @@ def _ended(code: int | None, trace: str, path: Path, seconds: int, megabytes: in
     return Finding("it does not end the process", False, text, ["Is there an os._exit()?"])
 
 
+def _late(code: int | None, trace: str) -> bool:
+    """Whether the time was over."""
+    return code is None or "Timeout" in trace or code == -getattr(signal, "SIGXCPU", 0)
+
+
+def _compiles(path: Path) -> bool:
+    """Whether Numba compiles something in the file, for the CPU; under NUMBA_DISABLE_JIT=1 it does not."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not config.DISABLE_JIT and re.search(r"(?<!cuda\.)\bn?jit\b", text) is not None
+
+
 def _ours(printed: list[str]) -> bool:
     return any(one.startswith("Traceback (most recent call last)") for one in printed)
 
@@ -115,12 +141,10 @@ def _ours(printed: list[str]) -> bool:
 def _line(trace: str, path: Path) -> tuple[int, str] | None:
     """Where in the file the process was, by faulthandler's trace: innermost call first, a part for each thread.
 
-    A CUDA thread that waits at a barrier is not the one that goes on for ever.
+    A CUDA thread that waits at a barrier is not the one that goes on for ever, unless all of them do.
     """
-    for part in re.split(r"\n\s*\n", trace):
-        calls = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part)
-        if not calls or calls[0][2] == "pause":
-            continue
+    parts = [re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part) for part in re.split(r"\n\s*\n", trace)]
+    for calls in sorted(filter(None, parts), key=lambda calls: calls[0][2] == "pause"):
         for name, number, _ in calls:
             if Path(name) == path.resolve():
                 source = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -25,7 +25,10 @@ def text_of(verdict: Verdict, printed: Sequence[str] = ()) -> str:
         summary = f"Passed: all {passed} checks."
     else:
         names = f" Recognised: {', '.join(verdict.mistakes)}." if verdict.mistakes else ""
-        summary = f"Not yet: {passed} of {len(verdict.findings)} checks passed.{names}"
+        left = verdict.checks - len(verdict.findings)
+        reached = f", {left} not reached" if left > 0 else ""
+        total = max(verdict.checks, len(verdict.findings))
+        summary = f"Not yet: {passed} of {total} checks passed{reached}.{names}"
     return "\n".join([*lines, "", summary])
 
 

@@ -24,6 +24,7 @@ class Finding:
 @dataclass
 class Verdict:
     """exercise   its name; empty where the file has none
+    checks        how many the exercise has, reached or not; 0 where the file has no exercise
     finished      whether everything was checked: no endless loop, no crash
     """
 
@@ -32,6 +33,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     finished: bool = False
+    checks: int = 0
 
     @property
     def passed(self) -> bool:

@@ -18,7 +18,9 @@ class Fault:
     times: int = 1
 
     def __str__(self) -> str:
-        return self.text if self.times == 1 else f"{self.text} (and {self.times - 1} times more)"
+        if self.times == 1:
+            return self.text
+        return f"{self.text} (and {'once' if self.times == 2 else f'{self.times - 1} times'} more)"
 
 
 @dataclass

@@ -149,5 +149,6 @@ BATCH_NORM = Exercise(
     mistakes=MISTAKES,
     axes={"dx": ("utterance", "frame", "feature"), "dgamma": ("feature",), "dbeta": ("feature",)},
     gradients=differences,
+    differences=3,
     timed=timed,
 )

@@ -124,6 +124,12 @@ BACKWARD = {
     "half kernel": Mistake(
         "off by one in the padding", "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋."
     ),
+    "no padding": Mistake(
+        "padding forgotten", "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier, t · st - pt."
+    ),
+    "outer exchanged": Mistake(
+        "transposed index in dW", "dW is [kernel row, kernel column, input channel, output channel]: np.outer(x, dz)."
+    ),
     "start lost": Mistake(
         "missing accumulate", "what stood in the parameter's gradient before the call is lost: += instead of =."
     ),
@@ -154,6 +160,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
     dz = np.where(y > 0, dy, 0)
     dz = {"relu": dy, "mask dy": np.where(dy > 0, dy, 0), "mask x": np.where(y > 0, 0, dy)}.get(mistake, dz)
     pt, pf = ((I - 1) // 2, (J - 1) // 2) if mistake != "half kernel" else (I // 2, J // 2)
+    pt, pf = (0, 0) if mistake == "no padding" else (pt, pf)
     pt -= {"shift +1": 1, "shift -1": -1}.get(mistake, 0)
     step = {"stride forgotten": (1, 1)}.get(mistake, (sf, st) if mistake.startswith("strides") else (st, sf))
     divisor = sf if mistake == "strides exchanged, lengths too" else st
@@ -198,6 +205,7 @@ def backward(a: Arguments, mistake: str) -> Outputs:
                             dW[i, j] += to_W
     share = B if mistake == "mean" else 1
     dW = dW.swapaxes(0, 1) if turned else dW
+    dW = dW.swapaxes(2, 3) if mistake == "outer exchanged" and C == D else dW
     if mistake in ("start lost", *LAST):
         return {"dx": dx, "dW": dW, "dbias": dbias}
     return {"dx": dx, "dW": a["dW"] + dW / share, "dbias": a["dbias"] + dbias / share}
@@ -321,6 +329,7 @@ CONV2D_BACKWARD = Exercise(
     mistakes=BACKWARD,
     axes={"dx": AXES, "dW": TAPS, "dbias": ("output channel",)},
     gradients=differences,
+    differences=6,
     timed=timed_backward,
     ours=ours_backward,
 )

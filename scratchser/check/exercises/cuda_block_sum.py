@@ -22,6 +22,7 @@ MISTAKES = {
     "mean": Mistake("divided by the number of threads", "the sum is asked for, not the mean."),
     "last thread": Mistake("off by one at the end", "the last thread's number belongs to the sum."),
     "thread 0": Mistake("off by one at the beginning", "thread 0 has a number too."),
+    "sign": Mistake("sign", "the other half is subtracted: the halves are added, +=."),
 }
 
 
@@ -38,6 +39,7 @@ def truth(a: Arguments, mistake: str, THREADS: int) -> Outputs:
         "mean": padded.sum(axis=1) / THREADS,
         "last thread": padded[:, :-1].sum(axis=1),
         "thread 0": padded[:, 1:].sum(axis=1),
+        "sign": padded @ [(-1) ** t.bit_count() for t in range(THREADS)],  # one sign for each halving
     }.get(mistake, padded.sum(axis=1))
     return {"sums": sums.astype(np.float32)}
 
@@ -45,7 +47,7 @@ def truth(a: Arguments, mistake: str, THREADS: int) -> Outputs:
 def cases(THREADS: int) -> dict[str, Launch]:
     rng, found = np.random.default_rng(2), {}
     for name, n in {"3 blocks": 3 * THREADS, "the last block not full": 2 * THREADS + 1, "1 number": 1}.items():
-        x = rng.integers(1, 99, n).astype(np.float32)
+        x = rng.integers(1, 399, n).astype(np.float32) / 4  # no whole numbers: shared integers would do for those
         sums = np.full(blocks(n, THREADS), UNTOUCHED, np.float32)
         found[name] = Launch(len(sums), THREADS, {"x": x, "sums": sums})
     return found

@@ -52,7 +52,7 @@ def cases(TILE: int) -> dict[str, Launch]:
         "a long k": (TILE, 3 * TILE + 1, 2),
     }
     for name, (M, K, N) in shapes.items():
-        A, B = (rng.integers(1, 9, shape).astype(np.float32) for shape in ((M, K), (K, N)))
+        A, B = (rng.integers(1, 19, shape).astype(np.float32) / 2 for shape in ((M, K), (K, N)))
         C = np.full((M, N), UNTOUCHED, np.float32)
         found[name] = Launch((blocks(N, TILE), blocks(M, TILE)), (TILE, TILE), {"A": A, "B": B, "C": C})
     return found

@@ -44,7 +44,7 @@ def cases(BLOCK: int) -> dict[str, Launch]:
         "2 whole blocks": 2 * BLOCK,
         "1 number": 1,
     }.items():
-        x, y = (rng.integers(1, 9, n).astype(np.float32) for _ in range(2))
+        x, y = (rng.integers(1, 19, n).astype(np.float32) / 2 for _ in range(2))
         found[name] = Launch(blocks(n, BLOCK), BLOCK, {"a": np.float32(3), "x": x, "y": y})
     return found
 

@@ -85,6 +85,7 @@ LINEAR_BACKWARD = Exercise(
     mistakes=MISTAKES,
     axes={"dx": ("utterance", "feature"), "dW": ("feature", "class"), "db": ("class",)},
     gradients=differences,
+    differences=3,
     timed=lambda: arguments(32, 64, 4),
     ours=ours,
 )

@@ -294,6 +294,7 @@ LSTM_BACKWARD = Exercise(
         "db": ("gate unit",),
     },
     gradients=differences,
+    differences=12,
     timed=timed,
     ours=ours,
     ours_is="ours, in both directions,",

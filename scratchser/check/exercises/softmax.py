@@ -109,6 +109,7 @@ SOFTMAX_LOSS = Exercise(
     mistakes=MISTAKES,
     axes={"dlogits": ("utterance", "class")},
     gradients=differences,
+    differences=1,
     timed=lambda: arguments(64, 4),
     ours=ours,
 )
