@@ -156,7 +156,7 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
             if address != LOCAL:  # a client waits for ever for one that takes a connection and says nothing
                 asyncio.run(asyncio.wait_for(_identity(address), SECONDS + 1))
             client = stack.enter_context(distributed.Client(there, timeout=SECONDS, set_as_default=False))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # TypeError: tls:// without certificates
             why = str(error) or "something listens there, but says nothing"
             raise ClusterError(
                 f"--cluster {address}: no scheduler answers there within {SECONDS:g} s ({why}). Start one by"
@@ -174,8 +174,10 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
 async def _identity(address: str) -> Any:
     """What a scheduler says of itself."""
     from distributed.core import rpc
+    from distributed.security import Security
 
-    async with rpc(address, timeout=SECONDS) as scheduler:
+    keys = Security().get_connection_args("client")  # of dask's configuration, as a Client takes them
+    async with rpc(address, timeout=SECONDS, connection_args=keys) as scheduler:
         return await scheduler.identity()
 
 

@@ -94,8 +94,8 @@ def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
     if (total := sum(spec.size for spec in specs)) > MOST:
         largest = max(specs, key=lambda spec: spec.size)
         raise SettingError(
-            f"the model would have {total:.2g} parameters, most of them in {largest.name} of shape {largest.shape};"
-            f" at most {MOST:.2g} can be: take fewer lstm_units, conv_channels or layers"
+            f"the model would have {total:,} parameters, of at most {MOST:,}; the largest tensor is {largest.name} of"
+            f" shape {largest.shape}: take fewer lstm_units, conv_channels or layers"
         )
     return specs
 

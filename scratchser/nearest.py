@@ -44,4 +44,5 @@ class Range:
 
 MOST = sys.float_info.max
 COUNT = Range(1, MOST, "a whole number from 1", 1, None)
+LAYERS = Range(1, 1000, "a whole number from 1 to 1000", 1, 1000)  # nothing needs a limit but the memory
 NOT_NEGATIVE = Range(0, MOST, "at least 0 and finite", 0.0, None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from scratchser import nearest
 from scratchser.atomic import plain
-from scratchser.nearest import COUNT, MOST, NOT_NEGATIVE, Range
+from scratchser.nearest import COUNT, LAYERS, MOST, NOT_NEGATIVE, Range
 
 
 class SettingError(ValueError):
@@ -73,7 +73,7 @@ class Config:
     def _expect(self, key: str, holds: bool, what: str) -> None:
         if not holds:
             value = getattr(self, key)
-            given = json.dumps(value) if isinstance(value, tuple) else repr(value)
+            given = _typed(value) if isinstance(value, tuple) else repr(value)
             raise SettingError(f"{key} is {given}, expected {what}{_offer(key, value)}")
 
     @property
@@ -103,8 +103,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 RANGES: dict[str, Range] = {
     **dict.fromkeys(
-        ("window_ms", "shift_ms", "lstm_layers", "lstm_units", "batch_size", "epochs", "patience"), COUNT
+        ("window_ms", "shift_ms", "lstm_units", "batch_size", "epochs", "patience"), COUNT
     ),
+    "lstm_layers": LAYERS,
     **dict.fromkeys(("rate", "l2", "conv_rate", "conv_l2"), NOT_NEGATIVE),
     "log_floor": Range(1e-37, MOST, "at least 1e-37, float32's smallest, and finite", 1e-37, None),
     "momentum": Range(0, math.nextafter(1, 0), "at least 0 and below 1", 0.0, 0.99),
@@ -137,16 +138,19 @@ def _one_of(allowed: Sequence[Any]) -> str:
 
 
 def _offer(key: str, value: Any) -> str:
-    """The end of a message, to be copied: "; normalisation=fold?", or the usual value where none is near."""
+    """The end of a message, to be copied: "; normalisation=fold?", or what `best` has where nothing is near."""
     near = _nearest(key, value)
     if near is None:
-        return f"; usual is {key}={_typed(getattr(PAPER_BEST, key))}" if hasattr(PAPER_BEST, key) else ""
+        best = len(PAPER_BEST.conv_channels) if key == CONV_LAYERS else getattr(PAPER_BEST, key)
+        return f"; the preset best has {key}={_typed(best)}"
     return f"; {key}={_typed(near)}?"
 
 
 def _typed(value: Any) -> str:
     """As --set takes it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, tuple | list) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _nearest(key: str, value: Any) -> Any:
@@ -158,7 +162,7 @@ def _nearest(key: str, value: Any) -> Any:
         return _switch(value, CHOICES[key]) or nearest.name(str(value), map(str, CHOICES[key]))
     limits = _limits(key)
     if limits and number:
-        return limits.nearest(round(value) if limits is COUNT else float(value))
+        return limits.nearest(round(value) if limits in (COUNT, LAYERS) else float(value))
     if key == "soft_labels":
         return _switch(value, ("true", "false")) or nearest.name(str(value), ("true", "false"))
     if not isinstance(value, tuple):
@@ -166,14 +170,14 @@ def _nearest(key: str, value: Any) -> Any:
     if key == "conv_channels" and all(type(n) is int for n in value):
         return tuple(max(1, n) for n in value)
     if key == "pool" and len(value) == 1 and isinstance(value[0], str):
-        return [] if value[0] in SWITCHES["off"] + ("off",) else HALF
+        return [] if value[0].lower() in ("off", *SWITCHES["off"]) else HALF
     if key in PAIRS and all(map(_whole_pair, value)):
         return tuple(tuple(max(1, n) for n in pair) for pair in value)
     return None
 
 
 def _limits(key: str) -> Range | None:
-    return COUNT if key == CONV_LAYERS else RANGES.get(key)
+    return LAYERS if key == CONV_LAYERS else RANGES.get(key)
 
 
 def _switch(value: Any, allowed: Sequence[Any]) -> str | None:
@@ -242,15 +246,15 @@ def named(preset: str) -> Config:
 
 
 def of_depth(config: Config, conv: int, lstm: int) -> Config:
-    """The config with so many conv and Bi-LSTM layers, of which the paper tried 1-6 and 1-4; any number can be had.
+    """The config with so many conv and Bi-LSTM layers, of which the paper tried 1-6 and 1-4.
 
     Fewer conv layers are the first ones of the config, the last of them with the strides and windows of those left out
     on top of its own and a kernel that still skips nothing; more are repetitions of its last one without a stride. So
     the strides in total are always the config's, and the Bi-LSTM gets as many frames and positions at any depth.
-    Raises SettingError for numbers below 1.
+    Raises SettingError for a number that is not in LAYERS.
     """
-    if conv not in COUNT:
-        raise SettingError(f"{CONV_LAYERS} is {conv!r}, expected {COUNT.words}{_offer(CONV_LAYERS, conv)}")
+    if conv not in LAYERS:
+        raise SettingError(f"{CONV_LAYERS} is {conv!r}, expected {LAYERS.words}{_offer(CONV_LAYERS, conv)}")
     kernels, strides = list(config.conv_kernels[:conv]), list(config.conv_strides[:conv])
     for stride, window in zip(config.conv_strides[conv:], config.windows[conv:], strict=True):
         strides[-1] = strides[-1][0] * stride[0] * window[0], strides[-1][1] * stride[1] * window[1]

@@ -465,7 +465,7 @@ def test_a_scheduler_that_does_not_answer(folder, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(cluster, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection and says nothing
         deaf = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        for address in ("tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:8786", deaf):
+        for address in ("tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:8786", "tls://127.0.0.1:9", deaf):
             assert cv.main(command(folder, tmp_path / "run", "--cluster", address)) == 2
             (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
             assert f"--cluster {address}: no scheduler answers" in line and "dask scheduler" in line

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,7 +116,7 @@ class TestAudio:
         heard = survey(load(tree))
         assert heard.problems == []
         assert heard.seconds[first.name] == pytest.approx(1.25)
-        assert heard.formats == {(16000, 1): 14, (44100, 2): 1}
+        assert Counter(heard.formats.values()) == {(16000, 1): 14, (44100, 2): 1}
 
     def test_everything_broken_is_named_at_once(self, tree):
         paths = [u.path for u in load(tree).utterances]

@@ -142,7 +142,7 @@ u, first, last = int(lengths.argmax()), model.convs[0], model.convs[-1]
 maps = {"input: log power": x[u, :, :, 0], "conv1: mean of its channels": first.y[u].mean(axis=2)}
 maps |= {"conv4: mean of its channels": last.y[u].mean(axis=2), "Bi-LSTM: states": model.lstms[0].cache.y[u]}
 figure, axes = plt.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
-for panel, (title, picture), rows in zip(axes, maps.items(), ("bin", "bin", "bin", "unit"), strict=False):
+for panel, (title, picture), rows in zip(axes, maps.items(), ("bin", "position", "position", "unit"), strict=False):
     size, colours = (0, lengths[u] * 0.032, 0, picture.shape[1]), "RdBu_r" if "LSTM" in title else "magma"
     panel.imshow(picture.T, aspect="auto", origin="lower", cmap=colours, extent=size)  # a frame each 32 ms
     panel.set(title=title, xlabel="time, s", ylabel=rows)

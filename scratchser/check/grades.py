@@ -24,7 +24,7 @@ def row(verdict: Verdict, folder: Path, seconds: float) -> dict[str, object]:
         "file": Path(verdict.file).relative_to(folder).as_posix(),
         "exercise": verdict.exercise,
         "passed": "yes" if verdict.passed else "no",
-        "checks passed": sum(finding.passed for finding in verdict.findings),
+        "checks passed": verdict.passes,
         "checks": verdict.checks or "",
         "recognised": "; ".join(verdict.mistakes),
         "first failure": f"{first.check}: {'; '.join(lines)}" if first else "",

@@ -39,11 +39,11 @@ def judge(path: Path, heard: Callable[[Verdict], None] = lambda verdict: None) -
     except learner.Refused as error:
         verdict.exercise = verdict.exercise or error.exercise
         verdict.checks = checks_of(verdict.exercise)
-        found(Finding("the file can be judged", False, str(error), error.hints))
+        found(Finding("the file can be judged", False, str(error), error.hints, counts=False))
     except learner.Raised as error:
         assert error.__cause__
         text, hints = learner.explained(error.__cause__, path)
-        found(Finding("it runs", False, text, hints))
+        found(Finding("it runs", False, text, hints, counts=False))
     verdict.finished = True
     heard(verdict)
     return verdict

@@ -78,7 +78,8 @@ def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused
     lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
     exercise = lines[-1] if lines and lines[-1] in known else ""
     source = (error.text or "").rstrip()
-    if not error.lineno or not source or "codec" in error.msg:
+    escape = "unicodeescape" in error.msg
+    if not error.lineno or not source or ("codec" in error.msg and not escape):
         hint = "Python cannot read the file. Is it saved as UTF-8?"
         return Refused(f"{type(error).__name__}: {error.msg}", hint, exercise=exercise)
     column = error.offset or 1
@@ -88,6 +89,8 @@ def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused
     there = f"at `{rest}`" if rest else "at the line's end"
     hint = f"Python stops reading in {place}, {there}. "
     hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
+    if escape:
+        hint = "In a text \\ begins a special character: write a path as r\"...\" or with /."
     return Refused(what, hint, exercise=exercise)
 
 

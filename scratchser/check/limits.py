@@ -1,5 +1,6 @@
 """A file judged in a process of its own: endless loops and crashes end in a finding, like everything else."""
 
+import ast
 import contextlib
 import os
 import re
@@ -28,7 +29,7 @@ def judged(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tu
     try:
         exercise = exercise_of(path, EXERCISES)
     except Refused as error:
-        finding = Finding("the file can be judged", False, str(error), error.hints)
+        finding = Finding("the file can be judged", False, str(error), error.hints, counts=False)
         return Verdict(str(path), error.exercise, [finding], [], True, checks_of(error.exercise)), []
     with tempfile.TemporaryDirectory(prefix="scratchser-check-") as folder:
         place = Path(folder)
@@ -131,7 +132,14 @@ def _late(code: int | None, trace: str) -> bool:
 def _compiles(path: Path) -> bool:
     """Whether Numba compiles something in the file, for the CPU; under NUMBA_DISABLE_JIT=1 it does not."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    return not config.DISABLE_JIT and re.search(r"(?<!cuda\.)\bn?jit\b", text) is not None
+    return not config.DISABLE_JIT and any(map(_is_jit, ast.walk(ast.parse(text))))
+
+
+def _is_jit(node: ast.AST) -> bool:
+    """jit or njit, by itself or of a module that is not cuda."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("jit", "njit") and getattr(node.value, "id", "") != "cuda"
+    return isinstance(node, ast.Name) and node.id in ("jit", "njit")
 
 
 def _ours(printed: list[str]) -> bool:

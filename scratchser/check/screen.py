@@ -20,15 +20,13 @@ def text_of(verdict: Verdict, printed: Sequence[str] = ()) -> str:
         lines += ["", *verdict.notes]
     if printed:
         lines += ["", "Your file printed:", *(f"  {line}" for line in printed)]
-    passed = sum(finding.passed for finding in verdict.findings)
     if verdict.passed:
-        summary = f"Passed: all {passed} checks."
+        summary = f"Passed: all {verdict.passes} checks."
     else:
         names = f" Recognised: {', '.join(verdict.mistakes)}." if verdict.mistakes else ""
-        left = verdict.checks - len(verdict.findings)
+        left = verdict.checks - sum(finding.counts for finding in verdict.findings)
         reached = f", {left} not reached" if left > 0 else ""
-        total = max(verdict.checks, len(verdict.findings))
-        summary = f"Not yet: {passed} of {total} checks passed{reached}.{names}"
+        summary = f"Not yet: {verdict.passes} of {verdict.checks} checks passed{reached}.{names}"
     return "\n".join([*lines, "", summary])
 
 

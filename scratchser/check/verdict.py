@@ -12,6 +12,7 @@ class Finding:
     text       what was found; empty where there is nothing to add
     hints      what to look at, one each
     mistakes   names of the mistakes that were recognised
+    counts     whether it is one of the exercise's checks; no file, a loop or a crash is none
     """
 
     check: str
@@ -19,6 +20,7 @@ class Finding:
     text: str = ""
     hints: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    counts: bool = True
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Verdict:
     @property
     def passed(self) -> bool:
         return self.finished and bool(self.findings) and all(finding.passed for finding in self.findings)
+
+    @property
+    def passes(self) -> int:
+        """How many of the exercise's checks are passed."""
+        return sum(finding.passed and finding.counts for finding in self.findings)
 
     @property
     def failures(self) -> list[Finding]:

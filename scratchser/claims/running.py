@@ -83,8 +83,8 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
     Raises RunError where `out` holds other files and is not to be gone on with, or was begun with other settings;
     StorageError where it cannot be written or another process writes there.
     """
-    todo = plan(out, claims, number, resume)
     with lock.hold(out):
+        todo = plan(out, claims, number, resume)
         _begin(out, claims, workers, resume)
         _train([piece for piece in todo if not piece.done], workers)
         return {
@@ -101,6 +101,8 @@ def plan(out: Path, claims: Sequence[Claim], number: int, resume: bool) -> list[
     """All there is to do, whether it is done or not. Raises RunError as `run`."""
     if number < FEWEST:
         raise RunError(f"--corpora {number}: an interval needs at least {FEWEST}")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is no folder: name another with --out")
     path = out / SETTINGS
     there = {entry.name for entry in out.iterdir()} if out.exists() else set()
     if not resume and (foreign := sorted(there - {lock.NAME, ENVIRONMENT})):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,10 @@ Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]  # e.g. tqdm
 
 @dataclass
 class Survey:
-    """What was heard. Utterances with a problem have no entry in `seconds`."""
+    """What was heard, by utterance. Those with a problem have no entry in `seconds` and `formats`."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    formats: Counter[tuple[int, int]] = field(default_factory=Counter)  # (rate in Hz, channels) -> files
+    formats: dict[str, tuple[int, int]] = field(default_factory=dict)  # rate in Hz, channels
     problems: list[Problem] = field(default_factory=list)
     cut_off: list[Path] = field(default_factory=list)  # files that end before their header says
 
@@ -68,7 +67,7 @@ def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Surve
     if path is not None and _ends_early(path):
         heard.cut_off.append(path)
     heard.seconds[utterance.name] = seconds
-    heard.formats[rate, 1 if sound.ndim == 1 else sound.shape[1]] += 1
+    heard.formats[utterance.name] = rate, 1 if sound.ndim == 1 else sound.shape[1]
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from scratchser.corpus.audio import RATE, WINDOW_MS, Progress, Survey, has_audio, survey
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
@@ -25,19 +26,17 @@ def inspect(
     if all(u.path is None for u in corpus.utterances):
         return corpus.problems, ()  # the corpus makes its sound itself
     heard = survey(corpus, window_ms, progress)
-    return (*corpus.problems, *heard.problems), (*conversions(heard), *cut_off(heard))
+    problems = (*corpus.problems, *heard.problems)
+    return problems, (*conversions(heard, {problem.utterance for problem in problems}), *cut_off(heard))
 
 
-def conversions(heard: Survey) -> tuple[str, ...]:
+def conversions(heard: Survey, left_out: Collection[str] = ()) -> tuple[str, ...]:
     """A sentence for each rate and number of channels that is changed; none where everything is 16 kHz mono."""
-    rates: Counter[int] = Counter()
-    channels: Counter[int] = Counter()
-    for (rate, many), count in heard.formats.items():
-        rates[rate] += count
-        channels[many] += count
+    formats = [found for name, found in heard.formats.items() if name not in left_out]
+    rates, channels = Counter(rate for rate, _ in formats), Counter(many for _, many in formats)
     what = [(rates[rate], f"resampled from {rate} to {RATE} Hz") for rate in sorted(rates) if rate != RATE]
     what += [(channels[many], f"mixed down from {many} channels") for many in sorted(channels) if many > 1]
-    return tuple(f"{count} of {rates.total()} utterances {done}" for count, done in what)
+    return tuple(f"{count} of {len(formats)} utterances {done}" for count, done in what)
 
 
 def cut_off(heard: Survey) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _audio(survey: Survey | None) -> Json | None:
         return None
     formats = [
         {"rate_hz": rate, "channels": channels, "utterances": count}
-        for (rate, channels), count in survey.formats.most_common()
+        for (rate, channels), count in Counter(survey.formats.values()).most_common()
     ]
     return {"formats": formats, "cut_off": [str(path) for path in survey.cut_off]}
 

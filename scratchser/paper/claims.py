@@ -51,12 +51,13 @@ def forecast(out: Path, *, number: int = CORPORA, workers: int = 1, resume: bool
     trainings = sum(len(names) for piece in todo for names in piece.todo().values())
     lines = [f"{len(todo)} corpora to go, {trainings} trainings; {len(CLAIMS)} claims, {number} corpora each"]
     if todo:
-        say("measuring a corpus of each claim, which takes seconds to a minute")
-        first = {piece.claim: piece for piece in reversed(todo)}
-        seconds = {claim: _seconds(piece) for claim, piece in first.items()}
+        say("measuring a corpus of each claim")
+        most = {piece.claim: piece for piece in sorted(todo, key=lambda piece: sum(map(len, piece.todo().values())))}
+        seconds = {claim: _seconds(piece) for claim, piece in most.items()}
         at_once = min(workers, len(todo))
         total = sum(seconds[piece.claim] for piece in todo) / at_once
         lines.append(f"about {estimate.duration(total)}, an estimate: {at_once} at a time, one thread each")
+        lines.append("measured here and now; what else this machine does now counts as if it went on")
     return "\n".join(lines)
 
 
@@ -66,7 +67,9 @@ def _seconds(piece: running.Work) -> float:
     numba.set_num_threads(1)  # as they are trained
     try:
         for world, names in piece.todo().items():
-            started, fold = time.monotonic(), corpora.fold(piece.number)
+            fold = corpora.fold(piece.number)
+            extract(corpora.corpus(world, piece.seed), piece.arms[names[0]].config)  # compiles, or loads what is
+            started = time.monotonic()
             heard = corpora.corpus(world, piece.seed)
             frames = extract(heard, piece.arms[names[0]].config).lengths
             total += time.monotonic() - started

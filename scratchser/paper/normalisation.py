@@ -61,7 +61,7 @@ def build(runs: Runs) -> Output:
         "training UA: of the best epoch, mean over the folds; the less of it remains at the test, the more was learned"
         " by heart",
         "UA minus off: fold by fold, at the same depth",
-        scores.INTERVAL,
+        *scores.about_differences(runs),
         *scores.legend(runs),
     )
     title = f"Normalisation, eq. (5), and depth, {runs.title}"

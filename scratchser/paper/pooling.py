@@ -23,7 +23,7 @@ def build(runs: Runs) -> Output:
     notes = (
         "an even stride is halved and a window of max pooling behind the layer takes the other half: everything behind"
         " has the same shape; the rule is ours, the paper says no more than that pooling noticeably lost",
-        scores.INTERVAL,
+        *scores.about_differences(runs),
         *scores.legend(runs),
     )
     made = Table(f"Pooling between the conv layers, {runs.title}", ("", *names), tuple(rows), notes)

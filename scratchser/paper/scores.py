@@ -18,6 +18,7 @@ import numpy as np
 from scratchser.interval import interval
 from scratchser.paper.sweep import Finished, Runs
 
+TIE = 1e-9  # what two equal scores can be apart by rounding
 MEASURES = {"wa": "Weighted accuracy", "ua": "Unweighted accuracy"}
 
 
@@ -88,7 +89,7 @@ def against(runs: Runs, names: Sequence[str], other: str, measure: str = "ua") -
         row("  std over folds", lambda values: percent(deviation(values.mean(axis=0)))),
         row("  std over seeds", lambda values: percent(deviation(values.mean(axis=1)))),
         row("  95 % interval over folds", lambda values: _interval(values.mean(axis=0))),
-        row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < 0).sum()} of {values.shape[1]}"),
+        row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < -TIE).sum()} of {values.shape[1]}"),
     ]
     return lines if runs.seeds > 1 else [line for line in lines if "seeds" not in line[0]]
 
@@ -130,10 +131,17 @@ def mean_of(runs: Runs) -> str:
     return "accuracies are means over the folds" + ", and of these over the seeds" * (runs.seeds > 1)
 
 
-INTERVAL = (
-    "95 % interval: by Student's t over the folds' differences; folds share most of their training speakers, so that it"
-    " is a guide and no proof. Where it covers 0 the two are not told apart"
-)
+def about_differences(runs: Runs) -> tuple[str, ...]:
+    """What the rows of `against` mean, where there are folds enough for them."""
+    if len(runs.first.result["folds"]) < 2:
+        return ()
+    seeds = runs.seeds > 1
+    what = "differences are taken fold by fold, and their std over folds is that of the folds'"
+    return (
+        what + (" means over the seeds" if seeds else " differences"),
+        "95 % interval: by Student's t over the folds; folds share most of their training speakers, so that it is a"
+        " guide and no proof. Where it covers 0 the two are not told apart",
+    )
 
 
 def percent(fraction: float) -> str:
@@ -143,4 +151,4 @@ def percent(fraction: float) -> str:
 
 def signed(fraction: float) -> str:
     """In percent with its sign; of NaN a dash."""
-    return "-" if math.isnan(fraction) else f"{100 * fraction:+.1f}"
+    return "-" if math.isnan(fraction) else f"{round(100 * fraction, 1) + 0.0:+.1f}"  # 0.0: no minus before a zero

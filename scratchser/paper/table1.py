@@ -27,6 +27,6 @@ def build(runs: Runs) -> Output:
         *scores.rows(runs, tuple(COLUMNS), TABLE1),
         *(row for measure in scores.MEASURES for row in scores.against(runs, tuple(COLUMNS), "baseline", measure)),
     ]
-    notes = (scores.INTERVAL, *scores.legend(runs))
+    notes = (*scores.about_differences(runs), *scores.legend(runs))
     made = Table(f"Table 1: parameter settings, {runs.title}", ("", *COLUMNS), tuple(rows), notes)
     return Output({"table1": made})

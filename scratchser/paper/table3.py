@@ -36,7 +36,7 @@ def build(runs: Runs) -> Output:
     notes = (
         "layer: one mean and one variance of all pre-activations of a layer's inputs, eqs. (12) to (14); off: none",
         "the learning rates are the same at every size, so a larger minibatch takes fewer and no longer steps",
-        scores.INTERVAL,
+        *scores.about_differences(runs),
         *scores.legend(runs),
     )
     title = f"Table 3: batch normalisation and the size of a minibatch, {runs.title}"
