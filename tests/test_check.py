@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -464,7 +465,8 @@ def test_the_thread_that_goes_on_is_named_and_not_those_that_wait_for_it(tmp_pat
 
 def test_threads_that_come_to_a_barrier_for_ever_are_told_by_its_line(tmp_path):
     verdict, _ = judged(tmp_path, SUM.replace("        half //= 2\n", ""), seconds=3)
-    assert verdict.findings[-1].text.endswith("cuda.syncthreads()") and verdict.mistakes == ["endless loop"]
+    assert verdict.findings[-1].text.startswith("still running, in line 18: cuda.syncthreads()")
+    assert verdict.mistakes == ["endless loop"]
 
 
 def test_a_right_file_passes_although_there_was_no_time_left_to_time_it(tmp_path):
@@ -551,13 +553,33 @@ def test_without_compilation_there_is_no_time(tmp_path, monkeypatch):
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
+def test_a_kernel_whose_text_does_not_stand_alone_is_judged(tmp_path):
+    head, kernel = SUM.split("@cuda.jit\n")
+    indented, line = textwrap.indent(f"@cuda.jit\n{kernel}", "    "), "            half //= 2\n"
+    indented = indented.replace(line, f"# a remark\n{line}")
+    verdict, _ = judged(tmp_path, f"{head}if True:\n{indented}")
+    assert verdict.passed
+
+
+def test_a_path_with_backslashes_is_told_by_its_line(tmp_path):
+    verdict, _ = judged(tmp_path, LINEAR + 'open("C:\\Users\\me")\n')
+    (finding,) = verdict.findings
+    assert f"line {LINEAR.count(chr(10)) + 1}," in finding.text and 'r"..."' in finding.hints[0]
+
+
+def test_a_word_in_a_comment_compiles_nothing(tmp_path):
+    verdict, _ = judged(tmp_path, f"# no @njit here\nwhile True: pass\n{LINEAR}", seconds=2)
+    assert verdict.mistakes == ["endless loop"] and len(verdict.findings[-1].hints) == 1
+    assert verdict.passes == 0 and not verdict.findings[-1].counts
+
+
 def test_the_command_says_passed_or_not_yet_by_its_exit_code(capsys):
     assert command.main([str(SOLUTIONS / "stft.py")]) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[0].startswith("stft   ") and said.rstrip().endswith("Passed: all 3 checks.")
     assert "time: yours" in said and "ours" in said and "noisy" in said
     assert command.main([str(STUBS / "stft.py")]) == 1
-    assert "Not yet: 0 of 3 checks passed, 2 not reached." in capsys.readouterr().out
+    assert "Not yet: 0 of 3 checks passed, 3 not reached." in capsys.readouterr().out
 
 
 def test_a_class_becomes_a_table(tmp_path, capsys):

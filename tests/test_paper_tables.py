@@ -4,13 +4,14 @@ import csv
 import re
 import statistics
 from dataclasses import replace
+from types import SimpleNamespace
 
 import made_up
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.interval import interval
-from scratchser.paper import depth, figure4, normalisation, pooling, table1, table2, table3, table6
+from scratchser.paper import depth, figure4, normalisation, pooling, scores, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
 from scratchser.presets import PRESETS, pooled
 from scratchser.published import TABLE1, TABLE2, TABLE6
@@ -343,6 +344,24 @@ def test_pooling_is_compared_fold_by_fold(tmp_path):
     assert found["95 % interval over folds", head] == ["-", f"{100 * low:+.1f} ... {100 * high:+.1f}"]
     assert found["folds where it is lower", head] == ["-", f"{sum(d < 0 for d in differences)} of 10"]
     assert found["Windows of the pooling"] == ["-", "2x2 2x2 2x2 1x2"]
+
+
+def test_a_tie_is_not_lower():
+    def runs(*seeds):
+        return [SimpleNamespace(result={"folds": [{"ua": ua} for ua in uas]}) for uas in seeds]
+
+    one, other = runs((0.3, 0.5), (0.1, 0.2)), runs((0.1, 0.6), (0.3, 0.5))  # of fold 1 the mean is equal, but rounded
+    made = SimpleNamespace(of={"one": one, "other": other}, seeds=2)
+    rows = {head.strip(): cell for head, cell in scores.against(made, ["one"], "other")}
+    assert rows["folds where it is lower"] == "1 of 2" and rows["UA minus that of other, points"] == "-10.0"
+    assert scores.signed(-2.8e-17) == "+0.0"
+
+
+def test_one_fold_has_no_interval_and_no_sentence_about_it(tmp_path):
+    made = table1.build(made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus(), folds=1).results())
+    found = cells(made, "table1", tmp_path)
+    assert found["95 % interval over folds", "UA minus that of baseline, points"] == ["-"] * 6
+    assert not any("95 %" in note for note in made.tables["table1"].notes)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from numba import config
@@ -47,7 +48,7 @@ def judged(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tu
                 verdict.finished = True  # all was checked: our own kernel may take long to be compiled
                 verdict.notes.append(f"time: not measured, since {seconds} seconds were over")
                 return verdict, printed
-            verdict.findings.append(_ended(code, told, path, seconds, megabytes, printed))
+            verdict.findings.append(replace(_ended(code, told, path, seconds, megabytes, printed), counts=False))
             if printed and _ours(printed):
                 printed = []
     return verdict, printed
