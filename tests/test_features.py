@@ -95,6 +95,11 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
         "2 of 4 utterances resampled from 48000 to 16000 Hz",
         "2 of 4 utterances mixed down from 2 channels",
     )
+    assert conversions(survey(corpus), {"b"}) == (
+        "1 of 3 utterances resampled from 44100 to 16000 Hz",
+        "1 of 3 utterances resampled from 48000 to 16000 Hz",
+        "1 of 3 utterances mixed down from 2 channels",
+    )
     assert conversions(survey(corpus_of(**SOUNDS))) == ()
     assert len(set(features.lengths)) == 1  # 0.5 s each
     inside = [features.of(n)[1:-1] for n in range(4)]  # the resampler's filter rings at the ends
