@@ -123,6 +123,7 @@ def test_arms_differ_in_what_they_say():
     arms = vtlp.arms(1)
     assert changes(arms["wide"], arms["wide-vtlp"]) == {"vtlp"} == changes(arms["equal"], arms["equal-vtlp"])
     assert changes(arms["wide"], arms["equal"]) == {"world"}
+    assert changes(arms["wide-vtlp"], arms["wide-vtlp-single"]) == {"copies"}
     assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"again"}
     arms = rates.arms(1)
     assert changes(arms["uniform"], arms["layerwise"]) == {"conv_rate", "conv_l2"}
@@ -159,7 +160,7 @@ def test_repeating_the_rare_classes_makes_no_more_updates():
 def test_every_difference_is_taken_in_the_order_of_its_name():
     """UA by arm, such that no two differences are equal."""
     uas = {
-        **{"wide": 1, "wide-vtlp": 2, "wide-vtlp-again": 4, "equal": 8, "equal-vtlp": 16},
+        **{"wide": 1, "wide-vtlp": 2, "wide-vtlp-again": 4, "wide-vtlp-single": 7, "equal": 8, "equal-vtlp": 16},
         **{"rare": 1, "rare-twice": 2, "lot": 4, "lot-others": 8},
         **{"uniform": 1, "layerwise": 2, "doubled": 4, "uniform-again": 8},
     }
@@ -173,6 +174,7 @@ def test_every_difference_is_taken_in_the_order_of_its_name():
         "with warps - without, lengths spread wide": 2 - 1,
         "the same, all lengths equal": 16 - 8,
         "spread wide - equal, of these two": (2 - 1) - (16 - 8),
+        "vote of eleven - a single pass, spread wide": 2 - 7,
         "with warps - with warps, another seed": 2 - 4,
         "happiness and anger twice - once, both rare": 2 - 1,
         "balanced, two classes by lot twice - the other two": 4 - 8,

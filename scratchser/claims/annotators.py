@@ -77,7 +77,7 @@ def _gap_dealt(corpus: Corpus) -> float:
 CLAIM = Claim(
     name="annotators",
     says="What annotators agree on is recognised better",
-    first=30_000,
+    first=130_000,
     arms=arms,
     numbers=(
         Number("effect", "UA of unanimous - of ambiguous utterances", _gap),

@@ -37,7 +37,7 @@ def arms(seed: int) -> dict[str, Arm]:
 CLAIM = Claim(
     name="oversampling",
     says="Rare classes shown twice raise the UA",
-    first=20_000,
+    first=120_000,
     arms=arms,
     numbers=(
         Number("effect", "happiness and anger twice - once, both rare", difference("rare-twice", "rare")),

@@ -40,7 +40,7 @@ def log_ratios(corpus: Corpus) -> Mapping[str, float]:
 CLAIM = Claim(
     name="rates",
     says="Conv layers gain from a higher rate and L2 of their own",
-    first=40_000,
+    first=140_000,
     arms=arms,
     numbers=(
         Number("effect", "conv layers twice rate and L2 - one rate for all", difference("layerwise", "uniform")),

@@ -23,7 +23,7 @@ from scratchser.rundir import RunError
 from scratchser.train import DivergedError
 from scratchser.workers import WorkerError, cores
 
-CORPORA = 24  # of each claim
+CORPORA = 80  # of each claim; half an hour on two cores is the most that this may take
 EXAMPLES = """\
 Everything is trained on corpora that the package makes, so no data is needed and nothing is said about real speech.
 docs/claims.md tells what is tried, why a null is one, and what came out.
