@@ -101,6 +101,9 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
         "1 of 3 utterances mixed down from 2 channels",
     )
     assert conversions(survey(corpus_of(**SOUNDS))) == ()
+    assert conversions(survey(corpus_of(low=(tone(1000, 11025), 11025)))) == (
+        "1 of 1 utterances resampled from 11025 to 16000 Hz, with nothing above 5512.5 Hz",
+    )
     assert len(set(features.lengths)) == 1  # 0.5 s each
     inside = [features.of(n)[1:-1] for n in range(4)]  # the resampler's filter rings at the ends
     for n in (0, 1, 3):

@@ -34,9 +34,14 @@ def conversions(heard: Survey, left_out: Collection[str] = ()) -> tuple[str, ...
     """A sentence for each rate and number of channels that is changed; none where everything is 16 kHz mono."""
     formats = [found for name, found in heard.formats.items() if name not in left_out]
     rates, channels = Counter(rate for rate, _ in formats), Counter(many for _, many in formats)
-    what = [(rates[rate], f"resampled from {rate} to {RATE} Hz") for rate in sorted(rates) if rate != RATE]
+    what = [(rates[rate], _resampled(rate)) for rate in sorted(rates) if rate != RATE]
     what += [(channels[many], f"mixed down from {many} channels") for many in sorted(channels) if many > 1]
     return tuple(f"{count} of {len(formats)} utterances {done}" for count, done in what)
+
+
+def _resampled(rate: int) -> str:
+    """With what is not there for a model that listens up to 8 kHz: resampling makes no new frequencies."""
+    return f"resampled from {rate} to {RATE} Hz" + (f", with nothing above {rate / 2:g} Hz" if rate < RATE else "")
 
 
 def cut_off(heard: Survey) -> tuple[str, ...]:
