@@ -126,9 +126,12 @@ class TestAudio:
         wav(paths[3], 0.0)
         soundfile.write(paths[4], np.zeros(1023, dtype="float32"), 16000)
         soundfile.write(paths[5], np.full(2000, np.nan, dtype="float32"), 16000, subtype="FLOAT")
+        soundfile.write(paths[6], np.full(2823 - 1, 0.1, dtype="float32"), 44100)  # 63.99 ms
+        soundfile.write(paths[7], np.linspace(-1e30, 1, 2000), 16000, subtype="FLOAT")
         corpus = load(tree)
         problems = check(corpus)
         expected = ["missing", "0 bytes", "unreadable", "no samples", "63.9 ms of at least 64 ms", "no numbers"]
+        expected += ["63.9 ms of at least 64 ms", "samples up to 1e+30, where 1 is full scale"]
         assert len(problems) == len(expected)
         for problem, utterance, what in zip(problems, corpus.utterances, expected, strict=False):
             assert what in problem.what and str(utterance.path) in problem.what

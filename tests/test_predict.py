@@ -131,9 +131,11 @@ def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, f
         "dither.wav": rng.integers(-1, 2, 16000) / 32768,
         "short.wav": rng.normal(0, 0.1, 1000),
         "quiet.wav": 0.003 * np.sin(np.arange(16000)),
+        "whole.wav": 2.0**31 * np.sin(np.arange(16000)),  # whole numbers of 32 bits, left as they are
+        "mad.wav": 1e30 * np.sin(np.arange(16000)),
     }
     for name, sound in sounds.items():
-        soundfile.write(tmp_path / name, sound, 16000)
+        soundfile.write(tmp_path / name, sound, 16000, subtype="FLOAT" if name in ("whole.wav", "mad.wav") else None)
     (tmp_path / "text.wav").write_text("no sound")
     files = [*(tmp_path / name for name in sounds), tmp_path / "text.wav", tmp_path / "gone.wav", folder / "a00.wav"]
     code, answer, error = ask(run, *files)
@@ -143,7 +145,9 @@ def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, f
         assert found[name]["problem"].startswith("silent") and found[name]["probabilities"] is None
     assert found["short.wav"]["problem"] == "too short sound file, 62.5 ms of at least 64 ms"
     assert "unreadable" in found["text.wav"]["problem"] and "missing" in found["gone.wav"]["problem"]
-    assert found["quiet.wav"]["problem"] is found["a00.wav"]["problem"] is None
+    assert "samples up to 1e+30" in found["mad.wav"]["problem"] and found["mad.wav"]["votes"] is None
+    for name in ("quiet.wav", "whole.wav", "a00.wav"):
+        assert found[name]["problem"] is None and sum(found[name]["probabilities"].values()) == pytest.approx(1)
     assert f"{tmp_path / 'gone.wav'}: missing sound file" in error
     assert found["a00.wav"] == ask(run, folder / "a00.wav")[1]["files"][0]  # the others change nothing
 

@@ -14,6 +14,7 @@ from scratchser.corpus.table import Corpus, Problem, Utterance
 
 RATE = 16000  # Hz, the rate of the paper's corpus; everything else is resampled to it
 WINDOW_MS = 64.0  # section 1.2 of the paper: an utterance shorter than one window has no frame
+LOUDEST = 1e12  # whole numbers of 32 bits kept as floats pass; powers of what is far beyond have no place in float32
 Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]  # e.g. tqdm
 
 
@@ -35,7 +36,8 @@ def has_audio(corpus: Corpus) -> bool:
 def survey(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> Survey:
     """Reads the audio of all utterances. `window_ms` is the shortest length that is still an utterance.
 
-    A file that is missing, unreadable, empty, too short or holds samples that are no numbers becomes a Problem.
+    A file that is missing, unreadable, empty, too short or holds samples that are no numbers or above LOUDEST becomes a
+    Problem.
     """
     heard = Survey()
     for utterance in progress(corpus.utterances):
@@ -61,9 +63,12 @@ def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Surve
     if not len(sound):
         return "empty sound file, no samples"
     if seconds * 1000 < window_ms:
-        return f"too short sound file, {1000 * seconds:.1f} ms of at least {window_ms:g} ms"
+        tenths = len(sound) * 10000 // rate  # rounded down, so that 63.99 ms are not said to be 64
+        return f"too short sound file, {tenths / 10:.1f} ms of at least {window_ms:g} ms"
     if not np.isfinite(sound).all():
         return "sound file with samples that are no numbers"
+    if (loudest := np.abs(sound).max()) > LOUDEST:
+        return f"sound file with samples up to {loudest:.3g}, where 1 is full scale"
     if path is not None and _ends_early(path):
         heard.cut_off.append(path)
     heard.seconds[utterance.name] = seconds
