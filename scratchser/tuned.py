@@ -46,9 +46,10 @@ class Tuned:
             raise RunError(f"--tuned {path}: there is no such file; python -m scratchser.paper tune writes one")
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:  # not JSON, or not even text
+        except (ValueError, IsADirectoryError):  # not JSON, or not even text
             found = None
-        if not isinstance(found, dict) or {key: type(value) for key, value in found.items()} != KINDS:
+        right = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == KINDS
+        if not right or not all(isinstance(word, str) for word in [*found["settings"], *found["speakers"]]):
             raise RunError(f"--tuned {path} is no file of python -m scratchser.paper tune: name its tuned.json")
         return Tuned(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
 

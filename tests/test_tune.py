@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections import defaultdict
 
 import numpy as np
@@ -91,6 +92,8 @@ def test_sessions_that_cannot_choose(corpus, tmp_path, capsys, sessions, message
     [
         (lambda found: {**found, "fingerprint": "0"}, "chosen on other utterances"),
         (lambda found: {"settings": []}, "is no file of python -m scratchser.paper tune"),
+        (lambda found: {**found, "settings": [0.1]}, "is no file of python -m scratchser.paper tune"),
+        (lambda found: {**found, "speakers": [1, 2]}, "is no file of python -m scratchser.paper tune"),
         (lambda found: {**found, "speakers": "ab"}, "is no file of python -m scratchser.paper tune"),
         (lambda found: [1], "is no file of python -m scratchser.paper tune"),
         (None, "there is no such file"),
@@ -102,6 +105,21 @@ def test_a_choice_that_is_not_for_this_corpus(corpus, tuned, tmp_path, capsys, c
         path.write_text(json.dumps(change(read_json(tuned / "tuned.json"))))
     assert cv.main([str(corpus), "--tuned", str(path), "--out", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_no_choice(corpus, tuned, tmp_path, capsys):
+    assert cv.main([str(corpus), "--tuned", str(tuned), "--out", str(tmp_path / "run")]) == 2
+    assert "name its tuned.json" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_candidate_that_changes_nothing_is_not_counted(corpus, tuned, tmp_path):
+    """The same run under three names; those of `tuned` are used."""
+    shutil.copytree(tuned, tmp_path / "out")
+    same = ["--try", "rate=0.005", "--try", ""]
+    asked = ["tune", str(corpus), "--sessions", "1", *TRIED, *same, *SMALL, "--workers", "1", "--resume"]
+    assert paper.main([*asked, "--out", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 3
+    assert read_json(tmp_path / "out" / "tuned.json")["tried"] == 3
 
 
 def test_a_candidate_with_an_unknown_setting(corpus, capsys):

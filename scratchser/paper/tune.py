@@ -109,4 +109,4 @@ def choice(runs: Runs, best: str, ua: float) -> Tuned:
     changes = tuple(f"{key}={setting(value)}" for key, value in results.changed(run).items())
     done = runs.first.result["folds"]
     speakers = dict.fromkeys(speaker for fold in done for speaker in (fold["test_speaker"], fold["validation_speaker"]))
-    return Tuned(run["preset"], changes, tuple(speakers), len(runs.of), ua, runs.data.fingerprint())
+    return Tuned(run["preset"], changes, tuple(speakers), len(set(runs.configs.values())), ua, runs.data.fingerprint())
