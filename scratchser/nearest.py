@@ -9,11 +9,12 @@ from typing import Any
 
 
 def name(text: str, known: Iterable[str]) -> str | None:
-    """The known name that this one begins, that it is much like or in; None where there is no such."""
+    """The known name that this one is in other letters, begins, is much like or in; None where there is no such."""
     known = list(known)
+    same = [word for word in known if word.lower() == text.lower()]
     begun = [word for word in known if text and word.lower().startswith(text.lower())]
     inside = [word for word in known if text and text.lower() in word.lower().split("-")]
-    return next(iter(begun or get_close_matches(text.lower(), known, 1) or inside), None)
+    return next(iter(same or begun or get_close_matches(text.lower(), known, 1) or inside), None)
 
 
 def hint(text: str, known: Iterable[str]) -> str:

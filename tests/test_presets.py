@@ -178,6 +178,8 @@ def test_an_unknown_preset_is_answered_with_the_nearest():
         named("bset")
     with pytest.raises(SettingError, match=r"best, demo$"):
         named("nonsense")
+    with pytest.raises(SettingError, match=r"; 'best'\?$"):  # not best-4khz, which begins so too
+        named("Best")
 
 
 def test_settings_that_an_older_version_did_not_have_are_the_default_ones():
