@@ -198,6 +198,8 @@ def test_what_is_compared_cannot_be_set():
         Base.of(False, ["lstm_layers=2"], None, depth.SETTINGS)
     with pytest.raises(SettingError, match="would be the same"):
         Base.of(False, ["rate=0.01", "l2=0.06"], None, table1.SETTINGS)  # as much as the conv layers have
+    with pytest.raises(SettingError, match="pool cannot be set"):  # "without" would have some
+        Base.of(False, ["pool=half"], None, pooling.SETTINGS)
     assert Base.of(False, ["conv_strides=[[2,4],[2,2],[2,2],[1,2]]"], None, pooling.SETTINGS).best.lstm_layers == 1
     assert Base.of(False, ["conv_channels=[8,8,8,8]"], None, depth.SETTINGS).best.conv_channels == (8,) * 4
     assert Base.of(False, ["vtlp=off"], None, table2.SETTINGS).best.vtlp == "off"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.presets import pooled
+from scratchser.presets import Config, pooled
 from scratchser.published import TABLE1
 
-SETTINGS = (Setting("without"), Setting("with pooling", change=pooled))
+
+def _without(config: Config) -> Config:
+    return replace(config, pool=())
+
+
+SETTINGS = (Setting("without", change=_without), Setting("with pooling", change=pooled))
 
 
 def build(runs: Runs) -> Output:
