@@ -5,7 +5,7 @@ from trees import CODES, agreed, block, dialog
 
 from scratchser.corpus import CLASSES, CorpusError, gold, load
 from scratchser.corpus.table import SYNTHETIC_MARKER, Corpus, Problem, Utterance
-from scratchser.paper import table4, table5
+from scratchser.paper import figure1, table4, table5
 
 WORDS = tuple(name.capitalize() for name in CLASSES)
 # What three annotators say of an utterance labelled {0}; {1} is another class
@@ -129,6 +129,15 @@ def test_utterances_without_annotators_are_not_counted_and_that_is_said():
     made = table4.build(corpus((NEU, NEU), (), (NEU, SAD), ())).tables["table4"]
     assert row(made, "neutral") == ("1", "50.0", "1", "50.0", "2")
     assert "not counted: 2 utterances without annotators" in made.notes
+
+
+def test_broken_lines_of_the_labels_are_told():
+    broken = (Problem("labels.txt:3", "an annotator without a label", "b"), Problem("labels.txt:9", "no header"))
+    for room in (table4, table5, figure1):
+        (made,) = room.build(corpus((NEU, NEU), (NEU, ()), (NEU, SAD), problems=broken)).tables.values()
+        assert "2 broken things in the labels, which python -m scratchser.corpus names" in made.notes
+        (made,) = room.build(corpus((NEU, NEU))).tables.values()
+        assert "broken" not in str(made.notes)
 
 
 @pytest.mark.parametrize(("room", "what"), [(table4, "table 4"), (table5, "table 5")])

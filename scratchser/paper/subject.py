@@ -49,7 +49,9 @@ def name(corpus: Corpus) -> str:
 
 def notes(corpus: Corpus) -> tuple[str, ...]:
     """What a reader of any figure about the corpus should know."""
-    return (*corpus.notes, *[SYNTHETIC] * corpus.synthetic)
+    broken = len(corpus.problems)
+    said = f"{broken} broken thing{'s' * (broken > 1)} in the labels, which python -m scratchser.corpus names"
+    return (*corpus.notes, *[said] * (broken > 0), *[SYNTHETIC] * corpus.synthetic)
 
 
 def of_the_paper(corpus: Corpus) -> bool:
