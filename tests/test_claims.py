@@ -18,6 +18,7 @@ from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, differenc
 from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.corpus import synthetic
 from scratchser.corpus.table import CLASSES, CorpusError
+from scratchser.evaluate import copies
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.interval import interval
@@ -124,6 +125,7 @@ def test_arms_differ_in_what_they_say():
     assert changes(arms["wide"], arms["wide-vtlp"]) == {"vtlp"} == changes(arms["equal"], arms["equal-vtlp"])
     assert changes(arms["wide"], arms["equal"]) == {"world"}
     assert changes(arms["wide-vtlp"], arms["wide-vtlp-single"]) == {"copies"}
+    assert [len(copies(arms[name].config)) for name in ("wide", "wide-vtlp", "wide-vtlp-single")] == [1, 11, 1]
     assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"again"}
     arms = rates.arms(1)
     assert changes(arms["uniform"], arms["layerwise"]) == {"conv_rate", "conv_l2"}

@@ -147,6 +147,18 @@ def test_out_is_never_mixed_up(folder, straight, tmp_path, capsys):
     assert "no runs to go on with" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
+def test_an_out_of_another_corpus_is_not_used(folder, straight, tmp_path, capsys):
+    """Whatever the settings: the runs would lie side by side, and one table over the other."""
+    before = contents(straight)
+    other = small_corpus.write(tmp_path, each=1)
+    for dry in ([], ["--dry-run"]):
+        command = ["table6", other, *SETTINGS, *HERE, "--set", "l2=0.01", "--set", "conv_l2=0.01"]
+        assert run(*command, "--out", straight, "--resume", *dry) == 2
+        error = capsys.readouterr().err
+        assert "holds runs of other utterances (corpus" in error and "another folder with --out" in error
+    assert contents(straight) == before
+
+
 def plan(out, settings, asked=(), built_in=False, seeds=1):
     data = made_up.corpus()
     base = Base.of(built_in, asked, None, settings)
@@ -263,7 +275,8 @@ def test_time_in_words():
         (["table1", "--set", "epoch=3"], "'epochs'"),
         (["table1", "--set", f"lstm_units={10**12}"], "fewer lstm_units"),
         (["table1", "--set", "vtlp=off"], "vtlp cannot be set"),
-        (["table4", "--epochs", "3"], "no setting, fold, seed or cluster changes it"),
+        (["table4", "--epochs", "3"], "no setting, fold, seed, cluster or --skip-broken changes it"),
+        (["table4", "--skip-broken"], "needs no training"),
         (["table4", "--tuned", "x.json"], "needs no training"),
         (["figure1", "--seeds", "2"], "needs no training"),
         (["figure3", "--folds", "1"], "needs no training"),

@@ -122,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--resume needs --out OUT, the folder to go on in")
     if not _trains(COMMANDS[args.command]):
         settings = [] if args.command == "figure3" else [args.set, args.epochs, args.tuned]
-        if any([*settings, args.folds != "all", args.seeds != 1, args.cluster]):
-            p.error(f"{args.command} needs no training: no setting, fold, seed or cluster changes it")
+        if any([*settings, args.folds != "all", args.seeds != 1, args.cluster, args.skip_broken]):
+            p.error(f"{args.command} needs no training: no setting, fold, seed, cluster or --skip-broken changes it")
     if args.command != "tune" and (args.sessions or args.candidates):
         p.error("--sessions and --try are for tune")
     if args.command == "tune" and (args.tuned or args.folds != "all"):

@@ -151,10 +151,11 @@ class Sweep:
     ) -> Sweep:
         """With the seeds 0 ... `seeds` - 1, in the folder `out`. `tuned` is where settings of the base came from.
 
-        Raises RunError where they were chosen on another corpus.
+        Raises RunError where they were chosen on another corpus, and where `out` holds runs of another one.
         """
         if tuned:
             tuned.check(heard.data)
+        _same_corpus(out, heard.data)
         numbers = [fold.number for fold in folds]
         configs, runs = {made.name: made.config(base.best) for made in settings}, {}
         for made in settings:
@@ -283,3 +284,12 @@ def check(out: Path, resume: bool) -> None:
         raise RunError(f"{out} holds runs already: use them and go on by --resume, or name another folder with --out")
     if resume and not there:
         raise RunError(f"{out} holds no runs to go on with: start without --resume, or correct --out")
+
+
+def _same_corpus(out: Path, data: Corpus) -> None:
+    """Its runs would have other names perhaps, but its tables and figures have those that are written now."""
+    for path in sorted((out / "runs").glob("*/config.json")):
+        there = rundir.read(path.parent).settings["corpus"]
+        if there["fingerprint"] != data.fingerprint():
+            which = f"corpus {there['name']}, {path.parent.name}"
+            raise RunError(f"{out} holds runs of other utterances ({which}): name another folder with --out")
