@@ -178,8 +178,9 @@ SIMULATED: Place = _Simulated()
 
 
 @cache
-def gpu(number: int = 0) -> Place:
-    """The GPU of this number; scratchser.device says why one is not to be had."""
+def gpu(number: int) -> Place:
+    """The GPU of this number, one object each: a second one would have a stream of its own, and its copies would not wait
+    for the kernels of the first. scratchser.device says why a GPU is not to be had."""
     return _Gpu(number)
 
 

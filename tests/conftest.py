@@ -159,7 +159,7 @@ class Device:
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    place = _device.gpu() if request.param == "gpu" else _device.SIMULATED
+    place = _device.gpu(0) if request.param == "gpu" else _device.SIMULATED
     with _device.launched_by(launch_traced if request.param == "tracer" else launch_noted):
         yield Device(place, real=request.param == "gpu")
 

@@ -18,7 +18,8 @@ TWO_LSTM = Config(
     conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), pool=((2, 2),), lstm_units=2, lstm_layers=2
 )
 NORMED = replace(TWO_LSTM, pool=(), lstm_layers=1, batchnorm="layer")
-LARGE = [(config, 257, (441, 30, 129, 200, 441, 88)) for config in (Config(), Config(batchnorm="sequence"))]
+BIG = [Config(), Config(batchnorm="sequence")]
+LARGE = [(config, 257, (441, 30, 129, 200, 441, 88)) for config in BIG]
 SMALL = {  # few: a step takes long
     np.float32: [(TWO_CONV, 9, (7, 1, 4))],
     np.float64: [(TWO_LSTM, 8, (3, 5)), (NORMED, 4, (3, 2))],
@@ -56,6 +57,10 @@ def test_a_training_step_leaves_what_it_leaves_on_the_cpu(device, dtype):
         there, here = (step(place, config, bins, lengths, dtype) for place in (device.place, CPU))
         assert there.keys() == here.keys()
         for name, expected in here.items():
-            atol = (1e-4 if dtype == np.float32 else 1e-11) * np.abs(expected).max(initial=1e-30)
+            tolerance = 1e-4 if dtype == np.float32 else 1e-11
+            if dtype == np.float32 and config in BIG and name.startswith(("dconv", "velocity")):
+                tolerance = 0.1  # of a million inputs of a ReLU, rounding moves a few across 0: on the CPU alone, float32
+                #                  differs from float64 by up to 0.08 here; test in float64 is strict
+            atol = tolerance * np.abs(expected).max(initial=1e-30)
             np.testing.assert_allclose(there[name], expected, rtol=0, atol=atol, err_msg=name)
         assert all(np.any(here[f"d{name}"]) for name in ("conv1.W", "lstm1.Wh", "dense.W"))
