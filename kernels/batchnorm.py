@@ -32,14 +32,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels import _normed, lstm
-from scratchser.kernels._device import Array, blocks, launch, on_cpu, place_of
-from scratchser.kernels._fold import fold
-from scratchser.kernels._frames import COLUMNS, PARTS, add_columns, flat
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels._shapes import expect
-from scratchser.kernels._statistics import input_gradient, last_step, remember, scale_of, scales_of
-from scratchser.kernels._tile import COLS
+from scratchser.kernels import batchnorm_frame, lstm
+from scratchser.kernels.machine.block_sum import fold
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import Array, blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
+from scratchser.kernels.parts.frames import COLUMNS, PARTS, add_columns, flat
+from scratchser.kernels.parts.statistics import input_gradient, last_step, remember, scale_of, scales_of
+from scratchser.kernels.parts.tile import COLS
 
 KINDS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # and their G
 EPSILON = 1e-5  # Ioffe and Szegedy's
@@ -244,7 +244,7 @@ def forward(x, lengths, Wx, Wh, norm, h0=None, c0=None, training=False):
     else:
         mean, variance, last = norm.mean, norm.variance, last_step(norm.updates)
     if norm.framewise:
-        _normed.forward(walk, Wh, norm, training, mean, variance, last, hat)
+        batchnorm_frame.forward(walk, Wh, norm, training, mean, variance, last, hat)
     else:
         _normalise(walk.gates, norm, training, flat(mean), flat(variance), hat)
         lstm.walk(walk, Wh)
@@ -266,7 +266,7 @@ def backward(dy, cache, Wx, Wh, norm, dWx, dWh, dgamma, dbeta):
     expect("dgamma", dgamma, norm.gamma.shape, dy.dtype)
     expect("dbeta", dbeta, norm.beta.shape, dy.dtype)
     if norm.framewise:
-        da, dh0, dc0 = _normed.backward(dy, walk, Wh, norm, cache.variance, cache.hat, dgamma, dbeta)
+        da, dh0, dc0 = batchnorm_frame.backward(dy, walk, Wh, norm, cache.variance, cache.hat, dgamma, dbeta)
         return lstm.add_gradients(da[0], da[-1], walk, Wx, dWx, dWh), dh0, dc0
     dz, dh0, dc0 = lstm.walk_back(dy, walk, Wh)
     da = place_of(dz).empty(dz.shape, dz.dtype)
@@ -278,7 +278,7 @@ def backward(dy, cache, Wx, Wh, norm, dWx, dWh, dgamma, dbeta):
 def _counts(kind, lengths, M):
     """Of how many numbers each step's statistics are (steps,)."""
     if kind.startswith("frame"):
-        return np.array(_normed.running_at(lengths))
+        return np.array(batchnorm_frame.running_at(lengths))
     return np.array([lengths.sum() * (M if kind == "layer" else 1)])
 
 

@@ -46,12 +46,13 @@ dx is one chain in the order of k here too.
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
-from scratchser.kernels._runs import add_run, fill_run
-from scratchser.kernels._shapes import expect
-from scratchser.kernels._tile import COLS
-from scratchser.kernels._tile_cuda import (
+from scratchser.kernels.machine.compile import cuda, cuda_jit, pjit, prange
+from scratchser.kernels.machine.contiguous import add_run, fill_run
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
+from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
+from scratchser.kernels.parts.tile import COLS
+from scratchser.kernels.parts.tile_cuda import (
     ACROSS,
     EACH_M,
     EACH_N,
@@ -75,8 +76,8 @@ from scratchser.kernels._tile_cuda import (
     tile_at,
     tiles,
 )
-from scratchser.kernels._windows import BLOCK, blocks_of, copy_frames, pack_taps, rectify, taps
-from scratchser.kernels._windows_cuda import (
+from scratchser.kernels.parts.windows import BLOCK, blocks_of, copy_frames, pack_taps, rectify, taps
+from scratchser.kernels.parts.windows_cuda import (
     AHEAD,
     OWN,
     POSITIONS,
@@ -91,7 +92,6 @@ from scratchser.kernels._windows_cuda import (
     look_up_input,
     rectify_fetched,
 )
-from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
 
 PASS = 128  # positions that dW sums up in registers, if there are so many: both operands of a pass stay in the L1 cache
 PARTIALS = 8  # sums of dW that are kept apart and added in a fixed order: the same bits for any number of threads

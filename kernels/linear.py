@@ -15,9 +15,9 @@ the order of their index, one utterance after the other, so a row of y does not 
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block
 

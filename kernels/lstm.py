@@ -35,15 +35,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels._cell import cell, cell_gradient, unit, unit_gradient
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._frames import add_columns, flat, frame_at, gather, scatter, states_before
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels._runs import add_run, copy_run, fill_run
-from scratchser.kernels._shapes import expect
-from scratchser.kernels._stream import multiply, product_of, transposed, whole
-from scratchser.kernels._tile import COLS, ROWS
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width, product
+from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
+from scratchser.kernels.parts.frames import add_columns, flat, frame_at, gather, scatter, states_before
+from scratchser.kernels.parts.stream import multiply, product_of, transposed, whole
+from scratchser.kernels.parts.tile import COLS, ROWS
 
 THREADS = 512  # of a block, at most
 SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh: the first that SHARED has room for

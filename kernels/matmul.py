@@ -44,9 +44,9 @@ A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and s
 
 import numpy as np
 
-from scratchser.kernels._device import Array, blocks, launch, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels._tile import (
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import Array, blocks, launch, place_of
+from scratchser.kernels.parts.tile import (
     COLS,
     HALF,
     ROWS,
@@ -59,7 +59,7 @@ from scratchser.kernels._tile import (
     copy,
     transpose,
 )
-from scratchser.kernels._tile_cuda import (
+from scratchser.kernels.parts.tile_cuda import (
     ACROSS,
     EACH_M,
     EACH_N,

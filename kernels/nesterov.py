@@ -16,10 +16,10 @@ afterwards, for the next step's gradients to be added to.
 
 import numpy as np
 
-from scratchser.kernels._device import launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels._pieces import cut
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.chunks import cut
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 PIECE = 16384  # parameters that a core does at a time
 THREADS, EACH = 256, 8  # of a block, and parameters that a thread does: it reads its segment's rates once for them

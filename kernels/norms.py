@@ -11,10 +11,10 @@ its last digits. The order is fixed, so the bits do not depend on the number of 
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._fold import fold
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels._pieces import cut
+from scratchser.kernels.machine.block_sum import fold
+from scratchser.kernels.machine.chunks import cut
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py

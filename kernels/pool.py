@@ -18,10 +18,10 @@ on its way to the loss.
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels._runs import copy_run, fill_run
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.contiguous import copy_run, fill_run
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block: any number will do
 

@@ -18,9 +18,9 @@ import math
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit
+from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 THREADS = 32  # of a block: a row each, there are no more than a batch has utterances
 

@@ -47,9 +47,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from scratchser.kernels._device import launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 LANES = 16  # float32 numbers of a 512-bit register; narrower ones take a row in pieces
 PARTS = 64  # the signal is shared among the cores in at most so many pieces, each with buffers of its own

@@ -34,9 +34,9 @@ becomes α or 10 - 9α bins, at most 1.9 for the paper's α.
 
 import numpy as np
 
-from scratchser.kernels._device import launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels._shapes import expect
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block: any number will do
 

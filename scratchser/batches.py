@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from scratchser.features import Features
-from scratchser.kernels import moments, vtlp
-from scratchser.kernels._device import Array
+from scratchser.kernels import mean_variance, vtlp
+from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config
 
 ALPHAS = 0.9, 1.1  # the range that warp factors are drawn from
@@ -39,7 +39,7 @@ class Normalisation:
         if kind == "off":
             return Normalisation(0.0, 1.0)
         chosen = np.unique(utterances)
-        mean, variance = moments.moments(features.values, features.starts[chosen], features.lengths[chosen])
+        mean, variance = mean_variance.moments(features.values, features.starts[chosen], features.lengths[chosen])
         return Normalisation(mean, 1 / math.sqrt(variance + EPSILON))
 
 

@@ -16,7 +16,7 @@ from scratchser.corpus.check import inspect, warnings
 from scratchser.device import DeviceError, choose
 from scratchser.experiment import RunFolds
 from scratchser.folds import Fold, FoldsError, make_folds
-from scratchser.kernels._device import OutOfDeviceMemory
+from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import SettingError
 from scratchser.progress import bar
 from scratchser.rundir import RunError

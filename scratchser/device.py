@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import config
 
-from scratchser.kernels._device import CPU, SIMULATED, Place, gpu
+from scratchser.kernels.machine.device import CPU, SIMULATED, Place, gpu
 
 EXTRAS = "pip install 'scratchser[cuda12]' (or [cuda13], for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")

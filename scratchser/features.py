@@ -20,7 +20,7 @@ from scratchser.atomic import StorageError, read_json, write_json
 from scratchser.corpus.audio import RATE, Progress
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.kernels import stft
-from scratchser.kernels._device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Place
 from scratchser.presets import Config, SettingError
 
 ARRAYS = ("values", "starts", "lengths")

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
-from scratchser.kernels._device import Array, Place
+from scratchser.kernels.machine.device import Array, Place
 from scratchser.parameters import Parameters, Spec
 
 STEPS = 256  # of a walk, whose running statistics are kept frame-wise; later ones use the last's

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchser.kernels import lstm
-from scratchser.kernels._device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Place
 from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM
 from scratchser.parameters import Parameters, Spec, views
 from scratchser.presets import Config, SettingError

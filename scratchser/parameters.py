@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels._device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Place
 
 
 @dataclass(frozen=True)

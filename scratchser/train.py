@@ -19,7 +19,7 @@ from scratchser.evaluate import copies, predict, scores
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.kernels import softmax
-from scratchser.kernels._device import CPU, Array, OutOfDeviceMemory, Place
+from scratchser.kernels.machine.device import CPU, Array, OutOfDeviceMemory, Place
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config

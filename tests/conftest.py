@@ -15,7 +15,7 @@ import numba
 from numba import config
 
 from scratchser import costs, gradcheck
-from scratchser.kernels import _device
+from scratchser.kernels.machine import device as _device
 from scratchser.tracer import trace
 
 

@@ -8,8 +8,8 @@ import inspect
 import numpy as np
 from numba import float32
 
-from scratchser.kernels import _device
-from scratchser.kernels._launch import cuda
+from scratchser.kernels.machine import device
+from scratchser.kernels.machine.compile import cuda
 from scratchser.tracer import trace
 
 
@@ -128,10 +128,10 @@ def verdict(monkeypatch, module, name, exchanges, run, expected):
     kinds = set()
 
     def launcher(kernel, grid, block, shared_bytes, arguments):
-        report = trace(kernel, grid, block, *map(_device.plain, arguments), shared_bytes=shared_bytes)
+        report = trace(kernel, grid, block, *map(device.plain, arguments), shared_bytes=shared_bytes)
         kinds.update(fault.kind for fault in report.faults())
 
-    with _device.launched_by(launcher):
+    with device.launched_by(launcher):
         results = run()
     close = [np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(results, expected, strict=True)]
     return kinds if all(close) else kinds | {"result"}

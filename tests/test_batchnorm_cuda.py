@@ -10,8 +10,10 @@ import pytest
 from planted import verdict
 from test_lstm_cuda import close, in_small_blocks, plain_product
 
-from scratchser.kernels import _device, _normed, _statistics, batchnorm, lstm
+from scratchser.kernels import batchnorm, batchnorm_frame, lstm
 from scratchser.kernels.batchnorm import KINDS, Norm
+from scratchser.kernels.machine import device as _device
+from scratchser.kernels.parts import statistics
 
 PARAMETERS = ("Wx", "Wh", "gamma", "beta")
 STATISTICS = ("mean", "variance", "updates")
@@ -79,11 +81,11 @@ def quick(monkeypatch, device):
 def in_blocks_of_a_few(monkeypatch):
     """Several blocks for each launch, so that small sizes have it all; they are quicker, too."""
     in_small_blocks(monkeypatch)
-    monkeypatch.setattr(_normed, "product", plain_product)
+    monkeypatch.setattr(batchnorm_frame, "product", plain_product)
     for module, sizes in {
         batchnorm: {"THREADS": 4, "COLUMNS": 5, "PARTS": 2},
-        _normed: {"THREADS": 7},
-        _statistics: {"THREADS": 7},
+        batchnorm_frame: {"THREADS": 7},
+        statistics: {"THREADS": 7},
     }.items():
         for name, size in sizes.items():
             monkeypatch.setattr(module, name, size)
@@ -108,7 +110,7 @@ def test_same_bits_for_any_block_size(device, quick, monkeypatch, kind):
     """But of the sum of a block, average_cuda's, whose threads add up what is theirs."""
     inputs = MIXED.draw(kind, np.float32)
     usual = MIXED.run(device.place, kind, **inputs)
-    for module in (_normed, _statistics, lstm):
+    for module in (batchnorm_frame, statistics, lstm):
         monkeypatch.setattr(module, "THREADS", 32)
     again = MIXED.run(device.place, kind, **inputs)
     for name, array in usual.items():
@@ -146,28 +148,28 @@ FAULTS = [
     (batchnorm, "sequence", "scale_cuda", "hat[i] = scaled", "pass", "result"),
     (batchnorm, "sequence", "scale_cuda", "j = i % variance.size", "j = i", "out of range"),
     (batchnorm, "sequence", "gradient_cuda", "j = i % variance.size", "j = 0", "result"),
-    (_statistics, "frame-8", "remember_cuda", "if n >= 2:", "if n >= 1:", "result"),
+    (statistics, "frame-8", "remember_cuda", "if n >= 2:", "if n >= 1:", "result"),
     (
-        _statistics, "frame-8", "remember_cuda",
+        statistics, "frame-8", "remember_cuda",
         "cuda.syncthreads()  # all have read the number of updates",
         "pass", "race",
     ),
-    (_statistics, "frame-8", "remember_cuda", "updates[s] = k", "updates[s] = n", "result"),
-    (_normed, "frame-8", "rank_cuda", "if back:", "if not back:", "result"),
-    (_normed, "frame-9", "normalise_cuda", "for g in range(G):", "for g in range(1):", "result"),
-    (_normed, "frame-8", "normalise_cuda", "average /= count", "pass", "result"),
-    (_normed, "frame-8", "normalise_cuda", "normed[g, at, direction, j] = hat", "normed[g, at, 0, j] = hat", "race"),
-    (_normed, "frame-8", "cell_cuda", "h[direction, r, u] = state", "h[direction, b, u] = state", "result"),
-    (_normed, "frame-8", "cell_cuda", "if direction < 2:", "if True:", "out of range"),
+    (statistics, "frame-8", "remember_cuda", "updates[s] = k", "updates[s] = n", "result"),
+    (batchnorm_frame, "frame-8", "rank_cuda", "if back:", "if not back:", "result"),
+    (batchnorm_frame, "frame-9", "normalise_cuda", "for g in range(G):", "for g in range(1):", "result"),
+    (batchnorm_frame, "frame-8", "normalise_cuda", "average /= count", "pass", "result"),
+    (batchnorm_frame, "frame-8", "normalise_cuda", "normed[g, at, direction, j] = hat", "normed[g, at, 0, j] = hat", "race"),
+    (batchnorm_frame, "frame-8", "cell_cuda", "h[direction, r, u] = state", "h[direction, b, u] = state", "result"),
+    (batchnorm_frame, "frame-8", "cell_cuda", "if direction < 2:", "if True:", "out of range"),
     (
-        _normed, "frame-9", "cell_gradient_cuda",
+        batchnorm_frame, "frame-9", "cell_gradient_cuda",
         "dz[direction, r, H + u] = df",
         "dz[direction, r, H + u] = di", "result",
     ),
-    (_normed, "frame-9", "normalise_gradient_cuda", "if g == G - 1:", "if g == 0:", "result"),
-    (_normed, "frame-9", "normalise_gradient_cuda", "dbeta[direction, j] += total", "dbeta[0, j] += total", "race"),
+    (batchnorm_frame, "frame-9", "normalise_gradient_cuda", "if g == G - 1:", "if g == 0:", "result"),
+    (batchnorm_frame, "frame-9", "normalise_gradient_cuda", "dbeta[direction, j] += total", "dbeta[0, j] += total", "race"),
     (
-        _normed, "frame-9", "normalise_gradient_cuda",
+        batchnorm_frame, "frame-9", "normalise_gradient_cuda",
         "total += dz[direction, r, j]",
         "total = dz[direction, r, j]", "result",
     ),

@@ -8,15 +8,16 @@ from numba import config
 
 from scratchser.bench import gpu, gpu_report, problem
 from scratchser.bench.measure import Plan
-from scratchser.kernels import _device, softmax
+from scratchser.kernels import softmax
+from scratchser.kernels.machine import device
 
 
 def test_a_launch_is_replayed_from_step_to_step_in_turn(monkeypatch):
     asked = []
     monkeypatch.setattr(gpu, "launch_by_numba", lambda *launch: asked.append(launch[4][0].shape[0]))
-    arrays = [_device.SIMULATED.zeros((B, 3), np.float32) for B in (5, 6, 7)]
+    arrays = [device.SIMULATED.zeros((B, 3), np.float32) for B in (5, 6, 7)]
     launches = [(softmax.forward_cuda, 1, 32, 0, (array, array)) for array in arrays]
-    times = gpu.launch_times(_device.SIMULATED, launches, rounds=2)
+    times = gpu.launch_times(device.SIMULATED, launches, rounds=2)
     assert asked[:7] == [5, 6, 7, 5, 6, 7, 5] and len(asked) == 3 + 2 * gpu.REPLAYS
     assert times["kernel"] == "softmax.forward_cuda" and len(times["times"]) == 2
     assert times["bytes"] == 2 * 6 * 3 * 4

@@ -6,7 +6,9 @@ from planted import verdict
 from test_conv2d import Case
 
 from scratchser import costs, gradcheck
-from scratchser.kernels import _device, _windows_cuda, conv2d
+from scratchser.kernels import conv2d
+from scratchser.kernels.machine import device as _device
+from scratchser.kernels.parts import windows_cuda
 
 SMALL = {
     "even kernel": Case((5, 2, 1), F=7, C=2, D=2, kernel=(4, 2), stride=(2, 2), spare=2),
@@ -202,5 +204,5 @@ def test_a_planted_fault_is_caught(monkeypatch, case, name, line, instead, kind)
         dx = conv2d.backward(*given, need_dx="input" in name)
         return [np.array(dW), np.array(db)] if dx is None else [np.array(dx)]
 
-    module = _windows_cuda if name == "write_window" else conv2d  # the others are called as conv2d imports them
+    module = windows_cuda if name == "write_window" else conv2d  # the others are called as conv2d imports them
     assert kind in verdict(monkeypatch, module, name, {line: instead}, run, run(np.array))

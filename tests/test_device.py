@@ -9,7 +9,7 @@ from numba import config
 
 from scratchser import device
 from scratchser.device import DeviceError, choose
-from scratchser.kernels import _device
+from scratchser.kernels.machine import device as _device
 
 
 @pytest.fixture(autouse=True)

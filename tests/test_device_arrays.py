@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from scratchser import costs
-from scratchser.kernels import _device, nesterov, softmax
-from scratchser.kernels._device import CPU, SIMULATED, OutOfDeviceMemory, launch, place_of
+from scratchser.kernels import nesterov, softmax
+from scratchser.kernels.machine import device
+from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, launch, place_of
 
 PLACES = [CPU, SIMULATED]
 
@@ -53,7 +54,7 @@ def test_a_full_gpu_says_how_full_it_is():
     def empty(shape, dtype):
         raise OutOfMemoryError
 
-    card = object.__new__(_device._Gpu)
+    card = object.__new__(device._Gpu)
     runtime = SimpleNamespace(memGetInfo=lambda: (3 * 2**29, 2**34))
     memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
     card.cupy = SimpleNamespace(empty=empty, cuda=SimpleNamespace(memory=memory, runtime=runtime))
@@ -69,17 +70,17 @@ def test_what_a_gpu_s_launch_gets(monkeypatch):
         made.append(described)
         return object()
 
-    monkeypatch.setattr(_device.cuda, "from_cuda_array_interface", view)
-    _device._view.cache_clear()
+    monkeypatch.setattr(device.cuda, "from_cuda_array_interface", view)
+    device._view.cache_clear()
 
     def array(pointer, shape):
         return SimpleNamespace(data=SimpleNamespace(ptr=pointer), shape=shape, dtype=np.dtype(np.float32))
 
-    first = _device.for_gpu(array(4096, (2, 3)))
-    assert _device.for_gpu(array(4096, (2, 3))) is first and _device.for_gpu(array(4096, (6,))) is not first
+    first = device.for_gpu(array(4096, (2, 3)))
+    assert device.for_gpu(array(4096, (2, 3))) is first and device.for_gpu(array(4096, (6,))) is not first
     assert made[0] == {"data": (4096, False), "shape": (2, 3), "typestr": "<f4", "strides": None, "version": 3}
     assert len(made) == 2
     for number in (7, np.int64(7), True):
-        assert type(_device.for_gpu(number)) is np.int32
-    assert type(_device.for_gpu(np.float32(7))) is np.float32
-    _device._view.cache_clear()
+        assert type(device.for_gpu(number)) is np.int32
+    assert type(device.for_gpu(np.float32(7))) is np.float32
+    device._view.cache_clear()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from scratchser.kernels._expm1 import expm1
+from scratchser.kernels.machine.expm1 import expm1
 
 
 @njit

@@ -5,7 +5,8 @@ import pytest
 from planted import verdict
 
 from scratchser import gradcheck
-from scratchser.kernels import _device, linear
+from scratchser.kernels import linear
+from scratchser.kernels.machine import device as _device
 
 SMALL, LARGE = [(1, 1, 1), (3, 130, 4), (5, 7, 3)], [(16, 256, 4), (300, 1000, 11)]
 

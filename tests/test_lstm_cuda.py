@@ -10,7 +10,10 @@ import pytest
 from planted import plant, verdict
 
 from scratchser import costs, gradcheck
-from scratchser.kernels import _device, _frames, _stream, lstm
+from scratchser.kernels import lstm
+from scratchser.kernels.machine import device as _device
+from scratchser.kernels.parts import frames as _frames
+from scratchser.kernels.parts import stream
 
 INPUTS = ("x", "Wx", "Wh", "b", "h0", "c0")
 
@@ -85,7 +88,7 @@ def in_small_blocks(monkeypatch):
     """Several blocks for each launch, so that small sizes have it all; they are quicker, too."""
     monkeypatch.setattr(lstm, "product", plain_product)
     monkeypatch.setattr(_device.SIMULATED, "empty", unwritten)
-    for module, sizes in ((_frames, {"THREADS": 7, "COLUMNS": 5, "PARTS": 2}), (_stream, {"SIDE": 3, "PITCH": 4})):
+    for module, sizes in ((_frames, {"THREADS": 7, "COLUMNS": 5, "PARTS": 2}), (stream, {"SIDE": 3, "PITCH": 4})):
         for name, size in sizes.items():
             monkeypatch.setattr(module, name, size)
     monkeypatch.setattr(lstm, "THREADS", 7)
@@ -339,10 +342,10 @@ FAULTS = [
     (_frames, "add_columns_cuda", "db[j] += total", "db[j] = total", "result"),
     (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if p == 0:", "out of range"),
     (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if j < M:", "race"),
-    (_stream, "transpose_cuda", "cuda.syncthreads()  # the tile is there", "pass", "race"),
-    (_stream, "transpose_cuda", "Wt[d, n, m] = tile[x, y]", "Wt[d, n, m] = tile[y, x]", "result"),
-    (_stream, "transpose_cuda", "if n < Wt.shape[1] and m < Wt.shape[2]:", "if n < Wt.shape[1]:", "out of range"),
-    (_stream, "transpose_cuda", "if m < W.shape[1] and n < W.shape[2]:", "if n < W.shape[2]:", "out of range"),
+    (stream, "transpose_cuda", "cuda.syncthreads()  # the tile is there", "pass", "race"),
+    (stream, "transpose_cuda", "Wt[d, n, m] = tile[x, y]", "Wt[d, n, m] = tile[y, x]", "result"),
+    (stream, "transpose_cuda", "if n < Wt.shape[1] and m < Wt.shape[2]:", "if n < Wt.shape[1]:", "out of range"),
+    (stream, "transpose_cuda", "if m < W.shape[1] and n < W.shape[2]:", "if n < W.shape[2]:", "out of range"),
 ]  # fmt: skip
 
 
@@ -387,5 +390,5 @@ MULTIPLY = [
 def test_a_fault_planted_in_the_stream_is_caught(monkeypatch, expected, line, instead, kind):
     in_small_blocks(monkeypatch)
     monkeypatch.setattr(lstm, "SHAPES", ((2, 2),))
-    monkeypatch.setattr(_stream, "multiply_2", plant(_stream.multiplier, {line: instead})(2))
-    assert kind in verdict(monkeypatch, _stream, "multiply", {}, lambda: walk(_device.SIMULATED), expected)
+    monkeypatch.setattr(stream, "multiply_2", plant(stream.multiplier, {line: instead})(2))
+    assert kind in verdict(monkeypatch, stream, "multiply", {}, lambda: walk(_device.SIMULATED), expected)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from planted import verdict
 
-from scratchser.kernels import _device, _tile_cuda, matmul
+from scratchser.kernels import matmul
+from scratchser.kernels.machine import device as _device
+from scratchser.kernels.parts import tile_cuda
 
 SMALL = [(1, 1, 1), (66, 5, 3), (3, 35, 9)]  # M, N, K: a lone number, two tiles down, two across and two steps
 LARGE = [(896, 1024, 480), (480, 1024, 896), (65, 97, 4000)]
@@ -82,11 +84,11 @@ def test_nan_passes_through(device):
 def test_parts_follow_from_the_shapes():
     """A long sum of few tiles is cut into parts of whole steps, none of them empty; a short one never is."""
     for K, busy in [(1, 1), (255, 1), (5000, 600), (896, 64), (117_000, 6), (4097, 1)]:
-        part = _tile_cuda.part_of(K, busy)
+        part = tile_cuda.part_of(K, busy)
         parts = _device.blocks(K, part)
-        assert part % _tile_cuda.TILE_K == 0 and (parts == 1 or (K // parts >= 0.9 * _tile_cuda.LONG))
-        assert parts == 1 or busy * parts <= _tile_cuda.BUSY
-    assert _device.blocks(117_000, _tile_cuda.part_of(117_000, 6)) > 80
+        assert part % tile_cuda.TILE_K == 0 and (parts == 1 or (K // parts >= 0.9 * tile_cuda.LONG))
+        assert parts == 1 or busy * parts <= tile_cuda.BUSY
+    assert _device.blocks(117_000, tile_cuda.part_of(117_000, 6)) > 80
 
 
 FAULTS = [
@@ -132,5 +134,5 @@ def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
         result, shaped = product(upload, A, B, C)
         return [shaped(np.array(result))]
 
-    module = _tile_cuda if name == "fetch" else matmul  # the others are called under the name that matmul imports
+    module = tile_cuda if name == "fetch" else matmul  # the others are called under the name that matmul imports
     assert kind in verdict(monkeypatch, module, name, {line: instead}, run, [C + A @ B])

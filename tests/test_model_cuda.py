@@ -8,7 +8,7 @@ import pytest
 from scratchser.batches import Normalisation, assemble
 from scratchser.features import Features
 from scratchser.kernels import softmax
-from scratchser.kernels._device import CPU
+from scratchser.kernels.machine.device import CPU
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config

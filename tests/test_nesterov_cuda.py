@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted import verdict
 
-from scratchser.kernels import _device, nesterov
+from scratchser.kernels import nesterov
+from scratchser.kernels.machine import device as _device
 
 SMALL, LARGE = [[1], [5, 5, 12, 13, 3000]], [[1000, 1000, 2_000_000, 2_000_003]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.kernels import _no_cuda
+from scratchser.kernels.machine import no_cuda
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,7 +38,7 @@ def test_the_main_job_starts_and_says_that_there_is_no_gpu():
 
 
 def test_a_launch_says_what_is_missing():
-    @_no_cuda.jit
+    @no_cuda.jit
     def kernel(x):
         x[0] = 1
 

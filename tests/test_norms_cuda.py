@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted import verdict
 
-from scratchser.kernels import _device, norms
+from scratchser.kernels import norms
+from scratchser.kernels.machine import device as _device
 
 SMALL = [[1], [0, 3, 3, 258, norms.PIECE + 261]]
 LARGE = [[100, 3_000_000, 3_000_001]]

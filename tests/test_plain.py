@@ -12,7 +12,10 @@ import numpy as np
 from numba import config
 
 from scratchser import gradcheck, truth
-from scratchser.kernels import _expm1, _plain, _tile, conv2d, lstm, matmul, stft
+from scratchser.kernels import conv2d, lstm, matmul, stft
+from scratchser.kernels.machine import expm1
+from scratchser.kernels.machine import plain as _plain
+from scratchser.kernels.parts import tile
 
 LENGTHS = np.array([7, 1, 4])
 
@@ -44,10 +47,10 @@ def a_product(M, K, N, across, turned):
 
 
 def a_copy_of_a_few():
-    source, target = arrays((_tile.COLS,), (_tile.COLS,))
+    source, target = arrays((tile.COLS,), (tile.COLS,))
     source[3:] = np.nan
-    _tile.copy(_tile.address(source, 0, source[0]), _tile.address(target, 0, target[0]), 3, source[0])
-    np.testing.assert_array_equal(target, [*source[:3], *[0] * (_tile.COLS - 3)])
+    tile.copy(tile.address(source, 0, source[0]), tile.address(target, 0, target[0]), 3, source[0])
+    np.testing.assert_array_equal(target, [*source[:3], *[0] * (tile.COLS - 3)])
 
 
 def a_convolution(channels, stride, relu):
@@ -94,9 +97,9 @@ def a_spectrogram(N):
 
 def without_compilation():
     assert config.DISABLE_JIT
-    plain = _tile.address, _tile.along, _tile.across_runs, _expm1.expm1
-    assert [function.__module__ for function in plain] == ["scratchser.kernels._plain"] * 4
-    rows, columns = _tile.ROWS, _tile.COLS
+    plain = tile.address, tile.along, tile.across_runs, expm1.expm1
+    assert [function.__module__ for function in plain] == ["scratchser.kernels.machine.plain"] * 4
+    rows, columns = tile.ROWS, tile.COLS
     a_copy_of_a_few()
     for across, turned in itertools.product((False, True), repeat=2):
         for M, K, N in ((1, 1, 1), (rows + 1, 6, columns + 3), (2, columns + 1, columns), (4, 4, 8), (5, 3, 7)):
@@ -108,11 +111,11 @@ def without_compilation():
     a_spectrogram(32)
     for dtype in (np.float32, np.float64):
         x = np.array([0, -1e-6, 0.7, -3, 50, 1e4, -1e4, np.nan], dtype)
-        got = [_expm1.expm1(one) for one in x]
+        got = [expm1.expm1(one) for one in x]
         largest = _plain.LARGEST[x.dtype]
         np.testing.assert_allclose(got, np.expm1(np.clip(x, -largest, largest)), rtol=0)
         assert all(one.dtype == dtype for one in got)
-    assert _expm1.expm1(0.5) == np.expm1(0.5)
+    assert expm1.expm1(0.5) == np.expm1(0.5)
 
 
 def test_small_cases_of_all_that_is_made_of_intrinsics_are_right_without_compilation():
@@ -122,8 +125,8 @@ def test_small_cases_of_all_that_is_made_of_intrinsics_are_right_without_compila
 
 
 def test_with_compilation_nothing_of_it_is_used():
-    compiled = _tile.address, _tile.along, _tile.across_runs, _tile.copy, _tile.transpose, _expm1.expm1
-    assert not any(function.__module__ == "scratchser.kernels._plain" for function in compiled)
+    compiled = tile.address, tile.along, tile.across_runs, tile.copy, tile.transpose, expm1.expm1
+    assert not any(function.__module__ == "scratchser.kernels.machine.plain" for function in compiled)
 
 
 if __name__ == "__main__":

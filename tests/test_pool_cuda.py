@@ -7,7 +7,8 @@ from planted import verdict
 from test_pool import Case
 
 from scratchser import costs, gradcheck
-from scratchser.kernels import _device, pool
+from scratchser.kernels import pool
+from scratchser.kernels.machine import device as _device
 
 SMALL = {
     "2x2": Case((5, 2, 1), F=6, C=3, window=(2, 2), spare=2),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.kernels._device import blocks
 from scratchser.kernels.batchnorm import KINDS
+from scratchser.kernels.machine.device import blocks
 from scratchser.presets import (
     CHOICES,
     PRESETS,

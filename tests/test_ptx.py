@@ -8,7 +8,7 @@ from scratchser.bench import __main__ as command
 from scratchser.bench import kernels_page, paper_step, ptx
 from scratchser.bench.ptx import Build, PtxError, Variant
 from scratchser.kernels import linear, norms, softmax
-from scratchser.kernels._launch import cuda, cuda_jit
+from scratchser.kernels.machine.compile import cuda, cuda_jit
 
 CLEAN = Build(registers=32, static=0, stack=0, spilled=0, doubles=0, accesses={"ld": {}, "st": {}})
 

@@ -7,7 +7,7 @@ from scratchser import costs
 from scratchser.bench.roofline import GPUS, Gpu, account, accounts, issued_bytes, launch_time, times
 from scratchser.costs import Needed
 from scratchser.kernels import linear, nesterov, softmax
-from scratchser.kernels._device import SIMULATED
+from scratchser.kernels.machine.device import SIMULATED
 
 SLOW = Gpu("slow", flops=1e9, bandwidth=1e8, source="made up: ten operations for a byte")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scratchser import costs
-from scratchser.kernels import _no_cuda
-from scratchser.kernels._launch import cuda
+from scratchser.kernels.machine import no_cuda
+from scratchser.kernels.machine.compile import cuda
 
 HERE = Path(__file__).parent
 CHILDREN = 2  # processes that share the files
@@ -25,7 +25,7 @@ def start(files):
     )
 
 
-@pytest.mark.skipif(cuda is _no_cuda, reason="this Numba has no CUDA target, so no simulator")
+@pytest.mark.skipif(cuda is no_cuda, reason="this Numba has no CUDA target, so no simulator")
 def test_every_test_of_the_cuda_side_passes_in_numbas_simulator():
     files = sorted(HERE.glob("test_*_cuda.py"))
     ran = set()

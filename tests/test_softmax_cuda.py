@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted import verdict
 
-from scratchser.kernels import _device, softmax
+from scratchser.kernels import softmax
+from scratchser.kernels.machine import device as _device
 
 SMALL, LARGE = [(1, 1), (1, 4), (33, 3), (7, 5)], [(16, 4), (5000, 11)]
 

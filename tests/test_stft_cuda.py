@@ -6,7 +6,8 @@ from conftest import unwritten_is_nan
 from planted import verdict
 
 from scratchser import truth
-from scratchser.kernels import _device, stft
+from scratchser.kernels import stft
+from scratchser.kernels.machine import device as _device
 
 FLOOR = 1e-6  # of the presets
 THREADS = stft.THREADS

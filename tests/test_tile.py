@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 from numba.core import registry
 
-from scratchser.kernels import _tile
+from scratchser.kernels.parts import tile as _tile
 
 FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]
 HASWELL = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+movbe,+f16c"

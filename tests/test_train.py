@@ -11,8 +11,8 @@ import small_corpus
 from scratchser import corpus, metrics
 from scratchser.features import Features, extract
 from scratchser.folds import make_folds
-from scratchser.kernels._device import OutOfDeviceMemory
 from scratchser.kernels.batchnorm import KINDS
+from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.train import Dataset, DivergedError, _Training, run_fold

@@ -6,7 +6,8 @@ from conftest import unwritten_is_nan
 from planted import verdict
 
 from scratchser import gradcheck
-from scratchser.kernels import _device, vtlp
+from scratchser.kernels import vtlp
+from scratchser.kernels.machine import device as _device
 
 SMALL, LARGE = [(1, 2), (3, 3), (2, 31), (1, 131)], [(909, 513), (70_000, 257)]
 THREADS = vtlp.THREADS

@@ -108,7 +108,7 @@ assert report.uninitialised and report.races
 # ## A sum without a race
 #
 # With shared memory and barriers a block's numbers can be added properly: one half of them to the other half, then
-# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/_fold.py`; in
+# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/machine/block_sum.py`; in
 # `norms.pieces_cuda` 256 threads add up their share of squares first: lengths of gradients, the paper's figure 4.
 
 # %%

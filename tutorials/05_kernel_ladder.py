@@ -20,7 +20,7 @@ from numba import cuda, float32, njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from scratchser.kernels import conv2d, matmul
-from scratchser.kernels._tile_cuda import THREADS, tiles
+from scratchser.kernels.parts.tile_cuda import THREADS, tiles
 from scratchser.tracer import trace
 
 numba.set_num_threads(1)

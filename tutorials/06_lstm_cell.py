@@ -15,7 +15,8 @@ import numpy as np
 from _figures import save
 
 from scratchser import truth
-from scratchser.kernels import _cell, lstm
+from scratchser.kernels import lstm
+from scratchser.kernels.parts import cell
 
 # %% [markdown]
 # ## Why not simply h = tanh(w x + u h)?
@@ -46,7 +47,7 @@ i, f, g, o = sigma(zi), sigma(zf), math.tanh(zg), sigma(zo)
 c = f * before + i * g
 h = o * math.tanh(c)
 print(f"i {i:.4f}, f {f:.4f}, g {g:.4f}, o {o:.4f}: c {before} becomes {c:.4f}, h is {h:.4f}")
-assert np.allclose(_cell.unit(*np.float64([zi, zf, zg, zo, before])), (i, f, g, o, c, h), rtol=1e-14)
+assert np.allclose(cell.unit(*np.float64([zi, zf, zg, zo, before])), (i, f, g, o, c, h), rtol=1e-14)
 
 # %% [markdown]
 # ## A memory made by hand
@@ -94,7 +95,7 @@ def step(zi, zf, zg, zo, c):
     return truth.lstm.sigmoid(zo) * np.tanh(c), c
 
 dh, dc, inputs = 0.7, -0.3, np.array([zi, zf, zg, zo, before])
-by_hand = _cell.unit_gradient(*np.float64([dh, dc, i, f, g, o, c, before]))
+by_hand = cell.unit_gradient(*np.float64([dh, dc, i, f, g, o, c, before]))
 print()
 for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc")):
     moved = inputs + 1e-30j * (np.arange(5) == n)
@@ -116,8 +117,8 @@ steps, left = 40, {}
 for name, bias in (("bias 0", 0.0), ("bias 1", 1.0), ("the memory above, 10", 10.0)):
     d, left[name] = 1.0, [1.0]
     for _ in range(steps):
-        gates = _cell.unit(0.0, bias, 0.0, 0.0, 0.0)
-        d = _cell.unit_gradient(0.0, d, *gates[:5], 0.0)[4]
+        gates = cell.unit(0.0, bias, 0.0, 0.0, 0.0)
+        d = cell.unit_gradient(0.0, d, *gates[:5], 0.0)[4]
         left[name].append(d)
     print(f"{name:22} {left[name][-1]:.1e} of the gradient is left after {steps} steps")
     assert np.isclose(left[name][-1], sigma(bias) ** steps, rtol=1e-12)

@@ -13,7 +13,7 @@ from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
 from scratchser.bench.measure import SECTIONS, Json, Plan, measure
 from scratchser.device import DeviceError, choose
-from scratchser.kernels._device import OutOfDeviceMemory
+from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.progress import say
 
 DESCRIPTION = """\

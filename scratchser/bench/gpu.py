@@ -16,7 +16,7 @@ from scratchser import costs, device, environment
 from scratchser.bench import ours
 from scratchser.bench.contest import children, compare, contest
 from scratchser.bench.measure import LIBRARIES, Json, Plan, installed, step_operations
-from scratchser.kernels._device import Place, launch_by_numba, launched_by
+from scratchser.kernels.machine.device import Place, launch_by_numba, launched_by
 from scratchser.progress import say
 
 STEPS = 4  # training steps whose launches are replayed in turn

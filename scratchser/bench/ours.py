@@ -8,7 +8,7 @@ from scratchser.bench import problem
 from scratchser.bench.problem import Batch
 from scratchser.device import place
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
-from scratchser.kernels._device import Array
+from scratchser.kernels.machine.device import Array
 from scratchser.optim import Optimiser
 
 

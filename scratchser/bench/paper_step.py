@@ -17,9 +17,9 @@ from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.corpus.audio import RATE
 from scratchser.features import Features, Signal
-from scratchser.kernels import batchnorm, matmul, moments, norms, pool, softmax, stft, vtlp
-from scratchser.kernels._device import SIMULATED, blocks
+from scratchser.kernels import batchnorm, matmul, mean_variance, norms, pool, softmax, stft, vtlp
 from scratchser.kernels.conv2d import output_lengths
+from scratchser.kernels.machine.device import SIMULATED, blocks
 from scratchser.layers import NormedBiLSTM
 from scratchser.model import Model
 from scratchser.optim import Optimiser
@@ -78,7 +78,7 @@ def spectrogram(s: Sizes) -> None:
 
 def statistics(s: Sizes) -> None:
     """Of eq. (5)."""
-    moments.moments(s.features.values, s.features.starts, s.features.lengths)
+    mean_variance.moments(s.features.values, s.features.starts, s.features.lengths)
 
 
 def long_sum(s: Sizes) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scratchser.kernels._device import CPU, Place
 from scratchser.kernels.conv2d import output_lengths
+from scratchser.kernels.machine.device import CPU, Place
 from scratchser.model import Model
 from scratchser.presets import Config
 

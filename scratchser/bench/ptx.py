@@ -37,7 +37,7 @@ from scratchser.bench.occupancy import (
     occupancy,
 )
 from scratchser.costs import Launch
-from scratchser.kernels import _device
+from scratchser.kernels.machine import device
 
 CAPABILITIES = tuple(MULTIPROCESSORS)
 WHEELS = ("numba-cuda", "nvidia-cuda-nvcc-cu12")
@@ -91,7 +91,7 @@ def variants(launches: Iterable[Launch], dtype: type) -> list[Variant]:
 def _type(argument: Any) -> tuple[str, int]:
     if isinstance(argument, np.ndarray):
         return argument.dtype.name, argument.ndim
-    return np.asarray(_device.for_gpu(argument)).dtype.name, 0
+    return np.asarray(device.for_gpu(argument)).dtype.name, 0
 
 
 # ---- one kernel -----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from typing import Any
 import numba
 from numba.core.registry import CPUDispatcher
 
-from scratchser.kernels import _no_cuda
-from scratchser.kernels._launch import cuda
+from scratchser.kernels.machine import no_cuda
+from scratchser.kernels.machine.compile import cuda
 
 
 class Refused(Exception):
@@ -99,7 +99,7 @@ def load(path: Path) -> ModuleType:
 
     Raises Raised where the file does.
     """
-    if cuda is _no_cuda:  # `from numba import cuda` is what a learner writes
+    if cuda is no_cuda:  # `from numba import cuda` is what a learner writes
         numba.cuda = sys.modules["numba.cuda"] = cuda
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchser.kernels._launch import jit
+from scratchser.kernels.machine.compile import jit
 
 RATE = 16_000  # Hz
 STEP = 80  # samples of a control step, 5 ms

@@ -4,7 +4,8 @@ import numpy as np
 
 from scratchser.costs.launches import Issued, Launch, Needed
 from scratchser.costs.lstm import CELL, CELL_GRADIENT
-from scratchser.kernels import _normed, _statistics, batchnorm
+from scratchser.kernels import batchnorm, batchnorm_frame
+from scratchser.kernels.parts import statistics
 
 # ---- all frames together --------------------------------------------------------------------------------------------
 
@@ -135,10 +136,10 @@ FORMULAS = {
     batchnorm.centre_cuda: (passed(2, 1, 1), pass_issued(2, 1)),
     batchnorm.scale_cuda: (passed(3, 3, 3), pass_issued(4, 2)),
     batchnorm.gradient_cuda: (passed(3, 4, 5), pass_issued(6, 1)),
-    _statistics.remember_cuda: (remember_needed, remember_issued),
-    _normed.rank_cuda: (rank_needed, rank_issued),
-    _normed.normalise_cuda: (normalise_needed, normalise_issued),
-    _normed.cell_cuda: (cell_needed, cell_issued),
-    _normed.cell_gradient_cuda: (cell_gradient_needed, cell_gradient_issued),
-    _normed.normalise_gradient_cuda: (normalise_gradient_needed, normalise_gradient_issued),
+    statistics.remember_cuda: (remember_needed, remember_issued),
+    batchnorm_frame.rank_cuda: (rank_needed, rank_issued),
+    batchnorm_frame.normalise_cuda: (normalise_needed, normalise_issued),
+    batchnorm_frame.cell_cuda: (cell_needed, cell_issued),
+    batchnorm_frame.cell_gradient_cuda: (cell_gradient_needed, cell_gradient_issued),
+    batchnorm_frame.normalise_gradient_cuda: (normalise_gradient_needed, normalise_gradient_issued),
 }

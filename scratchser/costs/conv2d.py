@@ -4,10 +4,10 @@ import numpy as np
 
 from scratchser.costs.launches import Issued, Launch, Needed
 from scratchser.costs.matmul import shared_by
-from scratchser.kernels import _tile_cuda as tile
 from scratchser.kernels import conv2d
-from scratchser.kernels._device import blocks
-from scratchser.kernels._windows_cuda import OWN, WINDOW
+from scratchser.kernels.machine.device import blocks
+from scratchser.kernels.parts import tile_cuda as tile
+from scratchser.kernels.parts.windows_cuda import OWN, WINDOW
 
 SIZES = "T", "F", "C", "I", "J", "D", "st", "sf"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.kernels import _device
+from scratchser.kernels.machine import device
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Launch:
 
     @staticmethod
     def of(kernel: Any, grid: Any, block: Any, shared_bytes: int, arguments: tuple) -> "Launch":
-        """From what a launcher of scratchser.kernels._device gets."""
-        bound = inspect.signature(kernel.py_func).bind(*map(_device.plain, arguments)).arguments
+        """From what a launcher of scratchser.kernels.machine.device gets."""
+        bound = inspect.signature(kernel.py_func).bind(*map(device.plain, arguments)).arguments
         return Launch(kernel, _three(grid), _three(block), shared_bytes, bound)
 
     def __getitem__(self, name: str) -> Any:
@@ -61,7 +61,7 @@ class Issued:
 def recorded(function: Callable[[], Any]) -> list[Launch]:
     """The launches that a function asks for. None is run: its results are whatever lies in the memory."""
     launches: list[Launch] = []
-    with _device.launched_by(lambda *launch: launches.append(Launch.of(*launch))):
+    with device.launched_by(lambda *launch: launches.append(Launch.of(*launch))):
         function()
     return launches
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 from scratchser.costs.launches import Issued, Launch, Needed
-from scratchser.kernels import _frames, _stream, lstm
+from scratchser.kernels import lstm
+from scratchser.kernels.parts import frames as _frames
+from scratchser.kernels.parts import stream
 
 # ---- walks: per frame and direction a product of 8 H² operations, and the cell --------------------------------------
 
@@ -43,7 +45,7 @@ def backward_needed(launch: Launch) -> Needed:
 
 def backward_issued(launch: Launch) -> Issued:
     U, H, members, steps = _walks(launch)
-    slices, units, M = launch["slices"], len(launch["c"]) * H, _stream.whole(H)
+    slices, units, M = launch["slices"], len(launch["c"]) * H, stream.whole(H)
     held, asked = members.sum() * H, (members * steps).sum() * H
     reads = 2 * held + len(steps) * launch.threads + 4 * H * M * steps.sum() + 3 * asked + 8 * units
     shared_reads = H * M * U * steps.sum() + slices * (units + held)
@@ -129,5 +131,5 @@ FORMULAS = {
     _frames.scatter_cuda: (scatter_needed, scatter_issued),
     _frames.states_before_cuda: (states_before_needed, states_before_issued),
     _frames.add_columns_cuda: (add_columns_needed, add_columns_issued),
-    _stream.transpose_cuda: (transpose_needed, transpose_issued),
+    stream.transpose_cuda: (transpose_needed, transpose_issued),
 }

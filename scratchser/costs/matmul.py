@@ -1,9 +1,9 @@
 """The matrix product: a tile reads its rows of A and its columns of B once."""
 
 from scratchser.costs.launches import Issued, Launch, Needed
-from scratchser.kernels import _tile_cuda as tile
 from scratchser.kernels import matmul
-from scratchser.kernels._device import blocks
+from scratchser.kernels.machine.device import blocks
+from scratchser.kernels.parts import tile_cuda as tile
 
 
 def shared_by(steps: int) -> dict[str, int]:

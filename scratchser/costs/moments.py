@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser.costs.launches import Issued, Launch, Needed
-from scratchser.kernels import moments
+from scratchser.kernels import mean_variance
 
 
 def needed(operations: int):
@@ -21,7 +21,7 @@ def issued(reads: int):
     """reads   of each pixel"""
 
     def formula(launch: Launch) -> Issued:
-        P, threads = len(launch["pieces"]), moments.THREADS
+        P, threads = len(launch["pieces"]), mean_variance.THREADS
         pixels = int(np.diff(launch["pieces"]).sum()) * launch["F"]
         return Issued(
             global_reads=P * threads * 2 + reads * pixels,  # each thread reads where its piece begins and ends
@@ -33,4 +33,4 @@ def issued(reads: int):
     return formula
 
 
-FORMULAS = {moments.sums_cuda: (needed(1), issued(1)), moments.squares_cuda: (needed(3), issued(1))}
+FORMULAS = {mean_variance.sums_cuda: (needed(1), issued(1)), mean_variance.squares_cuda: (needed(3), issued(1))}

@@ -2,7 +2,7 @@
 
 from scratchser.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import pool
-from scratchser.kernels._device import blocks
+from scratchser.kernels.machine.device import blocks
 
 
 def real(launch: Launch) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from scratchser.tracer.arrays import Array, Memory
 from scratchser.tracer.log import Log
 from scratchser.tracer.module import Cuda
 
-CUDA_MODULES = "numba.cuda", "scratchser.kernels._no_cuda"  # whether Numba has a CUDA target or not
+CUDA_MODULES = "numba.cuda", "scratchser.kernels.machine.no_cuda"  # whether Numba has a CUDA target or not
 
 
 class Linker:

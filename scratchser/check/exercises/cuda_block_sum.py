@@ -4,9 +4,9 @@ import numpy as np
 from numba import float32
 
 from scratchser.check.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
-from scratchser.kernels._device import blocks
-from scratchser.kernels._fold import fold
-from scratchser.kernels._launch import cuda
+from scratchser.kernels.machine.block_sum import fold
+from scratchser.kernels.machine.compile import cuda
+from scratchser.kernels.machine.device import blocks
 from scratchser.tracer import trace
 
 MISTAKES = {

@@ -4,7 +4,7 @@ import numpy as np
 
 from scratchser.check.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Outputs
 from scratchser.check.exercises import conv2d
-from scratchser.kernels._device import blocks
+from scratchser.kernels.machine.device import blocks
 
 HOST_ONLY = ("wraps",)  # an index below 0 is out of range for the tracer, whatever comes of it
 MISTAKES = {key: mistake for key, mistake in conv2d.FORWARD.items() if key not in HOST_ONLY}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser.check.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
-from scratchser.kernels._device import blocks
+from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
     "transposed A": Mistake("transposed index in A", "C[i, j] = Σ A[i, k] B[k, j]: A's first index is the row of C."),

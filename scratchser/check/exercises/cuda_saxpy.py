@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser.check.exercise import Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
-from scratchser.kernels._device import blocks
+from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
     "y lost": Mistake("missing accumulate", "y = a x + y: what stood in y is part of it."),

@@ -16,10 +16,10 @@ numbers of one utterance, which lie one after the other on both sides, so that n
 numbers.
 """
 
-from scratchser.kernels._device import blocks, launch, on_cpu
-from scratchser.kernels._launch import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels._runs import add_run, copy_run, fill_run
-from scratchser.kernels._tile import COLS
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
+from scratchser.kernels.machine.device import blocks, launch, on_cpu
+from scratchser.kernels.parts.tile import COLS
 
 THREADS = 256  # of a block
 COLUMNS, PARTS = 32, 8  # threads of a block that adds columns: 32 columns, each in 8 parts

@@ -7,7 +7,7 @@
 The order is fixed, so the bits are the same every time; and a sum of n numbers has log2 n roundings in a row, not n.
 """
 
-from scratchser.kernels._launch import cuda, cuda_device
+from scratchser.kernels.machine.compile import cuda, cuda_device
 
 
 @cuda_device

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numba import config
 
-from scratchser.kernels._launch import cuda
+from scratchser.kernels.machine.compile import cuda
 
 Array = Any  # numpy.ndarray, Simulated or cupy.ndarray
 Shape = int | tuple[int, ...]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.kernels import _launch, norms
+from scratchser.kernels import norms
+from scratchser.kernels.machine import compile
 
 PROGRAM = """
 import hashlib, sys
@@ -27,12 +28,12 @@ print(sum(lstm.forward_cpu.stats.cache_hits.values()), file=sys.stderr)
 
 
 def test_an_edit_renews_the_cache_of_the_files_that_import_it_and_no_other(tmp_path):
-    shutil.copytree(Path(_launch.__file__).parent, tmp_path / "kernels")
+    shutil.copytree(Path(compile.__file__).parent, tmp_path / "kernels")
     names = ["matmul", "conv2d", "vtlp"]
 
     def folders():
-        _launch._cache_folder.cache_clear()
-        return [_launch._cache_folder(str(tmp_path / "kernels" / f"{name}.py")) for name in names]
+        compile._cache_folder.cache_clear()
+        return [compile._cache_folder(str(tmp_path / "kernels" / f"{name}.py")) for name in names]
 
     before = folders()
     with (tmp_path / "kernels" / "matmul.py").open("a") as file:
@@ -44,7 +45,7 @@ def test_cuda_kernels_are_cached_in_the_same_folder_whoever_compiles_them():
     """numba-cuda has a configuration in its files too; here it has to read Numba's."""
     if not hasattr(norms.pieces_cuda, "stats"):
         pytest.skip("no CUDA target here that could cache")
-    folder = _launch._cache_folder(norms.__file__)
+    folder = compile._cache_folder(norms.__file__)
     for kernel in (norms.pieces_cuda, norms.squares_cpu):
         assert Path(kernel.stats.cache_path).parent == Path(folder)
 

@@ -21,6 +21,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,28 @@ from numba import config, njit, prange
 try:
     from numba import cuda
 except ImportError:
-    from scratchser.kernels import _no_cuda as cuda
+    from scratchser.kernels.machine import no_cuda as cuda
 
 __all__ = ["cuda", "cuda_device", "cuda_jit", "jit", "pjit", "prange"]
 
 
 def _sources(file: Path) -> set[Path]:
-    """This file, and the kernel files that it imports, directly or not; they lie beside it or, if it is none, here."""
-    kernels = file.parent if (file.parent / "_launch.py").exists() else Path(__file__).parent
+    """This file and the kernel files that it imports, directly or not.
+
+    They lie in the folder `kernels` that holds this file; a file elsewhere, such as a learner's, imports the package's.
+    """
+    kernels = next((folder for folder in file.parents if (folder / "machine" / "compile.py").exists()), None)
+    kernels = kernels or Path(__file__).parents[1]
     found, new = set[Path](), {file}
     while new:
         found |= new
-        names = {
-            name
-            for one in new
-            for name in re.findall(r"^from scratchser\.kernels\.(\w+) import", one.read_text(), re.M)
+        imports = (re.findall(r"^from scratchser\.kernels([\w.]*) import (.*)", one.read_text("utf-8"), re.M) for one in new)
+        candidates = {
+            kernels / f"{module.replace('.', '/')}{name}.py".lstrip('/')
+            for module, names in chain.from_iterable(imports)
+            for name in ["", *(f"/{name}" for name in re.findall(r"\w+", names))]
         }
-        new = {kernels / f"{name}.py" for name in names} - found
+        new = {file for file in candidates if file.exists()} - found
     return found
 
 
@@ -80,7 +86,7 @@ def pjit(function: Callable[..., Any]) -> Any:
 
 
 def cuda_jit(function: Callable[..., Any]) -> Any:
-    """Compile as a CUDA kernel. Its integers are int32 (_device.launch sees to it), its floats of the arrays' dtype."""
+    """Compile as a CUDA kernel. Its integers are int32 (device.launch sees to it), its floats of the arrays' dtype."""
     return _cached(cuda.jit, function, cache=True)
 
 

@@ -18,8 +18,8 @@ import math
 
 import numpy as np
 
-from scratchser.kernels._device import launch, on_cpu, place_of
-from scratchser.kernels._launch import cuda, cuda_jit, jit
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit
+from scratchser.kernels.machine.device import launch, on_cpu, place_of
 
 NEWEST = 0.1
 THREADS = 128  # of a block

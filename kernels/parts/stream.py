@@ -26,8 +26,8 @@ utterance do not depend on those beside it.
 
 import numpy as np
 
-from scratchser.kernels._device import blocks, launch, place_of
-from scratchser.kernels._launch import cuda, cuda_device, cuda_jit
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit
+from scratchser.kernels.machine.device import blocks, launch, place_of
 
 COLUMNS = 4  # of a thread
 TOGETHER = 4, 2, 1  # utterances of a block

@@ -11,8 +11,8 @@ from functools import partial
 from numba import types
 from numba.core import cgutils, registry
 
-from scratchser.kernels import _plain
-from scratchser.kernels._lanes import Lanes
+from scratchser.kernels.machine import plain
+from scratchser.kernels.machine.lanes import Lanes
 
 FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor that kernels are made for
 ROWS, COLS = (12 if "+avx512f" in FEATURES else 6), 16
@@ -22,7 +22,7 @@ EVEN, ODD = range(0, COLS, 2), range(1, COLS, 2)
 ZIPPED = [n + half for n in range(HALF) for half in (0, HALF)]  # the lanes of two vectors of HALF numbers, in turn
 
 
-@_plain.instructions(_plain.address)
+@plain.instructions(plain.address)
 def address(typingctx, array, index, like):
     """Where array[index] lies. TypeError unless the array is of the type of `like`."""
     if array.dtype != like:
@@ -46,7 +46,7 @@ def _tile(across=False, pairs=False, runs=False):
     of a run.
     """
 
-    @_plain.instructions(_plain.tile(across, pairs, runs, HALF))
+    @plain.instructions(plain.tile(across, pairs, runs, HALF))
     def tile(typingctx, rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor):
         def codegen(context, builder, signature, args):
             rows, A, stride, step, S, K, row, run, jump, B, bk, N, C0, pitch, C, cm, floor = args
@@ -151,7 +151,7 @@ across, across_pairs, across_runs = _tile(across=True), _tile(across=True, pairs
 # ---- copies of a vector: Numba's own loops ask of every index whether it is negative, which makes them scalar -------
 
 
-@_plain.instructions(partial(_plain.copy, columns=COLS))
+@plain.instructions(partial(plain.copy, columns=COLS))
 def copy(typingctx, source, target, count, like):
     """COLS numbers from one address to another; those from `count` on become 0 and are not read."""
 
@@ -164,7 +164,7 @@ def copy(typingctx, source, target, count, like):
     return types.void(types.intp, types.intp, types.intp, like), codegen
 
 
-@_plain.instructions(partial(_plain.transpose, columns=COLS))
+@plain.instructions(partial(plain.transpose, columns=COLS))
 def transpose(typingctx, source, pitch, target, like):
     """COLS rows of COLS numbers, `pitch` apart, to their transpose, whose rows follow each other."""
 

@@ -15,13 +15,13 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from scratchser.kernels import _plain
+from scratchser.kernels.machine import plain
 
 #                  bits of the fraction, of the exponent's bias; terms; largest |x|
 FORMAT = {types.float32: (23, 127, 7, 87.0), types.float64: (52, 1023, 13, 708.0)}
 
 
-@_plain.instructions(_plain.expm1)
+@plain.instructions(plain.expm1)
 def expm1(typingctx, x):
     """exp x - 1 of a float32 or float64, to about 2 units in the last place."""
     if x not in FORMAT:

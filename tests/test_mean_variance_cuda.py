@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted import verdict
 
-from scratchser.kernels import _device, moments
+from scratchser.kernels import mean_variance
+from scratchser.kernels.machine import device as _device
 
 SMALL, LARGE = [((1,), 1), ((3, 1, 70), 5)], [((441, 3, 100_000), 257)]
 
@@ -17,12 +18,12 @@ def draw(lengths, F, dtype, offset=50):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_agrees_with_the_cpu(device, dtype, monkeypatch):
-    monkeypatch.setattr(moments, "PIECE", 300)
+    monkeypatch.setattr(mean_variance, "PIECE", 300)
     for lengths, F in device.sizes(SMALL, LARGE):
         values, starts, lengths = draw(lengths, F, dtype)
         chosen = np.arange(0, len(lengths), 2)
-        got = moments.moments(device.arrays(values), starts[chosen], lengths[chosen])
-        expected = moments.moments(values, starts[chosen], lengths[chosen])
+        got = mean_variance.moments(device.arrays(values), starts[chosen], lengths[chosen])
+        expected = mean_variance.moments(values, starts[chosen], lengths[chosen])
         assert got == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-12)
 
 
@@ -39,10 +40,10 @@ FAULTS = [
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
-    monkeypatch.setattr(moments, "PIECE", 40)
+    monkeypatch.setattr(mean_variance, "PIECE", 40)
     values, starts, lengths = draw((9, 5), 7, np.float64, offset=1)
 
     def run(upload=_device.SIMULATED.upload):
-        return [np.array(moments.moments(upload(values), starts, lengths))]
+        return [np.array(mean_variance.moments(upload(values), starts, lengths))]
 
-    assert kind in verdict(monkeypatch, moments, name, {line: instead}, run, run(np.array))
+    assert kind in verdict(monkeypatch, mean_variance, name, {line: instead}, run, run(np.array))

@@ -25,8 +25,8 @@ Offsets are int32: an array may have 2³¹ numbers, some hundred times those of 
 
 import numpy as np
 
-from scratchser.kernels._launch import cuda_device, jit
-from scratchser.kernels._tile_cuda import APART, EACH_M, EACH_N, THREADS, TILE_M
+from scratchser.kernels.machine.compile import cuda_device, jit
+from scratchser.kernels.parts.tile_cuda import APART, EACH_M, EACH_N, THREADS, TILE_M
 
 WINDOW = 4  # whole numbers that describe one
 WINDOWS = (TILE_M, WINDOW)  # of a tile's rows, in shared memory

@@ -14,10 +14,10 @@ the statistics are constants to the network.
 
 import numpy as np
 
-from scratchser.kernels._device import launch, on_cpu, place_of
-from scratchser.kernels._fold import fold
-from scratchser.kernels._launch import cuda, cuda_jit, pjit, prange
-from scratchser.kernels._pieces import cut_runs
+from scratchser.kernels.machine.block_sum import fold
+from scratchser.kernels.machine.chunks import cut_runs
+from scratchser.kernels.machine.compile import cuda, cuda_jit, pjit, prange
+from scratchser.kernels.machine.device import launch, on_cpu, place_of
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py

@@ -5,10 +5,10 @@ What both are for is told in conv2d.py; _windows_cuda.py is the GPU's side.
 
 import numpy as np
 
-from scratchser.kernels._launch import jit
-from scratchser.kernels._runs import copy_run, fill_run
-from scratchser.kernels._tile import COLS, HALF
+from scratchser.kernels.machine.compile import jit
+from scratchser.kernels.machine.contiguous import copy_run, fill_run
 from scratchser.kernels.matmul import pack, panel_width
+from scratchser.kernels.parts.tile import COLS, HALF
 
 BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchser.kernels._pieces import cut, cut_runs
+from scratchser.kernels.machine.chunks import cut, cut_runs
 
 
 @pytest.mark.parametrize("ends", [[1], [0, 3, 3, 10, 11], [7, 21, 22]])

@@ -9,8 +9,8 @@ formula a loop, since LLVM makes vectors of loops over few arrays only. The slic
 core, so that counting their owners costs little (see _runs.py).
 """
 
-from scratchser.kernels._expm1 import expm1
-from scratchser.kernels._launch import jit
+from scratchser.kernels.machine.compile import jit
+from scratchser.kernels.machine.expm1 import expm1
 
 # ---- maths of one unit; all numbers are made of the argument, so that nothing turns into float64 ---------------------
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchser.kernels._runs import add_run, copy_run, fill_run
+from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
 
 SOURCE = np.arange(1.0, 41.0)
 

@@ -7,7 +7,7 @@ at every time, which keeps a loop from becoming vector instructions. Whole array
 
 import numpy as np
 
-from scratchser.kernels._launch import jit
+from scratchser.kernels.machine.compile import jit
 
 
 @jit

@@ -46,8 +46,8 @@ be negative.
 
 import numpy as np
 
-from scratchser.kernels._device import blocks
-from scratchser.kernels._launch import cuda, cuda_device, jit
+from scratchser.kernels.machine.compile import cuda, cuda_device, jit
+from scratchser.kernels.machine.device import blocks
 
 TILE_M, TILE_N, TILE_K = 64, 32, 8
 EACH_M, EACH_N = 8, 4  # numbers of C that a thread computes
