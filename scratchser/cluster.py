@@ -24,8 +24,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from scratchser import foldrun, workers
-from scratchser.device import choose
-from scratchser.progress import say
+from scratchser.support.gpu import choose
+from scratchser.support.terminal import say
 from scratchser.workers import Notify, Task, WorkerError
 
 if TYPE_CHECKING:

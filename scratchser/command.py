@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scratchser import cluster, corpus
-from scratchser.atomic import StorageError
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
-from scratchser.device import DeviceError, choose
 from scratchser.experiment import RunFolds
 from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import SettingError
-from scratchser.progress import bar
 from scratchser.rundir import RunError
+from scratchser.support.files import StorageError
+from scratchser.support.gpu import DeviceError, choose
+from scratchser.support.terminal import bar
 from scratchser.train import DivergedError
 from scratchser.tuned import Tuned
 from scratchser.workers import WorkerError, cores, run_folds

@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from scratchser import command, environment, experiment, rundir, stdout
-from scratchser.device import describe
+from scratchser import command, experiment, rundir
 from scratchser.experiment import Experiment
 from scratchser.presets import named, with_settings
-from scratchser.progress import say
 from scratchser.report import screen
+from scratchser.support import environment, terminal
+from scratchser.support.gpu import describe
+from scratchser.support.terminal import say
 
 EXAMPLES = f"""\
 what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         runs = [Experiment(opened, config, args.seed, said)]
         (result,) = experiment.train(runs, data, folds, by, device, path / "features", audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
-    stdout.write(json.dumps(result, indent=1) if args.json else screen.render(result))
+    terminal.write(json.dumps(result, indent=1) if args.json else screen.render(result))
     return 0
 
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, nearest, report, rundir
+from scratchser import baselines, report, rundir
 from scratchser.corpus.table import CLASSES, Corpus, read_wav
-from scratchser.device import place
 from scratchser.features import Features, Signal, extract
 from scratchser.folds import Fold
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
-from scratchser.progress import Epochs, bar
 from scratchser.report import page
 from scratchser.rundir import FoldDir
+from scratchser.support import suggest
+from scratchser.support.gpu import place
+from scratchser.support.terminal import Epochs, bar
 from scratchser.tuned import tuned_on
 from scratchser.workers import Job, Notify, Task
 
@@ -134,7 +135,7 @@ def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) ->
     if not unknown:
         return ()
     if any(setting.startswith("oversample=") for setting in asked):
-        near = nearest.hint(unknown[0], classes)
+        near = suggest.hint(unknown[0], classes)
         raise SettingError(
             f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{near}"
         )

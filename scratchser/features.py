@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import scipy.signal
 
-from scratchser.atomic import StorageError, read_json, write_json
 from scratchser.corpus.audio import RATE, Progress
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.kernels import stft
 from scratchser.kernels.machine.device import CPU, Array, Place
 from scratchser.presets import Config, SettingError
+from scratchser.support.files import StorageError, read_json, write_json
 
 ARRAYS = ("values", "starts", "lengths")
 SOURCE = "source.json"  # beside the saved arrays: what they were made of

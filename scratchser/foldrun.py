@@ -19,12 +19,13 @@ from typing import Any
 
 import numba
 
-from scratchser import corpus, device, environment, lock
-from scratchser.atomic import plain
+from scratchser import corpus
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
 from scratchser.folds import make_folds
 from scratchser.presets import from_json
 from scratchser.rundir import FoldDir
+from scratchser.support import environment, files, gpu
+from scratchser.support.files import plain
 from scratchser.workers import Job, Row, Task, WorkerError
 
 SOURCE = environment.source()  # as this process has loaded it: the files may be others by the time of a fold
@@ -47,7 +48,7 @@ def describe(task: Task, device: str) -> dict[str, Any]:
             "fold": task.fold.number,
             "config": task.job.config,
             "seed": task.job.seed,
-            "device": device,
+            "device": gpu,
             "source": SOURCE,
         }
     )
@@ -74,8 +75,8 @@ def run(
     features = Path(description["features"])
     if not features.exists():
         raise WorkerError(f"{here} does not see {features}: --out has to be on storage that all machines share")
-    chosen, _ = device.choose(description["device"])
-    conditions = {**environment.describe(device.describe(chosen)), "threads_per_worker": numba.get_num_threads()}
+    chosen, _ = gpu.choose(description["device"])
+    conditions = {**environment.describe(gpu.describe(chosen)), "threads_per_worker": numba.get_num_threads()}
     folder = FoldDir(Path(description["run"]), description["fold"], data.synthetic, conditions)
     job = Job(data, features, from_json(description["config"]), description["seed"], chosen)
     fold = make_folds(data)[description["fold"] - 1]
@@ -83,7 +84,7 @@ def run(
     while True:
         try:
             return job.run(fold, folder, notify)
-        except lock.Held:
+        except files.Held:
             check()
             if time.monotonic() > until:
                 raise

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import rundir, stdout
-from scratchser.atomic import StorageError, plain
+from scratchser import rundir
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions, cut_off
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
 from scratchser.features import Features, extract
 from scratchser.presets import SettingError, from_json
-from scratchser.progress import bar, say
 from scratchser.report.screen import SYNTHETIC, percent, table
 from scratchser.rundir import Record, RunError
+from scratchser.support import terminal
+from scratchser.support.files import StorageError, plain
+from scratchser.support.terminal import bar, say
 from scratchser.trained import Trained, load
 
 SCHEMA = 1
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in [SYNTHETIC] * answer["synthetic"] + said:
         say(line)
     if args.json or len(broken) < len(answer["files"]):
-        stdout.write(json.dumps(answer, indent=1) if args.json else text(answer))
+        terminal.write(json.dumps(answer, indent=1) if args.json else text(answer))
     return 1 if broken else 0
 
 

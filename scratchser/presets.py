@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from scratchser import nearest
-from scratchser.atomic import plain
-from scratchser.nearest import COUNT, LAYERS, MOST, NOT_NEGATIVE, Range
+from scratchser.support import suggest
+from scratchser.support.files import plain
+from scratchser.support.suggest import COUNT, LAYERS, MOST, NOT_NEGATIVE, Range
 
 
 class SettingError(ValueError):
@@ -159,12 +159,12 @@ def _nearest(key: str, value: Any) -> Any:
     if key in CHOICES:
         if number and isinstance(CHOICES[key][0], int):
             return min(CHOICES[key], key=lambda allowed: abs(allowed - value))
-        return _switch(value, CHOICES[key]) or nearest.name(str(value), map(str, CHOICES[key]))
+        return _switch(value, CHOICES[key]) or suggest.name(str(value), map(str, CHOICES[key]))
     limits = _limits(key)
     if limits and number:
         return limits.nearest(round(value) if limits in (COUNT, LAYERS) else float(value))
     if key == "soft_labels":
-        return _switch(value, ("true", "false")) or nearest.name(str(value), ("true", "false"))
+        return _switch(value, ("true", "false")) or suggest.name(str(value), ("true", "false"))
     if not isinstance(value, tuple):
         return None
     if key == "conv_channels" and all(type(n) is int for n in value):
@@ -237,7 +237,7 @@ def named(preset: str) -> Config:
     """The preset of this name. Raises SettingError where there is none, with the nearest."""
     if preset not in PRESETS:
         raise SettingError(
-            f"there is no preset {preset!r}; there are {', '.join(PRESETS)}{nearest.hint(preset, PRESETS)}"
+            f"there is no preset {preset!r}; there are {', '.join(PRESETS)}{suggest.hint(preset, PRESETS)}"
         )
     return PRESETS[preset]
 
@@ -306,7 +306,7 @@ def with_settings(config: Config, settings: Sequence[str]) -> Config:
         if not equals:
             raise SettingError(f"{setting!r} is not of the form key=value")
         if key not in known:
-            near = nearest.hint(key, known)
+            near = suggest.hint(key, known)
             raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))
         changes[key] = _value(key, text, known[key])
     half = changes.get("pool") == (HALF,)

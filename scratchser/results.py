@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from scratchser import metrics
-from scratchser.atomic import plain
 from scratchser.baselines import Guess
 from scratchser.corpus.gold import IMPROVISED
 from scratchser.corpus.table import CLASSES
 from scratchser.folds import Fold
 from scratchser.presets import PRESETS
 from scratchser.published import TABLE1, TABLE2
+from scratchser.support.files import plain
 
 SCHEMA = 2
 

@@ -26,8 +26,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from scratchser import lock
-from scratchser.atomic import (
+from scratchser.corpus.table import Corpus, Utterance
+from scratchser.presets import completed
+from scratchser.support import files
+from scratchser.support.files import (
     StorageError,
     load_npz,
     plain,
@@ -40,8 +42,6 @@ from scratchser.atomic import (
     write_json_lines,
     write_text,
 )
-from scratchser.corpus.table import Corpus, Utterance
-from scratchser.presets import completed
 
 DECISIVE = ("python", "libraries", "commit", "cpu", "device")  # what of environment.json can change numbers
 
@@ -88,11 +88,11 @@ def create(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
     writes there.
     """
     with ExitStack() as stack:
-        held = stack.enter_context(lock.hold(path))
+        held = stack.enter_context(files.hold(path))
         if (path / "config.json").exists():
             raise RunError(f"{path} holds a run already: go on with it by --resume, or name another folder with --out")
         remove_leftovers(path)
-        foreign = sorted({entry.name for entry in path.iterdir()} - {lock.NAME, "environment.json"})
+        foreign = sorted({entry.name for entry in path.iterdir()} - {files.NAME, "environment.json"})
         if foreign:
             raise RunError(f"{path} holds other files ({foreign[0]}): name another folder with --out")
         write_json(path / "environment.json", [environment])
@@ -110,7 +110,7 @@ def resume(path: Path, settings: dict[str, Any], environment: dict[str, Any]) ->
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds no run to go on with: start one without --resume, or correct --out")
     with ExitStack() as stack:
-        held = stack.enter_context(lock.hold(path))
+        held = stack.enter_context(files.hold(path))
         saved = read(path, settings).settings
         remove_leftovers(path)
         starts = [*read_json(path / "environment.json"), plain(environment)]
@@ -256,7 +256,7 @@ class FoldDir:
         self._held: IO[str] | None = None
 
     def __enter__(self) -> FoldDir:
-        self._held = lock.hold(self.path)
+        self._held = files.hold(self.path)
         remove_leftovers(self.path)
         if self.environment is not None and self.result() is None:
             write_json(self.path / "environment.json", [*self.starts(), self.environment])

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchser.atomic import StorageError
 from scratchser.batches import Normalisation
 from scratchser.features import Signal
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
 from scratchser.rundir import FoldDir, Record, RunError
+from scratchser.support.files import StorageError
 
 
 @dataclass(frozen=True)

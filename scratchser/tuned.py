@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchser.atomic import write_json
 from scratchser.corpus.table import Corpus
 from scratchser.presets import TUNED_ON
 from scratchser.rundir import RunError
+from scratchser.support.files import write_json
 
 KINDS = {"preset": str, "settings": list, "speakers": list, "tried": int, "ua": float, "fingerprint": str}
 

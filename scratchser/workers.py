@@ -17,11 +17,11 @@ import numba
 from numba.core import config
 
 from scratchser.corpus.table import Corpus
-from scratchser.device import place
 from scratchser.features import Features
 from scratchser.folds import Fold
 from scratchser.presets import Config
 from scratchser.rundir import FoldDir
+from scratchser.support.gpu import place
 from scratchser.train import Dataset, run_fold
 
 Row = dict[str, Any]  # a line of metrics.jsonl

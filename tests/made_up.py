@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from scratchser import results, rundir
-from scratchser.atomic import write_json, write_text
 from scratchser.baselines import Guess
 from scratchser.command import Heard
 from scratchser.corpus.gold import IMPROVISED_SPEAKERS
@@ -17,6 +16,7 @@ from scratchser.folds import Fold, make_folds
 from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, TUNED_ON
+from scratchser.support.files import write_json, write_text
 
 ENVIRONMENT = {"python": "3.11", "libraries": {"numpy": "2.0"}, "commit": None, "cpu": "one", "device": "cpu"}
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import atomic
+from scratchser.support import files
 
 # Saves epoch 1, then is killed by the system at a chosen moment of saving epoch 2
 KILLED = """
@@ -59,46 +59,46 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path, moment, epoch):
     path = tmp_path / "checkpoint.npz"
     done = subprocess.run([sys.executable, "-c", KILLED, moment, str(path)], timeout=60)
     assert done.returncode == -signal.SIGKILL
-    arrays, meta = atomic.load_npz(path)
+    arrays, meta = files.load_npz(path)
     assert meta == {"epoch": epoch}
     np.testing.assert_array_equal(arrays["w"], np.full(50_000, float(epoch)))
-    atomic.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["checkpoint.npz"]
 
 
 def test_a_file_that_outgrows_the_disk_leaves_the_old_one(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    atomic.save_npz(path, {"w": np.ones(10)}, {"epoch": 1})
+    files.save_npz(path, {"w": np.ones(10)}, {"epoch": 1})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # what lies beyond is refused, as by a full disk
     try:
-        with pytest.raises(atomic.StorageError) as caught:
-            atomic.save_npz(path, {"w": np.ones(1_000_000)}, {"epoch": 2})
+        with pytest.raises(files.StorageError) as caught:
+            files.save_npz(path, {"w": np.ones(1_000_000)}, {"epoch": 2})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(path) in str(caught.value) and os.strerror(errno.EFBIG) in str(caught.value)
     assert "--resume" in str(caught.value) and "\n" not in str(caught.value)
-    assert atomic.load_npz(path)[1] == {"epoch": 1}
+    assert files.load_npz(path)[1] == {"epoch": 1}
     assert os.listdir(tmp_path) == ["checkpoint.npz"]
 
 
 def test_a_disk_that_is_full_only_when_forced_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
-    atomic.write_json(path, {"epoch": 1})
+    files.write_json(path, {"epoch": 1})
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(atomic.StorageError, match=os.strerror(errno.ENOSPC)):
-        atomic.write_json(path, {"epoch": 2})
-    assert atomic.read_json(path) == {"epoch": 1}
+    with pytest.raises(files.StorageError, match=os.strerror(errno.ENOSPC)):
+        files.write_json(path, {"epoch": 2})
+    assert files.read_json(path) == {"epoch": 1}
     assert os.listdir(tmp_path) == ["result.json"]
 
 
 def test_a_missing_folder_is_one_clear_message(tmp_path):
-    with pytest.raises(atomic.StorageError, match="No such file or directory"):
-        atomic.write_text(tmp_path / "gone" / "a.txt", "a")
+    with pytest.raises(files.StorageError, match="No such file or directory"):
+        files.write_text(tmp_path / "gone" / "a.txt", "a")
 
 
 def test_npz_keeps_every_bit(tmp_path):
@@ -111,8 +111,8 @@ def test_npz_keeps_every_bit(tmp_path):
         "empty": np.zeros((0, 3), np.int16),
     }
     meta = {"best": -np.inf, "loss": float("nan"), "state": 2**127 + 1, "name": "Ä\u2028", "t": (1, np.float32(0.1))}
-    atomic.save_npz(tmp_path / "c.npz", arrays, meta)
-    read, said = atomic.load_npz(tmp_path / "c.npz")
+    files.save_npz(tmp_path / "c.npz", arrays, meta)
+    read, said = files.load_npz(tmp_path / "c.npz")
     assert read.keys() == arrays.keys()
     for name, array in arrays.items():
         assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
@@ -124,7 +124,7 @@ def test_npz_keeps_every_bit(tmp_path):
 
 def test_equal_contents_are_equal_files(tmp_path):
     for name in ("a.npz", "b.npz"):
-        atomic.save_npz(tmp_path / name, {"w": np.arange(5)}, {"epoch": 1})
+        files.save_npz(tmp_path / name, {"w": np.arange(5)}, {"epoch": 1})
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:  # and tomorrow too: no time of day is in it
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -133,7 +133,7 @@ def test_equal_contents_are_equal_files(tmp_path):
 def test_a_damaged_npz_is_never_believed(tmp_path):
     good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
     weights = np.arange(20, dtype=np.float32)
-    atomic.save_npz(good, {"w": weights}, {"epoch": 7})
+    files.save_npz(good, {"w": weights}, {"epoch": 7})
     data = good.read_bytes()
     refused = 0
     places = range(0, len(data), 3)
@@ -141,8 +141,8 @@ def test_a_damaged_npz_is_never_believed(tmp_path):
         for damaged in (data[:place], data[:place] + bytes([data[place] ^ 0x21]) + data[place + 1 :]):
             bad.write_bytes(damaged)
             try:
-                arrays, meta = atomic.load_npz(bad)
-            except atomic.StorageError as error:
+                arrays, meta = files.load_npz(bad)
+            except files.StorageError as error:
                 assert str(bad) in str(error)
                 refused += 1
             else:  # a bit that nobody reads, such as the time of day of a member
@@ -153,13 +153,13 @@ def test_a_damaged_npz_is_never_believed(tmp_path):
 
 def test_no_pickle_is_written_or_read(tmp_path):
     with pytest.raises(ValueError, match="Object arrays"):
-        atomic.save_npz(tmp_path / "o.npz", {"w": np.array([{}, None])}, {})
+        files.save_npz(tmp_path / "o.npz", {"w": np.array([{}, None])}, {})
     assert os.listdir(tmp_path) == []
     with zipfile.ZipFile(tmp_path / "evil.npz", "w") as archive:
         header = np.lib.format.magic(1, 0) + b"v\x00{'descr': '|O', 'fortran_order': False, 'shape': (), }"
         archive.writestr("w.npy", header.ljust(128) + pickle.dumps(_Evil(tmp_path / "ran")))
-    with pytest.raises(atomic.StorageError):
-        atomic.load_npz(tmp_path / "evil.npz")
+    with pytest.raises(files.StorageError):
+        files.load_npz(tmp_path / "evil.npz")
     assert not (tmp_path / "ran").exists()
 
 
@@ -173,12 +173,12 @@ class _Evil:
 
 def test_meta_may_not_hide_an_array(tmp_path):
     with pytest.raises(ValueError, match="taken"):
-        atomic.save_npz(tmp_path / "m.npz", {atomic.META: np.zeros(1)}, {})
+        files.save_npz(tmp_path / "m.npz", {files.META: np.zeros(1)}, {})
 
 
 def test_json_is_strict_and_readable(tmp_path):
     value = {"ua": np.float32("nan"), "n": np.int64(3), "m": np.eye(2, dtype=int), "t": (1.5, -np.inf), "p": tmp_path}
-    atomic.write_json(tmp_path / "a.json", value)
+    files.write_json(tmp_path / "a.json", value)
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")) == {
         "ua": None,
@@ -200,21 +200,21 @@ JSON = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(JSON)
 def test_layout_changes_nothing(value):
-    assert json.loads(atomic.layout(value)) == value
+    assert json.loads(files.layout(value)) == value
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.dictionaries(st.text(), st.text(), max_size=3), max_size=4))
 def test_json_lines_come_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "rows.jsonl"
-    atomic.write_json_lines(path, rows)
-    assert atomic.read_json_lines(path) == rows
+    files.write_json_lines(path, rows)
+    assert files.read_json_lines(path) == rows
     assert path.read_bytes().count(b"\n") == len(rows)
 
 
 def test_broken_json_names_its_file(tmp_path):
     (tmp_path / "a.json").write_text('{"half": ')
-    with pytest.raises(atomic.StorageError, match=r"a\.json"):
-        atomic.read_json(tmp_path / "a.json")
-    with pytest.raises(atomic.StorageError, match=r"b\.json"):
-        atomic.read_json(tmp_path / "b.json")
+    with pytest.raises(files.StorageError, match=r"a\.json"):
+        files.read_json(tmp_path / "a.json")
+    with pytest.raises(files.StorageError, match=r"b\.json"):
+        files.read_json(tmp_path / "b.json")

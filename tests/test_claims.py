@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scratchser import lock
-from scratchser.atomic import StorageError
 from scratchser.batches import Normalisation, training_order
 from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
@@ -24,6 +22,8 @@ from scratchser.folds import Fold
 from scratchser.interval import interval
 from scratchser.paper import claims as command
 from scratchser.rundir import FoldDir, RunError
+from scratchser.support import files
+from scratchser.support.files import StorageError
 from scratchser.train import Dataset, run_fold
 
 TINY_WORLD = World(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
@@ -335,7 +335,7 @@ def test_what_cannot_be_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="is no folder"):
         command.forecast(tmp_path / "file", number=2)
     (tmp_path / "file").unlink()
-    with lock.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
+    with files.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
         running.run(tmp_path, CLAIMS, 2, 1, resume=False)
 
 

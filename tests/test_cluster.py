@@ -16,14 +16,15 @@ import pytest
 import small_corpus
 import trees
 
-from scratchser import cluster, corpus, cv, foldrun, lock, rundir
-from scratchser.atomic import StorageError, plain
+from scratchser import cluster, corpus, cv, foldrun, rundir
 from scratchser.corpus import CorpusError
 from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
+from scratchser.support import files
+from scratchser.support.files import StorageError, plain
 from scratchser.train import DivergedError
 from scratchser.workers import Job, Task, WorkerError, run_folds
 
@@ -149,7 +150,7 @@ def test_another_corpus_there_trains_nothing(jobs, folder, tmp_path):
 
 def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path):
     (task,) = tasks(jobs(SHORT), tmp_path, 1)
-    held = lock.hold(task.folder.path)
+    held = files.hold(task.folder.path)
     threading.Timer(1.5, held.close).start()
     checked = []
     foldrun.run(foldrun.describe(task, "cpu"), check=lambda: checked.append(1))
@@ -159,7 +160,7 @@ def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path):
 def test_a_fold_that_stays_held_is_given_up(jobs, tmp_path, monkeypatch):
     monkeypatch.setattr(foldrun, "PATIENCE", 0.1)
     (task,) = tasks(jobs(SHORT), tmp_path, 1)
-    with lock.hold(task.folder.path), pytest.raises(lock.Held, match="is writing"):
+    with files.hold(task.folder.path), pytest.raises(files.Held, match="is writing"):
         foldrun.run(foldrun.describe(task, "cpu"))
 
 
@@ -260,8 +261,8 @@ def run_until_an_epoch(connected, job, run, numbers, then):
 def assert_stops(folder):
     """Its process ends it, lives on, and lets the folder go."""
     for _ in range(300):
-        with suppress(lock.Held):
-            lock.hold(folder.path).close()
+        with suppress(files.Held):
+            files.hold(folder.path).close()
             return
         time.sleep(0.2)
     raise AssertionError(f"{folder.path} is still written")
@@ -274,7 +275,7 @@ def test_a_worker_killed_in_mid_fold_changes_no_bit(dask, jobs, straight, tmp_pa
         heard.append((task.fold.number, row["epoch"]))
         if not killed and row["epoch"] == 5:
             killed.append(task.fold.number)
-            os.kill(int((task.folder.path / lock.NAME).read_text()), signal.SIGKILL)
+            os.kill(int((task.folder.path / files.NAME).read_text()), signal.SIGKILL)
 
     with cluster.connect(dask.address, "cpu", 1) as connected:
         asked = tasks(jobs(LONG), tmp_path, 1, 3, 4)
@@ -367,7 +368,7 @@ def test_a_scheduler_that_is_gone_and_workers_that_always_die(jobs, tmp_path):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
     def kill(task):
-        os.kill(int((task.folder.path / lock.NAME).read_text()), signal.SIGKILL)
+        os.kill(int((task.folder.path / files.NAME).read_text()), signal.SIGKILL)
 
     with Servers(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as servers:
         servers.worker("--nthreads", "1", "--resources", "FOLD=1")

@@ -7,9 +7,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from numba import config
 
-from scratchser import device
-from scratchser.device import DeviceError, choose
 from scratchser.kernels.machine import device as _device
+from scratchser.support import gpu
+from scratchser.support.gpu import DeviceError, choose
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_the_simulator_is_chosen_by_its_variable_and_only_if_cuda_is_asked_for(m
     monkeypatch.setattr(config, "ENABLE_CUDASIM", 1)
     name, sentence = choose("cuda", lambda _: "it rains")
     assert name == "simulated" and "NUMBA_ENABLE_CUDASIM=1" in sentence
-    assert device.place(name) is _device.SIMULATED
+    assert gpu.place(name) is _device.SIMULATED
     assert choose("auto", lambda _: "it rains")[0] == "cpu"
 
 

@@ -8,7 +8,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from scratchser import environment, workers
+from scratchser import workers
+from scratchser.support import environment
 
 
 def test_it_names_versions_and_device():

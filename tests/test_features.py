@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from scratchser import truth
-from scratchser.atomic import StorageError
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.features import Features, Signal, extract
 from scratchser.kernels import stft
 from scratchser.presets import Config, SettingError
+from scratchser.support.files import StorageError
 
 CONFIG = Config(frequency_khz=4, log_floor=1e-4)
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from scratchser import lock
-from scratchser.atomic import StorageError
+from scratchser.support import files
+from scratchser.support.files import StorageError
 
 HOLD = """
 import sys
@@ -26,23 +26,23 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         with pytest.raises(StorageError, match=rf"process {other.pid} is writing .*run.*--out"):
-            lock.hold(folder)
+            files.hold(folder)
         other.kill()
-    lock.hold(folder).close()
+    files.hold(folder).close()
 
 
 def test_given_back_when_closed(tmp_path):
-    held = lock.hold(tmp_path)
+    held = files.hold(tmp_path)
     with pytest.raises(StorageError, match="is writing"):
-        lock.hold(tmp_path)
+        files.hold(tmp_path)
     held.close()
-    lock.hold(tmp_path).close()
+    files.hold(tmp_path).close()
 
 
 def test_a_file_in_the_folders_place(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(StorageError, match=r"cannot use the folder .*run.*--out"):
-        lock.hold(tmp_path / "run")
+        files.hold(tmp_path / "run")
     assert (tmp_path / "run").read_text() == "mine"
 
 
@@ -50,7 +50,7 @@ def test_storage_without_locks(tmp_path, monkeypatch):
     def flock(file, how):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(files.fcntl, "flock", flock)
     with pytest.raises(StorageError, match=r"cannot lock .*no file locks.*--out") as error:
-        lock.hold(tmp_path)
-    assert not isinstance(error.value, lock.Held)
+        files.hold(tmp_path)
+    assert not isinstance(error.value, files.Held)

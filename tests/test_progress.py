@@ -2,14 +2,14 @@
 
 import pytest
 
-from scratchser import progress
+from scratchser.support import terminal
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still until it is moved, in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
 
     def move(seconds):
         now[0] += seconds
@@ -30,7 +30,7 @@ def said(capsys):
 
 
 def test_the_time_left_does_not_count_compilation(clock, capsys):
-    epochs = progress.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
     clock(3600)
     epochs.epoch("fold 1", epoch(1))
     assert said(capsys) == "fold 1 epoch 1/10: loss 1.000, validation UA 0.500"
@@ -40,7 +40,7 @@ def test_the_time_left_does_not_count_compilation(clock, capsys):
 
 
 def test_unequal_folds_are_only_said_to_go_on_at_this_pace(clock, capsys):
-    epochs = progress.Epochs({"a fold 1": (3, 0), "b fold 1": (10, 0)}, alike=False)
+    epochs = terminal.Epochs({"a fold 1": (3, 0), "b fold 1": (10, 0)}, alike=False)
     epochs.epoch("a fold 1", epoch(1))
     clock(60)
     epochs.epoch("a fold 1", epoch(2))
@@ -49,7 +49,7 @@ def test_unequal_folds_are_only_said_to_go_on_at_this_pace(clock, capsys):
 
 
 def test_first_epochs_of_two_workers_say_nothing_of_the_time_left(clock, capsys):
-    epochs = progress.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
     for fold in ("fold 1", "fold 2"):
         clock(1)
         epochs.epoch(fold, epoch(1))
@@ -57,7 +57,7 @@ def test_first_epochs_of_two_workers_say_nothing_of_the_time_left(clock, capsys)
 
 
 def test_only_what_a_resumed_run_has_to_do_counts(clock, capsys):
-    epochs = progress.Epochs({"fold 2": (10, 6), "fold 3": (10, 0)})
+    epochs = terminal.Epochs({"fold 2": (10, 6), "fold 3": (10, 0)})
     epochs.fold("fold 1", result())  # done by an earlier start
     assert epochs.left == 14
     epochs.epoch("fold 2", epoch(7))
@@ -67,15 +67,15 @@ def test_only_what_a_resumed_run_has_to_do_counts(clock, capsys):
 
 
 def test_epochs_left_out_by_early_stopping_are_not_waited_for(clock):
-    epochs = progress.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
     epochs.epoch("fold 1", epoch(1))
     epochs.fold("fold 1", result())
     assert epochs.left == 10
 
 
 def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    epochs = progress.Epochs({"fold 1": (10, 7), "fold 2": (10, 0)})
+    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
+    epochs = terminal.Epochs({"fold 1": (10, 7), "fold 2": (10, 0)})
     for number in (8, 9):
         clock(60)
         epochs.epoch("fold 1", epoch(number))

@@ -10,11 +10,11 @@ import pytest
 import result_schema
 
 from scratchser import results
-from scratchser.atomic import plain
 from scratchser.baselines import Guess
 from scratchser.corpus.table import CLASSES, Problem
 from scratchser.folds import Fold, make_folds
 from scratchser.presets import PRESETS
+from scratchser.support.files import plain
 
 FOLD = Fold(2, "1", "M", "1M", "1F", ("2F", "2M"))
 MEASURED = {

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from scratchser import rundir
-from scratchser.atomic import StorageError
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.folds import make_folds
 from scratchser.presets import PRESETS
+from scratchser.support.files import StorageError
 
 # Trains for ever: an epoch's metrics, then its checkpoint, of some size so that a kill falls into the writing
 ENDLESS = """

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scratchser import stdout
+from scratchser.support import terminal
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\nb\n"])
 def test_the_text_ends_with_one_newline(capsys, text):
-    stdout.write(text)
+    terminal.write(text)
     assert capsys.readouterr().out == "a\nb\n"

@@ -10,8 +10,8 @@ import pytest
 import small_corpus
 
 from scratchser import cv
-from scratchser.atomic import read_json
 from scratchser.paper import __main__ as paper
+from scratchser.support.files import read_json
 
 SMALL = [text for setting in [*small_corpus.SMALL, "epochs=2"] for text in ("--set", setting)]
 TRIED = ["--try", "rate=0.02", "--try", "rate=0.001  l2=0.1"]

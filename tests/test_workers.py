@@ -7,12 +7,13 @@ import signal
 import pytest
 import small_corpus
 
-from scratchser import corpus, lock
-from scratchser.atomic import StorageError
+from scratchser import corpus
 from scratchser.features import extract
 from scratchser.folds import make_folds
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
+from scratchser.support import files
+from scratchser.support.files import StorageError
 from scratchser.workers import Job, Task, WorkerError, run_folds
 
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test could wait for its end
@@ -51,7 +52,7 @@ def run_until_two_are_heard(job, folders, then):
 def assert_can_go_on(folder):
     """No worker is left, the fold is not locked, and its checkpoint is that of its last line."""
     assert multiprocessing.active_children() == []
-    lock.hold(folder.path).close()
+    files.hold(folder.path).close()
     _, meta = folder.checkpoint()
     assert meta["epoch"] == len(folder.metrics()) >= 1 and folder.result() is None
 
@@ -76,10 +77,10 @@ def test_an_interrupted_run_ends_its_workers_after_an_epoch(job, folders):
 
 def test_a_killed_worker_is_named_with_the_way_on(job, folders):
     def kill():
-        os.kill(int((folders[2].path / lock.NAME).read_text()), signal.SIGKILL)
+        os.kill(int((folders[2].path / files.NAME).read_text()), signal.SIGKILL)
 
     with pytest.raises(WorkerError, match=r"lack of memory.* --resume .*--workers 1") as error:
         run_until_two_are_heard(job, folders, kill)
     assert "\n" not in str(error.value)
     assert multiprocessing.active_children() == []
-    lock.hold(folders[1].path).close()
+    files.hold(folders[1].path).close()

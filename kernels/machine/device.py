@@ -180,7 +180,7 @@ SIMULATED: Place = _Simulated()
 @cache
 def gpu(number: int) -> Place:
     """The GPU of this number, one object each: a second one would have a stream of its own, and its copies would not wait
-    for the kernels of the first. scratchser.device says why a GPU is not to be had."""
+    for the kernels of the first. scratchser.support.gpu says why a GPU is not to be had."""
     return _Gpu(number)
 
 

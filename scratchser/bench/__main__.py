@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser import stdout
 from scratchser.bench import gpu, gpu_report, kernels_page, launches, paper_step, ptx, report
 from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
 from scratchser.bench.measure import SECTIONS, Json, Plan, measure
-from scratchser.device import DeviceError, choose
 from scratchser.kernels.machine.device import OutOfDeviceMemory
-from scratchser.progress import say
+from scratchser.support import terminal
+from scratchser.support.gpu import DeviceError, choose
+from scratchser.support.terminal import say
 
 DESCRIPTION = """\
 Time our kernels and what a user would take instead, on one fixed model and one fixed set of utterances. Contestants
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.out and not args.device:
         p.error("--out goes with --device")
     if args.launches:
-        stdout.write(launches.text(launches.launches_of(paper_step.step)))
+        terminal.write(launches.text(launches.launches_of(paper_step.step)))
         return 0
     try:
         if args.ptx:
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1
-    stdout.write(json.dumps(result, indent=1) if args.json else report.text(result))
+    terminal.write(json.dumps(result, indent=1) if args.json else report.text(result))
     return 0
 
 
@@ -108,7 +108,7 @@ def time_gpu(name: str, plan: Plan, out: Path) -> int:
 
     result = gpu.measure(device, plan, keep)
     keep(result)
-    stdout.write(gpu_report.text(result))
+    terminal.write(gpu_report.text(result))
     say(f"all rounds are in {out}")
     return 0
 
@@ -116,7 +116,7 @@ def time_gpu(name: str, plan: Plan, out: Path) -> int:
 def compile_all(page: Path | None) -> int:
     """The exit code. Raises PtxError without compilers, OSError where the page cannot be written."""
     builds = ptx.build_all(kernels_page.variants)
-    stdout.write(f"{kernels_page.build_table(builds)}\n\n{ptx.compilers()}\n{kernels_page.verdict(builds)}\n")
+    terminal.write(f"{kernels_page.build_table(builds)}\n\n{ptx.compilers()}\n{kernels_page.verdict(builds)}\n")
     faults = kernels_page.faults(builds)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import costs, device, environment
+from scratchser import costs
 from scratchser.bench import ours
 from scratchser.bench.contest import children, compare, contest
 from scratchser.bench.measure import LIBRARIES, Json, Plan, installed, step_operations
 from scratchser.kernels.machine.device import Place, launch_by_numba, launched_by
-from scratchser.progress import say
+from scratchser.support import environment, gpu
+from scratchser.support.terminal import say
 
 STEPS = 4  # training steps whose launches are replayed in turn
 REPLAYS = 40  # launches between two events
@@ -30,13 +31,13 @@ def measure(name: str, plan: Plan, keep: Callable[[Json], None]) -> Json:
 
     Raises DisagreementError where the GPU's answers are not the CPU's, or PyTorch's are not ours.
     """
-    place = device.place(name)
+    place = gpu.place(name)
     say("answers of the CPU and of the GPU")
     here, there = ours.Step(BINS), ours.Step(BINS, name)
     difference = compare({"cpu": here.answer(), name: there.answer()})
     steps = recorded_steps(there)
     result = {
-        "environment": environment.describe(device.describe(name)),
+        "environment": environment.describe(gpu.describe(name)),
         "bins": BINS,
         "difference": difference,
         "kernels": [launch_times(place, launches, plan.rounds) for launches in zip(*steps, strict=True)],

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import environment
 from scratchser.bench import problem
 from scratchser.bench.child import THREADS, Child, ChildError, Gemm
 from scratchser.bench.contest import children, contest
-from scratchser.progress import say
+from scratchser.support import environment
+from scratchser.support.terminal import say
 
 LIBRARIES = {"torch": "torch", "torch, expert": "torch", "torch, compiled": "torch", "librosa": "librosa"}
 REMEDY = "{} is not installed, so nothing is compared with it: pip install 'scratchser[bench]'"

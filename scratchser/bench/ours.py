@@ -6,10 +6,10 @@ import numpy as np
 
 from scratchser.bench import problem
 from scratchser.bench.problem import Batch
-from scratchser.device import place
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.optim import Optimiser
+from scratchser.support.gpu import place
 
 
 class Step:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser import stdout
-from scratchser.atomic import StorageError, write_bytes
 from scratchser.check import grades
 from scratchser.check.exercises import EXERCISES
 from scratchser.check.limits import MEGABYTES, SECONDS, judged
 from scratchser.check.screen import text_of
+from scratchser.support import terminal
+from scratchser.support.files import StorageError, write_bytes
 
 EXAMPLES = f"""
 python -m scratchser.check tutorials/exercises/linear_backward.py    one file, anywhere, under any name
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 2
-    stdout.write(text_of(verdict, printed))
+    terminal.write(text_of(verdict, printed))
     return 0 if verdict.passed else 1
 
 
@@ -79,8 +79,8 @@ def _class(args: argparse.Namespace) -> int:
         row = grades.row(verdict, args.path, time.perf_counter() - started)
         writer.writerow(row)
         write_bytes(args.csv, table.getvalue().encode())  # row by row: what is judged is kept
-        stdout.write(f"{number}/{len(files)}  {'passed ' if verdict.passed else 'not yet'}  {row['file']}")
-    stdout.write(f"{len(files)} files, {args.csv}")
+        terminal.write(f"{number}/{len(files)}  {'passed ' if verdict.passed else 'not yet'}  {row['file']}")
+    terminal.write(f"{len(files)} files, {args.csv}")
     return 0
 
 

@@ -18,15 +18,15 @@ from typing import Any
 
 import numba
 
-from scratchser import environment, lock
-from scratchser.atomic import plain, read_json, write_json
 from scratchser.claims import corpora
 from scratchser.claims.claim import Arm, Claim, Corpus
 from scratchser.claims.corpora import World
-from scratchser.device import describe
 from scratchser.features import extract
-from scratchser.progress import say
 from scratchser.rundir import FoldDir, RunError
+from scratchser.support import environment, files
+from scratchser.support.files import plain, read_json, write_json
+from scratchser.support.gpu import describe
+from scratchser.support.terminal import say
 from scratchser.train import Dataset, run_fold
 from scratchser.workers import Row, run_folds
 
@@ -83,7 +83,7 @@ def run(out: Path, claims: Sequence[Claim], number: int, workers: int, resume: b
     Raises RunError where `out` holds other files and is not to be gone on with, or was begun with other settings;
     StorageError where it cannot be written or another process writes there.
     """
-    with lock.hold(out):
+    with files.hold(out):
         todo = plan(out, claims, number, resume)
         _begin(out, claims, workers, resume)
         _train([piece for piece in todo if not piece.done], workers)
@@ -105,7 +105,7 @@ def plan(out: Path, claims: Sequence[Claim], number: int, resume: bool) -> list[
         raise RunError(f"{out} is no folder: name another with --out")
     path = out / SETTINGS
     there = {entry.name for entry in out.iterdir()} if out.exists() else set()
-    if not resume and (foreign := sorted(there - {lock.NAME, ENVIRONMENT})):
+    if not resume and (foreign := sorted(there - {files.NAME, ENVIRONMENT})):
         raise RunError(f"{out} holds {foreign[0]} already: go on with it by --resume, or name another with --out")
     if resume and not path.exists():
         raise RunError(f"{out} holds no claims to go on with: start without --resume, or correct --out")

@@ -11,13 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scratchser import baselines, stdout
+from scratchser import baselines
 from scratchser.corpus import KINDS, load, wants_synthetic
 from scratchser.corpus.audio import has_audio, survey
 from scratchser.corpus.screen import render
 from scratchser.corpus.summary import Json, summarise
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.folds import Fold, make_folds
+from scratchser.support import terminal
 
 DESCRIPTION = """\
 Counts per class, speaker and agreement, durations, and all that is broken, with file and line. Labels are
@@ -84,7 +85,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.baselines:
         guesses = baselines.guess(sound, folds, _bar("measuring")) if folds else ()
         summary["baselines"] = {guess.name: guess.as_dict() for guess in guesses}
-    stdout.write(json.dumps(summary, indent=1) if options.json else render(summary))
+    terminal.write(json.dumps(summary, indent=1) if options.json else render(summary))
     return _verdict(summary, in_full=not options.json)
 
 
@@ -132,7 +133,7 @@ def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except OSError as error:
         exists = isinstance(error, FileExistsError)
         parser.exit(2 if exists else 1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
-    stdout.write(
+    terminal.write(
         f"SYNTHETIC speech, {count} utterances, written to {folder}; look:\n  {parser.prog} {folder} --scripted"
     )
     return 0

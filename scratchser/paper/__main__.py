@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
-from scratchser import command, environment, nearest, stdout
+from scratchser import command
 from scratchser.corpus.table import Corpus
-from scratchser.device import describe
 from scratchser.paper import (
     claims,
     depth,
@@ -32,7 +31,9 @@ from scratchser.paper import (
 )
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
-from scratchser.progress import say
+from scratchser.support import environment, suggest, terminal
+from scratchser.support.gpu import describe
+from scratchser.support.terminal import say
 
 # What has SETTINGS is made from trained runs (tune has its candidates), the rest from the corpus alone.
 # `need(corpus)`, where a file has it, refuses a corpus before anything is trained; `main(arguments)` is a command line
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = p.parse_intermixed_args(given)  # DIR may stand behind the options
     if args.command not in COMMANDS:
         there = ", ".join(COMMANDS)
-        p.error(f"no command {args.command!r}; there are {there}{nearest.hint(args.command, COMMANDS)}")
+        p.error(f"no command {args.command!r}; there are {there}{suggest.hint(args.command, COMMANDS)}")
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to go on in")
     if not _trains(COMMANDS[args.command]):
@@ -169,7 +170,7 @@ def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) 
     sweep = Sweep.plan(settings, base, heard, folds, args.seeds, out, tuned)
     workers = command.workers(args.workers, device, len(folds) * len(sweep.runs))
     if args.dry_run:
-        stdout.write(estimate.text(sweep, workers, device))
+        terminal.write(estimate.text(sweep, workers, device))
         return 0
     here = environment.describe(describe(device), workers)
     with command.folds_by(args, device, workers) as by:
@@ -180,7 +181,7 @@ def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) 
 def show(made: Output, out: Path) -> int:
     written = made.write(out)
     say(f"in {out}: {', '.join(path.name for path in written)}")  # before the text, whose reader may be `head`
-    stdout.write(made.text())
+    terminal.write(made.text())
     return 0
 
 

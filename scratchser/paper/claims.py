@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numba
 
-from scratchser import stdout
-from scratchser.atomic import StorageError
 from scratchser.claims import CLAIMS, corpora, outcome, running
 from scratchser.corpus.table import CorpusError
 from scratchser.features import extract
 from scratchser.paper import estimate
 from scratchser.paper.output import Output
-from scratchser.progress import say
 from scratchser.rundir import RunError
+from scratchser.support import terminal
+from scratchser.support.files import StorageError
+from scratchser.support.terminal import say
 from scratchser.train import DivergedError
 from scratchser.workers import WorkerError, cores
 
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = args.out or Path("runs") / f"claims-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         if args.dry_run:
-            stdout.write(forecast(out, number=args.corpora, workers=args.workers, resume=args.resume))
+            terminal.write(forecast(out, number=args.corpora, workers=args.workers, resume=args.resume))
             return 0
         made = build(out, corpora=args.corpora, workers=args.workers, resume=args.resume)
     except (RunError, CorpusError) as error:
@@ -115,5 +115,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; what is done is kept, and the same command with --resume --out goes on", file=sys.stderr)
         return 1
     say(f"all of it in {out}")  # before the text, whose reader may be `head`
-    stdout.write("\n\n".join(table.text() for name, table in made.tables.items() if name != "claims_corpora"))
+    terminal.write("\n\n".join(table.text() for name, table in made.tables.items() if name != "claims_corpora"))
     return 0

@@ -20,15 +20,15 @@ import soundfile
 from scratchser.batches import rng_of, training_order
 from scratchser.corpus.audio import RATE
 from scratchser.corpus.table import Corpus
-from scratchser.device import place
 from scratchser.evaluate import copies
 from scratchser.features import Features, Signal
 from scratchser.folds import Fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
-from scratchser.progress import bar, say
 from scratchser.report.screen import table
 from scratchser.rundir import FoldDir
+from scratchser.support.gpu import place
+from scratchser.support.terminal import bar, say
 from scratchser.train import Dataset, run_fold
 from scratchser.workers import threads
 

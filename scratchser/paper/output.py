@@ -10,8 +10,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from scratchser.atomic import write_bytes, write_text
 from scratchser.report.screen import table
+from scratchser.support.files import write_bytes, write_text
 from scratchser.tuned import Tuned
 
 

@@ -16,17 +16,18 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import experiment, lock, results, rundir
-from scratchser.atomic import plain, read_json
+from scratchser import experiment, results, rundir
 from scratchser.command import Heard
 from scratchser.corpus.table import Corpus
 from scratchser.experiment import Experiment, RunFolds
 from scratchser.folds import Fold
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
-from scratchser.progress import say
 from scratchser.report.screen import SYNTHETIC, setting
 from scratchser.rundir import Record, RunError
+from scratchser.support import files
+from scratchser.support.files import plain, read_json
+from scratchser.support.terminal import say
 from scratchser.tuned import Tuned
 
 
@@ -195,7 +196,7 @@ class Sweep:
         """
         check(out, resume)
         with ExitStack() as held:
-            held.enter_context(lock.hold(out))
+            held.enter_context(files.hold(out))
             unfinished = [run for run in self.runs if not run.finished()]  # all are compared before one is touched
             open_runs = []
             for run in unfinished:

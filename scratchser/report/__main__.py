@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser import rundir, stdout
-from scratchser.atomic import StorageError, write_text
+from scratchser import rundir
 from scratchser.report import comparison
 from scratchser.rundir import RunError
+from scratchser.support import terminal
+from scratchser.support.files import StorageError, write_text
 
 EPILOG = """\
 examples
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StorageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    stdout.write(comparison.text(runs))
+    terminal.write(comparison.text(runs))
     return 0
 
 

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from scratchser import figures
 from scratchser.agreement import SUBSETS, agreement
-from scratchser.atomic import write_text
 from scratchser.corpus.table import Corpus
 from scratchser.presets import from_json
 from scratchser.report import charts
@@ -20,6 +19,7 @@ from scratchser.report.templates import data_uri, render
 from scratchser.report.wrong import mistakes
 from scratchser.results import changed
 from scratchser.rundir import Record
+from scratchser.support.files import write_text
 
 SECTIONS = (
     ("folds", "Folds"),

@@ -1,12 +1,24 @@
 """What a run says while it goes on: a bar with the time left on a terminal, plain lines in a log. All on stderr."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+
+def write(text: str) -> None:
+    """Print a text, ending with a newline. Where its reader has gone, the program ends quietly, with exit code 1."""
+    try:
+        print(text.removesuffix("\n"))
+        sys.stdout.flush()  # here and not at exit, where the error could not be caught
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter still flushes
+        sys.exit(1)
+
 
 Item = TypeVar("Item")
 
