@@ -12,8 +12,8 @@ from pathlib import Path
 from scratchser import cluster, corpus
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
+from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.experiment import RunFolds
-from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import SettingError
 from scratchser.rundir import RunError

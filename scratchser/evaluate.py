@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.batches import Normalisation, assemble
-from scratchser.features import Features
+from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.features import Features
 from scratchser.kernels import softmax
 from scratchser.model import Model
 from scratchser.presets import Config

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import baselines, report, rundir
+from scratchser import report, rundir
+from scratchser.corpus import baselines
+from scratchser.corpus.features import Features, Signal, extract
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, Corpus, read_wav
-from scratchser.features import Features, Signal, extract
-from scratchser.folds import Fold
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.report import page

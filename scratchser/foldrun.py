@@ -20,8 +20,8 @@ from typing import Any
 import numba
 
 from scratchser import corpus
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
-from scratchser.folds import make_folds
 from scratchser.presets import from_json
 from scratchser.rundir import FoldDir
 from scratchser.support import environment, files, gpu

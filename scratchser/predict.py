@@ -16,9 +16,9 @@ import numpy as np
 from scratchser import rundir
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions, cut_off
+from scratchser.corpus.features import Features, extract
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
-from scratchser.features import Features, extract
 from scratchser.presets import SettingError, from_json
 from scratchser.report.screen import SYNTHETIC, percent, table
 from scratchser.rundir import Record, RunError

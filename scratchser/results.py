@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from scratchser import metrics
-from scratchser.baselines import Guess
-from scratchser.corpus.gold import IMPROVISED
+from scratchser.corpus.baselines import Guess
+from scratchser.corpus.readers.expected_counts import IMPROVISED
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES
-from scratchser.folds import Fold
 from scratchser.presets import PRESETS
 from scratchser.published import TABLE1, TABLE2
 from scratchser.support.files import plain

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from scratchser import metrics
-from scratchser.batches import Normalisation, minibatches, rng_of, validation_alphas
+from scratchser.corpus.batches import Normalisation, minibatches, rng_of, validation_alphas
+from scratchser.corpus.features import Features
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Utterance
 from scratchser.corpus.votes import soft_label
 from scratchser.evaluate import copies, predict, scores
-from scratchser.features import Features
-from scratchser.folds import Fold
 from scratchser.kernels import softmax
 from scratchser.kernels.machine.device import CPU, Array, OutOfDeviceMemory, Place
 from scratchser.model import Model

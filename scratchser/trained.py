@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchser.batches import Normalisation
-from scratchser.features import Signal
+from scratchser.corpus.batches import Normalisation
+from scratchser.corpus.features import Signal
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
 from scratchser.rundir import FoldDir, Record, RunError

@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeVar
 import numba
 from numba.core import config
 
+from scratchser.corpus.features import Features
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.features import Features
-from scratchser.folds import Fold
 from scratchser.presets import Config
 from scratchser.rundir import FoldDir
 from scratchser.support.gpu import place

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from scratchser import results, rundir
-from scratchser.baselines import Guess
 from scratchser.command import Heard
-from scratchser.corpus.gold import IMPROVISED_SPEAKERS
+from scratchser.corpus.baselines import Guess
+from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
+from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
-from scratchser.folds import Fold, make_folds
 from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, TUNED_ON

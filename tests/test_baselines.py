@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import gaussian_kde
 
-from scratchser import baselines
+from scratchser.corpus import baselines
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
-from scratchser.folds import make_folds
 
 RATE = 16000
 

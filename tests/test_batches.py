@@ -7,9 +7,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from scratchser import batches, truth
-from scratchser.batches import Normalisation, minibatches, rng_of, training_alphas, training_order, validation_alphas
-from scratchser.features import Features
+from scratchser import truth
+from scratchser.corpus import batches
+from scratchser.corpus.batches import (
+    Normalisation,
+    minibatches,
+    rng_of,
+    training_alphas,
+    training_order,
+    validation_alphas,
+)
+from scratchser.corpus.features import Features
 from scratchser.presets import Config
 
 CONFIG = Config(batch_size=4, vtlp="utterance", oversample=("happiness", "anger"))

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scratchser.batches import Normalisation, training_order
 from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
 from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.corpus import synthetic
+from scratchser.corpus.batches import Normalisation, training_order
+from scratchser.corpus.features import Features
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
-from scratchser.features import Features
-from scratchser.folds import Fold
 from scratchser.interval import interval
 from scratchser.paper import claims as command
 from scratchser.rundir import FoldDir, RunError
@@ -396,7 +396,7 @@ def test_all_claims_end_to_end(tmp_path, monkeypatch):
 
 def test_unseen_speakers_are_not_heard_before_the_test(tmp_path):
     """Other sounds of the unseen speakers change nothing of the training, and neither does their absence."""
-    from scratchser.features import extract
+    from scratchser.corpus.features import extract
 
     made = corpora.corpus(TINY_WORLD, 6_000_000)
     features = extract(made, TINY)

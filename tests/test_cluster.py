@@ -18,8 +18,8 @@ import trees
 
 from scratchser import cluster, corpus, cv, foldrun, rundir
 from scratchser.corpus import CorpusError
-from scratchser.features import extract
-from scratchser.folds import make_folds
+from scratchser.corpus.features import extract
+from scratchser.corpus.split import make_folds
 from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir

@@ -232,7 +232,7 @@ class TestCommand:
         assert code == 2 and out == "" and "Traceback" not in err and err
 
     def test_differing_counts_fail(self, tree, capsys, monkeypatch):
-        monkeypatch.setattr("scratchser.corpus.gold.DIALOGS", 2)
+        monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", 2)
         code, out, err = run(capsys, tree)
         assert code == 1 and "counts differ" in err
         assert re.search(r"^speaker 5M all +0 +259$", out, re.M)

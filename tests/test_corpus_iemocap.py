@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 from trees import CODES, agreed, block, dialog
 
-from scratchser.corpus import CorpusError, iemocap, load
+from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import warnings
+from scratchser.corpus.readers import iemocap
 
 # Neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the real release.
 SPEAKERS = {

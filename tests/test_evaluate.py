@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scratchser import evaluate
-from scratchser.batches import Normalisation
-from scratchser.features import Features
+from scratchser.corpus.batches import Normalisation
+from scratchser.corpus.features import Features
 from scratchser.model import Model
 from scratchser.presets import Config
 

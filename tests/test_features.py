@@ -8,8 +8,8 @@ import pytest
 from scratchser import truth
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions
+from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
-from scratchser.features import Features, Signal, extract
 from scratchser.kernels import stft
 from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError
@@ -159,7 +159,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, corpus, features, mo
     def full_disk(path, value):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scratchser.features.write_json", full_disk)
+    monkeypatch.setattr("scratchser.corpus.features.write_json", full_disk)
     with pytest.raises(StorageError, match="No space left"):
         features.save(tmp_path / "features", corpus, CONFIG)
     assert not list(tmp_path.iterdir())

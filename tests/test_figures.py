@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scratchser import figures, results
-from scratchser.folds import make_folds
+from scratchser.corpus.split import make_folds
 
 
 @pytest.fixture(scope="module")

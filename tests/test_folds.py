@@ -2,9 +2,9 @@
 
 import pytest
 
-from scratchser.corpus.emodb import GENDERS
+from scratchser.corpus.readers.emodb import GENDERS
+from scratchser.corpus.split import make_folds, pair
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
-from scratchser.folds import make_folds, pair
 
 
 def corpus(*speakers: tuple[str, str, str]) -> Corpus:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from scratchser.corpus import iemocap, iemocap_tree, synthetic
-from scratchser.corpus.synthesiser import RATE
+from scratchser.corpus import synthetic
+from scratchser.corpus.readers import iemocap
+from scratchser.corpus.synthetic import tree as iemocap_tree
+from scratchser.corpus.synthetic.voice import RATE
 
 WORDS = ["Neutral", "Happiness", "Sadness", "Anger", "Excited", "Frustration", "Surprise", "Fear", "Disgust", "Other"]
 CODES = dict(zip(["neu", "hap", "sad", "ang", "exc", "fru", "sur", "fea", "dis", "oth"], WORDS, strict=True))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchser.batches import Normalisation, assemble
-from scratchser.features import Features
+from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.features import Features
 from scratchser.kernels import softmax
 from scratchser.kernels.machine.device import CPU
 from scratchser.model import Model

@@ -15,8 +15,8 @@ from trees import wav
 
 from scratchser import figures
 from scratchser.corpus import CLASSES, CorpusError
+from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
-from scratchser.features import Signal, extract
 from scratchser.kernels import vtlp
 from scratchser.model import Model
 from scratchser.paper import figure1, figure2, figure3

@@ -3,7 +3,8 @@
 import pytest
 from trees import CODES, agreed, block, dialog
 
-from scratchser.corpus import CLASSES, CorpusError, gold, load
+from scratchser.corpus import CLASSES, CorpusError, load
+from scratchser.corpus.readers import expected_counts
 from scratchser.corpus.table import SYNTHETIC_MARKER, Corpus, Problem, Utterance
 from scratchser.paper import figure1, table4, table5
 
@@ -52,8 +53,8 @@ def said(name, word, patterns, number):
 def release(tmp_path_factory):
     """As many utterances of each speaker, class and subset as the improvised dialogs of the real release have."""
     root = tmp_path_factory.mktemp("iemocap")
-    left = dict(zip(WORDS, gold.IMPROVISED_UNANIMOUS, strict=True))
-    for speaker, counts in gold.IMPROVISED_SPEAKERS.items():
+    left = dict(zip(WORDS, expected_counts.IMPROVISED_UNANIMOUS, strict=True))
+    for speaker, counts in expected_counts.IMPROVISED_SPEAKERS.items():
         stem, blocks = f"Ses0{speaker}_impro01", []
         for word, count in zip(WORDS, counts, strict=True):
             for number in range(count):

@@ -16,9 +16,9 @@ import small_corpus
 
 from scratchser import corpus, cv
 from scratchser.command import Heard
+from scratchser.corpus.features import extract
+from scratchser.corpus.split import make_folds
 from scratchser.experiment import features_name
-from scratchser.features import extract
-from scratchser.folds import make_folds
 from scratchser.paper import __main__ as paper
 from scratchser.paper import depth, estimate, figure4, pooling, table1, table2, table6
 from scratchser.paper.sweep import Base, Setting, Sweep

@@ -11,7 +11,7 @@ import small_corpus
 import soundfile
 
 from scratchser import corpus, cv, predict
-from scratchser.features import extract
+from scratchser.corpus.features import extract
 from scratchser.presets import from_json
 
 # the best epoch may be any, so that its parameters are not just the last ones

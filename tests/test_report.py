@@ -8,8 +8,8 @@ import made_up
 import pytest
 
 from scratchser import report, rundir
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Problem
-from scratchser.folds import make_folds
 from scratchser.presets import PRESETS, with_settings
 from scratchser.report import screen
 

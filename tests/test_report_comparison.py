@@ -9,8 +9,8 @@ import page_check
 import pytest
 
 from scratchser import report, rundir
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus
-from scratchser.folds import make_folds
 from scratchser.presets import PRESETS
 from scratchser.report import __main__, comparison
 

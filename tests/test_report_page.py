@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from scratchser import report
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Utterance
-from scratchser.folds import make_folds
 from scratchser.report import page, wrong
 from scratchser.report.wrong import confidence
 

@@ -10,9 +10,9 @@ import pytest
 import result_schema
 
 from scratchser import results
-from scratchser.baselines import Guess
+from scratchser.corpus.baselines import Guess
+from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Problem
-from scratchser.folds import Fold, make_folds
 from scratchser.presets import PRESETS
 from scratchser.support.files import plain
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from scratchser import rundir
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, Problem
-from scratchser.folds import make_folds
 from scratchser.presets import PRESETS
 from scratchser.support.files import StorageError
 

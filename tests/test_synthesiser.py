@@ -5,8 +5,8 @@ import pytest
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
-from scratchser.corpus import synthesiser
-from scratchser.corpus.synthesiser import RATE, Expression, Voice
+from scratchser.corpus.synthetic import voice
+from scratchser.corpus.synthetic.voice import RATE, Expression, Voice
 
 CALM = Expression(4.0, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0, 0.9, -6.0, -40.0, 0.1)
 
@@ -17,24 +17,24 @@ def test_pulses_are_the_sum_of_all_harmonics_below_the_limit():
     phase[0] = 0.0
     k = np.arange(1, 100)[:, None]
     expected = (np.cos(k * phase) * (k * pitch <= 7800)).sum(axis=0)
-    np.testing.assert_allclose(synthesiser._pulses(phase, pitch), expected, atol=1e-8)
+    np.testing.assert_allclose(voice._pulses(phase, pitch), expected, atol=1e-8)
 
 
 def test_the_cascade_is_scipys_filter_where_the_formants_stand_still():
-    sound = np.random.default_rng(0).standard_normal(10 * synthesiser.STEP)
+    sound = np.random.default_rng(0).standard_normal(10 * voice.STEP)
     still, expected = np.array([500.0, 1500.0, 2500.0]), sound
     for f, width in zip(still, (65.0, 95.0, 125.0), strict=True):
         r = np.exp(-np.pi * width / RATE)
         a = [1.0, -2 * r * np.cos(2 * np.pi * f / RATE), r * r]
         expected = lfilter([sum(a)], a, expected)
-    np.testing.assert_allclose(synthesiser._cascade(sound, np.tile(still, (10, 1))), expected, atol=1e-9)
+    np.testing.assert_allclose(voice._cascade(sound, np.tile(still, (10, 1))), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("slope", [-3.0, -11.0])
 def test_tilt_is_so_many_db_per_octave_and_nothing_at_200_hz(slope):
     impulse = np.zeros(RATE)
     impulse[0] = 1.0
-    spectrum = np.abs(np.fft.rfft(synthesiser._tilted(impulse, slope)))
+    spectrum = np.abs(np.fft.rfft(voice._tilted(impulse, slope)))
     np.testing.assert_allclose(
         20 * np.log10(spectrum[[200, 400, 1600, 6400]]), slope * np.array([0, 1, 3, 5]), atol=1e-6
     )
@@ -50,13 +50,13 @@ def resonances(sound, order=18):
 
 
 def test_vowel_formants_are_those_of_the_table_scaled_by_the_tract(monkeypatch):
-    monkeypatch.setattr(synthesiser, "ONSETS", {"": (1.0, 0.0)})
+    monkeypatch.setattr(voice, "ONSETS", {"": (1.0, 0.0)})
     for vowel in ((660.0, 1720.0, 2410.0), (490.0, 1350.0, 1690.0)):
-        monkeypatch.setattr(synthesiser, "VOWELS", np.array([vowel]))
+        monkeypatch.setattr(voice, "VOWELS", np.array([vowel]))
         found = {}
         for length in (14.0, 17.5):
             rng = np.random.default_rng(1)
-            sound = synthesiser.synthesise(Voice(length, 60.0), CALM, 1.2, 60.0, -30.0, rng)
+            sound = voice.synthesise(Voice(length, 60.0), CALM, 1.2, 60.0, -30.0, rng)
             found[length] = resonances(sound[4000:15000].astype(float))[:4]
             expected = np.array([*vowel, 3.5 * 17500 / length]) * (17.5 / length) ** np.array([1, 1, 1, 0])
             np.testing.assert_allclose(found[length], expected, rtol=0.06)

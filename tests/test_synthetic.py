@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import stft
 
-from scratchser import baselines
-from scratchser.corpus import synthesiser, synthetic
-from scratchser.corpus.synthesiser import RATE, Voice
+from scratchser.corpus import baselines, synthetic
+from scratchser.corpus.split import make_folds
 from scratchser.corpus.synthetic import EXPRESSIONS, Take
+from scratchser.corpus.synthetic import voice as synthesiser
+from scratchser.corpus.synthetic.voice import RATE, Voice
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.corpus.votes import unanimous
-from scratchser.folds import make_folds
 
 
 @pytest.fixture(scope="module")

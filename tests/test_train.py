@@ -9,8 +9,8 @@ import pytest
 import small_corpus
 
 from scratchser import corpus, metrics
-from scratchser.features import Features, extract
-from scratchser.folds import make_folds
+from scratchser.corpus.features import Features, extract
+from scratchser.corpus.split import make_folds
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings

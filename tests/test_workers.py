@@ -8,8 +8,8 @@ import pytest
 import small_corpus
 
 from scratchser import corpus
-from scratchser.features import extract
-from scratchser.folds import make_folds
+from scratchser.corpus.features import extract
+from scratchser.corpus.split import make_folds
 from scratchser.presets import Config, with_settings
 from scratchser.rundir import FoldDir
 from scratchser.support import files

@@ -13,8 +13,8 @@ from _figures import save
 from scipy.ndimage import uniform_filter1d
 
 from scratchser import truth
-from scratchser.corpus.synthesiser import Voice, synthesise
 from scratchser.corpus.synthetic import EXPRESSIONS
+from scratchser.corpus.synthetic.voice import Voice, synthesise
 from scratchser.kernels import stft, vtlp
 
 

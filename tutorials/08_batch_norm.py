@@ -13,7 +13,7 @@ from _figures import save
 
 from scratchser import truth
 from scratchser.corpus import synthetic
-from scratchser.features import extract
+from scratchser.corpus.features import extract
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import batchnorm
 from scratchser.kernels.batchnorm import EPSILON, KINDS, Norm

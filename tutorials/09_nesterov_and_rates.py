@@ -15,9 +15,9 @@ import numpy as np
 from _figures import save
 
 from scratchser import truth
-from scratchser.batches import Normalisation, minibatches, rng_of
 from scratchser.corpus import synthetic
-from scratchser.features import extract
+from scratchser.corpus.batches import Normalisation, minibatches, rng_of
+from scratchser.corpus.features import extract
 from scratchser.kernels import nesterov, softmax
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser

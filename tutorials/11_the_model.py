@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from _figures import save
 
-from scratchser.batches import Normalisation, assemble
 from scratchser.corpus import synthetic
-from scratchser.features import extract
+from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.features import extract
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model

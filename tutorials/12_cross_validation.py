@@ -16,7 +16,7 @@ from _figures import save
 
 from scratchser import metrics
 from scratchser.corpus import synthetic
-from scratchser.folds import make_folds
+from scratchser.corpus.split import make_folds
 from scratchser.kernels import linear, nesterov, softmax
 
 # %% [markdown]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from scratchser import costs
-from scratchser.batches import Normalisation, assemble
 from scratchser.bench import problem
 from scratchser.corpus.audio import RATE
-from scratchser.features import Features, Signal
+from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.features import Features, Signal
 from scratchser.kernels import batchnorm, matmul, mean_variance, norms, pool, softmax, stft, vtlp
 from scratchser.kernels.conv2d import output_lengths
 from scratchser.kernels.machine.device import SIMULATED, blocks

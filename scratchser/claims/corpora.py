@@ -11,8 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from scratchser.corpus import synthetic
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError
-from scratchser.folds import Fold
 
 TRAIN = ("1F", "1M", "2F", "2M")
 VALIDATION = "3F"

@@ -21,7 +21,7 @@ import numba
 from scratchser.claims import corpora
 from scratchser.claims.claim import Arm, Claim, Corpus
 from scratchser.claims.corpora import World
-from scratchser.features import extract
+from scratchser.corpus.features import extract
 from scratchser.rundir import FoldDir, RunError
 from scratchser.support import environment, files
 from scratchser.support.files import plain, read_json, write_json

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scratchser.corpus import csv_manifest, emodb, iemocap
+from scratchser.corpus.readers import csv_manifest, emodb, iemocap
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Origin, Problem, Utterance
 
 __all__ = ["CLASSES", "KINDS", "Corpus", "CorpusError", "Problem", "Utterance", "detect", "load", "wants_synthetic"]

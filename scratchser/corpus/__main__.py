@@ -11,13 +11,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scratchser import baselines
-from scratchser.corpus import KINDS, load, wants_synthetic
+from scratchser.corpus import KINDS, baselines, load, wants_synthetic
 from scratchser.corpus.audio import has_audio, survey
-from scratchser.corpus.screen import render
-from scratchser.corpus.summary import Json, summarise
+from scratchser.corpus.split import Fold, make_folds
+from scratchser.corpus.summary import Json, render, summarise
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
-from scratchser.folds import Fold, make_folds
 from scratchser.support import terminal
 
 DESCRIPTION = """\
@@ -125,7 +123,7 @@ def _verdict(summary: Json, in_full: bool) -> int:
 def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.dir is not None:
         parser.error("--write belongs to the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
-    from scratchser.corpus.iemocap_tree import write_iemocap_tree  # imported only here: it compiles the synthesiser
+    from scratchser.corpus.synthetic.tree import write_iemocap_tree  # imported only here: it compiles the synthesiser
 
     folder = options.write
     try:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numba
 
 from scratchser.claims import CLAIMS, corpora, outcome, running
+from scratchser.corpus.features import extract
 from scratchser.corpus.table import CorpusError
-from scratchser.features import extract
 from scratchser.paper import estimate
 from scratchser.paper.output import Output
 from scratchser.rundir import RunError

@@ -17,12 +17,12 @@ import numba
 import numpy as np
 import soundfile
 
-from scratchser.batches import rng_of, training_order
 from scratchser.corpus.audio import RATE
+from scratchser.corpus.batches import rng_of, training_order
+from scratchser.corpus.features import Features, Signal
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.evaluate import copies
-from scratchser.features import Features, Signal
-from scratchser.folds import Fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.screen import table

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from scratchser.corpus.audio import RATE, has_audio, survey
+from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
-from scratchser.features import Signal, extract
 from scratchser.figures import DOTS
 from scratchser.kernels import vtlp
 from scratchser.paper import subject

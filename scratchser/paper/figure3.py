@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from scratchser.features import Signal
+from scratchser.corpus.features import Signal
 from scratchser.figures import DOTS
 from scratchser.layers import BiLSTM, Conv2d, Dense
 from scratchser.model import Model

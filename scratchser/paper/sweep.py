@@ -18,9 +18,9 @@ from typing import Any
 
 from scratchser import experiment, results, rundir
 from scratchser.command import Heard
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.experiment import Experiment, RunFolds
-from scratchser.folds import Fold
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.report.screen import SYNTHETIC, setting

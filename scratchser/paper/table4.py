@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scratchser.corpus.gold import IMPROVISED, IMPROVISED_UNANIMOUS
+from scratchser.corpus.readers.expected_counts import IMPROVISED, IMPROVISED_UNANIMOUS
 from scratchser.corpus.table import CLASSES, Corpus
 from scratchser.paper import subject
 from scratchser.paper.output import Output, Table

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from scratchser.corpus.readers.labels import CODES
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
 from scratchser.corpus.votes import Votes, soft_label, unanimous
-from scratchser.corpus.words import CODES
 from scratchser.paper import subject
 from scratchser.paper.output import Output, Table
 

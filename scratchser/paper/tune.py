@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from scratchser import results
+from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.corpus.table import Corpus, natural
-from scratchser.folds import Fold, FoldsError, make_folds
 from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scratchser import figures, results
-from scratchser.baselines import Guess
+from scratchser.corpus.baselines import Guess
 from scratchser.report import screen
 from scratchser.rundir import Run
 from scratchser.support.files import write_bytes, write_json, write_text

@@ -11,8 +11,8 @@ import soundfile
 
 from scratchser import figures
 from scratchser.corpus.audio import RATE
+from scratchser.corpus.features import Signal, extract, mono
 from scratchser.corpus.table import Corpus, Utterance
-from scratchser.features import Signal, extract, mono
 from scratchser.presets import Config
 from scratchser.report import charts
 from scratchser.report.templates import data_uri

@@ -20,8 +20,8 @@ import numpy as np
 
 from scratchser import metrics
 from scratchser.corpus.audio import Progress, has_audio
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.folds import Fold
 
 LOWEST_HZ, HIGHEST_HZ = 75.0, 500.0  # of the fundamental frequency
 WINDOW_S, SHIFT_S = 0.040, 0.020  # three periods of the lowest

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from scratchser.corpus.readers.labels import class_list
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance
-from scratchser.corpus.words import class_list
 
 EMOTIONS = {  # the first letter of the German word
     "W": "anger",

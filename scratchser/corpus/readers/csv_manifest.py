@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scratchser.corpus.readers.labels import class_list, spell
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance
-from scratchser.corpus.words import class_list, spell
 
 NEEDED = ("path", "speaker", "emotion")
 OPTIONAL = ("gender", "session", "votes")

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scratchser.corpus import gold
+from scratchser.corpus.readers import expected_counts
+from scratchser.corpus.readers.labels import CODES, class_list, spell
 from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER, Corpus, CorpusError, Problem, Utterance
-from scratchser.corpus.words import CODES, class_list, spell
 
 LABELS = frozenset(CODES.values()) - {"boredom"}
 ANNOTATORS = 3
@@ -66,7 +66,7 @@ def load(
             reader.read(file)
     utterances = tuple(sorted(reader.utterances.values(), key=lambda u: u.name))
     synthetic = (root / SYNTHETIC_MARKER).exists()
-    complete = len(files) == gold.DIALOGS and not synthetic
+    complete = len(files) == expected_counts.DIALOGS and not synthetic
     notes = [] if complete or synthetic else [_incomplete(files)]
     return Corpus(
         name="iemocap",
@@ -75,7 +75,7 @@ def load(
         problems=tuple(reader.problems),
         root=root,
         aside=tuple(reader.aside.most_common()),
-        gold=gold.gold_counts(utterances, scripted, merge_excited) if complete and classes == CLASSES else (),
+        gold=expected_counts.gold_counts(utterances, scripted, merge_excited) if complete and classes == CLASSES else (),
         notes=tuple(notes),
     )
 
@@ -88,7 +88,7 @@ def label_files(root: Path) -> list[Path]:
 def _incomplete(files: list[Path]) -> str:
     sessions = sorted({file.parents[2].name.removeprefix("Session") for file in files})
     return (
-        f"incomplete release: {len(files)} of {gold.DIALOGS} label files (sessions {', '.join(sessions)}), "
+        f"incomplete release: {len(files)} of {expected_counts.DIALOGS} label files (sessions {', '.join(sessions)}), "
         "so the counts are not compared with IEMOCAP's known ones"
     )
 

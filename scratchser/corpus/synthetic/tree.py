@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile
 
-from scratchser.corpus.synthesiser import RATE
+from scratchser.corpus.readers.labels import CODES
 from scratchser.corpus.synthetic import EXPRESSIONS, SIZE, Line, script, sound
+from scratchser.corpus.synthetic.voice import RATE
 from scratchser.corpus.table import SYNTHETIC_MARKER
-from scratchser.corpus.words import CODES
 
 CODE_OF = {name: code for code, name in CODES.items()}
 COMMENTS = ("", "", "", "", "tired", "loud; then quiet", "Anger; or is it Frustration;", "sighs")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from scratchser.features import Features
+from scratchser.corpus.features import Features
 from scratchser.kernels import mean_variance, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config

@@ -17,7 +17,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from scratchser.corpus.synthesiser import RATE, Expression, Voice, synthesise
+from scratchser.corpus.synthetic.voice import RATE, Expression, Voice, synthesise
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
 
 SIZE = 300  # utterances of the four classes in the improvised dialogs
