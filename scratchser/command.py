@@ -16,12 +16,12 @@ from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.experiment import RunFolds
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import SettingError
-from scratchser.rundir import RunError
+from scratchser.runs.run import RunError
+from scratchser.runs.tuned_settings import Tuned
 from scratchser.support.files import StorageError
 from scratchser.support.gpu import DeviceError, choose
 from scratchser.support.terminal import bar
 from scratchser.train import DivergedError
-from scratchser.tuned import Tuned
 from scratchser.workers import WorkerError, cores, run_folds
 
 EXIT_CODES = (

@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from scratchser import command, experiment, rundir
+from scratchser import command, experiment
 from scratchser.experiment import Experiment
 from scratchser.presets import named, with_settings
 from scratchser.report import screen
+from scratchser.runs import run as rundir
 from scratchser.support import environment, terminal
 from scratchser.support.gpu import describe
 from scratchser.support.terminal import say

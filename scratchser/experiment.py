@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import report, rundir
+from scratchser import report
 from scratchser.corpus import baselines
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.split import Fold
@@ -20,11 +20,12 @@ from scratchser.corpus.table import CLASSES, Corpus, read_wav
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.report import page
-from scratchser.rundir import FoldDir
+from scratchser.runs import run as rundir
+from scratchser.runs.run import FoldDir
+from scratchser.runs.tuned_settings import tuned_on
 from scratchser.support import suggest
 from scratchser.support.gpu import place
 from scratchser.support.terminal import Epochs, bar
-from scratchser.tuned import tuned_on
 from scratchser.workers import Job, Notify, Task
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]

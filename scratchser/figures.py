@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from scratchser.results import changed
+from scratchser.runs.result import changed
 
 COLOURS = {"train": "tab:blue", "validation": "tab:orange"}
 STYLES = {"train": "--", "validation": "-"}  # for who cannot tell the colours

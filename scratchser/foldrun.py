@@ -23,7 +23,7 @@ from scratchser import corpus
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
 from scratchser.presets import from_json
-from scratchser.rundir import FoldDir
+from scratchser.runs.run import FoldDir
 from scratchser.support import environment, files, gpu
 from scratchser.support.files import plain
 from scratchser.workers import Job, Row, Task, WorkerError

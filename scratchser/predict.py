@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import rundir
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions, cut_off
 from scratchser.corpus.features import Features, extract
@@ -21,7 +20,8 @@ from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
 from scratchser.presets import SettingError, from_json
 from scratchser.report.screen import SYNTHETIC, percent, table
-from scratchser.rundir import Record, RunError
+from scratchser.runs import run
+from scratchser.runs.run import Record, RunError
 from scratchser.support import terminal
 from scratchser.support.files import StorageError, plain
 from scratchser.support.terminal import bar, say
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Gives the exit code that EPILOG tells."""
     args = parser().parse_args(arguments)
     try:
-        record = rundir.read(args.run)
+        record = run.read(args.run)
         answer = predict(record, load(record, args.fold), args.files)
     except (RunError, SettingError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,8 +23,8 @@ from scratchser.kernels.machine.device import CPU, Array, OutOfDeviceMemory, Pla
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
-from scratchser.results import fold_result
-from scratchser.rundir import FoldDir
+from scratchser.runs.result import fold_result
+from scratchser.runs.run import FoldDir
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from scratchser.corpus.batches import Normalisation
 from scratchser.corpus.features import Signal
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
-from scratchser.rundir import FoldDir, Record, RunError
+from scratchser.runs.run import FoldDir, Record, RunError
 from scratchser.support.files import StorageError
 
 

@@ -20,7 +20,7 @@ from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.presets import Config
-from scratchser.rundir import FoldDir
+from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import place
 from scratchser.train import Dataset, run_fold
 

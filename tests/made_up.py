@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchser import results, rundir
 from scratchser.command import Heard
 from scratchser.corpus.baselines import Guess
 from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
@@ -16,6 +15,8 @@ from scratchser.corpus.table import CLASSES, Corpus, Utterance
 from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, TUNED_ON
+from scratchser.runs import result
+from scratchser.runs import run as rundir
 from scratchser.support.files import write_json, write_text
 
 ENVIRONMENT = {"python": "3.11", "libraries": {"numpy": "2.0"}, "commit": None, "cpu": "one", "device": "cpu"}
@@ -74,7 +75,7 @@ def play(made: Corpus, fold: Fold, folder: rundir.FoldDir, luck: int = 0) -> dic
     probabilities = rng.dirichlet(np.ones(4), len(test)).astype(np.float32)
     second, predicted = probabilities.argsort(axis=1).T[-2:]
     history = rows(fold.number, 4 + fold.number % 3)
-    found = results.fold_result(
+    found = result.fold_result(
         fold,
         made.classes,
         confusion([u.label for u in test], predicted, 4),
@@ -109,7 +110,7 @@ def sweep(
         with rundir.create(planned_run.path, planned_run.settings, ENVIRONMENT) as opened:
             for fold, folder in zip(chosen, opened.folds, strict=True):
                 play(made, fold, folder, luck)
-            found = results.result(
+            found = result.result(
                 opened.settings, opened.results(), guesses=guesses(chosen), tuned_on=TUNED_ON.get(made.name, ())
             )
             write_json(opened.path / "result.json", found)

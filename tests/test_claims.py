@@ -21,7 +21,7 @@ from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
 from scratchser.interval import interval
 from scratchser.paper import claims as command
-from scratchser.rundir import FoldDir, RunError
+from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import files
 from scratchser.support.files import StorageError
 from scratchser.train import Dataset, run_fold

@@ -16,13 +16,14 @@ import pytest
 import small_corpus
 import trees
 
-from scratchser import cluster, corpus, cv, foldrun, rundir
+from scratchser import cluster, corpus, cv, foldrun
 from scratchser.corpus import CorpusError
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
-from scratchser.rundir import FoldDir
+from scratchser.runs import run as rundir
+from scratchser.runs.run import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError, plain
 from scratchser.train import DivergedError

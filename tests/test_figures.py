@@ -7,8 +7,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from scratchser import figures, results
+from scratchser import figures
 from scratchser.corpus.split import make_folds
+from scratchser.runs import result as results
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from scratchser.interval import interval
 from scratchser.paper import depth, figure4, normalisation, pooling, scores, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
 from scratchser.presets import PRESETS, pooled
-from scratchser.published import TABLE1, TABLE2, TABLE6
+from scratchser.runs.published import TABLE1, TABLE2, TABLE6
 
 EMODB = dict(zip(sorted({u.speaker for u in made_up.corpus().utterances}),
                  ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16"), strict=True))  # fmt: skip

@@ -7,11 +7,12 @@ from dataclasses import replace
 import made_up
 import pytest
 
-from scratchser import report, rundir
+from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Problem
 from scratchser.presets import PRESETS, with_settings
 from scratchser.report import screen
+from scratchser.runs import run as rundir
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):

@@ -8,11 +8,12 @@ import made_up
 import page_check
 import pytest
 
-from scratchser import report, rundir
+from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus
 from scratchser.presets import PRESETS
 from scratchser.report import __main__, comparison
+from scratchser.runs import run as rundir
 
 
 def percent(fraction):

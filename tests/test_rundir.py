@@ -15,10 +15,10 @@ import made_up
 import numpy as np
 import pytest
 
-from scratchser import rundir
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.presets import PRESETS
+from scratchser.runs import run as rundir
 from scratchser.support.files import StorageError
 
 # Trains for ever: an epoch's metrics, then its checkpoint, of some size so that a kill falls into the writing
@@ -26,7 +26,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 import numpy as np
-from scratchser.rundir import FoldDir
+from scratchser.runs.run import FoldDir
 
 fold = FoldDir(Path(sys.argv[1]), 1, False)
 with fold:

@@ -11,7 +11,7 @@ from scratchser import corpus
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.presets import Config, with_settings
-from scratchser.rundir import FoldDir
+from scratchser.runs.run import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError
 from scratchser.workers import Job, Task, WorkerError, run_folds

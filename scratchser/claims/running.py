@@ -22,7 +22,7 @@ from scratchser.claims import corpora
 from scratchser.claims.claim import Arm, Claim, Corpus
 from scratchser.claims.corpora import World
 from scratchser.corpus.features import extract
-from scratchser.rundir import FoldDir, RunError
+from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import environment, files
 from scratchser.support.files import plain, read_json, write_json
 from scratchser.support.gpu import describe

@@ -16,7 +16,7 @@ from scratchser.corpus.features import extract
 from scratchser.corpus.table import CorpusError
 from scratchser.paper import estimate
 from scratchser.paper.output import Output
-from scratchser.rundir import RunError
+from scratchser.runs.run import RunError
 from scratchser.support import terminal
 from scratchser.support.files import StorageError
 from scratchser.support.terminal import say

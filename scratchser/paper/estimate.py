@@ -26,7 +26,7 @@ from scratchser.evaluate import copies
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.screen import table
-from scratchser.rundir import FoldDir
+from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import place
 from scratchser.support.terminal import bar, say
 from scratchser.train import Dataset, run_fold

@@ -8,7 +8,7 @@ from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, pooled
-from scratchser.published import TABLE1
+from scratchser.runs.published import TABLE1
 
 
 def _without(config: Config) -> Config:

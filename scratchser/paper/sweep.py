@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import experiment, results, rundir
+from scratchser import experiment
 from scratchser.command import Heard
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
@@ -24,11 +24,13 @@ from scratchser.experiment import Experiment, RunFolds
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.report.screen import SYNTHETIC, setting
-from scratchser.rundir import Record, RunError
+from scratchser.runs import result as results
+from scratchser.runs import run as rundir
+from scratchser.runs.run import Record, RunError
+from scratchser.runs.tuned_settings import Tuned
 from scratchser.support import files
 from scratchser.support.files import plain, read_json
 from scratchser.support.terminal import say
-from scratchser.tuned import Tuned
 
 
 def _as_it_is(config: Config) -> Config:

@@ -6,7 +6,7 @@ from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import COLUMNS
-from scratchser.published import TABLE1
+from scratchser.runs.published import TABLE1
 
 SETTINGS = tuple(Setting(name, name) for name in COLUMNS)
 

@@ -20,8 +20,8 @@ from scratchser.paper import scores, subject
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.published import TABLE2
 from scratchser.report.charts import PALETTE
+from scratchser.runs.published import TABLE2
 
 SETTINGS = (Setting("best"),)
 OVER_SEEDS = "mean over seeds"

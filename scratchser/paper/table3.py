@@ -8,7 +8,7 @@ from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, with_settings
-from scratchser.published import TABLE3
+from scratchser.runs.published import TABLE3
 
 SIZES = tuple(TABLE3)  # of a minibatch
 

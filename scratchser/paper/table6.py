@@ -18,7 +18,7 @@ from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config
-from scratchser.published import TABLE6
+from scratchser.runs.published import TABLE6
 
 
 def _soft(config: Config) -> Config:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from scratchser import results
 from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.corpus.table import Corpus, natural
 from scratchser.paper import scores
@@ -19,7 +18,8 @@ from scratchser.paper.scores import percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, with_settings
 from scratchser.report.screen import setting
-from scratchser.tuned import Tuned
+from scratchser.runs import result
+from scratchser.runs.tuned_settings import Tuned
 
 AS_IT_IS = "as it is"
 # What the paper leaves open and what moves most: rates, L2, width. A candidate is a --try of its own
@@ -106,7 +106,7 @@ def build(runs: Runs) -> Output:
 def choice(runs: Runs, best: str, ua: float) -> Tuned:
     """The candidate's settings with the speakers of the folds that were run."""
     run = runs.of[best][0].record.settings
-    changes = tuple(f"{key}={setting(value)}" for key, value in results.changed(run).items())
+    changes = tuple(f"{key}={setting(value)}" for key, value in result.changed(run).items())
     done = runs.first.result["folds"]
     speakers = dict.fromkeys(speaker for fold in done for speaker in (fold["test_speaker"], fold["validation_speaker"]))
     return Tuned(run["preset"], changes, tuple(speakers), len(set(runs.configs.values())), ua, runs.data.fingerprint())

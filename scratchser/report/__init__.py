@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scratchser import figures, results
+from scratchser import figures
 from scratchser.corpus.baselines import Guess
 from scratchser.report import screen
-from scratchser.rundir import Run
+from scratchser.runs import result as results
+from scratchser.runs.run import Run
 from scratchser.support.files import write_bytes, write_json, write_text
 
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser import rundir
 from scratchser.report import comparison
-from scratchser.rundir import RunError
+from scratchser.runs import run
+from scratchser.runs.run import RunError
 from scratchser.support import terminal
 from scratchser.support.files import StorageError, write_text
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.out and args.out.name == "report.html":
         p.error(f"--out {args.out}: report.html is the name of a single run's page; choose another")
     try:
-        runs = comparison.load([rundir.read(path) for path in args.runs])
+        runs = comparison.load([run.read(path) for path in args.runs])
         if args.out:
             write_text(args.out, comparison.html(runs))
     except RunError as error:

@@ -14,7 +14,7 @@ from scratchser.presets import completed
 from scratchser.report import charts
 from scratchser.report.screen import SYNTHETIC, percent, setting, table
 from scratchser.report.templates import data_uri, render
-from scratchser.rundir import Record, RunError
+from scratchser.runs.run import Record, RunError
 from scratchser.support.files import read_json
 
 MOST = len(string.ascii_uppercase)

@@ -17,8 +17,8 @@ from scratchser.report import charts
 from scratchser.report.screen import SYNTHETIC, percent
 from scratchser.report.templates import data_uri, render
 from scratchser.report.wrong import mistakes
-from scratchser.results import changed
-from scratchser.rundir import Record
+from scratchser.runs.result import changed
+from scratchser.runs.run import Record
 from scratchser.support.files import write_text
 
 SECTIONS = (

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchser import results
+from scratchser.runs import result as results
 
 SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
 

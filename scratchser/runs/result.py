@@ -17,7 +17,7 @@ from scratchser.corpus.readers.expected_counts import IMPROVISED
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES
 from scratchser.presets import PRESETS
-from scratchser.published import TABLE1, TABLE2
+from scratchser.runs.published import TABLE1, TABLE2
 from scratchser.support.files import plain
 
 SCHEMA = 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from scratchser.corpus.table import Corpus
 from scratchser.presets import TUNED_ON
-from scratchser.rundir import RunError
+from scratchser.runs.run import RunError
 from scratchser.support.files import write_json
 
 KINDS = {"preset": str, "settings": list, "speakers": list, "tried": int, "ua": float, "fingerprint": str}
