@@ -6,14 +6,64 @@ where the parameters are, but for the lengths, which are NumPy's everywhere.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
-from scratchser.kernels.machine.device import Array, Place
-from scratchser.parameters import Parameters, Spec
+from scratchser.kernels.machine.device import CPU, Array, Place
 
 STEPS = 256  # of a walk, whose running statistics are kept frame-wise; later ones use the last's
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One tensor: "layer.tensor", its shape, its group, and whether L2 applies.
+
+    Groups are "conv" and "rest" (section 3.2), and "statistics": what a layer's forward counts and nothing learns.
+    Their gradient is always 0 and their rate too, so they only travel with the parameters, into checkpoints and back.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    group: str
+    decays: bool
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def layer(self) -> str:
+        return self.name.partition(".")[0]
+
+
+class Parameters:
+    """values and gradients (n,) of one dtype at one place; W[name], dW[name] the views.
+
+    ends     (G,) int64, NumPy's: where each tensor ends
+    values   (n,) NumPy's, what to begin with; zeros if not given
+    """
+
+    def __init__(
+        self, specs: Sequence[Spec], dtype: np.dtype, values: np.ndarray | None = None, place: Place = CPU
+    ) -> None:
+        self.specs, self.place = tuple(specs), place
+        self.ends = np.cumsum([spec.size for spec in specs]).astype(np.int64)
+        n = int(self.ends[-1])
+        self.values = place.zeros(n, dtype) if values is None else place.upload(values.astype(dtype))
+        self.gradients = place.zeros(n, dtype)
+        self.W, self.dW = views(specs, self.values), views(specs, self.gradients)
+
+
+def views(specs: Sequence[Spec], flat: Array) -> dict[str, Array]:
+    """The tensors that lie in a flat buffer one after the other, by name."""
+    named, start = {}, 0
+    for spec in specs:
+        named[spec.name] = flat[start : start + spec.size].reshape(spec.shape)
+        start += spec.size
+    return named
 
 
 class Conv2d:

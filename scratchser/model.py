@@ -10,8 +10,7 @@ import numpy as np
 
 from scratchser.kernels import lstm
 from scratchser.kernels.machine.device import CPU, Array, Place
-from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM
-from scratchser.parameters import Parameters, Spec, views
+from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM, Parameters, Spec, views
 from scratchser.presets import Config, SettingError
 
 MOST = 2**31 - 1  # parameters of a model: the CUDA kernels count in int32

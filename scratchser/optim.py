@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser.kernels import nesterov, norms
-from scratchser.parameters import Parameters
+from scratchser.layers import Parameters
 from scratchser.presets import Config
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchser.command import Heard
 from scratchser.corpus.baselines import Guess
 from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
+from scratchser.cv.options import Heard
 from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, TUNED_ON

@@ -19,12 +19,12 @@ from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
-from scratchser.interval import interval
+from scratchser.fit import Dataset, run_fold
+from scratchser.metrics import interval
 from scratchser.paper import claims as command
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import files
 from scratchser.support.files import StorageError
-from scratchser.train import Dataset, run_fold
 
 TINY_WORLD = World(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
 TINY = replace(

@@ -16,18 +16,20 @@ import pytest
 import small_corpus
 import trees
 
-from scratchser import cluster, corpus, cv, foldrun
+from scratchser import corpus
 from scratchser.corpus import CorpusError
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
+from scratchser.cv import __main__ as cv
+from scratchser.cv import cluster, remote
+from scratchser.cv.workers import Job, Task, WorkerError, run_folds
+from scratchser.fit import DivergedError
 from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
 from scratchser.runs import run as rundir
 from scratchser.runs.run import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError, plain
-from scratchser.train import DivergedError
-from scratchser.workers import Job, Task, WorkerError, run_folds
 
 SHORT = with_settings(Config(epochs=3, patience=3), small_corpus.SMALL)
 LONG = with_settings(Config(epochs=40, patience=40), small_corpus.SMALL)  # to be cut off in the middle
@@ -85,9 +87,9 @@ def straight(jobs, tmp_path_factory):
 def test_a_described_fold_is_the_fold(jobs, straight, tmp_path):
     heard = []
     for task in tasks(jobs(SHORT), tmp_path, 1, 3, 4):
-        words = json.loads(json.dumps(foldrun.describe(task, "cpu")))
-        result = foldrun.run(words, heard.append)
-        assert foldrun.run(words, heard.append) == result  # done: told, not run again
+        words = json.loads(json.dumps(remote.describe(task, "cpu")))
+        result = remote.run(words, heard.append)
+        assert remote.run(words, heard.append) == result  # done: told, not run again
     assert measured(tmp_path) == straight(SHORT) and [row["epoch"] for row in heard] == [1, 2, 3] * 3
     (start,) = FoldDir(tmp_path, 1, False).starts()
     assert {"commit", "libraries", "python", "cpu", "threads_per_worker"} <= set(start)
@@ -98,12 +100,12 @@ def test_what_was_left_out_is_left_out_there(folder, tmp_path):
     cache = tmp_path / "features"
     extract(data, SHORT).save(cache, data, SHORT)
     (task,) = tasks(Job(data, cache, SHORT, seed=0), tmp_path, 1)
-    assert foldrun.run(foldrun.describe(task, "cpu"))["n_test"] == 7
+    assert remote.run(remote.describe(task, "cpu"))["n_test"] == 7
 
 
 def test_the_synthetic_corpus_needs_no_folder():
     data = corpus.load(None)
-    assert foldrun._load(json.dumps({**vars(data.origin), "fingerprint": data.fingerprint()})).speakers == data.speakers
+    assert remote._load(json.dumps({**vars(data.origin), "fingerprint": data.fingerprint()})).speakers == data.speakers
 
 
 def test_options_of_the_corpus_go_along(tmp_path):
@@ -111,13 +113,13 @@ def test_options_of_the_corpus_go_along(tmp_path):
     trees.dialog(tmp_path, "Ses01M_script01_1", trees.agreed("Ses01M_script01_1_M000", "Neutral"))
     data = corpus.load(tmp_path, scripted=True, merge_excited=True, classes=("neutral", "happiness"))
     words = json.dumps(plain({**vars(data.origin), "fingerprint": data.fingerprint()}))
-    assert len(data.utterances) == 2 and foldrun._load(words).utterances == data.utterances
+    assert len(data.utterances) == 2 and remote._load(words).utterances == data.utterances
 
 
 def test_a_corpus_that_cannot_be_loaded_again_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"corpus\.load did not make"):
         made = corpus.Corpus("csv", corpus.CLASSES, ())
-        foldrun.describe(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
+        remote.describe(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -131,13 +133,13 @@ def test_a_corpus_that_cannot_be_loaded_again_is_refused(tmp_path):
 def test_a_machine_that_cannot_take_part_trains_nothing(jobs, tmp_path, changes, error, said):
     (task,) = tasks(jobs(SHORT), tmp_path / "run", 1)
     with pytest.raises(error, match=said) as raised:
-        foldrun.run({**foldrun.describe(task, "cpu"), **changes})
+        remote.run({**remote.describe(task, "cpu"), **changes})
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
 
 
 def test_another_corpus_there_trains_nothing(jobs, folder, tmp_path):
     (task,) = tasks(jobs(SHORT), tmp_path / "run", 1)
-    words = foldrun.describe(task, "cpu")
+    words = remote.describe(task, "cpu")
     changed = tmp_path / "corpus"
     changed.mkdir()
     small_corpus.write(changed)
@@ -145,7 +147,7 @@ def test_another_corpus_there_trains_nothing(jobs, folder, tmp_path):
     manifest.write_text(manifest.read_text().replace("a01.wav,a,neutral", "a01.wav,a,anger"))
     words["corpus"]["root"] = str(changed)
     with pytest.raises(CorpusError, match="is another corpus than the run's") as raised:
-        foldrun.run(words)
+        remote.run(words)
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
 
 
@@ -154,15 +156,15 @@ def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path):
     held = files.hold(task.folder.path)
     threading.Timer(1.5, held.close).start()
     checked = []
-    foldrun.run(foldrun.describe(task, "cpu"), check=lambda: checked.append(1))
+    remote.run(remote.describe(task, "cpu"), check=lambda: checked.append(1))
     assert checked and measured(tmp_path)["01"] == straight(SHORT)["01"]
 
 
 def test_a_fold_that_stays_held_is_given_up(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(foldrun, "PATIENCE", 0.1)
+    monkeypatch.setattr(remote, "PATIENCE", 0.1)
     (task,) = tasks(jobs(SHORT), tmp_path, 1)
     with files.hold(task.folder.path), pytest.raises(files.Held, match="is writing"):
-        foldrun.run(foldrun.describe(task, "cpu"))
+        remote.run(remote.describe(task, "cpu"))
 
 
 def test_a_machine_unlike_the_first_is_a_warning_of_the_run(tmp_path):
@@ -435,7 +437,7 @@ def test_workers_that_are_not_for_folds(offers, said):
 
 def test_a_process_never_runs_two_folds_at_once(monkeypatch):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    from scratchser import cluster_worker
+    from scratchser.cv import cluster_worker
 
     inside, most = [], []
 
@@ -453,7 +455,7 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
             return "key"
 
     monkeypatch.setattr(cluster_worker, "get_worker", Worker)
-    monkeypatch.setattr(foldrun, "run", run)
+    monkeypatch.setattr(remote, "run", run)
     threads = [threading.Thread(target=cluster_worker.run, args=({"fold": number}, "topic")) for number in range(3)]
     for thread in threads:
         thread.start()

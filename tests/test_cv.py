@@ -11,7 +11,7 @@ import pytest
 import small_corpus
 import soundfile
 
-from scratchser import cv
+from scratchser.cv import __main__ as cv
 
 SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from numba import config
 
-from scratchser import cv
+from scratchser.cv import __main__ as cv
 
 pytestmark = pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/test_simulator.py runs it, in the simulator")
 

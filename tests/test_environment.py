@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from scratchser import workers
+from scratchser.cv import workers
 from scratchser.support import environment
 
 

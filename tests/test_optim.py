@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scratchser.kernels import norms
+from scratchser.layers import Parameters, Spec
 from scratchser.optim import GradientNorms, Optimiser
-from scratchser.parameters import Parameters, Spec
 from scratchser.presets import Config
 
 SPECS = [

@@ -18,9 +18,9 @@ from scratchser.corpus import CLASSES, CorpusError
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.kernels import vtlp
+from scratchser.layers import Spec
 from scratchser.model import Model
 from scratchser.paper import figure1, figure2, figure3
-from scratchser.parameters import Spec
 from scratchser.presets import PAPER_BEST, PRESETS, Config
 from scratchser.truth import vtlp as truth
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import small_corpus
 
-from scratchser import corpus, cv
-from scratchser.command import Heard
+from scratchser import corpus
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
-from scratchser.experiment import features_name
+from scratchser.cv import __main__ as cv
+from scratchser.cv.experiment import features_name
+from scratchser.cv.options import Heard
 from scratchser.paper import __main__ as paper
 from scratchser.paper import depth, estimate, figure4, pooling, table1, table2, table6
 from scratchser.paper.sweep import Base, Setting, Sweep

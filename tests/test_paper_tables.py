@@ -10,7 +10,7 @@ import made_up
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
-from scratchser.interval import interval
+from scratchser.metrics import interval
 from scratchser.paper import depth, figure4, normalisation, pooling, scores, table1, table2, table3, table6
 from scratchser.paper.sweep import Base
 from scratchser.presets import PRESETS, pooled

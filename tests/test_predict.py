@@ -10,8 +10,9 @@ import scipy.signal
 import small_corpus
 import soundfile
 
-from scratchser import corpus, cv, predict
+from scratchser import corpus, predict
 from scratchser.corpus.features import extract
+from scratchser.cv import __main__ as cv
 from scratchser.presets import from_json
 
 # the best epoch may be any, so that its parameters are not just the last ones

@@ -11,11 +11,11 @@ import small_corpus
 from scratchser import corpus, metrics
 from scratchser.corpus.features import Features, extract
 from scratchser.corpus.split import make_folds
+from scratchser.fit import Dataset, DivergedError, _Training, run_fold
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
 from scratchser.runs.run import FoldDir
-from scratchser.train import Dataset, DivergedError, _Training, run_fold
 
 CONFIG = with_settings(Config(epochs=3, patience=3, candidates=1.0), small_corpus.SMALL)
 

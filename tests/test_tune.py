@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import small_corpus
 
-from scratchser import cv
+from scratchser.cv import __main__ as cv
 from scratchser.paper import __main__ as paper
 from scratchser.support.files import read_json
 

@@ -10,11 +10,11 @@ import small_corpus
 from scratchser import corpus
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
+from scratchser.cv.workers import Job, Task, WorkerError, run_folds
 from scratchser.presets import Config, with_settings
 from scratchser.runs.run import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError
-from scratchser.workers import Job, Task, WorkerError, run_folds
 
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test could wait for its end
 

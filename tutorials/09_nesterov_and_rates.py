@@ -18,11 +18,11 @@ from scratchser import truth
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Normalisation, minibatches, rng_of
 from scratchser.corpus.features import extract
+from scratchser.fit import Dataset
 from scratchser.kernels import nesterov, softmax
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import PRESETS
-from scratchser.train import Dataset
 
 # %% [markdown]
 # ## A ravine

@@ -17,12 +17,12 @@ from _figures import save
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Normalisation, assemble
 from scratchser.corpus.features import extract
+from scratchser.fit import Dataset
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model
 from scratchser.optim import Optimiser
 from scratchser.presets import PAPER_BEST, PRESETS
-from scratchser.train import Dataset
 
 # %% [markdown]
 # ## Shapes

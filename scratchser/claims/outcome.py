@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from scratchser.claims import rates
 from scratchser.claims.claim import Claim, Corpus, Kind
-from scratchser.interval import interval
+from scratchser.metrics import interval
 from scratchser.paper.output import Output, Table
 
 COLOURS: dict[Kind, str] = {"effect": "tab:blue", "contrast": "tab:grey", "null": "tab:orange"}

@@ -22,13 +22,13 @@ from scratchser.claims import corpora
 from scratchser.claims.claim import Arm, Claim, Corpus
 from scratchser.claims.corpora import World
 from scratchser.corpus.features import extract
+from scratchser.cv.workers import Row, run_folds
+from scratchser.fit import Dataset, run_fold
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import environment, files
 from scratchser.support.files import plain, read_json, write_json
 from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
-from scratchser.train import Dataset, run_fold
-from scratchser.workers import Row, run_folds
 
 FEWEST = 2  # corpora that make an interval
 SETTINGS, ENVIRONMENT = "settings.json", "environment.json"

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
-from scratchser import command
 from scratchser.corpus.table import Corpus
+from scratchser.cv import options
 from scratchser.paper import (
     claims,
     depth,
@@ -87,7 +87,7 @@ examples
 
 What each command needs and gives: docs/paper.md.
 
-{command.EXIT_CODES}
+{options.EXIT_CODES}
 """
 
 
@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("command", metavar="COMMAND", help="which table or figure: see below")
-    command.add_corpus(p)
-    command.add_training(p)
+    options.add_corpus(p)
+    options.add_training(p)
     p.add_argument("--seeds", type=int, default=1, metavar="N", help="run every setting with the seeds 0 ... N-1")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder of runs and tables (default: a new one under runs/)")
     p.add_argument("--resume", action="store_true", help="use the runs in --out, and go on with them")
@@ -129,15 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--sessions and --try are for tune")
     if args.command == "tune" and (args.tuned or args.folds != "all"):
         p.error("tune chooses by all folds of --sessions, from the presets: --tuned and --folds are not for it")
-    command.at_least(p, "--seeds", args.seeds, 1)
-    command.at_least(p, "--workers", args.workers, 1)
-    return command.answered(run, args)
+    options.at_least(p, "--seeds", args.seeds, 1)
+    options.at_least(p, "--workers", args.workers, 1)
+    return options.answered(run, args)
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
     asked = COMMANDS[args.command]
-    data = command.load(args)
+    data = options.load(args)
     out = args.out or Path("runs") / f"{data.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
     if hasattr(asked, "need"):
         asked.need(data)
@@ -147,8 +147,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.command} needs no training")
         return 0
     if asked is figure3:
-        command.tuned(args)
-        base = Base.of(command.folder(args) is None, args.set, args.epochs, ())
+        options.tuned(args)
+        base = Base.of(options.folder(args) is None, args.set, args.epochs, ())
         return show(figure3.build(base.best, len(data.classes)), out)
     return show(asked.build(data), out)
 
@@ -159,21 +159,21 @@ def _trains(asked: ModuleType) -> bool:
 
 def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
     """A command that is made from runs."""
-    device, chosen = command.device(args)
+    device, chosen = options.device(args)
     check(out, args.resume)
-    tuned = command.tuned(args)
+    tuned = options.tuned(args)
     settings = tune.settings(args) if asked is tune else asked.SETTINGS
-    base = Base.of(command.folder(args) is None, args.set, args.epochs, settings)
+    base = Base.of(options.folder(args) is None, args.set, args.epochs, settings)
     say("\n".join([chosen, *data.notes]))
-    heard = command.listen(data, base.best.window_ms, args.skip_broken)
-    folds = tune.folds(heard.data, args.sessions) if asked is tune else command.chosen_folds(heard.data, args.folds)
+    heard = options.listen(data, base.best.window_ms, args.skip_broken)
+    folds = tune.folds(heard.data, args.sessions) if asked is tune else options.chosen_folds(heard.data, args.folds)
     sweep = Sweep.plan(settings, base, heard, folds, args.seeds, out, tuned)
-    workers = command.workers(args.workers, device, len(folds) * len(sweep.runs))
+    workers = options.workers(args.workers, device, len(folds) * len(sweep.runs))
     if args.dry_run:
         terminal.write(estimate.text(sweep, workers, device))
         return 0
     here = environment.describe(describe(device), workers)
-    with command.folds_by(args, device, workers) as by:
+    with options.folds_by(args, device, workers) as by:
         runs = sweep.train(out, resume=args.resume, environment=here, run_folds=by, device=device)
     return show(asked.build(runs), out)
 

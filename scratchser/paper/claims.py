@@ -14,14 +14,14 @@ import numba
 from scratchser.claims import CLAIMS, corpora, outcome, running
 from scratchser.corpus.features import extract
 from scratchser.corpus.table import CorpusError
+from scratchser.cv.workers import WorkerError, cores
+from scratchser.fit import DivergedError
 from scratchser.paper import estimate
 from scratchser.paper.output import Output
 from scratchser.runs.run import RunError
 from scratchser.support import terminal
 from scratchser.support.files import StorageError
 from scratchser.support.terminal import say
-from scratchser.train import DivergedError
-from scratchser.workers import WorkerError, cores
 
 CORPORA = 80  # of each claim; half an hour on two cores is the most that this may take
 EXAMPLES = """\

@@ -22,15 +22,15 @@ from scratchser.corpus.batches import rng_of, training_order
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
+from scratchser.cv.workers import threads
 from scratchser.evaluate import copies
+from scratchser.fit import Dataset, run_fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.screen import table
 from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import place
 from scratchser.support.terminal import bar, say
-from scratchser.train import Dataset, run_fold
-from scratchser.workers import threads
 
 STEPS = 4  # of training, that are measured
 

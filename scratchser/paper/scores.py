@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.interval import interval
+from scratchser.metrics import interval
 from scratchser.paper.sweep import Finished, Runs
 
 TIE = 1e-9  # what two equal scores can be apart by rounding

@@ -16,11 +16,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import experiment
-from scratchser.command import Heard
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.experiment import Experiment, RunFolds
+from scratchser.cv import experiment
+from scratchser.cv.experiment import Experiment, RunFolds
+from scratchser.cv.options import Heard
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.report.screen import SYNTHETIC, setting

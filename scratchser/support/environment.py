@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchser import kernels
-from scratchser.workers import threads
+from scratchser.cv.workers import threads
 
 LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
 CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # where they are installed

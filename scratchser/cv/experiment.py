@@ -17,6 +17,7 @@ from scratchser.corpus import baselines
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, Corpus, read_wav
+from scratchser.cv.workers import Job, Notify, Task
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.report import page
@@ -26,7 +27,6 @@ from scratchser.runs.tuned_settings import tuned_on
 from scratchser.support import suggest
 from scratchser.support.gpu import place
 from scratchser.support.terminal import Epochs, bar
-from scratchser.workers import Job, Notify, Task
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
 

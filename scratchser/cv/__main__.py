@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from scratchser import command, experiment
-from scratchser.experiment import Experiment
+from scratchser.cv import experiment, options
+from scratchser.cv.experiment import Experiment
 from scratchser.presets import named, with_settings
 from scratchser.report import screen
 from scratchser.runs import run as rundir
@@ -46,7 +46,7 @@ last one again, with the same strides in total. pool=half puts max pooling in th
 A look at the corpus before anything is trained: python -m scratchser.corpus DIR
 The presets and what each setting means: scratchser/presets.py. What lies in a run's folder: docs/result-schema.md.
 
-{command.EXIT_CODES}
+{options.EXIT_CODES}
 """
 
 
@@ -57,9 +57,9 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_corpus(p)
+    options.add_corpus(p)
     p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
-    command.add_training(p)
+    options.add_training(p)
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
     p.add_argument(
         "--from",
@@ -89,24 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = p.parse_args(arguments)
     if args.resume and args.out is None:
         p.error("--resume needs --out RUN, the run to go on with")
-    command.at_least(p, "--seed", args.seed, 0)
-    command.at_least(p, "--workers", args.workers, 1)
-    return command.answered(run, args)
+    options.at_least(p, "--seed", args.seed, 0)
+    options.at_least(p, "--workers", args.workers, 1)
+    return options.answered(run, args)
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
-    device, chosen = command.device(args)
-    tuned = command.tuned(args)
-    preset = args.preset or (tuned.preset if tuned else "demo" if command.folder(args) is None else "best")
+    device, chosen = options.device(args)
+    tuned = options.tuned(args)
+    preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
     config = with_settings(named(preset), args.set)
     config = config if args.epochs is None else replace(config, epochs=args.epochs)
     experiment.check(config)
-    data = command.load(args)
+    data = options.load(args)
     say("\n".join([chosen, *data.notes]))
-    heard = command.listen(data, config.window_ms, args.skip_broken)
+    heard = options.listen(data, config.window_ms, args.skip_broken)
     data = heard.data
-    folds = command.chosen_folds(data, args.folds)
+    folds = options.chosen_folds(data, args.folds)
     said = (*heard.said, *experiment.oversampled(config, data.classes, asked=args.set))
     if tuned:
         tuned.check(data)
@@ -123,10 +123,10 @@ def run(args: argparse.Namespace) -> int:
     )
     there = rundir.finished(args.sources, settings)
     path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
-    workers = command.workers(args.workers, device, len(folds))
+    workers = options.workers(args.workers, device, len(folds))
     begin = rundir.resume if args.resume else rundir.create
     with (
-        command.folds_by(args, device, workers) as by,
+        options.folds_by(args, device, workers) as by,
         begin(path, settings, environment.describe(describe(device), workers)) as opened,
     ):
         say(f"run: {path}")

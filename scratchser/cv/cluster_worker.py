@@ -9,8 +9,8 @@ import numba
 from distributed import get_worker
 from numba.core import config
 
-from scratchser import foldrun
-from scratchser.workers import Row
+from scratchser.cv import remote
+from scratchser.cv.workers import Row
 
 _alone = threading.Lock()  # a fold at a time, even where another one that nobody waits for is still in its last epoch
 
@@ -39,7 +39,7 @@ def run(description: dict[str, Any], topic: str) -> None:
     with _alone:
         check()
         numba.set_num_threads(min(worker.state.nthreads, config.NUMBA_NUM_THREADS))
-        foldrun.run(description, notify, check)
+        remote.run(description, notify, check)
 
 
 def ignore_ctrl_c() -> None:

@@ -23,10 +23,10 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from scratchser import foldrun, workers
+from scratchser.cv import remote, workers
+from scratchser.cv.workers import Notify, Task, WorkerError
 from scratchser.support.gpu import choose
 from scratchser.support.terminal import say
-from scratchser.workers import Notify, Task, WorkerError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -77,7 +77,7 @@ class Cluster:
         futures = [
             self.client.submit(
                 _work(),
-                foldrun.describe(task, self.device),
+                remote.describe(task, self.device),
                 topic,
                 key=key,
                 resources={self.resource: 1},
@@ -163,7 +163,7 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
         if address == LOCAL:
-            from scratchser import cluster_worker
+            from scratchser.cv import cluster_worker
 
             client.run(cluster_worker.ignore_ctrl_c)
         cluster = Cluster(client, device)
@@ -185,7 +185,7 @@ def _work() -> Callable[[dict[str, Any], str], None]:
     """What a worker does, sent as code and not as a name: one that lacks the program can then say so, and lives on."""
 
     def run(description: dict[str, Any], topic: str) -> None:
-        from scratchser import cluster_worker
+        from scratchser.cv import cluster_worker
 
         cluster_worker.run(description, topic)
 

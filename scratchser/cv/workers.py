@@ -19,10 +19,10 @@ from numba.core import config
 from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
+from scratchser.fit import Dataset, run_fold
 from scratchser.presets import Config
 from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import place
-from scratchser.train import Dataset, run_fold
 
 Row = dict[str, Any]  # a line of metrics.jsonl
 

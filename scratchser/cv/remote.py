@@ -22,11 +22,11 @@ import numba
 from scratchser import corpus
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
+from scratchser.cv.workers import Job, Row, Task, WorkerError
 from scratchser.presets import from_json
 from scratchser.runs.run import FoldDir
 from scratchser.support import environment, files, gpu
 from scratchser.support.files import plain
-from scratchser.workers import Job, Row, Task, WorkerError
 
 SOURCE = environment.source()  # as this process has loaded it: the files may be others by the time of a fold
 PATIENCE = 600.0  # seconds until a fold that another process holds is given up: it ends an epoch first, or is cut off
@@ -48,7 +48,7 @@ def describe(task: Task, device: str) -> dict[str, Any]:
             "fold": task.fold.number,
             "config": task.job.config,
             "seed": task.job.seed,
-            "device": gpu,
+            "device": device,
             "source": SOURCE,
         }
     )

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchser import cluster, corpus
+from scratchser import corpus
 from scratchser.corpus import Corpus, CorpusError, Problem
 from scratchser.corpus.check import inspect, warnings
 from scratchser.corpus.split import Fold, FoldsError, make_folds
-from scratchser.experiment import RunFolds
+from scratchser.cv import cluster
+from scratchser.cv.experiment import RunFolds
+from scratchser.cv.workers import WorkerError, cores, run_folds
+from scratchser.fit import DivergedError
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import SettingError
 from scratchser.runs.run import RunError
@@ -21,8 +24,6 @@ from scratchser.runs.tuned_settings import Tuned
 from scratchser.support.files import StorageError
 from scratchser.support.gpu import DeviceError, choose
 from scratchser.support.terminal import bar
-from scratchser.train import DivergedError
-from scratchser.workers import WorkerError, cores, run_folds
 
 EXIT_CODES = (
     "exit code  0 done   1 broken data, a full disk, training that went astray or was interrupted   2 a wrong command"

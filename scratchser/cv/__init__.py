@@ -1,0 +1,1 @@
+"""The main job: cross-validation over speakers."""
