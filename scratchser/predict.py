@@ -24,7 +24,7 @@ from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
 from scratchser.model import Model
 from scratchser.presets import Config, SettingError, from_json
-from scratchser.report.screen import SYNTHETIC, percent, table
+from scratchser.report.text import SYNTHETIC, percent, table
 from scratchser.runs import run
 from scratchser.runs.run import FoldDir, Record, RunError
 from scratchser.support import terminal

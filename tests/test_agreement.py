@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scratchser.agreement import agreement
 from scratchser.corpus.table import Corpus, Utterance
+from scratchser.report.agreement import agreement
 
 CLASSES = ("calm", "joy")
 # name, fold, label, votes, first choice, second choice

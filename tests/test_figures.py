@@ -7,8 +7,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from scratchser import figures
 from scratchser.corpus.split import make_folds
+from scratchser.report import figures
 from scratchser.runs import result as results
 
 

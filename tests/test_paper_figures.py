@@ -13,7 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 from trees import wav
 
-from scratchser import figures
 from scratchser.corpus import CLASSES, CorpusError
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
@@ -22,6 +21,7 @@ from scratchser.layers import Spec
 from scratchser.model import Model
 from scratchser.paper import figure1, figure2, figure3
 from scratchser.presets import PAPER_BEST, PRESETS, Config
+from scratchser.report import figures
 from scratchser.truth import vtlp as truth
 
 

@@ -11,7 +11,7 @@ from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Problem
 from scratchser.presets import PRESETS, with_settings
-from scratchser.report import screen
+from scratchser.report import text as screen
 from scratchser.runs import run as rundir
 
 

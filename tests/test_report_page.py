@@ -16,8 +16,8 @@ import soundfile
 from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Utterance
-from scratchser.report import page, wrong
-from scratchser.report.wrong import confidence
+from scratchser.report import misclassified, page
+from scratchser.report.misclassified import confidence
 
 NASTY = """<img src=x onerror="alert('1')"> & {{ 7 * 7 }} </td>"""
 
@@ -171,7 +171,7 @@ def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):
 def test_the_most_confident_mistakes_with_pictures_of_their_own(made):
     path, _, html = made
     rows = [row for row in predictions(path) if row["predicted"] != row["truth"]]
-    expected = sorted(rows, key=lambda row: -float(row[f"p_{row['predicted']}"]))[: wrong.SHOWN]
+    expected = sorted(rows, key=lambda row: -float(row[f"p_{row['predicted']}"]))[: misclassified.SHOWN]
     cards = page_check.parse(html).all("article")
     assert [card.all("h3")[0].text for card in cards] == [row["utterance"] for row in expected] and len(cards) == 8
     pictures = set()
@@ -215,14 +215,14 @@ def test_synthetic_recordings_are_always_there_and_said_to_be_synthetic(tmp_path
 
 
 def test_long_recordings_are_cut_and_many_left_out(tmp_path, monkeypatch):
-    corpus = heard(made_up.corpus("synthetic"), seconds=wrong.CLIP_SECONDS + 1)
-    size = len(wrong.flac(corpus.read(corpus.utterances[0])[0][: int(16000 * wrong.CLIP_SECONDS)]))
-    monkeypatch.setattr(wrong, "AUDIO_BYTES", int(3.5 * size))
+    corpus = heard(made_up.corpus("synthetic"), seconds=misclassified.CLIP_SECONDS + 1)
+    size = len(misclassified.flac(corpus.read(corpus.utterances[0])[0][: int(16000 * misclassified.CLIP_SECONDS)]))
+    monkeypatch.setattr(misclassified, "AUDIO_BYTES", int(3.5 * size))
     _, html = written(tmp_path, corpus, (1,))
     clips = page_check.parse(html).all("audio")
     assert len(clips) == 3 and all("its beginning" in clip.attributes["aria-label"] for clip in clips)
     sound, _ = soundfile.read(io.BytesIO(base64.b64decode(clips[0].attributes["src"].partition(",")[2])))
-    assert len(sound) == 16000 * wrong.CLIP_SECONDS
+    assert len(sound) == 16000 * misclassified.CLIP_SECONDS
 
 
 def test_a_name_does_not_become_markup(tmp_path):

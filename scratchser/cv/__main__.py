@@ -15,7 +15,7 @@ from pathlib import Path
 from scratchser.cv import experiment, options
 from scratchser.cv.experiment import Experiment
 from scratchser.presets import named, with_settings
-from scratchser.report import screen
+from scratchser.report import text
 from scratchser.runs import run as rundir
 from scratchser.support import environment, terminal
 from scratchser.support.gpu import describe
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         runs = [Experiment(opened, config, args.seed, said)]
         (result,) = experiment.train(runs, data, folds, by, device, path / "features", audio=args.audio)
     say(f"all of it in {path}")  # before the text, whose reader may be `head`
-    terminal.write(json.dumps(result, indent=1) if args.json else screen.render(result))
+    terminal.write(json.dumps(result, indent=1) if args.json else text.render(result))
     return 0
 
 

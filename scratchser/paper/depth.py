@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.figures import DOTS
 from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, of_depth
+from scratchser.report.figures import DOTS
 
 CONV, LSTM = range(1, 7), range(1, 5)
 

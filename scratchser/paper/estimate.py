@@ -27,7 +27,7 @@ from scratchser.evaluate import copies
 from scratchser.fit import Dataset, run_fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
-from scratchser.report.screen import table
+from scratchser.report.text import table
 from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import place
 from scratchser.support.terminal import bar, say

@@ -6,10 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scratchser.corpus.table import Corpus
-from scratchser.figures import DOTS
 from scratchser.paper import subject
 from scratchser.paper.output import Output, Table
-from scratchser.report.charts import PALETTE
+from scratchser.report.figures import DOTS, PALETTE
 
 # colour and hatch, for who cannot tell the colours
 LOOKS = {"unanimous": (PALETTE[0], ""), "ambiguous": (PALETTE[5], "//"), "without annotators": ("silver", "..")}

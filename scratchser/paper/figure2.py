@@ -14,11 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from scratchser.corpus.audio import RATE, has_audio, survey
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
-from scratchser.figures import DOTS
 from scratchser.kernels import vtlp
 from scratchser.paper import subject
 from scratchser.paper.output import Output
 from scratchser.presets import PAPER_BEST
+from scratchser.report.figures import DOTS
 
 ALPHAS = (0.9, 1.0, 1.1)
 

@@ -21,12 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from scratchser.corpus.features import Signal
-from scratchser.figures import DOTS
 from scratchser.layers import BiLSTM, Conv2d, Dense
 from scratchser.model import Model
 from scratchser.paper.output import Output, Table
 from scratchser.presets import Config
-from scratchser.report.charts import PALETTE
+from scratchser.report.figures import DOTS, PALETTE
 
 BATCH = 16  # utterances of a watched pass
 LONGEST = 512  # frames of the longest utterance tried; strides that leave one frame of it have no formula

@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scratchser.figures import DOTS
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.charts import MARKS, PALETTE, mean_norms
+from scratchser.report.figures import DOTS, MARKS, PALETTE, mean_norms
 
 SETTINGS = (Setting("without adjustment", "over-aug"), Setting("with adjustment", "best-4khz"))
 Norms = dict[str, np.ndarray]  # by layer, (E,): mean over folds and seeds

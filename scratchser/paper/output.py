@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from scratchser.report.screen import table
+from scratchser.report.text import table
 from scratchser.runs.tuned_settings import Tuned
 from scratchser.support.files import write_bytes, write_text
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.corpus.votes import unanimous
-from scratchser.report.screen import SYNTHETIC
+from scratchser.report.text import SYNTHETIC
 
 
 @dataclass(frozen=True)

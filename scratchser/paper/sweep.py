@@ -23,7 +23,7 @@ from scratchser.cv.experiment import Experiment, RunFolds
 from scratchser.cv.options import Heard
 from scratchser.paper import subject
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
-from scratchser.report.screen import SYNTHETIC, setting
+from scratchser.report.text import SYNTHETIC, setting
 from scratchser.runs import result as results
 from scratchser.runs import run as rundir
 from scratchser.runs.run import Record, RunError

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.figures import DOTS
 from scratchser.paper import scores, subject
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.charts import PALETTE
+from scratchser.report.figures import DOTS, PALETTE
 from scratchser.runs.published import TABLE2
 
 SETTINGS = (Setting("best"),)

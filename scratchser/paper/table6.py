@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from scratchser.agreement import SUBSETS, Agreement, agreement
 from scratchser.corpus.table import Corpus
 from scratchser.paper import scores, subject
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config
+from scratchser.report.agreement import SUBSETS, Agreement, agreement
 from scratchser.runs.published import TABLE6
 
 

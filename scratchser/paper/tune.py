@@ -17,7 +17,7 @@ from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, with_settings
-from scratchser.report.screen import setting
+from scratchser.report.text import setting
 from scratchser.runs import result
 from scratchser.runs.tuned_settings import Tuned
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scratchser import figures
 from scratchser.corpus.baselines import Guess
-from scratchser.report import screen
+from scratchser.report import figures, text
 from scratchser.runs import result as results
 from scratchser.runs.run import Run
 from scratchser.support.files import write_bytes, write_json, write_text
@@ -30,7 +29,7 @@ def write(
         run.settings, run.results(), guesses=guesses, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
     )
     write_json(run.path / "result.json", result)
-    write_text(run.path / "report.txt", screen.render(result))
+    write_text(run.path / "report.txt", text.render(result))
     write_bytes(run.path / "learning_curves.png", figures.png(figures.learning_curves(result, run.metrics())))
     write_bytes(run.path / "confusion.png", figures.png(figures.confusion(result)))
     return result

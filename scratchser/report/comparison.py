@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import figures
 from scratchser.presets import completed
-from scratchser.report import charts
-from scratchser.report.screen import SYNTHETIC, percent, setting, table
+from scratchser.report import figures
+from scratchser.report import figures as charts
 from scratchser.report.templates import data_uri, render
+from scratchser.report.text import SYNTHETIC, percent, setting, table
 from scratchser.runs.run import Record, RunError
 from scratchser.support.files import read_json
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from scratchser import figures
-from scratchser.agreement import SUBSETS, agreement
 from scratchser.corpus.table import Corpus
 from scratchser.presets import from_json
-from scratchser.report import charts
-from scratchser.report.screen import SYNTHETIC, percent
+from scratchser.report import figures
+from scratchser.report import figures as charts
+from scratchser.report.agreement import SUBSETS, agreement
+from scratchser.report.misclassified import mistakes
 from scratchser.report.templates import data_uri, render
-from scratchser.report.wrong import mistakes
+from scratchser.report.text import SYNTHETIC, percent
 from scratchser.runs.result import changed
 from scratchser.runs.run import Record
 from scratchser.support.files import write_text

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scratchser import __version__
-from scratchser.report.screen import percent, setting
+from scratchser.report.text import percent, setting
 
 
 def render(template: str, **context: Any) -> str:

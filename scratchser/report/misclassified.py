@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soundfile
 
-from scratchser import figures
 from scratchser.corpus.audio import RATE
 from scratchser.corpus.features import Signal, extract, mono
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.presets import Config
-from scratchser.report import charts
+from scratchser.report import figures
+from scratchser.report import figures as charts
 from scratchser.report.templates import data_uri
 
 SHOWN = 8
