@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scratchser.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
-from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Normalisation, training_order
 from scratchser.corpus.features import Features
@@ -21,7 +18,10 @@ from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
 from scratchser.fit import Dataset, run_fold
 from scratchser.metrics import interval
-from scratchser.paper import claims as command
+from scratchser.paper.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
+from scratchser.paper.claims.command import command
+from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import files
 from scratchser.support.files import StorageError

@@ -19,7 +19,7 @@ from scratchser.corpus.table import Corpus, Utterance
 from scratchser.kernels import vtlp
 from scratchser.layers import Spec
 from scratchser.model import Model
-from scratchser.paper import figure1, figure2, figure3
+from scratchser.paper.figures import figure1, figure2, figure3
 from scratchser.presets import PAPER_BEST, PRESETS, Config
 from scratchser.report import figures
 from scratchser.truth import vtlp as truth

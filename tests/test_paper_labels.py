@@ -6,7 +6,8 @@ from trees import CODES, agreed, block, dialog
 from scratchser.corpus import CLASSES, CorpusError, load
 from scratchser.corpus.readers import expected_counts
 from scratchser.corpus.table import SYNTHETIC_MARKER, Corpus, Problem, Utterance
-from scratchser.paper import figure1, table4, table5
+from scratchser.paper.figures import figure1
+from scratchser.paper.tables import table4, table5
 
 WORDS = tuple(name.capitalize() for name in CLASSES)
 # What three annotators say of an utterance labelled {0}; {1} is another class

@@ -21,8 +21,10 @@ from scratchser.cv import __main__ as cv
 from scratchser.cv.experiment import features_name
 from scratchser.cv.options import Heard
 from scratchser.paper import __main__ as paper
-from scratchser.paper import depth, estimate, figure4, pooling, table1, table2, table6
+from scratchser.paper import estimate
+from scratchser.paper.figures import figure4
 from scratchser.paper.sweep import Base, Setting, Sweep
+from scratchser.paper.tables import depth, pooling, table1, table2, table6
 from scratchser.presets import PRESETS, SettingError, with_settings
 
 SMALL = [setting for setting in small_corpus.SMALL if not setting.startswith("frequency_khz")]

@@ -11,8 +11,10 @@ import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.metrics import interval
-from scratchser.paper import depth, figure4, normalisation, pooling, scores, table1, table2, table3, table6
+from scratchser.paper import scores
+from scratchser.paper.figures import figure4
 from scratchser.paper.sweep import Base
+from scratchser.paper.tables import depth, normalisation, pooling, table1, table2, table3, table6
 from scratchser.presets import PRESETS, pooled
 from scratchser.runs.published import TABLE1, TABLE2, TABLE6
 

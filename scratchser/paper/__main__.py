@@ -11,26 +11,12 @@ from types import ModuleType
 
 from scratchser.corpus.table import Corpus
 from scratchser.cv import options
-from scratchser.paper import (
-    claims,
-    depth,
-    estimate,
-    figure1,
-    figure2,
-    figure3,
-    figure4,
-    normalisation,
-    pooling,
-    table1,
-    table2,
-    table3,
-    table4,
-    table5,
-    table6,
-    tune,
-)
+from scratchser.paper import estimate, tune
+from scratchser.paper.claims import command
+from scratchser.paper.figures import figure1, figure2, figure3, figure4
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
+from scratchser.paper.tables import depth, normalisation, pooling, table1, table2, table3, table4, table5, table6
 from scratchser.support import environment, suggest, terminal
 from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
@@ -52,7 +38,7 @@ COMMANDS: dict[str, ModuleType] = {
     "figure2": figure2,
     "figure3": figure3,
     "figure4": figure4,
-    "claims": claims,
+    "claims": command,
     "tune": tune,
 }
 

@@ -21,7 +21,7 @@ from scratchser.corpus.table import Corpus
 from scratchser.cv import experiment
 from scratchser.cv.experiment import Experiment, RunFolds
 from scratchser.cv.options import Heard
-from scratchser.paper import subject
+from scratchser.paper import output
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.report.text import SYNTHETIC, setting
 from scratchser.runs import result as results
@@ -264,7 +264,7 @@ class Runs:
     def title(self) -> str:
         """The corpus and the seeds, for a table's title."""
         seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{subject.name(self.data)}, {len(self.first.result['folds'])} folds, {seeds}"
+        return f"{output.name(self.data)}, {len(self.first.result['folds'])} folds, {seeds}"
 
     def notes(self) -> tuple[str, ...]:
         """Sentences that belong under every table of these runs."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from scratchser.corpus.table import Corpus
-from scratchser.paper import scores, subject
+from scratchser.paper import output, scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent
 from scratchser.paper.sweep import Runs, Setting
@@ -32,7 +32,7 @@ CHOICES = {"1st": ("best", "predicted"), "2nd": ("best", "second"), "+softlab": 
 
 def need(corpus: Corpus) -> None:
     """Raises CorpusError for a corpus without annotators."""
-    subject.need_annotators(corpus, "table 6")
+    output.need_annotators(corpus, "table 6")
 
 
 def build(runs: Runs) -> Output:

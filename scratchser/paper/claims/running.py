@@ -18,12 +18,12 @@ from typing import Any
 
 import numba
 
-from scratchser.claims import corpora
-from scratchser.claims.claim import Arm, Claim, Corpus
-from scratchser.claims.corpora import World
 from scratchser.corpus.features import extract
 from scratchser.cv.workers import Row, run_folds
 from scratchser.fit import Dataset, run_fold
+from scratchser.paper.claims import corpora
+from scratchser.paper.claims.claim import Arm, Claim, Corpus
+from scratchser.paper.claims.corpora import World
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import environment, files
 from scratchser.support.files import plain, read_json, write_json

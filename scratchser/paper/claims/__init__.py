@@ -11,7 +11,7 @@ corpus. Beside each stands a null: the same procedure where the true number is 0
 has to cover 0. docs/claims.md tells the design and what came out.
 """
 
-from scratchser.claims import annotators, oversampling, rates, vtlp
-from scratchser.claims.claim import Claim
+from scratchser.paper.claims import annotators, oversampling, rates, vtlp
+from scratchser.paper.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (vtlp.CLAIM, oversampling.CLAIM, annotators.CLAIM, rates.CLAIM)

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.claims.corpora import World
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
+from scratchser.paper.claims.corpora import World
 
 UNIFORM = replace(SMALL, conv_rate=SMALL.rate, conv_l2=SMALL.l2)
 LAYERWISE = replace(SMALL, conv_rate=2 * SMALL.rate, conv_l2=2 * SMALL.l2)

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from scratchser.claims.claim import SMALL, Arm, Claim, Number, difference
-from scratchser.claims.corpora import World
 from scratchser.corpus.table import CLASSES
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Number, difference
+from scratchser.paper.claims.corpora import World
 
 RARE = World(train=(16, 5, 9, 5))  # neutral, happiness, sadness, anger; 1099, 284, 608, 289 in IEMOCAP
 BALANCED = World()

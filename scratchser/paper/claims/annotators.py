@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchser import metrics
-from scratchser.claims import corpora
-from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number
-from scratchser.claims.corpora import World
 from scratchser.corpus.table import CLASSES
 from scratchser.corpus.votes import unanimous
+from scratchser.paper.claims import corpora
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number
+from scratchser.paper.claims.corpora import World
 
 MANY = World(test=(10, 10, 10, 10))  # each is in one of two subsets
 

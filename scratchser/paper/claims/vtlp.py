@@ -11,8 +11,8 @@
 
 from dataclasses import replace
 
-from scratchser.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.claims.corpora import World
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
+from scratchser.paper.claims.corpora import World
 
 WIDE, EQUAL = World(tract_spread=2.0), World(tract_spread=0.0)
 WARPED = replace(SMALL, vtlp="utterance")

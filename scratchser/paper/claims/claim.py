@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scratchser.claims.corpora import World
+from scratchser.paper.claims.corpora import World
 from scratchser.presets import PRESETS, Config
 from scratchser.runs.run import FoldDir
 

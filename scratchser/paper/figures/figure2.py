@@ -15,7 +15,7 @@ from scratchser.corpus.audio import RATE, has_audio, survey
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.kernels import vtlp
-from scratchser.paper import subject
+from scratchser.paper import output
 from scratchser.paper.output import Output
 from scratchser.presets import PAPER_BEST
 from scratchser.report.figures import DOTS
@@ -30,7 +30,7 @@ def build(corpus: Corpus) -> Output:
     features = extract(replace(corpus, utterances=(utterance,)), config)
     spectrogram, khz = features.of(0), float(config.frequency_khz)
     seconds = len(spectrogram) * Signal.of(config).hop / RATE
-    title = f"{utterance.name}, {corpus.classes[utterance.label]}, {subject.name(corpus)}"
+    title = f"{utterance.name}, {corpus.classes[utterance.label]}, {output.name(corpus)}"
     return Output(figures={"figure2": _draw(title, spectrogram, seconds, khz)})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchser.corpus.readers.expected_counts import IMPROVISED, IMPROVISED_UNANIMOUS
 from scratchser.corpus.table import CLASSES, Corpus
-from scratchser.paper import subject
+from scratchser.paper import output
 from scratchser.paper.output import Output, Table
 
 COLUMNS = ("unanimous", "unanimous %", "ambiguous", "ambiguous %", "total")
@@ -19,12 +19,12 @@ def build(corpus: Corpus) -> Output:
 
     Raises CorpusError for a corpus without annotators.
     """
-    subject.need_annotators(corpus, "table 4")
-    found = subject.Annotation.of(corpus)
+    output.need_annotators(corpus, "table 4")
+    found = output.Annotation.of(corpus)
     columns, rows = ["emotion", *COLUMNS], [[name] for name in (*corpus.classes, "total")]
     notes = ["unanimous: the labels of every annotator contain the utterance's label, whatever else they contain"]
     parts = [(found.unanimous, found.ambiguous)]
-    if subject.of_the_paper(corpus) and corpus.classes == CLASSES:
+    if output.of_the_paper(corpus) and corpus.classes == CLASSES:
         agreed = np.array(IMPROVISED_UNANIMOUS)
         parts.append((agreed, np.array(IMPROVISED) - agreed))
         columns += [f"paper: {column}" for column in COLUMNS]
@@ -34,8 +34,8 @@ def build(corpus: Corpus) -> Output:
             row += _cells(*pair)
     if unheard := int(found.unheard.sum()):
         notes.append(f"not counted: {unheard} utterance{'s' * (unheard > 1)} without annotators")
-    title = f"Table 4: utterances per class, unanimous and ambiguous, {subject.name(corpus)}"
-    made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *subject.notes(corpus)))
+    title = f"Table 4: utterances per class, unanimous and ambiguous, {output.name(corpus)}"
+    made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *output.notes(corpus)))
     return Output({"table4": made})
 
 

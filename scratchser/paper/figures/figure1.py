@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scratchser.corpus.table import Corpus
-from scratchser.paper import subject
+from scratchser.paper import output
 from scratchser.paper.output import Output, Table
 from scratchser.report.figures import DOTS, PALETTE
 
@@ -21,16 +21,16 @@ def build(corpus: Corpus) -> Output:
     rows = [[name, *map(str, counts)] for name, *counts in zip(corpus.classes, *parts.values(), strict=True)]
     for row, total in zip(rows, totals, strict=True):
         row += [str(total), f"{100 * total / max(totals.sum(), 1):.1f}"]
-    title = f"Distribution of the {len(corpus.classes)} classes, {subject.name(corpus)}"
+    title = f"Distribution of the {len(corpus.classes)} classes, {output.name(corpus)}"
     columns = ("emotion", *parts, "total", "share %")
     notes = ("nobody annotated this corpus: the classes alone",) * (list(parts) == ["without annotators"])
-    made = Table(f"Figure 1: {title}", columns, tuple(map(tuple, rows)), (*notes, *subject.notes(corpus)))
+    made = Table(f"Figure 1: {title}", columns, tuple(map(tuple, rows)), (*notes, *output.notes(corpus)))
     return Output({"figure1": made}, {"figure1": _draw(title, corpus.classes, parts, totals)})
 
 
 def _parts(corpus: Corpus) -> dict[str, np.ndarray]:
     """(K,) counts by what LOOKS calls them; those without annotators only where there are some."""
-    found = subject.Annotation.of(corpus)
+    found = output.Annotation.of(corpus)
     parts = dict(zip(LOOKS, (found.unanimous, found.ambiguous, found.unheard), strict=True))
     if not found.unheard.any():
         return {name: parts[name] for name in ("unanimous", "ambiguous")}

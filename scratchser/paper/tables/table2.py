@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.paper import scores, subject
+from scratchser.paper import output, scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
@@ -177,5 +177,5 @@ def _draw(runs: Runs, shown: Shown) -> Figure:
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    figure.suptitle(f"{len(choices)} {_kind(runs)} scores, {subject.name(runs.data)}")
+    figure.suptitle(f"{len(choices)} {_kind(runs)} scores, {output.name(runs.data)}")
     return figure

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scratchser.claims import rates
-from scratchser.claims.claim import Claim, Corpus, Kind
 from scratchser.metrics import interval
+from scratchser.paper.claims import rates
+from scratchser.paper.claims.claim import Claim, Corpus, Kind
 from scratchser.paper.output import Output, Table
 
 COLOURS: dict[Kind, str] = {"effect": "tab:blue", "contrast": "tab:grey", "null": "tab:orange"}

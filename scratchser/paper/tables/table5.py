@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scratchser.corpus.readers.labels import CODES
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
 from scratchser.corpus.votes import Votes, soft_label, unanimous
-from scratchser.paper import subject
+from scratchser.paper import output
 from scratchser.paper.output import Output, Table
 
 CODE_OF = {name: code for code, name in CODES.items()}
@@ -56,7 +56,7 @@ def _inside(given: Sequence[str], classes: Sequence[str]) -> int:
 
 def build(corpus: Corpus) -> Output:
     """Columns as in the paper. Raises CorpusError for a corpus without annotators."""
-    subject.need_annotators(corpus, "table 5")
+    output.need_annotators(corpus, "table 5")
     broken = {problem.utterance for problem in corpus.problems}
     usable = [u for u in corpus.utterances if u.votes and all(u.votes) and u.name not in broken]
     chosen, notes = _chosen(corpus, usable)
@@ -64,14 +64,14 @@ def build(corpus: Corpus) -> Output:
     rows = [_row(u, corpus.classes, count) for u in chosen]
     columns = ("utterance", "true", *(f"ann. {n}" for n in range(1, count + 1)))
     made = Table(
-        f"Table 5: soft labels and weights of some utterances, {subject.name(corpus)}",
+        f"Table 5: soft labels and weights of some utterances, {output.name(corpus)}",
         (*columns, "hard label", "soft label", "weight", "subset"),
         tuple(rows),
         (
             f"hard and soft label: {', '.join(corpus.classes)}, in this order",
             "ann.: annotator; una: unanimous, amb: ambiguous; oth: outside the classes, or other",
             *notes,
-            *subject.notes(corpus),
+            *output.notes(corpus),
         ),
     )
     return Output({"table5": made})
@@ -80,7 +80,7 @@ def build(corpus: Corpus) -> Output:
 def _chosen(corpus: Corpus, usable: Sequence[Utterance]) -> tuple[list[Utterance], list[str]]:
     """The examples, and why just these."""
     by_name = {u.name: u for u in usable}
-    theirs = [by_name[name] for name in PAPER if name in by_name] if subject.of_the_paper(corpus) else []
+    theirs = [by_name[name] for name in PAPER if name in by_name] if output.of_the_paper(corpus) else []
     if theirs:
         return theirs, _beside_the_paper(theirs, corpus.classes)
     examples: dict[str, Utterance] = {}

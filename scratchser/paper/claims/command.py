@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numba
 
-from scratchser.claims import CLAIMS, corpora, outcome, running
 from scratchser.corpus.features import extract
 from scratchser.corpus.table import CorpusError
 from scratchser.cv.workers import WorkerError, cores
 from scratchser.fit import DivergedError
 from scratchser.paper import estimate
+from scratchser.paper.claims import CLAIMS, corpora, outcome, running
 from scratchser.paper.output import Output
 from scratchser.runs.run import RunError
 from scratchser.support import terminal
