@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import batches
 from scratchser.corpus.batches import (
     Normalisation,
@@ -111,7 +111,7 @@ def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
         np.testing.assert_array_equal(batch.targets, EXAMPLES.targets[batch.utterances])
         np.testing.assert_array_equal(batch.weights, EXAMPLES.weights[batch.utterances])
         for x, length, u in zip(batch.x[..., 0], batch.lengths, batch.utterances, strict=True):
-            expected = (truth.vtlp.forward(EXAMPLES.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
+            expected = (reference.vtlp.forward(EXAMPLES.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
             np.testing.assert_allclose(x[:length], expected, atol=2e-5)
             assert not x[length:].any()
 

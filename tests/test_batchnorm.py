@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import batchnorm, lstm, softmax
 from scratchser.kernels.batchnorm import KINDS, Norm
@@ -65,7 +65,7 @@ class Case:
         return self.run(self.norm(inputs["gamma"], inputs["beta"]), **inputs)[0]
 
     def truth(self, x, Wx, Wh, gamma, beta, h0, c0):
-        return truth.batchnorm.forward(x, self.frames, Wx, Wh, gamma, beta, h0, c0, self.kind, self.epsilon)[0]
+        return reference.batchnorm.forward(x, self.frames, Wx, Wh, gamma, beta, h0, c0, self.kind, self.epsilon)[0]
 
     def backward(self, dy, start=0.0, **inputs):
         """All gradients, with NaN planted past the ends of dy; those of the parameters start from a value."""
@@ -133,7 +133,7 @@ def test_of_a_single_frame_beta_is_left(kind):
     assert np.array_equal(y, unlike) == (kind != "layer")
     if kind.startswith("frame"):  # an LSTM with a bias and nothing else
         nothing = np.zeros_like(inputs["Wx"]), np.zeros_like(inputs["Wh"])
-        close(y, truth.lstm.forward(inputs["x"], case.frames, *nothing, inputs["beta"], inputs["h0"], inputs["c0"]))
+        close(y, reference.lstm.forward(inputs["x"], case.frames, *nothing, inputs["beta"], inputs["h0"], inputs["c0"]))
 
 
 @pytest.mark.gradcheck
@@ -187,7 +187,7 @@ def test_gradients_through_two_layers_and_the_readout(kind):
 
     def slow(**inputs):
         first, second = split(inputs)
-        return truth.lstm.readout(upper.truth(x=lower.truth(**first), **second), upper.frames)
+        return reference.lstm.readout(upper.truth(x=lower.truth(**first), **second), upper.frames)
 
     def backward(dr, **inputs):
         first, second = split(inputs)
@@ -230,15 +230,15 @@ def batch():
 
 def true_loss(model, kind, arrays, x, lengths, target, weight):
     (conv,) = model.convs
-    y = truth.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], conv.stride)
+    y = reference.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], conv.stride)
     lengths = -(-lengths // conv.stride[0])
     y = y.reshape(*y.shape[:2], -1)
     for layer in model.lstms:
         states = np.zeros((2, len(x), layer.Wh.shape[1]))
         own = [arrays[f"{layer.name}.{part}"] for part in ("Wx", "Wh", "gamma", "beta")]
-        y, _ = truth.batchnorm.forward(y, lengths, *own, states, states, kind, layer.norm.epsilon)
-    logits = truth.linear.forward(truth.lstm.readout(y, lengths), arrays["dense.W"], arrays["dense.b"])
-    return truth.softmax.loss(logits, target, weight)
+        y, _ = reference.batchnorm.forward(y, lengths, *own, states, states, kind, layer.norm.epsilon)
+    logits = reference.linear.forward(reference.lstm.readout(y, lengths), arrays["dense.W"], arrays["dense.b"])
+    return reference.softmax.loss(logits, target, weight)
 
 
 @pytest.mark.gradcheck
@@ -265,7 +265,7 @@ def test_gradients_of_the_whole_model(kind, layers):
         return {name: p.dW[name].copy() for name in inputs}
 
     def kinks(**arrays):
-        z = truth.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], model.convs[0].stride, relu=False)
+        z = reference.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], model.convs[0].stride, relu=False)
         return z[z != 0]
 
     require(check(forward, backward, inputs, kinks=kinks))
@@ -288,7 +288,7 @@ def trained(kind, batches=BATCHES, S=16):
     for seed, case in enumerate(cases):
         inputs = case.draw(seed) | model
         case.run(norm, **inputs)
-        seen.append(truth.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon)[1])
+        seen.append(reference.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon)[1])
     return norm, seen, model
 
 
@@ -320,7 +320,7 @@ def test_inference_after_training_is_the_truth_with_the_averages(kind):
     inputs = case.draw(99) | model
     before = norm.mean.copy(), norm.variance.copy(), norm.updates.copy()
     y, cache = case.run(norm, **inputs, training=False)
-    close(y, truth.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon, known=known)[0])
+    close(y, reference.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon, known=known)[0])
     for old, now in zip(before, (norm.mean, norm.variance, norm.updates), strict=True):
         np.testing.assert_array_equal(old, now)
     with pytest.raises(ValueError, match="no backward of inference"):

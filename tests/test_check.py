@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.check import __main__ as command
-from scratchser.check import compare, cpu, grades, learner, limits
-from scratchser.check.exercise import CudaExercise, Exercise, Mistake, copied, filled
 from scratchser.check.exercises import EXERCISES, lstm
-from scratchser.check.judge import checks_of, judge
-from scratchser.check.screen import text_of
+from scratchser.check.exercises.exercise import CudaExercise, Exercise, Mistake, copied, filled
+from scratchser.check.judge import compare, cpu, learner, limits
+from scratchser.check.judge import verdict as grades
+from scratchser.check.judge.judge import checks_of, judge
+from scratchser.check.judge.verdict import text_of
 from scratchser.kernels import conv2d, linear, nesterov, softmax
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def arguments_of(exercise):
 
 
 def test_the_truths_are_those_of_the_package():
-    """Written apart from the kernels, they agree with them; those with a slow text in scratchser.truth use it."""
+    """Written apart from the kernels, they agree with them; those with a slow text in scratchser.reference use it."""
     for a in (filled(a) for a in ON_CPU["conv2d_backward"].cases().values()):
         right, given = ON_CPU["conv2d_backward"].truth(a, ""), copied(a)
         dx = conv2d.backward(*given.values())
@@ -67,14 +68,14 @@ def test_the_walk_of_one_direction_is_the_first_half_of_the_bi_lstm():
     a = lstm.arguments((4, 2, 3), D=3, H=2)
     b = np.linspace(-1, 1, 8)
     both = {name: np.stack([a[name]] * 2, axis=axis) for name, axis in (("Wx", 1), ("Wh", 0), ("h0", 0), ("c0", 0))}
-    expected = truth.lstm.forward(np.nan_to_num(a["x"]), a["lengths"], b=np.stack([b] * 2), **both)
+    expected = reference.lstm.forward(np.nan_to_num(a["x"]), a["lengths"], b=np.stack([b] * 2), **both)
     y, _, _ = lstm.walk(a["x"], a["lengths"], a["Wx"], a["Wh"], b, a["h0"], a["c0"])
     np.testing.assert_allclose(y, expected[:, :, :2], rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", sorted(ON_CPU))
 def test_a_truth_with_a_mistake_left_out_is_the_right_one(name):
-    """The text that can be wrong is a second one where scratchser.truth has the first: without a mistake they agree."""
+    """The text that can be wrong is a second one where scratchser.reference has the first: without a mistake they agree."""
     exercise = ON_CPU[name]
     for a in (filled(a) for a in exercise.cases().values()):
         for output, value in exercise.truth(a, "no such mistake").items():

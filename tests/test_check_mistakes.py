@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.check.judge import judge
+from scratchser.check.judge.judge import judge
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 ACCUMULATE = "missing accumulate"

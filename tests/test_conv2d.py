@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import conv2d
 
@@ -40,7 +40,7 @@ class Case:
         return conv2d.forward(x, self.frames, W, b, self.stride, relu=relu)
 
     def truth(self, x, W, b, relu=True):
-        return truth.conv2d.forward(x, self.frames, W, b, self.stride, relu=relu)
+        return reference.conv2d.forward(x, self.frames, W, b, self.stride, relu=relu)
 
     def backward(self, dy, x, W, b, relu=True):
         """All gradients, with NaN planted past the ends of y and dy, as an upper layer might leave it there."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus.audio import survey
 from scratchser.corpus.check import conversions
 from scratchser.corpus.features import Features, Signal, extract
@@ -49,7 +49,7 @@ def test_every_utterance_is_its_own_spectrogram(features):
     np.testing.assert_array_equal(features.lengths, [8, 1, 16])
     assert len(features.values) == 25
     for n, (sound, _) in enumerate(SOUNDS.values()):
-        expected = truth.stft.forward(sound, stft.hann(1024, np.float64), 512, 257, 1e-4)
+        expected = reference.stft.forward(sound, stft.hann(1024, np.float64), 512, 257, 1e-4)
         np.testing.assert_allclose(features.of(n), expected, rtol=0, atol=2e-3)  # quiet bins beside loud ones, float32
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import linear
 
@@ -24,7 +24,7 @@ def backward(dy, x, W, b):
 @shapes
 def test_forward(shape):
     inputs = draw(shape)
-    np.testing.assert_allclose(linear.forward(**inputs), truth.linear.forward(**inputs), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(linear.forward(**inputs), reference.linear.forward(**inputs), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.gradcheck
@@ -35,7 +35,7 @@ def test_gradients(shape):
 
 @pytest.mark.gradcheck
 def test_gradients_against_the_complex_step():
-    require(complex_step(truth.linear.forward, backward, draw(SHAPES["odd"])))
+    require(complex_step(reference.linear.forward, backward, draw(SHAPES["odd"])))
 
 
 def test_parameter_gradients_accumulate_and_dx_does_not():
@@ -63,7 +63,7 @@ def test_float32_stays_within_its_rounding_of_float64():
     assert single.dtype == np.float32
     # 257 rounded additions, each at most half an ulp of a partial sum, and the rounding of the operands themselves
     bound = 260 * 2.0**-24 * (abs(inputs["x"]) @ abs(inputs["W"]) + abs(inputs["b"]))
-    assert (abs(single - truth.linear.forward(**inputs)) <= bound).all()
+    assert (abs(single - reference.linear.forward(**inputs)) <= bound).all()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import lstm
 
@@ -46,7 +46,7 @@ class Case:
         return lstm.forward(x, self.frames, Wx, Wh, b, h0, c0)[0]
 
     def truth(self, x, Wx, Wh, b, h0, c0):
-        return truth.lstm.forward(x, self.frames, Wx, Wh, b, h0, c0)
+        return reference.lstm.forward(x, self.frames, Wx, Wh, b, h0, c0)
 
     def backward(self, dy, x, Wx, Wh, b, h0, c0, start=0.0):
         """All gradients, with NaN planted past the ends of dy; those of the parameters start from a value."""
@@ -152,7 +152,7 @@ def test_gradients_through_two_layers_and_the_readout():
 
     def slow(**inputs):
         first, second = split(inputs)
-        return truth.lstm.readout(upper.truth(lower.truth(**first), **second), upper.frames)
+        return reference.lstm.readout(upper.truth(lower.truth(**first), **second), upper.frames)
 
     def backward(dr, **inputs):
         first, second = split(inputs)
@@ -167,7 +167,7 @@ def test_gradients_through_two_layers_and_the_readout():
 def test_readout_takes_the_end_of_each_walk():
     case = CASES["13 utterances"]
     y = case.forward(**case.draw())
-    np.testing.assert_array_equal(lstm.readout_forward(y, case.frames), truth.lstm.readout(y, case.frames))
+    np.testing.assert_array_equal(lstm.readout_forward(y, case.frames), reference.lstm.readout(y, case.frames))
 
 
 def test_parameter_gradients_accumulate_and_the_others_do_not():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.kernels import nesterov
 
 MOMENTUM = 0.9
@@ -28,7 +28,7 @@ def test_several_steps_over_segments_with_rates_and_l2_of_their_own():
         assert not dW.any(), "the next step's gradients are added to what is left"
         for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             part = slice(start, end)
-            new = truth.nesterov.step(expected[part], velocity[part], given[part], rate[s], l2[s], MOMENTUM)
+            new = reference.nesterov.step(expected[part], velocity[part], given[part], rate[s], l2[s], MOMENTUM)
             expected[part], velocity[part] = new
         np.testing.assert_allclose(W, expected, rtol=1e-13)
         np.testing.assert_allclose(V, velocity, rtol=1e-13)
@@ -45,7 +45,7 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
     rate = 0.1
     W = rng.standard_normal(8)
     V = np.zeros(8)
-    for theta, v in truth.nesterov.textbook(W.copy(), gradient, rate, MOMENTUM, steps=20):
+    for theta, v in reference.nesterov.textbook(W.copy(), gradient, rate, MOMENTUM, steps=20):
         nesterov.step(W, V, gradient(W), np.array([8]), np.array([rate]), np.zeros(1), MOMENTUM)
         np.testing.assert_allclose(W, theta + MOMENTUM * v, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(V, -v / rate, rtol=1e-10, atol=1e-12)

@@ -27,7 +27,7 @@ def test_the_tracer_runs_the_kernels_all_the_same():
 
 
 def test_a_learners_kernel_is_judged_all_the_same():
-    program = "from pathlib import Path; from scratchser.check.judge import judge; verdict = judge(Path({!r}))"
+    program = "from pathlib import Path; from scratchser.check.judge.judge import judge; verdict = judge(Path({!r}))"
     done = without_target(program.format("tests/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -21,8 +21,8 @@ from scratchser.layers import Spec
 from scratchser.model import Model
 from scratchser.paper.figures import figure1, figure2, figure3
 from scratchser.presets import PAPER_BEST, PRESETS, Config
+from scratchser.reference import vtlp as truth
 from scratchser.report import figures
-from scratchser.truth import vtlp as truth
 
 
 def shades(figure):

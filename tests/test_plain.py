@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from numba import config
 
-from scratchser import gradcheck, truth
+from scratchser import gradcheck, reference
 from scratchser.kernels import conv2d, lstm, matmul, stft
 from scratchser.kernels.machine import expm1
 from scratchser.kernels.machine import plain as _plain
@@ -59,7 +59,7 @@ def a_convolution(channels, stride, relu):
     x, W, b = arrays((3, 7, 6, C), (3, 2, C, D), (D,))
 
     def wanted(x, W, b):
-        return truth.conv2d.forward(x, LENGTHS, W, b, stride, relu)
+        return reference.conv2d.forward(x, LENGTHS, W, b, stride, relu)
 
     def backward(dy, x, W, b):
         dW, db = np.zeros_like(W), np.zeros_like(b)
@@ -76,7 +76,7 @@ def an_lstm(D, H):
     inputs = dict(zip(names, arrays(*shapes), strict=True))
 
     def wanted(x, Wx, Wh, b, h0, c0):
-        return truth.lstm.forward(x, LENGTHS, Wx, Wh, b, h0, c0)
+        return reference.lstm.forward(x, LENGTHS, Wx, Wh, b, h0, c0)
 
     def backward(dy, x, Wx, Wh, b, h0, c0):
         _, cache = lstm.forward(x, LENGTHS, Wx, Wh, b, h0, c0)
@@ -92,7 +92,7 @@ def an_lstm(D, H):
 def a_spectrogram(N):
     (x,) = arrays((3 * N,))
     window = stft.hann(N, np.float64)
-    close(stft.forward(x, window, N // 2, N // 2 + 1, 1e-9), truth.stft.forward(x, window, N // 2, N // 2 + 1, 1e-9))
+    close(stft.forward(x, window, N // 2, N // 2 + 1, 1e-9), reference.stft.forward(x, window, N // 2, N // 2 + 1, 1e-9))
 
 
 def without_compilation():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import pool
 
@@ -37,7 +37,7 @@ class Case:
         return pool.forward(x, self.frames, self.window)
 
     def truth(self, x):
-        return truth.pool.forward(x, self.frames, self.window)
+        return reference.pool.forward(x, self.frames, self.window)
 
     def backward(self, dy, x):
         """With NaN planted past the ends of dy, as an upper layer might leave it there."""

@@ -6,7 +6,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import softmax
 
@@ -44,7 +44,7 @@ def of_one_batch(target, weight):
         return {"logits": dy[0] * softmax.loss(logits, target, weight)[1]}
 
     def slow(logits):
-        return np.array([truth.softmax.loss(logits, target, weight)])
+        return np.array([reference.softmax.loss(logits, target, weight)])
 
     return forward, backward, slow
 

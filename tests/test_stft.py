@@ -6,7 +6,7 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.kernels import stft
 
 FLOOR = 1e-6  # of the presets
@@ -26,7 +26,7 @@ def test_every_power_of_two_against_the_fourier_matrix(N):
     x, window = noise(40 * N + 1), noise(N, seed=1) + 1  # a window without symmetry: no error hides in its own mirror
     for hop in {1, N // 2, N, N + 3} - {0}:
         power = np.exp(stft.forward(x, window, hop, N // 2 + 1, 1e-300))
-        expected = truth.stft.power(x, window, hop, N // 2 + 1)
+        expected = reference.stft.power(x, window, hop, N // 2 + 1)
         assert power.shape == expected.shape
         assert abs(power - expected).max() <= 1e-12 * expected.max()
 

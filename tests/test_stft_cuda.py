@@ -5,7 +5,7 @@ import pytest
 from conftest import unwritten_is_nan
 from planted import verdict
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.kernels import stft
 from scratchser.kernels.machine import device as _device
 
@@ -38,7 +38,7 @@ def test_every_power_of_two_against_the_fourier_matrix(device, N):
     for hop in {1, N // 2, N + 3} - {0}:
         x = noise(N + 2 * hop)  # three frames, and not a sample more
         power = np.exp(forward(device, x, window, hop, N // 2 + 1, 1e-300))
-        expected = truth.stft.power(x, window, hop, N // 2 + 1)
+        expected = reference.stft.power(x, window, hop, N // 2 + 1)
         assert power.shape == expected.shape
         assert abs(power - expected).max() <= 1e-12 * expected.max()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import vtlp
 
@@ -27,7 +27,7 @@ def sources(alpha, F):
 @pytest.mark.parametrize("F", [2, 11, 257])
 def test_warp(alpha, F):
     S = draw(F=F)
-    np.testing.assert_allclose(vtlp.forward(S, alpha), truth.vtlp.forward(S, alpha), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(vtlp.forward(S, alpha), reference.vtlp.forward(S, alpha), rtol=0, atol=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
@@ -36,7 +36,7 @@ def test_the_warp_is_a_rising_bijection_and_undone_by_eq_4(alpha, F):
     f = sources(alpha, F)
     assert f[0] == 0 and f[-1] == F - 1  # to the bit: nothing is read from outside
     assert (np.diff(f) > 0).all()
-    np.testing.assert_allclose(truth.vtlp.G(f, alpha, F - 1), np.arange(F), rtol=0, atol=1e-11 * F)
+    np.testing.assert_allclose(reference.vtlp.G(f, alpha, F - 1), np.arange(F), rtol=0, atol=1e-11 * F)
 
 
 def test_a_formant_moves_up_with_alpha_above_one():
@@ -64,7 +64,7 @@ def test_gradient(alpha, F):
         return {"S": vtlp.backward(dy, alpha)}
 
     require(check(lambda S: vtlp.forward(S, alpha), backward, inputs, time_axis={"S": 0}))
-    require(complex_step(lambda S: truth.vtlp.forward(S, alpha), backward, inputs))
+    require(complex_step(lambda S: reference.vtlp.forward(S, alpha), backward, inputs))
 
 
 @settings(max_examples=30, deadline=None)
@@ -97,7 +97,7 @@ def test_batch_gathers_warps_normalises_and_pads():
     assert X.shape == (4, 11, 31)
     for x, u, alpha in zip(X, chosen, alphas, strict=True):
         S = values[starts[u] : starts[u] + lengths[u]]
-        expected = (truth.vtlp.forward(S, alpha) - 0.4) * 2.5
+        expected = (reference.vtlp.forward(S, alpha) - 0.4) * 2.5
         np.testing.assert_allclose(x[: lengths[u]], expected, rtol=0, atol=1e-12)
         np.testing.assert_array_equal(x[lengths[u] :], 0)
 

@@ -14,7 +14,7 @@ import scipy.signal
 from _figures import save
 from _timing import race
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.kernels import stft
 
@@ -63,7 +63,7 @@ for name, w in (("no window", np.ones(N)), ("eq. (2)", window)):
 # %% [markdown]
 # ## All bins of a frame are a matrix product
 #
-# X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.truth.stft`, the slow text that
+# X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.reference.stft`, the slow text that
 # the kernel is tested against. And it wastes: take even and odd samples apart, and the sum becomes two sums of half the
 # length, E and O, with one factor between them:
 #
@@ -97,7 +97,7 @@ assert error < 1e-11 and np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol
 
 # %%
 Y = stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)
-slow = truth.stft.forward(sound, window, HOP, 257, 1e-2)
+slow = reference.stft.forward(sound, window, HOP, 257, 1e-2)
 _, _, scaled = scipy.signal.stft(sound, window=window, nperseg=N, noverlap=N - HOP, boundary=None, padded=False)
 by_scipy = np.log(np.maximum(np.abs(scaled.T[:, :257] * window.sum()) ** 2, 1e-2))  # scipy divides by the window's sum
 print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, float32; from the sum: {np.abs(Y - slow).max():.1e}", end=", ")

@@ -12,7 +12,7 @@ import numpy as np
 from _figures import save
 from scipy.ndimage import uniform_filter1d
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus.synthetic import EXPRESSIONS
 from scratchser.corpus.synthetic.voice import Voice, synthesise
 from scratchser.kernels import stft, vtlp
@@ -46,7 +46,7 @@ f = np.arange(F, dtype=np.float64)
 for alpha in (0.9, 1.1):
     ends = [float(vtlp.target(x, alpha, F)) for x in (0.0, 0.9 * 512, 512.0)]
     print(f"α = {alpha}: 0 goes to {ends[0]:.1f}, the hinge {0.9 * 512} to {ends[1]:.1f}, 512 to {ends[2]:.1f}")
-    assert np.allclose([vtlp.target(x, alpha, F) for x in f], truth.vtlp.G(f, alpha, 512.0), rtol=1e-14)
+    assert np.allclose([vtlp.target(x, alpha, F) for x in f], reference.vtlp.G(f, alpha, 512.0), rtol=1e-14)
     assert np.allclose(ends, [0, alpha * 0.9 * 512, 512])
 
 # %% [markdown]
@@ -71,7 +71,7 @@ for k in (100, 512):
 
 S = spoken(17.0, 120.0)
 assert np.array_equal(vtlp.forward(S, 1.0), S)  # to the bit
-error = np.abs(vtlp.forward(S.astype(np.float64), 1.1) - truth.vtlp.forward(S.astype(np.float64), 1.1)).max()
+error = np.abs(vtlp.forward(S.astype(np.float64), 1.1) - reference.vtlp.forward(S.astype(np.float64), 1.1)).max()
 print(f"α = 1 changes nothing; α = 1.1 differs from np.interp by {error:.1e}")
 assert error < 1e-10
 
@@ -120,7 +120,7 @@ for alpha in (0.9, 1.04, 1.1):
 # %%
 figure, axes = plt.subplots(2, 3, figsize=(11, 6.6), layout="constrained")
 for alpha, style in ((0.9, "tab:blue"), (1.0, "grey"), (1.1, "tab:orange")):
-    axes[0, 0].plot(f / 64, truth.vtlp.G(f, alpha, 512.0) / 64, color=style, label=f"α = {alpha}")
+    axes[0, 0].plot(f / 64, reference.vtlp.G(f, alpha, 512.0) / 64, color=style, label=f"α = {alpha}")
 axes[0, 0].set(xlabel="f, kHz", ylabel="G(f), kHz", title="eq. (4)")
 for (pitch, detail), numbers in distance.items():
     axes[0, 1].plot(alphas, numbers, ls="-" if detail == "bins" else "--", label=f"{pitch}, {detail}")

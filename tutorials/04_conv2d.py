@@ -12,7 +12,7 @@ import numpy as np
 from _figures import save
 from scipy.signal import correlate
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, stft
@@ -130,7 +130,7 @@ def backward(dy, x, W, bias):
 reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=lambda **inputs: forward(**inputs, relu=False))
 print("\nbackward against differences of our forward pass:", *reports, sep="\n")
 require(reports)
-assert np.allclose(forward(**inputs), truth.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2)))
+assert np.allclose(forward(**inputs), reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2)))
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained", height_ratios=[1, 1.4])

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from _figures import save
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.kernels import lstm
 from scratchser.kernels.parts import cell
 
@@ -71,7 +71,7 @@ y, cache = lstm.forward(x, np.array([T]), Wx, Wh, b)
 print("\nkept:", *(f"{math.tanh(math.tanh(v)):.3f}" for v in (0.9, -0.6)), "   (tanh tanh of 0.9 and -0.6)")
 print(f"forward state in frames 11, 37, 39, 59:  {y[0, [11, 37, 39, 59], 0].round(3)}")
 print(f"backward state in frames 59, 37, 11, 0:  {y[0, [59, 37, 11, 0], 1].round(3)}")
-assert np.allclose(y, truth.lstm.forward(x, [T], Wx, Wh, b, *np.zeros((2, 2, 1, 1))), rtol=0, atol=1e-13)
+assert np.allclose(y, reference.lstm.forward(x, [T], Wx, Wh, b, *np.zeros((2, 2, 1, 1))), rtol=0, atol=1e-13)
 assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - math.tanh(math.tanh(0.9))) < 0.01
 
 # %% [markdown]
@@ -91,8 +91,8 @@ assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - 
 # %%
 def step(zi, zf, zg, zo, c):
     """h and c of a step, for complex numbers too."""
-    c = truth.lstm.sigmoid(zf) * c + truth.lstm.sigmoid(zi) * np.tanh(zg)
-    return truth.lstm.sigmoid(zo) * np.tanh(c), c
+    c = reference.lstm.sigmoid(zf) * c + reference.lstm.sigmoid(zi) * np.tanh(zg)
+    return reference.lstm.sigmoid(zo) * np.tanh(c), c
 
 dh, dc, inputs = 0.7, -0.3, np.array([zi, zf, zg, zo, before])
 by_hand = cell.unit_gradient(*np.float64([dh, dc, i, f, g, o, c, before]))

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from _figures import save
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import lstm
 
@@ -49,7 +49,7 @@ def forward(x, Wx, Wh, b, h0, c0, n=lengths):
     return lstm.forward(x, n, Wx, Wh, b, h0, c0)[0]
 
 def slow_text(x, Wx, Wh, b, h0, c0):
-    return truth.lstm.forward(x, lengths, Wx, Wh, b, h0, c0)
+    return reference.lstm.forward(x, lengths, Wx, Wh, b, h0, c0)
 
 y = forward(**inputs)
 assert np.abs(y - slow_text(**inputs)).max() < 1e-13

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from _figures import save
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.corpus.features import extract
 from scratchser.gradcheck import check, complex_step, require
@@ -119,7 +119,7 @@ def functions_of(kind, epsilon):  # forward and backward for the checker, and th
         d = {name: np.zeros_like(inputs[name]) for name in ("Wx", "Wh", "gamma", "beta")}
         return d | {"x": batchnorm.backward(dy, cache, inputs["Wx"], inputs["Wh"], norm, *d.values())[0]}
     def slow(x, Wx, Wh, beta, gamma):
-        return truth.batchnorm.forward(x, n, Wx, Wh, gamma, beta, *np.zeros((2, 2, 5, H)), kind, epsilon)[0]
+        return reference.batchnorm.forward(x, n, Wx, Wh, gamma, beta, *np.zeros((2, 2, 5, H)), kind, epsilon)[0]
     return lambda **inputs: walk(**inputs)[1], backward, slow
 
 for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow as √ε: differences need a wide one

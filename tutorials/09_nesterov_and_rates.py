@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from _figures import save
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Normalisation, minibatches, rng_of
 from scratchser.corpus.features import extract
@@ -79,7 +79,7 @@ for k, a in enumerate(CURVATURE):
     shrink = [abs(1 - RATE * a), *(np.abs(np.linalg.eigvals(matrix)).max() for matrix in (ball, M))]
     print(f"curvature {a:2.0f}: factor per step %.3f plain, %.3f by momentum, %.3f by Nesterov" % tuple(shrink))
 assert np.allclose(paths["plain"][-1], START * (1 - RATE * CURVATURE) ** STEPS, rtol=1e-9, atol=0)
-textbook = truth.nesterov.textbook(START, lambda w: CURVATURE * w, RATE, MOMENTUM, STEPS)
+textbook = reference.nesterov.textbook(START, lambda w: CURVATURE * w, RATE, MOMENTUM, STEPS)
 assert np.allclose(paths["Nesterov"][1:], [theta + MOMENTUM * v for theta, v in textbook], rtol=1e-9, atol=1e-12)
 
 # %% [markdown]

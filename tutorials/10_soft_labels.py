@@ -15,7 +15,7 @@ import numpy as np
 from _figures import save
 from scipy.special import log_softmax
 
-from scratchser import truth
+from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.corpus.table import CLASSES
 from scratchser.corpus.votes import soft_label, unanimous
@@ -86,7 +86,7 @@ def backward(dy, logits):
     return {"logits": dy * softmax.loss(logits, target, weight)[1]}
 
 moved = check(forward, backward, {"logits": logits})
-exact = complex_step(lambda logits: truth.softmax.loss(logits, target, weight), backward, {"logits": logits})
+exact = complex_step(lambda logits: reference.softmax.loss(logits, target, weight), backward, {"logits": logits})
 print(f"loss {loss:.6f}, by SciPy {scipys:.6f}; gradient by differences, by complex step:", *moved, *exact, sep="\n")
 require(moved + exact)
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser.check import grades
 from scratchser.check.exercises import EXERCISES
-from scratchser.check.limits import MEGABYTES, SECONDS, judged
-from scratchser.check.screen import text_of
+from scratchser.check.judge import verdict as grades
+from scratchser.check.judge.limits import MEGABYTES, SECONDS, judged
+from scratchser.check.judge.verdict import text_of
 from scratchser.support import terminal
 from scratchser.support.files import StorageError, write_bytes
 

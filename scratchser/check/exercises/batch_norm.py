@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from scratchser import gradcheck
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
-from scratchser.truth.batchnorm import moments
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser.reference.batchnorm import moments
 
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
 UNBIASED = Mistake(

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import gradcheck, truth
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser import gradcheck, reference
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import conv2d
 
 AXES = ("utterance", "frame", "bin", "channel")
@@ -56,7 +56,7 @@ FORWARD = {
 def forward(a: Arguments, mistake: str) -> Outputs:
     """y of the exercise's arguments."""
     if not mistake:
-        return {"y": truth.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])}
+        return {"y": reference.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])}
     x, lengths, W, bias, (st, sf) = a["x"], a["lengths"], a["W"], a["bias"], a["stride"]
     W = W[::-1, ::-1] if mistake == "flipped" else W
     if mistake == "transposed" and W.shape[2] == W.shape[3]:
@@ -247,7 +247,7 @@ def forward_cases() -> dict[str, Arguments]:
 def with_gradient(a: Arguments, seed: int = 0) -> Arguments:
     """Arguments of the backward pass: numbers in dW and dbias, NaN past the ends of dy and y."""
     rng = np.random.default_rng(seed)
-    y = truth.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])
+    y = reference.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])
     dy = rng.standard_normal(y.shape)
     for u, length in enumerate(a["lengths"]):
         end = -(-length // a["stride"][0])
@@ -276,7 +276,7 @@ def differences(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Grad
 
 def _differences(function: Callable, a: Arguments, directions: int | None) -> list[gradcheck.GradientReport]:
     def linear(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        return truth.conv2d.forward(x, a["lengths"], W, bias, a["stride"], relu=False)
+        return reference.conv2d.forward(x, a["lengths"], W, bias, a["stride"], relu=False)
 
     def layer(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
         return np.maximum(linear(x, W, bias), 0)

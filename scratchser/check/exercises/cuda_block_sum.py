@@ -3,7 +3,7 @@
 import numpy as np
 from numba import float32
 
-from scratchser.check.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
+from scratchser.check.exercises.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
 from scratchser.kernels.machine.block_sum import fold
 from scratchser.kernels.machine.compile import cuda
 from scratchser.kernels.machine.device import blocks

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scratchser.check.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Outputs
 from scratchser.check.exercises import conv2d
+from scratchser.check.exercises.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Outputs
 from scratchser.kernels.machine.device import blocks
 
 HOST_ONLY = ("wraps",)  # an index below 0 is out of range for the tracer, whatever comes of it

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercise import Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
+from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import gradcheck, truth
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser import gradcheck, reference
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import linear
 
 MISTAKES = {
@@ -68,7 +68,7 @@ def differences(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Grad
         return {"x": got["dx"], "W": got["dW"], "b": got["db"]}
 
     a = arguments(4, 5, 3, seed=9)
-    return gradcheck.check(truth.linear.forward, gradients, {"x": a["x"], "W": a["W"], "b": a["db"]})
+    return gradcheck.check(reference.linear.forward, gradients, {"x": a["x"], "W": a["W"], "b": a["db"]})
 
 
 def ours(a: Arguments) -> Callable[[], Any]:

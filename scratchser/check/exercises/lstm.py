@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from scratchser import gradcheck
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import lstm
-from scratchser.truth.lstm import sigmoid
+from scratchser.reference.lstm import sigmoid
 
 ORDERS = {  # which of i f g o stands in each place
     "i f o g": (0, 1, 3, 2),

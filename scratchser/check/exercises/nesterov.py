@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs, copied
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs, copied
 from scratchser.kernels import nesterov
 
 MISTAKES = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import gradcheck, truth
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser import gradcheck, reference
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import softmax
 
 MISTAKES = {
@@ -88,7 +88,7 @@ def differences(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Grad
     a = arguments(5, 4, 20)
 
     def forward(logits: np.ndarray) -> float:
-        return float(truth.softmax.loss(logits, a["target"], a["weight"]))
+        return float(reference.softmax.loss(logits, a["target"], a["weight"]))
 
     def gradients(dy: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
         return {"logits": dy * function({**a, "logits": logits})["dlogits"]}

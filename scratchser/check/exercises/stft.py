@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import truth
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser import reference
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import stft
 
 MISTAKES = {
@@ -37,7 +37,7 @@ def forward(a: Arguments, mistake: str) -> Outputs:
     x, window, bins, floor = a["x"], a["window"], a["bins"], a["floor"]
     hop: int = a["hop"]
     if not mistake:
-        return {"Y": truth.stft.forward(x, window, hop, bins, floor)}
+        return {"Y": reference.stft.forward(x, window, hop, bins, floor)}
     N = len(window)
     T = 1 + (len(x) - N) // hop
     step = {"hop": N, "hop 1": 1}.get(mistake, hop)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import truth
-from scratchser.check.exercise import Arguments, Exercise, Mistake, Outputs
+from scratchser import reference
+from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs
 from scratchser.kernels import vtlp
 
 MISTAKES = {
@@ -35,20 +35,20 @@ MISTAKES = {
 def forward(a: Arguments, mistake: str) -> Outputs:
     S, alpha = a["S"], a["alpha"]
     if not mistake:
-        return {"Y": truth.vtlp.forward(S, alpha)}
+        return {"Y": reference.vtlp.forward(S, alpha)}
     if mistake == "none":
         return {"Y": S.copy()}
     if mistake == "time" and len(S) > 1:
-        return {"Y": truth.vtlp.forward(S.T.copy(), alpha).T}
+        return {"Y": reference.vtlp.forward(S.T.copy(), alpha).T}
     if mistake == "alpha inverted":
-        return {"Y": truth.vtlp.forward(S, 1 / alpha)}
+        return {"Y": reference.vtlp.forward(S, 1 / alpha)}
     F = S.shape[1]
     bins, fmax = np.arange(F), F if mistake == "F" else F - 1
     hinge = 0.9 * fmax * (1 if mistake == "hinge" else alpha)
     slope = (fmax - alpha * 0.9 * fmax) / (fmax - 0.9 * fmax)
     source = np.where(bins <= hinge, bins / alpha, fmax - (fmax - bins) / slope)
     if mistake == "G":
-        source = truth.vtlp.G(bins, alpha, fmax)
+        source = reference.vtlp.G(bins, alpha, fmax)
     if mistake == "linear":
         source = bins / alpha
     lower = np.clip(np.floor(source).astype(int), 0, F - 2)

@@ -9,8 +9,8 @@ import numba
 import numpy as np
 from numba import config
 
-from scratchser.check import learner
-from scratchser.check.exercise import Exercise, copied
+from scratchser.check.exercises.exercise import Exercise, copied
+from scratchser.check.judge import learner
 
 REPETITIONS = 5
 SECONDS = 3.0  # enough for one function; a slow one is timed once

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.check.exercise import UNTOUCHED, Arguments, CudaExercise, Exercise, Mistake, Outputs
-from scratchser.check.verdict import Finding
+from scratchser.check.exercises.exercise import UNTOUCHED, Arguments, CudaExercise, Exercise, Mistake, Outputs
+from scratchser.check.judge.verdict import Finding
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from scratchser.check import learner
-from scratchser.check.compare import Trial, findings_of
-from scratchser.check.exercise import Arguments, Cost, CudaExercise, Launch, copied, filled
-from scratchser.check.verdict import Finding
+from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, copied, filled
+from scratchser.check.judge import learner
+from scratchser.check.judge.compare import Trial, findings_of
+from scratchser.check.judge.verdict import Finding
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from scratchser.check import cpu, cuda, learner
-from scratchser.check.exercise import CudaExercise
 from scratchser.check.exercises import EXERCISES
-from scratchser.check.verdict import Finding, Verdict
+from scratchser.check.exercises.exercise import CudaExercise
+from scratchser.check.judge import cpu, cuda, learner
+from scratchser.check.judge.verdict import Finding, Verdict
 
 
 def checks_of(name: str) -> int:

@@ -4,6 +4,6 @@ The tests compare the kernels with them, and scratchser.check a learner's. Those
 arguments too, for scratchser.gradcheck.complex_step.
 """
 
-from scratchser.truth import batchnorm, conv2d, linear, lstm, nesterov, pool, softmax, stft, vtlp
+from scratchser.reference import batchnorm, conv2d, linear, lstm, nesterov, pool, softmax, stft, vtlp
 
 __all__ = ["batchnorm", "conv2d", "linear", "lstm", "nesterov", "pool", "softmax", "stft", "vtlp"]

@@ -14,9 +14,9 @@ from pathlib import Path
 from numba import config
 
 from scratchser.check.exercises import EXERCISES
-from scratchser.check.judge import checks_of
-from scratchser.check.learner import Refused, exercise_of
-from scratchser.check.verdict import Finding, Verdict
+from scratchser.check.judge.judge import checks_of
+from scratchser.check.judge.learner import Refused, exercise_of
+from scratchser.check.judge.verdict import Finding, Verdict
 
 SECONDS, MEGABYTES = 60, 2048
 START = 60  # seconds for imports on a busy machine, before the file's own clock starts
@@ -64,7 +64,7 @@ def _run(path: Path, place: Path, seconds: int, megabytes: int) -> int | None:
         "OPENBLAS_NUM_THREADS": "1",  # each thread of a library's maps memory, and the file's is limited
     }
     # -P: no file beside the learner's takes the name of a module
-    command = [sys.executable, "-P", "-m", "scratchser.check.child", str(path.resolve())]
+    command = [sys.executable, "-P", "-m", "scratchser.check.judge.child", str(path.resolve())]
     command += [str(place / "verdict"), str(place / "trace"), str(seconds), str(megabytes)]
     with open(place / "printed", "wb") as printed:
         child = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.truth.lstm import sigmoid
+from scratchser.reference.lstm import sigmoid
 
 PARTS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # how many sums are normalised, each by itself
 

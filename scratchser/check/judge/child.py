@@ -1,4 +1,4 @@
-"""python -m scratchser.check.child FILE VERDICT TRACE SECONDS MEGABYTES, the process in which limits.py judges a file.
+"""python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES, the process in which limits.py judges a file.
 
 The clock starts when everything of ours is imported. Whatever ends the process, the verdict so far lies in VERDICT, and
 TRACE says in which line the file was.
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from scratchser.check.judge import judge
+from scratchser.check.judge.judge import judge
 
 try:
     import resource

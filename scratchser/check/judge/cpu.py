@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.check import learner, timing
-from scratchser.check.compare import Trial, findings_of, where
-from scratchser.check.exercise import Arguments, Exercise, Outputs, copied, filled
-from scratchser.check.verdict import Finding
+from scratchser.check.exercises.exercise import Arguments, Exercise, Outputs, copied, filled
+from scratchser.check.judge import learner, timing
+from scratchser.check.judge.compare import Trial, findings_of, where
+from scratchser.check.judge.verdict import Finding
 
 TOLERANCE = 1e-9  # of the largest true number, in float64
 SINGLE = 1e-4  # the same in float32
