@@ -14,7 +14,8 @@ if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
 import numba
 from numba import config
 
-from scratchser import costs, gradcheck
+from scratchser import gradcheck
+from scratchser.bench.cuda import costs
 from scratchser.kernels.machine import device as _device
 from scratchser.tracer import trace
 
@@ -106,7 +107,7 @@ def pytest_sessionstart(session):
 
 def launch_traced(*launch):
     """Every launch of a test has to be free of races, divergent barriers, unwritten reads and indices out of range, and
-    to issue just the accesses that scratchser.costs says."""
+    to issue just the accesses that scratchser.bench.cuda.costs says."""
     launch = costs.Launch.of(*launch)
     report = trace(
         launch.kernel, launch.grid, launch.block, *launch.arguments.values(), shared_bytes=launch.shared_bytes

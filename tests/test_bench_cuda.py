@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numba import config
 
-from scratchser.bench import gpu, gpu_report, problem
+from scratchser.bench import problem
+from scratchser.bench.cuda import gpu
+from scratchser.bench.cuda import gpu as gpu_report
 from scratchser.bench.measure import Plan
 from scratchser.kernels import softmax
 from scratchser.kernels.machine import device

@@ -5,7 +5,8 @@ import pytest
 from planted import verdict
 from test_conv2d import Case
 
-from scratchser import costs, gradcheck
+from scratchser import gradcheck
+from scratchser.bench.cuda import costs
 from scratchser.kernels import conv2d
 from scratchser.kernels.machine import device as _device
 from scratchser.kernels.parts import windows_cuda

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scratchser import costs
+from scratchser.bench.cuda import costs
 from scratchser.kernels import nesterov, softmax
 from scratchser.kernels.machine import device
 from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, launch, place_of

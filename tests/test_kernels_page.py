@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_ptx import needs_compilers
 
-from scratchser.bench import kernels_page, ptx
+from scratchser.bench.cuda import kernels_page, ptx
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "kernels.md").read_text("utf-8")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from planted import plant, verdict
 
-from scratchser import costs, gradcheck
+from scratchser import gradcheck
+from scratchser.bench.cuda import costs
 from scratchser.kernels import lstm
 from scratchser.kernels.machine import device as _device
 from scratchser.kernels.parts import frames as _frames

@@ -6,7 +6,7 @@ The header was compiled once and asked 879750 questions (five capabilities, 1 to
 
 import pytest
 
-from scratchser.bench.occupancy import MULTIPROCESSORS, SHARED_OF_A_BLOCK, occupancy
+from scratchser.bench.cuda.occupancy import MULTIPROCESSORS, SHARED_OF_A_BLOCK, occupancy
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchser import costs
 from scratchser.bench import __main__ as command
-from scratchser.bench import launches, paper_step
+from scratchser.bench.cuda import costs, paper_step
+from scratchser.bench.cuda import paper_step as launches
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 CALLS = (*paper_step.STEP, *paper_step.BESIDES)

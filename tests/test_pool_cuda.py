@@ -6,7 +6,8 @@ from conftest import unwritten_is_nan
 from planted import verdict
 from test_pool import Case
 
-from scratchser import costs, gradcheck
+from scratchser import gradcheck
+from scratchser.bench.cuda import costs
 from scratchser.kernels import pool
 from scratchser.kernels.machine import device as _device
 

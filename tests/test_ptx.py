@@ -5,8 +5,8 @@ import pytest
 from planted import plant
 
 from scratchser.bench import __main__ as command
-from scratchser.bench import kernels_page, paper_step, ptx
-from scratchser.bench.ptx import Build, PtxError, Variant
+from scratchser.bench.cuda import kernels_page, paper_step, ptx
+from scratchser.bench.cuda.ptx import Build, PtxError, Variant
 from scratchser.kernels import linear, norms, softmax
 from scratchser.kernels.machine.compile import cuda, cuda_jit
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scratchser import costs
-from scratchser.bench.roofline import GPUS, Gpu, account, accounts, issued_bytes, launch_time, times
-from scratchser.costs import Needed
+from scratchser.bench.cuda import costs
+from scratchser.bench.cuda.costs import Needed
+from scratchser.bench.cuda.roofline import GPUS, Gpu, account, accounts, issued_bytes, launch_time, times
 from scratchser.kernels import linear, nesterov, softmax
 from scratchser.kernels.machine.device import SIMULATED
 

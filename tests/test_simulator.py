@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchser import costs
+from scratchser.bench.cuda import costs
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
 

@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from scratchser import costs  # noqa: E402
+from scratchser.bench.cuda import costs  # noqa: E402
 
 HEAD = """\
 # What is known of the CUDA kernels, and how

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser.bench import gpu, gpu_report, kernels_page, launches, paper_step, ptx, report
+from scratchser.bench import report
 from scratchser.bench.child import ChildError
 from scratchser.bench.contest import DisagreementError
+from scratchser.bench.cuda import gpu, kernels_page, paper_step, ptx
+from scratchser.bench.cuda import gpu as gpu_report
+from scratchser.bench.cuda import paper_step as launches
 from scratchser.bench.measure import SECTIONS, Json, Plan, measure
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.support import terminal

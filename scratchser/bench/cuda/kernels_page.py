@@ -9,10 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from scratchser.bench import paper_step, ptx
-from scratchser.bench.occupancy import Capability
+from scratchser.bench.cuda import paper_step, ptx
+from scratchser.bench.cuda.occupancy import Capability
+from scratchser.bench.cuda.roofline import GPUS, LAUNCH, LAUNCH_ARRAY, Account, accounts
 from scratchser.bench.report import table
-from scratchser.bench.roofline import GPUS, LAUNCH, LAUNCH_ARRAY, Account, accounts
 
 Builds = Sequence[dict[Capability, ptx.Build]]  # for each of variants()
 
@@ -27,7 +27,7 @@ arithmetic and the host take for that at best.
 
 Written by `python -m scratchser.bench --ptx --write docs/kernels.md`, after `pip install -e '.[ptx]'`; a test holds the
 page against the kernels. Kernels, types and sizes are those of launches that the entry points asked for on simulated
-memory (`scratchser/bench/paper_step.py`): preset `best`, {batch} utterances of {least} ... {most} frames, which fill
+memory (`scratchser/bench/cuda/paper_step.py`): preset `best`, {batch} utterances of {least} ... {most} frames, which fill
 {real:.0f} % of the padded batch.
 """
 
@@ -48,7 +48,7 @@ The table is for float32, columns with a number for that compute capability (7.5
 - **threads** of a block; **shared** memory of a block in bytes, whether the kernel's text or the launch asks for it.
 - **registers** of a thread.
 - **occupancy**: the share of its warps that a multiprocessor can hold at a time, and what there is not more of. It is
-  computed from the three columns before (`scratchser/bench/occupancy.py`), with as much of the memory shared as can be.
+  computed from the three columns before (`scratchser/bench/cuda/occupancy.py`), with as much of the memory shared as can be.
 - **loads** and **stores**: instructions on global memory in the PTX for {last}, by their type; v2 and v4 carry two and
   four numbers each. They are places in the text, which loops repeat and the compiler may have unrolled.
 

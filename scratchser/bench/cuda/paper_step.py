@@ -1,10 +1,11 @@
 """What a training step asks of the CUDA kernels, and what is asked besides, at the paper's shapes.
 
 Preset `best`, a batch of 16 of the bench's utterances. The calls are recorded on simulated memory
-(scratchser.costs.recorded) and not run, so that what is compiled, counted and accounted for without a GPU is what is
+(scratchser.bench.cuda.costs.recorded) and not run, so that what is compiled, counted and accounted for without a GPU is what is
 launched, and no list of kernels or types is kept by hand.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchser import costs
 from scratchser.bench import problem
+from scratchser.bench.cuda import costs
+from scratchser.bench.report import table
 from scratchser.corpus.audio import RATE
 from scratchser.corpus.batches import Normalisation, assemble
 from scratchser.corpus.features import Features, Signal
@@ -140,3 +142,13 @@ def make(calls: tuple[Callable[[Sizes], None], ...], dtype: type) -> None:
 def step() -> None:
     """A training step, for whoever records it."""
     make(STEP, np.float32)
+
+
+def launches_of(step: Callable[[], Any]) -> dict[str, int]:
+    """By kernel, in the order in which they come first. `step` works on simulated memory; no kernel is run."""
+    return dict(Counter(launch.name for launch in costs.recorded(step)))
+
+
+def text(counts: dict[str, int]) -> str:
+    rows = [["kernel", "launches"], *([name, str(count)] for name, count in counts.items())]
+    return table([*rows, ["together", str(sum(counts.values()))]], left=1) + "\n"

@@ -1,6 +1,6 @@
 """The fused update: every number is read once, and the memory is all that counts."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import nesterov
 
 

@@ -1,6 +1,6 @@
 """The matrix product: a tile reads its rows of A and its columns of B once."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import matmul
 from scratchser.kernels.machine.device import blocks
 from scratchser.kernels.parts import tile_cuda as tile

@@ -1,6 +1,6 @@
 """The warp: a number from two neighbours, so the memory is all that counts."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import vtlp
 
 

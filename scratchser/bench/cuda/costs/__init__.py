@@ -9,13 +9,13 @@ against the tracer's counts in every traced launch of the tests (tests/conftest.
 that a GPU's memory or arithmetic allow at best (docs/kernels.md).
 """
 
-from scratchser.costs import (
+from scratchser.bench.cuda.costs import (
     batchnorm,
     conv2d,
     linear,
     lstm,
     matmul,
-    moments,
+    mean_variance,
     nesterov,
     norms,
     pool,
@@ -23,11 +23,11 @@ from scratchser.costs import (
     stft,
     vtlp,
 )
-from scratchser.costs.launches import Issued, Launch, Needed, name_of, recorded
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed, name_of, recorded
 
 __all__ = ["Issued", "Launch", "Needed", "issued", "kernels", "name_of", "needed", "recorded"]
 
-OPS = batchnorm, conv2d, linear, lstm, matmul, moments, nesterov, norms, pool, softmax, stft, vtlp
+OPS = batchnorm, conv2d, linear, lstm, matmul, mean_variance, nesterov, norms, pool, softmax, stft, vtlp
 _FORMULAS = {kernel: formulas for op in OPS for kernel, formulas in op.FORMULAS.items()}
 
 

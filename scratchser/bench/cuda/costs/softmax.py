@@ -1,6 +1,6 @@
 """Softmax and cross-entropy: small enough to be bound by the launch itself."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import softmax
 
 

@@ -1,6 +1,6 @@
 """Max pooling: every real number is compared once, and the maximum is looked for again on the way back."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import pool
 from scratchser.kernels.machine.device import blocks
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scratchser.costs.launches import Issued, Launch, Needed
-from scratchser.costs.matmul import shared_by
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.matmul import shared_by
 from scratchser.kernels import conv2d
 from scratchser.kernels.machine.device import blocks
 from scratchser.kernels.parts import tile_cuda as tile

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from scratchser.bench.occupancy import (
+from scratchser.bench.cuda.costs import Launch
+from scratchser.bench.cuda.occupancy import (
     MULTIPROCESSORS,
     REGISTERS,
     SHARED_OF_A_BLOCK,
@@ -36,7 +37,6 @@ from scratchser.bench.occupancy import (
     Occupancy,
     occupancy,
 )
-from scratchser.costs import Launch
 from scratchser.kernels.machine import device
 
 CAPABILITIES = tuple(MULTIPROCESSORS)

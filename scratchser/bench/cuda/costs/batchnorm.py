@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scratchser.costs.launches import Issued, Launch, Needed
-from scratchser.costs.lstm import CELL, CELL_GRADIENT
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.lstm import CELL, CELL_GRADIENT
 from scratchser.kernels import batchnorm, batchnorm_frame
 from scratchser.kernels.parts import statistics
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser import costs
-from scratchser.costs import Issued, Launch, Needed
+from scratchser.bench.cuda import costs
+from scratchser.bench.cuda.costs import Issued, Launch, Needed
 
 # What a launch costs the host: 6.6 µs without arguments, 10.6 with one array, 14.1 with two, as a maintainer measured
 # in June 2025 (pull request NVIDIA/numba-cuda#288; neither the machine nor the GPU is named).

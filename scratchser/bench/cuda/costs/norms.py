@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import norms
 
 

@@ -1,6 +1,6 @@
 """The dense layer."""
 
-from scratchser.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
 from scratchser.kernels import linear
 
 
