@@ -49,7 +49,7 @@ OPS = sorted(file.stem for file in (Path(__file__).parents[1] / "kernels").glob(
 
 def pytest_configure(config):
     for op in OPS:
-        config.addinivalue_line("markers", f"{op}: tests/test_{op}*.py, what the op {op} has to hold")
+        config.addinivalue_line("markers", f"{op}: tests/kernels/test_{op}*.py, the tests of the op {op}")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -59,6 +59,8 @@ def pytest_collection_modifyitems(config, items):
         op = next((op for op in OPS if f"{item.path.stem}_".startswith(f"test_{op}_")), None)
         if op:
             item.add_marker(op)
+        if item.path.stem.endswith("_cuda"):
+            item.add_marker("cuda")
     if "slow" not in config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if item not in slow]
@@ -132,7 +134,7 @@ def has_gpu() -> bool:
 
 def pytest_generate_tests(metafunc):
     """Tests of the CUDA side run under the tracer, on the GPU if there is one; with NUMBA_ENABLE_CUDASIM=1 in Numba's
-    simulator (tests/test_simulator.py sees to it)."""
+    simulator (tests/kernels/test_simulator.py sees to it)."""
     if "device" in metafunc.fixturenames:
         places = ["simulator"] if config.ENABLE_CUDASIM else ["tracer", "gpu"] if has_gpu() else ["tracer"]
         metafunc.parametrize("device", places, indirect=True)

@@ -23,18 +23,18 @@ def pytest_says(*arguments):
 
 def collected(expression):
     """Among some files, since to collect all of them takes seconds."""
-    files = [f"tests/test_{name}.py" for name in ("linear", "linear_cuda", "lstm", "precision", "launch")]
+    files = [f"tests/kernels/test_{name}.py" for name in ("linear", "linear_cuda", "lstm", "precision", "stft")]
     lines = pytest_says("--collect-only", "-q", "-m", expression, *files).splitlines()
     return [line for line in lines if "::" in line]
 
 
 def test_a_marker_runs_the_tests_of_its_op_only_and_no_slow_ones():
     names = collected("linear")
-    assert {name.partition("::")[0] for name in names} == {"tests/test_linear.py", "tests/test_linear_cuda.py"}
+    assert {name.partition("::")[0] for name in names} == {"tests/kernels/test_linear.py", "tests/kernels/test_linear_cuda.py"}
     both = collected("gradcheck and linear")
     assert both and set(both) < set(names) and all("gradient" in name for name in both)
     slow = collected("slow")
-    assert "tests/test_precision.py::test_float32_kernels_do_not_calculate_in_float64[lstm]" in slow
+    assert "tests/kernels/test_precision.py::test_float32_kernels_do_not_calculate_in_float64[lstm]" in slow
     assert not set(slow) & set(collected("lstm or not linear"))
 
 
@@ -45,12 +45,12 @@ def test_every_op_has_a_marker_and_a_test_for_it():
 
 
 def test_verbose_runs_print_a_line_for_each_gradient():
-    lines = pytest_says("-v", "-m", "gradcheck and linear", "tests/test_linear.py").splitlines()
+    lines = pytest_says("-v", "-m", "gradcheck and linear", "tests/kernels/test_linear.py").splitlines()
     (at,) = (i for i, line in enumerate(lines) if "test_gradients[odd]" in line)
     found = [line for line in lines[at + 1 : at + 6] if line.startswith("    ok   d")]
     assert [line.split(":")[0].strip() for line in found] == ["ok   dx", "ok   dW", "ok   db"]
     assert all(re.search(r"error \d\.\de-\d+, limit \d\.\de-\d+ at .*, \d+ probes", line) for line in found)
-    assert "probes" not in pytest_says("-q", "-m", "gradcheck and linear", "tests/test_linear.py")
+    assert "probes" not in pytest_says("-q", "-m", "gradcheck and linear", "tests/kernels/test_linear.py")
 
 
 # ---- the page -------------------------------------------------------------------------------------------------------

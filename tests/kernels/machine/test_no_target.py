@@ -9,7 +9,7 @@ import pytest
 
 from scratchser.kernels.machine import no_cuda
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 def without_target(program):
@@ -21,14 +21,14 @@ def without_target(program):
 
 
 def test_the_tracer_runs_the_kernels_all_the_same():
-    files = [f"tests/test_{op}_cuda.py" for op in ("linear", "norms")]  # with device functions and barriers: all alike
+    files = [f"tests/kernels/test_{op}_cuda.py" for op in ("linear", "norms")]  # with device functions and barriers: all alike
     done = without_target(f"import pytest; sys.exit(pytest.main(['-q', *{files}]))")
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_learners_kernel_is_judged_all_the_same():
     program = "from pathlib import Path; from scratchser.check.judge.judge import judge; verdict = judge(Path({!r}))"
-    done = without_target(program.format("tests/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
+    done = without_target(program.format("tests/check/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -46,7 +46,7 @@ def test_both_sizes_of_the_tile_give_the_same_bits(tmp_path):
     (high, here), (low, there) = run("-c", PROGRAM).split(), run("-c", PROGRAM, **avx2).split()
     assert (high, low) == ("12", "6")
     assert here == there
-    run("-m", "pytest", "-q", os.path.join(os.path.dirname(__file__), "test_matmul.py"), **avx2)
+    run("-m", "pytest", "-q", os.path.join(os.path.dirname(__file__), "..", "test_matmul.py"), **avx2)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the assembly of x86")

@@ -1,4 +1,4 @@
-"""docs/verification.md, written from what the tests hold: python tests/verification.py > docs/verification.md"""
+"""docs/verification.md, written from what the tests hold: python tests/helpers/verification.py > docs/verification.md"""
 
 import importlib
 import inspect
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS / "kernels"), str(TESTS / "tracer")]
 
 from scratchser.bench.cuda import costs  # noqa: E402
 
@@ -18,13 +18,13 @@ HEAD = """\
 the same and are not to be mixed:
 
 - **executed**: the kernel's Python text has run, on the CPU, and its results were compared. In Numba's simulator
-  (`tests/test_simulator.py` runs every test of the CUDA side there, and asks whether each kernel below was launched),
+  (`tests/kernels/test_simulator.py` runs every test of the CUDA side there, and asks whether each kernel below was launched),
   and under the **tracer** (`scratchser/tracer`), which watches every access: races, barriers that not all threads
   reach, reads of unwritten shared memory, indices out of range, and the number of accesses, which has to be what
   `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `scratchser/truth`,
   and backward passes with finite differences.
 - **compiled**: NVIDIA's compilers have made machine code of it, for compute capabilities 7.5, 8.0, 9.0, 10.0 and 12.0
-  in both precisions, and found nothing that is not wanted there (`docs/kernels.md`, tests/test_ptx.py).
+  in both precisions, and found nothing that is not wanted there (`docs/kernels.md`, tests/bench/test_ptx.py).
 
 What neither shows: whether Numba's compiled kernel does what its Python text does; faults of the real memory model that
 need thousands of threads; anything about time. `docs/gpu.md` tells how to find out.
@@ -42,8 +42,8 @@ each must be given away: by the tracer ("race", "divergence", "uninitialised", "
 has `test_a_fault_planted_in_the_stream_is_caught`.
 
 The compile check is tested on kernels that compute in double precision, spill, or take too much of a block, in
-`tests/test_ptx.py`. The tracer itself is tested on kernels of its own (`tests/planted.py`), for several block sizes, in
-`tests/test_tracer.py`:
+`tests/bench/test_ptx.py`. The tracer itself is tested on kernels of its own (`tests/planted.py`), for several block sizes, in
+`tests/tracer/test_tracer.py`:
 
 """
 
@@ -55,17 +55,17 @@ def of_tracer() -> Iterator[str]:
             yield f"- `{name}`"
 
 
-ROOMS = {"_frames": "lstm", "_stream": "lstm", "_normed": "batchnorm", "_statistics": "batchnorm"}  # and whose they are
+ROOMS = {"frames": "lstm", "stream": "lstm", "batchnorm_frame": "batchnorm", "statistics": "batchnorm"}  # and whose they are
 
 
 def operations() -> list[str]:
-    return sorted(path.stem.removeprefix("test_").removesuffix("_cuda") for path in HERE.glob("test_*_cuda.py"))
+    return sorted(path.stem.removeprefix("test_").removesuffix("_cuda") for path in TESTS.glob("kernels/test_*_cuda.py"))
 
 
 def kernels() -> Iterator[str]:
     for name in sorted(map(costs.name_of, costs.kernels())):
         op = name.partition(".")[0]
-        yield f"| {name} | tests/test_{ROOMS.get(op, op)}_cuda.py | yes | no |"
+        yield f"| {name} | tests/kernels/test_{ROOMS.get(op, op)}_cuda.py | yes | no |"
 
 
 def faults(op: str) -> Iterator[str]:
@@ -74,7 +74,7 @@ def faults(op: str) -> Iterator[str]:
     planted = [case[-4:] for case in getattr(module, "FAULTS", ())]
     planted += [("multiply", *case) for case in getattr(module, "MULTIPLY", ())]
     if planted:
-        yield f"\n### tests/test_{op}_cuda.py\n\n| function | line | exchanged for | seen as |\n|---|---|---|---|"
+        yield f"\n### tests/kernels/test_{op}_cuda.py\n\n| function | line | exchanged for | seen as |\n|---|---|---|---|"
         for function, line, instead, kind in planted:
             cells = (cell.replace("|", "\\|") for cell in (line, instead))
             yield f"| {function} | {' | '.join(f'`{cell}`' for cell in cells)} | {kind} |"

@@ -49,7 +49,7 @@ def test_the_tables_add_up_the_launches_of_a_kernel():
     assert "cuda:0, a card" in text and "commit unknown" in text
 
 
-@pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/test_simulator.py runs it, in the simulator")
+@pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/kernels/test_simulator.py runs it, in the simulator")
 def test_everything_but_the_race_in_the_simulator(monkeypatch):
     tiny = replace(
         problem.config(), conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((2, 4),), lstm_units=2, batch_size=2

@@ -22,7 +22,7 @@ from scratchser.check.judge.judge import checks_of, judge
 from scratchser.check.judge.verdict import text_of
 from scratchser.kernels import conv2d, linear, nesterov, softmax
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOLUTIONS, STUBS = ROOT / "tests" / "solutions", ROOT / "tutorials" / "exercises"
 
 ON_CPU = {name: exercise for name, exercise in EXERCISES.items() if isinstance(exercise, Exercise)}

@@ -20,7 +20,7 @@ from scratchser.fit import Dataset, run_fold
 from scratchser.metrics import interval
 from scratchser.paper.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.paper.claims.command import command
+from scratchser.paper.claims import command
 from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import files

@@ -12,7 +12,7 @@ from scratchser.bench.cuda import costs
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 CHILDREN = 2  # processes that share the files
 
 
@@ -21,13 +21,13 @@ def start(files):
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-k", "not planted", *map(str, files)]
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE.parent, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment
     )
 
 
 @pytest.mark.skipif(cuda is no_cuda, reason="this Numba has no CUDA target, so no simulator")
 def test_every_test_of_the_cuda_side_passes_in_numbas_simulator():
-    files = sorted(HERE.glob("test_*_cuda.py"))
+    files = sorted(ROOT.glob("tests/**/test_*_cuda.py"))
     ran = set()
     for child in [start(files[n::CHILDREN]) for n in range(CHILDREN)]:
         said, _ = child.communicate()

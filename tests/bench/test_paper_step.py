@@ -10,7 +10,7 @@ from scratchser.bench import __main__ as command
 from scratchser.bench.cuda import costs, paper_step
 from scratchser.bench.cuda import paper_step as launches
 
-KERNELS = Path(__file__).parents[1] / "kernels"
+KERNELS = Path(__file__).parents[2] / "kernels"
 CALLS = (*paper_step.STEP, *paper_step.BESIDES)
 MOST_LAUNCHES = 45  # of a training step
 

@@ -9,7 +9,7 @@ from test_ptx import needs_compilers
 
 from scratchser.bench.cuda import kernels_page, ptx
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "kernels.md").read_text("utf-8")
 COMPILED, ASKED, BESIDES = (re.findall(r"^## .*$", PAGE, re.M) + [""] * 3)[:3]
 AGAIN = "python -m scratchser.bench --ptx --write docs/kernels.md"
