@@ -141,7 +141,5 @@ def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[fl
     if on_cpu(logits):
         return float(loss_cpu(logits, target, weight, dlogits)), dlogits
     losses = place.empty(B, logits.dtype)
-    launch(
-        loss_cuda, blocks(B, THREADS), THREADS, logits, place.upload(target), place.upload(weight), losses, dlogits
-    )
+    launch(loss_cuda, blocks(B, THREADS), THREADS, logits, place.upload(target), place.upload(weight), losses, dlogits)
     return float(place.download(losses).sum()), dlogits

@@ -307,9 +307,7 @@ def _along(inputs: Arrays, name: str, direction: np.ndarray, distance: float) ->
 def _difference(forward: Forward, inputs: Arrays, name: str, direction: np.ndarray, h: float, dy: Any) -> float:
     """Fourth-order central difference of Σ dy · y along the direction; h is the Euclidean length of the step."""
     length = h / np.sqrt(np.count_nonzero(direction))
-    later, sooner, late, soon = (
-        _parts(forward(**_along(inputs, name, direction, k * length))) for k in (2, 1, -1, -2)
-    )
+    later, sooner, late, soon = (_parts(forward(**_along(inputs, name, direction, k * length))) for k in (2, 1, -1, -2))
     total = 0.0
     for d, y2, y1, y_1, y_2 in zip(_parts(dy), later, sooner, late, soon, strict=True):
         total += float(np.sum(d * (8 * (y1 - y_1) - (y2 - y_2))))

@@ -102,9 +102,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "schedule": ("constant", "cosine"),
 }
 RANGES: dict[str, Range] = {
-    **dict.fromkeys(
-        ("window_ms", "shift_ms", "lstm_units", "batch_size", "epochs", "patience"), COUNT
-    ),
+    **dict.fromkeys(("window_ms", "shift_ms", "lstm_units", "batch_size", "epochs", "patience"), COUNT),
     "lstm_layers": LAYERS,
     **dict.fromkeys(("rate", "l2", "conv_rate", "conv_l2"), NOT_NEGATIVE),
     "log_floor": Range(1e-37, MOST, "at least 1e-37, float32's smallest, and finite", 1e-37, None),

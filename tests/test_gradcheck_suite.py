@@ -30,7 +30,10 @@ def collected(expression):
 
 def test_a_marker_runs_the_tests_of_its_op_only_and_no_slow_ones():
     names = collected("linear")
-    assert {name.partition("::")[0] for name in names} == {"tests/kernels/test_linear.py", "tests/kernels/test_linear_cuda.py"}
+    assert {name.partition("::")[0] for name in names} == {
+        "tests/kernels/test_linear.py",
+        "tests/kernels/test_linear_cuda.py",
+    }
     both = collected("gradcheck and linear")
     assert both and set(both) < set(names) and all("gradient" in name for name in both)
     slow = collected("slow")

@@ -46,9 +46,11 @@ def step(place, config, bins, lengths, dtype):
     optimiser.step(0.5)
     p = model.parameters
     left = {"scores": scores, "W": p.values, "velocity": optimiser.velocity, "gradients after": p.gradients}
-    return {"loss": np.array(loss), "norms": np.array(list(norms.means().values()))} | gradients | {
-        name: place.download(array) for name, array in left.items()
-    }
+    return (
+        {"loss": np.array(loss), "norms": np.array(list(norms.means().values()))}
+        | gradients
+        | {name: place.download(array) for name, array in left.items()}
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -59,7 +61,9 @@ def test_a_training_step_leaves_what_it_leaves_on_the_cpu(device, dtype):
         for name, expected in here.items():
             tolerance = 1e-4 if dtype == np.float32 else 1e-11
             if dtype == np.float32 and config in BIG and name.startswith(("dconv", "velocity")):
-                tolerance = 0.1  # of a million inputs of a ReLU, rounding moves a few across 0: on the CPU alone, float32
+                tolerance = (
+                    0.1  # of a million inputs of a ReLU, rounding moves a few across 0: on the CPU alone, float32
+                )
                 #                  differs from float64 by up to 0.08 here; test in float64 is strict
             atol = tolerance * np.abs(expected).max(initial=1e-30)
             np.testing.assert_allclose(there[name], expected, rtol=0, atol=atol, err_msg=name)

@@ -30,12 +30,14 @@ from scratchser.tracer import trace
 #
 # Threads come in *blocks* of equal size, which is why the number has two parts. `square[3, 4]` launches 3 blocks of 4.
 
+
 # %%
 @cuda.jit
 def square(x, y):
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x  # cuda.grid(1) is short for it
     if i < x.size:
         y[i] = x[i] * x[i]
+
 
 x = np.arange(10, dtype=np.float32)
 y = np.zeros(10, np.float32)
@@ -50,11 +52,13 @@ assert np.array_equal(y, x**2)
 # a GPU writes past the end, usually without a word, and some other array has a wrong number in it. The *tracer* runs
 # the same Python text thread by thread, and looks at every access.
 
+
 # %%
 @cuda.jit
 def unguarded(x, y):
     i = cuda.grid(1)
     y[i] = x[i] * x[i]
+
 
 report = trace(unguarded, 3, 4, x, y)
 print("\nwithout the if:", report.out_of_range[0])
@@ -68,12 +72,14 @@ trace(square, 3, 4, x, y).require_clean()  # and with it there is nothing to fin
 # number and both write: one of the two is lost. Such a *race* often goes well, so to run the kernel and look at the sum
 # proves nothing. The tracer finds two threads at one address, and nothing that says who comes first.
 
+
 # %%
 @cuda.jit
 def racing_sum(x, total):
     i = cuda.grid(1)
     if i < x.size:
         total[0] += x[i]
+
 
 total = np.zeros(1, np.float32)
 report = trace(racing_sum, 1, 10, x, total)
@@ -87,6 +93,7 @@ assert total[0] == x.sum() and report.races
 # until all threads of the block have come to it. What was written before it can be read after it by any of them. Here
 # each thread reads what another one has brought, and a block of numbers comes out turned round.
 
+
 # %%
 @cuda.jit
 def turned(x, y, wait):
@@ -96,6 +103,7 @@ def turned(x, y, wait):
     if wait:
         cuda.syncthreads()  # all four numbers are there
     y[i] = part[3 - t]
+
 
 trace(turned, 2, 4, x[:8], y[:8], True).require_clean()
 print("\neach block turned round:", y[:8])

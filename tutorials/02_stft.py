@@ -37,9 +37,11 @@ print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(soun
 # %%
 n = np.arange(N)
 
+
 def how_much(x, k):
     """|X|² of one frame and one bin."""
     return np.sum(x * np.cos(2 * np.pi * k * n / N)) ** 2 + np.sum(x * np.sin(2 * np.pi * k * n / N)) ** 2
+
 
 tone = np.sin(2 * np.pi * 64 * n / N + 0.7)  # 1000 Hz
 print("\n1000 Hz, power at 1000 Hz and one bin above:", how_much(tone, 64), how_much(tone, 65).round(9))
@@ -72,6 +74,7 @@ for name, w in (("no window", np.ones(N)), ("eq. (2)", window)):
 #
 # Each half serves two bins. Halve again and again: N² / 4 + N² / 4 + N, ... ends at about N log2 N instead of N².
 
+
 # %%
 def fft(x):
     """The transform of x, its length a power of two."""
@@ -80,6 +83,7 @@ def fft(x):
     even, odd, half = fft(x[::2]), fft(x[1::2]), len(x) // 2
     odd = odd * np.exp(-2j * np.pi * np.arange(half) / len(x))
     return np.concatenate([even + odd, even - odd])
+
 
 frame = sound[8192 : 8192 + N] * window
 by_sum = np.array([np.sum(frame * np.exp(-2j * np.pi * k * n / N)) for k in range(N)])
@@ -115,9 +119,11 @@ turns = 2 * np.pi * np.outer(np.arange(257), n) / N
 waves = np.concatenate([np.cos(turns), np.sin(turns)]).astype(np.float32)
 pieces = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1).astype(np.float32)
 
+
 def by_matrix():
     both = (waves @ pieces) ** 2  # of the cosines, then of the sines
     return np.log(np.maximum(both[:257] + both[257:], 1e-2)).T
+
 
 race({"sum": by_matrix, "kernel": lambda: stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)}, slow)
 

@@ -119,18 +119,23 @@ rng = np.random.default_rng(1)
 shapes, unequal = {"x": (2, 6, 5, 2), "W": (3, 2, 2, 3), "bias": (3,)}, np.array([6, 3])
 inputs = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
+
 def forward(x, W, bias, relu=True):
     return conv2d.forward(x, unequal, W, bias, (2, 2), relu)
+
 
 def backward(dy, x, W, bias):
     dW, dbias = np.zeros_like(W), np.zeros_like(bias)
     dx = conv2d.backward(dy, x, forward(x, W, bias), unequal, W, (2, 2), dW, dbias)
     return {"x": dx, "W": dW, "bias": dbias}
 
+
 reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=lambda **inputs: forward(**inputs, relu=False))
 print("\nbackward against differences of our forward pass:", *reports, sep="\n")
 require(reports)
-assert np.allclose(forward(**inputs), reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2)))
+assert np.allclose(
+    forward(**inputs), reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2))
+)
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained", height_ratios=[1, 1.4])

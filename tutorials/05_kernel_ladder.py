@@ -37,6 +37,7 @@ rng = np.random.default_rng(0)
 # **By row** exchanges two loops: a row of B, times one number, is added to a row of C. These are neighbours, and their
 # sums do not wait for each other. But C is fetched and stored again and again, two accesses for each product.
 
+
 # %%
 @njit
 def by_number(A, B, C):
@@ -47,6 +48,7 @@ def by_number(A, B, C):
                 C[i, j] += A[i, k] * B[k, j]
     return C
 
+
 @njit
 def by_row(A, B, C):
     C[:] = 0
@@ -56,6 +58,7 @@ def by_row(A, B, C):
                 C[i, j] += A[i, k] * B[k, j]
     return C
 
+
 # %% [markdown]
 # **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
 # is fetched and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
@@ -64,10 +67,12 @@ def by_row(A, B, C):
 # %%
 A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
 
+
 def ours(A, B, C):
     C[:] = 0
     matmul.add_product(A.ravel(), A.shape[1], 1, B.ravel(), B.shape[1], 1, C.reshape(-1), len(A), B.shape[1], len(B))
     return C
+
 
 rungs = {"by number": by_number, "by row": by_row, "ours": ours, "NumPy's BLAS": np.matmul}
 rungs = {name: lambda rung=rung: rung(A, B, C) for name, rung in rungs.items()}
@@ -80,6 +85,7 @@ products = race(rungs, A.astype(np.float64) @ B, 2 * 256**3)
 # nothing of it. **Windows copied** into such a matrix (im2col), it is a product; with stride 1 each number of x is
 # copied I J = 25 times, memory for speed. **Ours**, `kernels/conv2d.py`, sees that a kernel row of a window is one run
 # of neighbouring numbers already, and lets the tile read the windows where they lie.
+
 
 # %%
 @njit
@@ -95,12 +101,15 @@ def as_written(x, W, y):
                             y[t, f, d] += x[t + i - I // 2, f + j - J // 2, c] * W[i, j, c, d]
     return y
 
+
 x, W, y = (rng.standard_normal(s).astype(np.float32) for s in ((32, 32, 16), (5, 5, 16, 32), (32, 32, 32)))
+
 
 def windows_copied():
     windows = sliding_window_view(np.pad(x, ((2, 2), (2, 2), (0, 0))), (5, 5), (0, 1))
     rows = windows.transpose(0, 1, 3, 4, 2).reshape(1024, 400)  # which copies
     return ours(rows, W.reshape(400, 32), y.reshape(1024, 32)).reshape(y.shape)
+
 
 rungs = {"as written": lambda: as_written(x, W, y), "windows copied": windows_copied}
 rungs["ours"] = lambda: conv2d.forward(x[None], np.array([32]), W, np.zeros(32, np.float32), (1, 1), relu=False)[0]
@@ -115,6 +124,7 @@ convolutions = race(rungs, right, 2 * y.size * 400)
 # pieces of A and B into shared memory for a tile of 64 x 32 numbers: (64 + 32) / (64 · 32), and 1 / K for what C begins
 # with. Of shared memory a thread reads 8 + 4 numbers for the 8 x 4 products that it does with them.
 
+
 # %%
 @cuda.jit
 def thread_for_each(A, B, C):
@@ -123,6 +133,7 @@ def thread_for_each(A, B, C):
     for k in range(A.shape[1]):
         total += A[i, k] * B[k, j]
     C[i, j] = total
+
 
 M, N, K = 64, 32, 32
 A, B, C = A[:M, :K].copy(), B[:K, :N].copy(), C[:M, :N].copy()

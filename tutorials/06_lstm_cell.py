@@ -38,9 +38,11 @@ from scratchser.kernels.parts import cell
 #
 # One step of one unit with numbers: written once here, once by the package's formulas, which serve CPU and GPU.
 
+
 # %%
 def sigma(z):
     return 1 / (1 + math.exp(-z))
+
 
 zi, zf, zg, zo, before = 0.4, 1.0, -0.8, 0.2, 0.5
 i, f, g, o = sigma(zi), sigma(zf), math.tanh(zg), sigma(zo)
@@ -88,11 +90,13 @@ assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - 
 # To check it, move one input by a tiny imaginary number: what comes out imaginary is the derivative, to the last digit,
 # since nothing is subtracted from anything nearly equal.
 
+
 # %%
 def step(zi, zf, zg, zo, c):
     """h and c of a step, for complex numbers too."""
     c = reference.lstm.sigmoid(zf) * c + reference.lstm.sigmoid(zi) * np.tanh(zg)
     return reference.lstm.sigmoid(zo) * np.tanh(c), c
+
 
 dh, dc, inputs = 0.7, -0.3, np.array([zi, zf, zg, zo, before])
 by_hand = cell.unit_gradient(*np.float64([dh, dc, i, f, g, o, c, before]))

@@ -45,11 +45,14 @@ inputs = {
     "b": rng.standard_normal((2, 4 * H)), "h0": rng.uniform(-1, 1, (2, 3, H)), "c0": rng.standard_normal((2, 3, H)),
 }  # fmt: skip
 
+
 def forward(x, Wx, Wh, b, h0, c0, n=lengths):
     return lstm.forward(x, n, Wx, Wh, b, h0, c0)[0]
 
+
 def slow_text(x, Wx, Wh, b, h0, c0):
     return reference.lstm.forward(x, lengths, Wx, Wh, b, h0, c0)
+
 
 y = forward(**inputs)
 assert np.abs(y - slow_text(**inputs)).max() < 1e-13
@@ -61,12 +64,14 @@ assert np.abs(y - slow_text(**inputs)).max() < 1e-13
 # Initial states are inputs like the others: their gradient would flow on into an earlier piece of the utterance.
 # `time_axis` gives each frame a limit of its own. `complex_step` asks the slow text, exactly to rounding.
 
+
 # %%
 def backward(dy, x, Wx, Wh, b, h0, c0, n=lengths, spoil=lambda cache: cache):
     _, cache = lstm.forward(x, n, Wx, Wh, b, h0, c0)
     dWx, dWh, db = (np.zeros_like(weights) for weights in (Wx, Wh, b))
     dx, dh0, dc0 = lstm.backward(dy, spoil(cache), Wx, Wh, dWx, dWh, db)
     return {"x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
+
 
 moved, exact = check(forward, backward, inputs, time_axis={"x": 1}), complex_step(slow_text, backward, inputs)
 print("against differences of our forward pass:", *moved, "against the slow text's complex step:", *exact, sep="\n")
@@ -78,11 +83,13 @@ require(moved + exact)
 # The classic: dWh is summed with h[n] in place of h[n-1]. We hand the backward pass states that are one step late, in
 # the forward direction only, and compare.
 
+
 # %%
 def late(cache):
     y, h0 = cache.y.copy(), cache.h0.copy()
     h0[0], y[:, :-1, :H] = cache.y[:, 0, :H], cache.y[:, 1:, :H]
     return replace(cache, y=y, h0=h0)
+
 
 dy = rng.standard_normal(y.shape)
 right, wrong = (backward(dy, **inputs, spoil=way)["Wh"][0] for way in (lambda cache: cache, late))
@@ -105,6 +112,7 @@ W["b"] = np.zeros((2, 4 * units))
 W["b"][:, units : 2 * units] = 1  # forget gates start open, as in our model
 utterance, dr = rng.standard_normal((1, T, 8)), rng.standard_normal((1, 2 * units))
 
+
 def readout(padding, mask, half=slice(None)):
     """The readout with so many zeros behind the utterance, and |dx| per frame; `half` is where dr is not 0."""
     n, part = np.array([T if mask else T + padding]), np.zeros_like(dr)
@@ -113,6 +121,7 @@ def readout(padding, mask, half=slice(None)):
     dy, sums = lstm.readout_backward(part, n, T + padding), [np.zeros_like(weights) for weights in W.values()]
     dx, _, _ = lstm.backward(dy, cache, W["Wx"], W["Wh"], *sums)
     return lstm.readout_forward(y, n), np.sqrt((dx[0] ** 2).sum(axis=1))
+
 
 alone, _ = readout(0, mask=True)
 for padding in (1, 10, 40):

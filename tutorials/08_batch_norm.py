@@ -33,13 +33,16 @@ from scratchser.presets import PRESETS
 # %%
 AXES = {"frame-8": 0, "sequence": (0, 1), "layer": (0, 1, 2)}
 
+
 def normalised(x, axis):
     mean = np.nanmean(x, axis=axis, keepdims=True)
     return (x - mean) / np.sqrt(np.nanmean((x - mean) ** 2, axis=axis, keepdims=True) + EPSILON)
 
+
 def norm_of(kind, gamma, beta, epsilon=EPSILON):  # its running statistics: mean 0, variance 1, no update seen
     shape = (KINDS[kind], 256 if kind.startswith("frame") else 1, *beta.shape)  # a pair for each of 256 frames, or one
     return Norm(kind, gamma, beta, np.zeros(shape), np.ones(shape), np.zeros(shape[1]), epsilon)
+
 
 # %% [markdown]
 # ## Seen on spectrograms
@@ -55,10 +58,12 @@ x = np.full((6, lengths.max(), F), np.nan)
 for u, utterance in enumerate(chosen):
     x[u, : lengths[u]] = features.of(utterance)[:, :F]
 
+
 def likeness(a, b):
     """Correlations of all pixels, of the loudness over time, of the spectrum; 1: moved and stretched as a whole."""
     pairs = (a.ravel(), b.ravel()), (a.mean(axis=1), b.mean(axis=1)), (a.mean(axis=0), b.mean(axis=0))
     return [np.corrcoef(*pair)[0, 1] for pair in pairs]
+
 
 pictures, unit = {"before": x}, np.stack([np.eye(F)] * 2, axis=1)
 print("correlation with the spectrogram before: all pixels, loudness over time, spectrum")
@@ -103,6 +108,7 @@ n, D, H = np.array([6, 1, 4, 6, 2]), 3, 2
 batch = np.random.default_rng(8).standard_normal((5, 7, D))
 batch[np.arange(7) >= n[:, None]] = np.nan
 
+
 def inputs_of(kind):
     rng = np.random.default_rng(9)  # the same weights for every kind
     return {
@@ -110,17 +116,22 @@ def inputs_of(kind):
         "beta": rng.standard_normal((2, 4 * H)), "gamma": rng.uniform(0.5, 1.5, (KINDS[kind], 2, 4 * H)),
     }  # fmt: skip
 
+
 def functions_of(kind, epsilon):  # forward and backward for the checker, and the slow text
     def walk(x, Wx, Wh, beta, gamma):
         norm = norm_of(kind, gamma, beta, epsilon)
         return norm, *batchnorm.forward(x, n, Wx, Wh, norm, training=True)
+
     def backward(dy, **inputs):
         norm, _, cache = walk(**inputs)
         d = {name: np.zeros_like(inputs[name]) for name in ("Wx", "Wh", "gamma", "beta")}
         return d | {"x": batchnorm.backward(dy, cache, inputs["Wx"], inputs["Wh"], norm, *d.values())[0]}
+
     def slow(x, Wx, Wh, beta, gamma):
         return reference.batchnorm.forward(x, n, Wx, Wh, gamma, beta, *np.zeros((2, 2, 5, H)), kind, epsilon)[0]
+
     return lambda **inputs: walk(**inputs)[1], backward, slow
+
 
 for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow as √ε: differences need a wide one
     (forward, backward, _), (_, usual, slow) = functions_of(kind, epsilon=0.3), functions_of(kind, EPSILON)

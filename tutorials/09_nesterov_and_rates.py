@@ -42,6 +42,7 @@ from scratchser.presets import PRESETS
 CURVATURE, RATE, MOMENTUM, STEPS = np.array([30.0, 1.0]), 0.03, 0.9, 200
 START = np.array([1.0, 2.0])
 
+
 def descend(step):
     w, v, path = START.copy(), np.zeros(2), [START.copy()]
     for _ in range(STEPS):
@@ -49,13 +50,16 @@ def descend(step):
         path.append(w.copy())
     return np.array(path)
 
+
 def by_kernel(momentum):
     settings = np.array([2]), np.array([RATE]), np.array([0.0]), momentum
     return lambda w, v, g: nesterov.step(w, v, g, *settings)
 
+
 def heavy_ball(w, v, g):
     v[:] = MOMENTUM * v + g
     w -= RATE * v
+
 
 paths = {"plain": descend(by_kernel(0.0)), "momentum": descend(heavy_ball), "Nesterov": descend(by_kernel(MOMENTUM))}
 for name, path in paths.items():
@@ -96,6 +100,7 @@ corpus, everything = synthetic.load(size=60), np.arange(60)
 data = Dataset.of(corpus.classes, corpus.utterances, extract(corpus, config), config)
 normalisation = Normalisation.of(data.features, everything, "fold")
 
+
 def train(config, epochs, seed=0):
     """Training loss of each epoch, gradient norms of each layer and epoch."""
     model = Model(config, data.features.values.shape[1], len(data.classes), seed)
@@ -110,6 +115,7 @@ def train(config, epochs, seed=0):
             loss += now * len(batch.lengths) / len(everything)
         losses, norms = [*losses, loss], [*norms, seen.means()]
     return losses, {layer: np.array([row[layer] for row in norms]) for layer in norms[0]}
+
 
 EPOCHS = 8
 losses, norms = train(config, EPOCHS)

@@ -47,10 +47,12 @@ TABLE_5 = {  # three annotators; hard label, soft label of NEU HAP SAD ANG, weig
     "Ses01F_impro01_M011": ([ANG], ["disgust", ANG], [FRU], ANG, (0, 0, 0, 1), 0.5, False),
 }
 
+
 def hard_label(votes):
     said = {label for given in votes for label in given}
     agreed = [label for label in said if sum(label in given for given in votes) >= 2]
     return agreed[0] if len(agreed) == 1 else None
+
 
 for name, (*votes, hard, printed, weight, agreement) in TABLE_5.items():
     soft, found = soft_label(votes, CLASSES)
@@ -79,11 +81,14 @@ loss, dlogits = softmax.loss(logits, target, weight)
 scipys = -(weight * (target * log_softmax(logits, axis=1)).sum(axis=1)).sum() / 4
 assert abs(loss - scipys) < 1e-14
 
+
 def forward(logits):
     return softmax.loss(logits, target, weight)[0]
 
+
 def backward(dy, logits):
     return {"logits": dy * softmax.loss(logits, target, weight)[1]}
+
 
 moved = check(forward, backward, {"logits": logits})
 exact = complex_step(lambda logits: reference.softmax.loss(logits, target, weight), backward, {"logits": logits})

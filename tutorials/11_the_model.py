@@ -86,15 +86,18 @@ z[np.arange(13) >= short[:, None]] = np.nan
 soft, weight = rng.dirichlet(np.ones(4), 4), rng.uniform(0.3, 1, 4)
 small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)  # biases of 0 would hide terms
 
+
 def loss_of(arrays):
     for name, value in arrays.items():
         small.parameters.W[name][...] = value
     return softmax.loss(small.forward(z, short), soft, weight)
 
+
 def backward(dy, **arrays):
     small.parameters.gradients[:] = 0
     small.backward(dy * loss_of(arrays)[1])
     return {name: value.copy() for name, value in small.parameters.dW.items()}
+
 
 def kinks(**arrays):
     seen, _ = [], loss_of(arrays)  # every layer keeps what it has seen
@@ -102,6 +105,7 @@ def kinks(**arrays):
         pre = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
         seen += [pre[u, :n].ravel() for u, n in enumerate(conv2d.output_lengths(layer.lengths, layer.stride[0]))]
     return np.concatenate(seen)
+
 
 start = {name: value.copy() for name, value in small.parameters.W.items()}
 reports = check(lambda **arrays: loss_of(arrays)[0], backward, start, directions=3, kinks=kinks)

@@ -72,6 +72,7 @@ for name, scores, table, ends in (("WA", wa32, WA, (61.2, 67.8)), ("UA", ua32, U
 numba.set_num_threads(1)  # many calls on small arrays: a second core would cost more than it brings
 SPEAKERS, EACH, D, EPOCHS = 10, 30, 20, 40
 
+
 def epochs_of(x, y, rows, heard):
     """UA of the speakers `heard` after each epoch of training a dense layer on `rows`: (EPOCHS, len)."""
     rng, n = np.random.default_rng(0), (D + 1) * 4
@@ -87,13 +88,16 @@ def epochs_of(x, y, rows, heard):
         scores.append([metrics.ua(metrics.confusion(y.reshape(SPEAKERS, EACH)[s], guessed[s], 4)) for s in heard])
     return scores
 
+
 def by_training(x, rows):  # eq. (5): one mean and one standard deviation
     return (x - x[rows].mean()) / x[rows].std()
+
 
 def fold_scores(x, y, normalise=by_training):
     """(test, validation) UA per epoch of each of ten folds: (10, EPOCHS, 2). Speakers 2k and 2k + 1 are a session."""
     training = [np.flatnonzero(np.arange(len(x)) // EACH // 2 != s // 2) for s in range(SPEAKERS)]
     return np.array([epochs_of(normalise(x, rows), y, rows, (s, s ^ 1)) for s, rows in enumerate(training)])
+
 
 rng = np.random.default_rng(12)
 y = rng.integers(0, 4, SPEAKERS * EACH)
@@ -111,13 +115,16 @@ assert abs(honest - 0.25) < 0.08 and cheated > 0.30
 # Eq. (5) subtracts one mean and divides by one standard deviation. Over "the whole dataset", as the paper has it, these
 # contain the test speaker. Now there is something to learn: each class has its mean, each speaker an offset of his own.
 
+
 # %%
 def by_whole_corpus(x, rows):
     return (x - x.mean()) / x.std()
 
+
 def by_each_speaker(x, rows):
     own = x.reshape(SPEAKERS, EACH, D)
     return ((own - own.mean(axis=1, keepdims=True)) / own.std(axis=1, keepdims=True)).reshape(x.shape)
+
 
 voices = 0.8 * rng.standard_normal((SPEAKERS, D)).repeat(EACH, axis=0)
 x = 0.5 * rng.standard_normal((4, D))[y] + voices + rng.standard_normal((len(y), D))

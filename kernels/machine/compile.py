@@ -45,9 +45,11 @@ def _sources(file: Path) -> set[Path]:
     found, new = set[Path](), {file}
     while new:
         found |= new
-        imports = (re.findall(r"^from scratchser\.kernels([\w.]*) import (.*)", one.read_text("utf-8"), re.M) for one in new)
+        imports = (
+            re.findall(r"^from scratchser\.kernels([\w.]*) import (.*)", one.read_text("utf-8"), re.M) for one in new
+        )
         candidates = {
-            kernels / f"{module.replace('.', '/')}{name}.py".lstrip('/')
+            kernels / f"{module.replace('.', '/')}{name}.py".lstrip("/")
             for module, names in chain.from_iterable(imports)
             for name in ["", *(f"/{name}" for name in re.findall(r"\w+", names))]
         }

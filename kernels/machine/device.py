@@ -38,6 +38,7 @@ class Place(Protocol):
     def copy(self, source: Array, target: Array) -> None:
         """From an array of this place or one of NumPy's, of target's shape and dtype."""
         ...
+
     def resident(self, host: np.ndarray) -> Array:
         """A copy of a small array that kernels only read; one is kept, so lengths are copied once a batch."""
         ...

@@ -19,9 +19,7 @@ class Step:
 
     def __init__(self, bins: int, device: str = "cpu") -> None:
         self.bins, self.device, self.place = bins, device, place(device)
-        self.batches = [
-            replace(batch, x=self.place.upload(batch.x)) for batch in problem.batches(bins, similar=False)
-        ]
+        self.batches = [replace(batch, x=self.place.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
         self.model = problem.model(bins, self.place)
         self.optimiser = Optimiser(self.model.parameters, problem.config())
         self.turn = 0
@@ -72,9 +70,7 @@ class Conv:
                 self.dy, self.x, self.y, self.lengths, *self.stride, True, self.blocks, self.dW, self.db
             )
         else:
-            conv2d.input_gradient_cpu(
-                self.dy, self.y, self.lengths, self.W, *self.stride, True, self.blocks, self.dx
-            )
+            conv2d.input_gradient_cpu(self.dy, self.y, self.lengths, self.W, *self.stride, True, self.blocks, self.dx)
 
     def answer(self) -> dict[str, np.ndarray]:
         self.run()

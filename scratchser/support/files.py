@@ -22,6 +22,7 @@ try:
 except ImportError:  # Windows has no such lock: a second writer is not noticed there
     fcntl = None  # type: ignore[assignment]
 
+
 class StorageError(Exception):
     """What is wrong with a file or folder and what mends it, in one line for the user."""
 

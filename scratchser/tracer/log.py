@@ -67,13 +67,13 @@ class Accesses(NamedTuple):
 class Log:
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
-        self.thread = 0      # that runs now, counted through the launch
-        self.interval = 0    # likewise
+        self.thread = 0  # that runs now, counted through the launch
+        self.interval = 0  # likewise
         self.sites: list[Site] = []
         self.memories: list[Memory] = []
         self.faults: dict[tuple, Fault] = {}
-        self._numbers: dict[tuple, int] = {}       # of sites, by instruction
-        self._same_place: dict[tuple, int] = {}    # likewise, by place
+        self._numbers: dict[tuple, int] = {}  # of sites, by instruction
+        self._same_place: dict[tuple, int] = {}  # likewise, by place
         self._addresses: list[int] = []
         self._sites: list[int] = []
         self._turns: list[tuple[int, int, int]] = []

@@ -49,9 +49,7 @@ def test_operations_of_a_mean_step_and_of_a_conv_layer():
     each = [sum(layer.total for layer in problem.work(b.lengths, 257).values()) for b in problem.batches(257, True)]
     assert measure.step_operations(257) == sum(each) // 12
     assert measure.conv_operations(257, 1) == dict.fromkeys(("forward", "dW"), 16 * 64 * 129 * 25 * 16 * 2)
-    assert measure.conv_operations(513, 2) == dict.fromkeys(
-        ("forward", "dW", "dx"), 16 * 32 * 129 * 25 * 16 * 24 * 2
-    )
+    assert measure.conv_operations(513, 2) == dict.fromkeys(("forward", "dW", "dx"), 16 * 32 * 129 * 25 * 16 * 24 * 2)
 
 
 # ---- equal answers first -------------------------------------------------------------------------------------------
@@ -359,9 +357,7 @@ def test_an_update_by_torch_agrees(torch_peers, who, monkeypatch):
 
 
 @pytest.mark.parametrize("who", ["TorchConv", "ExpertConv"])
-@pytest.mark.parametrize(
-    ("layer", "part"), [(1, "forward"), (1, "dW"), (2, "forward"), (2, "dW"), (2, "dx")]
-)
+@pytest.mark.parametrize(("layer", "part"), [(1, "forward"), (1, "dW"), (2, "forward"), (2, "dW"), (2, "dx")])
 def test_conv_by_torch_agrees(torch_peers, who, layer, part):
     theirs = getattr(torch_peers, who)(33, layer, part)
     compare({"ours": ours.Conv(33, layer, part).answer(), who: theirs.answer()})

@@ -252,7 +252,9 @@ ANSWERS = {
     ),
     "no kernel": (SAXPY.replace("@cuda.jit\n", ""), "cuda_saxpy is no CUDA kernel", "@cuda.jit"),
     "compiled for the CPU": (
-        "import numba\n" + SAXPY.replace("cuda.jit", "numba.njit"), "cuda_saxpy is no CUDA kernel", "@cuda.jit",
+        "import numba\n" + SAXPY.replace("cuda.jit", "numba.njit"),
+        "cuda_saxpy is no CUDA kernel",
+        "@cuda.jit",
     ),
     "NumPy in a kernel": (
         "import numpy as np\n" + SUM.replace("cuda.shared.array(THREADS, float32)", "np.zeros(THREADS)"),

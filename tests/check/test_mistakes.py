@@ -98,8 +98,10 @@ PLANTED = {
             [ACCUMULATE],
         ),
         "dx is the last open product": (
-            {"dx[b, u, v] += W[i, j] @ dz": "for d in np.flatnonzero(dz):\n"
-             "                                dx[b, u, v] = W[i, j, :, d] * dz[d]"},
+            {
+                "dx[b, u, v] += W[i, j] @ dz": "for d in np.flatnonzero(dz):\n"
+                "                                dx[b, u, v] = W[i, j, :, d] * dz[d]"
+            },
             [ACCUMULATE],
         ),
         "dx is the last product": (

@@ -10,7 +10,9 @@ from numba import config
 
 from scratchser.cv import __main__ as cv
 
-pytestmark = pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/kernels/test_simulator.py runs it, in the simulator")
+pytestmark = pytest.mark.skipif(
+    not config.ENABLE_CUDASIM, reason="tests/kernels/test_simulator.py runs it, in the simulator"
+)
 
 RATE, SAMPLES = 16000, 32 + 7 * 16  # 8 frames of 17 bins
 SETTINGS = [

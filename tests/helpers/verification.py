@@ -47,6 +47,7 @@ The compile check is tested on kernels that compute in double precision, spill, 
 
 """
 
+
 def of_tracer() -> Iterator[str]:
     """The tests of the tracer that plant a fault."""
     module = importlib.import_module("test_tracer")
@@ -55,11 +56,18 @@ def of_tracer() -> Iterator[str]:
             yield f"- `{name}`"
 
 
-ROOMS = {"frames": "lstm", "stream": "lstm", "batchnorm_frame": "batchnorm", "statistics": "batchnorm"}  # and whose they are
+ROOMS = {
+    "frames": "lstm",
+    "stream": "lstm",
+    "batchnorm_frame": "batchnorm",
+    "statistics": "batchnorm",
+}  # and whose they are
 
 
 def operations() -> list[str]:
-    return sorted(path.stem.removeprefix("test_").removesuffix("_cuda") for path in TESTS.glob("kernels/test_*_cuda.py"))
+    return sorted(
+        path.stem.removeprefix("test_").removesuffix("_cuda") for path in TESTS.glob("kernels/test_*_cuda.py")
+    )
 
 
 def kernels() -> Iterator[str]:

@@ -265,7 +265,9 @@ def test_gradients_of_the_whole_model(kind, layers):
         return {name: p.dW[name].copy() for name in inputs}
 
     def kinks(**arrays):
-        z = reference.conv2d.forward(x, lengths, arrays["conv1.W"], arrays["conv1.b"], model.convs[0].stride, relu=False)
+        z = reference.conv2d.forward(
+            x, lengths, arrays["conv1.W"], arrays["conv1.b"], model.convs[0].stride, relu=False
+        )
         return z[z != 0]
 
     require(check(forward, backward, inputs, kinks=kinks))
@@ -320,7 +322,9 @@ def test_inference_after_training_is_the_truth_with_the_averages(kind):
     inputs = case.draw(99) | model
     before = norm.mean.copy(), norm.variance.copy(), norm.updates.copy()
     y, cache = case.run(norm, **inputs, training=False)
-    close(y, reference.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon, known=known)[0])
+    close(
+        y, reference.batchnorm.forward(**inputs, lengths=case.frames, kind=kind, epsilon=case.epsilon, known=known)[0]
+    )
     for old, now in zip(before, (norm.mean, norm.variance, norm.updates), strict=True):
         np.testing.assert_array_equal(old, now)
     with pytest.raises(ValueError, match="no backward of inference"):

@@ -38,7 +38,9 @@ def test_others_do_not_matter():
 
 def test_same_bits_for_any_number_of_threads(with_threads):
     given = corpus(np.float32, 3)
-    assert with_threads(1, lambda: mean_variance.moments(*given)) == with_threads(2, lambda: mean_variance.moments(*given))
+    assert with_threads(1, lambda: mean_variance.moments(*given)) == with_threads(
+        2, lambda: mean_variance.moments(*given)
+    )
 
 
 @pytest.mark.parametrize(

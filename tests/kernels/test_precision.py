@@ -163,9 +163,7 @@ def arithmetic(text, kind):
 SLOW = "matmul", "conv2d", "lstm", "batchnorm", "_normed", "_statistics"
 
 
-@pytest.mark.parametrize(
-    "op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in EXERCISES]
-)
+@pytest.mark.parametrize("op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in EXERCISES])
 def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
     command = [sys.executable, __file__, op]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}

@@ -198,9 +198,7 @@ def test_the_built_in_corpus_gets_the_small_model(tmp_path):
     planned = plan(tmp_path, table1.SETTINGS, built_in=True)
     demo = PRESETS["demo"]
     assert planned.configs["best-4khz"] == demo and planned.configs["best"] == replace(demo, frequency_khz=8)
-    assert planned.configs["baseline"] == replace(
-        demo, vtlp="off", oversample=(), conv_rate=demo.rate, conv_l2=demo.l2
-    )
+    assert planned.configs["baseline"] == replace(demo, vtlp="off", oversample=(), conv_rate=demo.rate, conv_l2=demo.l2)
     assert {run.settings["preset"] for run in planned.runs} == {"demo"}
     assert any("demo" in note for note in planned.base.notes())
 

@@ -212,6 +212,7 @@ def test_a_session_of_one_speaker_leaves_no_choice():
 
 def annotated(corpus, without=()):
     """Every second utterance with three annotators that agree, the others with one who does not."""
+
     def votes(n, u):
         word = CLASSES[u.label]
         return () if n in without else ((word,), (word, "other"), (word,)) if n % 2 else ((word,), (word,), ("fear",))

@@ -72,6 +72,7 @@ def only(report, kind):
 
 # Correct kernels
 
+
 @pytest.mark.parametrize("T", [1, *TILES, 7])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 9, 6), (8, 4, 12), (1, 13, 2), (11, 1, 5)])
 def test_a_correct_matrix_product_is_clean(T, shape):
@@ -97,6 +98,7 @@ def test_a_correct_convolution_is_clean(N, R, n):
 
 
 # Planted faults
+
 
 @pytest.mark.parametrize("T", TILES)
 def test_a_removed_barrier_before_reading(T):
@@ -256,12 +258,14 @@ def test_more_than_48_kilobytes_of_shared_memory_are_refused(size, dynamic, acce
 
     report = trace(kernel, 2, 1, numbers(1), shared_bytes=dynamic)
     assert [str(fault) for fault in only(report, "launch")] == (
-        [] if accepted else [f"launch refused: {4 * size + dynamic} bytes of shared memory in a block: "
-                             "Numba gives at most 49152"]
+        []
+        if accepted
+        else [f"launch refused: {4 * size + dynamic} bytes of shared memory in a block: Numba gives at most 49152"]
     )
 
 
 # What a report says
+
 
 def test_a_race_is_told_with_array_index_threads_and_lines():
     report, *_ = product(plant(matmul, {COMPLETE: "pass"}), 2, M=2, K=2, N=2)
@@ -287,6 +291,7 @@ def test_faults_of_the_same_lines_are_told_once_and_counted():
 
 
 # Barriers
+
 
 @cuda.jit(device=True)
 def wait():
@@ -355,6 +360,7 @@ def test_no_thread_is_left_waiting():
 
 # Arrays
 
+
 @cuda.jit
 def add_one(x):
     x[cuda.grid(1)] += 1
@@ -404,8 +410,17 @@ def test_arguments_that_overlap_are_one_memory():
 @pytest.mark.parametrize(
     ("index", "outside"),
     [
-        ((-1,), True), ((2,), True), ((0, 3), True), ((0, -1), True), ((slice(-1, 2), 0), True), ((..., 3), True),
-        ((slice(0, -1),), True), ((1, 2), False), ((slice(0, 9), 0), False), ((..., 2), False), ((1,), False),
+        ((-1,), True),
+        ((2,), True),
+        ((0, 3), True),
+        ((0, -1), True),
+        ((slice(-1, 2), 0), True),
+        ((..., 3), True),
+        ((slice(0, -1),), True),
+        ((1, 2), False),
+        ((slice(0, 9), 0), False),
+        ((..., 2), False),
+        ((1,), False),
     ],
 )
 def test_indices_and_slices_are_checked_on_both_ends(index, outside):
@@ -514,7 +529,8 @@ def test_local_memory_belongs_to_one_thread_and_is_not_counted():
 def test_two_shared_arrays_of_one_line_are_two():
     @cuda.jit
     def kernel(out):
-        a = cuda.shared.array(1, float32); b = cuda.shared.array(1, float32)  # noqa: E702
+        a = cuda.shared.array(1, float32)
+        b = cuda.shared.array(1, float32)  # noqa: E702
         a[0], b[0] = 1, 2
         out[0] = a[0]
         out[1] = b[0]
@@ -586,6 +602,7 @@ def test_constant_arrays_are_checked_and_not_counted():
 
 def test_shared_maths_reads_arrays_under_watch():
     """Functions compiled for the CPU are the maths of both devices."""
+
     @njit
     def square(v):
         return v * v
@@ -605,6 +622,7 @@ def test_shared_maths_reads_arrays_under_watch():
 
 # What the tracer refuses
 
+
 @pytest.mark.parametrize("name", ["atomic", "syncwarp", "shfl_sync", "syncthreads_count", "cg"])
 def test_what_it_does_not_know_is_not_passed_over(name):
     @cuda.jit
@@ -622,6 +640,7 @@ def test_an_argument_that_would_go_unwatched_is_refused(argument):
 
 
 # Counts
+
 
 @pytest.mark.parametrize("T", TILES)
 @pytest.mark.parametrize(("M", "K", "N"), [(7, 9, 6), (1, 1, 1), (8, 4, 12)])

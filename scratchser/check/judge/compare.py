@@ -131,9 +131,7 @@ def _factor(got: Any, truth: Any) -> str:
 # ---- what the numbers have in common, where no mistake has them -----------------------------------------------------
 
 
-def structure(
-    bad: list[Trial], trials: list[Trial], output: str, exercise: Exercise | CudaExercise
-) -> tuple[str, str]:
+def structure(bad: list[Trial], trials: list[Trial], output: str, exercise: Exercise | CudaExercise) -> tuple[str, str]:
     """A name where there is no doubt, and a statement that holds for each of the wrong numbers; or nothing."""
     changed = output in exercise.changes
 

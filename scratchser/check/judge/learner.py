@@ -90,7 +90,7 @@ def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused
     hint = f"Python stops reading in {place}, {there}. "
     hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
     if escape:
-        hint = "In a text \\ begins a special character: write a path as r\"...\" or with /."
+        hint = 'In a text \\ begins a special character: write a path as r"..." or with /.'
     return Refused(what, hint, exercise=exercise)
 
 

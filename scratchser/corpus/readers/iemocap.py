@@ -75,7 +75,9 @@ def load(
         problems=tuple(reader.problems),
         root=root,
         aside=tuple(reader.aside.most_common()),
-        gold=expected_counts.gold_counts(utterances, scripted, merge_excited) if complete and classes == CLASSES else (),
+        gold=expected_counts.gold_counts(utterances, scripted, merge_excited)
+        if complete and classes == CLASSES
+        else (),
         notes=tuple(notes),
     )
 

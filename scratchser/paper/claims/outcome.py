@@ -100,5 +100,3 @@ def forest(found: Values) -> Figure:
     kinds = [Line2D([], [], color=COLOURS[kind], marker=MARKERS[kind], label=kind) for kind in COLOURS]
     figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False, fontsize="small")
     return figure
-
-

@@ -1,11 +1,11 @@
 """Gradients of convolutions and of the LSTM, and what a rate and an L2 of their own buy (section 3.2, figure 4).
 
-    ratio    ||dW|| / sqrt(n) of a conv layer's weights over that of the LSTM's, mean over an epoch's updates and over
-             the epochs, one rate for all
-    effect   conv layers with twice the rate and twice the L2, as in the presets, against one rate for all
-    rest     the same rates everywhere, the doubled ones, against one rate: if what the doubled rate buys is not the
-             convolutions' alone, this is as good
-    null     one rate for all against itself, from another seed: both numbers come from one distribution
+ratio    ||dW|| / sqrt(n) of a conv layer's weights over that of the LSTM's, mean over an epoch's updates and over
+         the epochs, one rate for all
+effect   conv layers with twice the rate and twice the L2, as in the presets, against one rate for all
+rest     the same rates everywhere, the doubled ones, against one rate: if what the doubled rate buys is not the
+         convolutions' alone, this is as good
+null     one rate for all against itself, from another seed: both numbers come from one distribution
 """
 
 from collections.abc import Mapping

@@ -41,8 +41,8 @@ KINDS: Mapping[str, Kind] = {
         unanimous(votes, label) and [_inside(given, classes) for given in votes if len(given) > 1] == [1]
     ),
     "one names another class": lambda votes, label, classes: _outvoted(votes, label, lambda word: word in classes),
-    "one names something outside the classes": lambda votes, label, classes: (
-        _outvoted(votes, label, lambda word: word not in classes)
+    "one names something outside the classes": lambda votes, label, classes: _outvoted(
+        votes, label, lambda word: word not in classes
     ),
     "one names something else, another two things": lambda votes, label, _: (
         not unanimous(votes, label) and any(label in given and len(given) > 1 for given in votes)

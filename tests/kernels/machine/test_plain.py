@@ -92,7 +92,9 @@ def an_lstm(D, H):
 def a_spectrogram(N):
     (x,) = arrays((3 * N,))
     window = stft.hann(N, np.float64)
-    close(stft.forward(x, window, N // 2, N // 2 + 1, 1e-9), reference.stft.forward(x, window, N // 2, N // 2 + 1, 1e-9))
+    close(
+        stft.forward(x, window, N // 2, N // 2 + 1, 1e-9), reference.stft.forward(x, window, N // 2, N // 2 + 1, 1e-9)
+    )
 
 
 def without_compilation():

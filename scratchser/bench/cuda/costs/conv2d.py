@@ -95,9 +95,7 @@ def input_gradient_issued(launch: Launch) -> Issued:
             writes += int(real.sum()) * bins * C
             active += down * across
             steps += down * across * blocks(K, tile.TILE_K)
-    return Issued(
-        global_reads=reads, global_writes=writes, **in_total((active, of_a_block()), (1, shared_by(steps)))
-    )
+    return Issued(global_reads=reads, global_writes=writes, **in_total((active, of_a_block()), (1, shared_by(steps))))
 
 
 def weight_gradient_needed(launch: Launch) -> Needed:
