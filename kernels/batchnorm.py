@@ -35,7 +35,7 @@ import numpy as np
 from scratchser.kernels import batchnorm_frame, lstm
 from scratchser.kernels.machine.block_sum import fold
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.device import Array, blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import Array, blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 from scratchser.kernels.parts.frames import COLUMNS, PARTS, add_columns, flat
 from scratchser.kernels.parts.statistics import input_gradient, last_step, remember, scale_of, scales_of
@@ -231,16 +231,16 @@ def forward(x, lengths, Wx, Wh, norm, h0=None, c0=None, training=False):
     """
     walk = lstm.begin(x, lengths, Wx, Wh, h0, c0)
     _expect(norm, Wh)
-    place, dtype, (_, _, M), G = place_of(x), x.dtype, Wh.shape, len(norm.gamma)
+    device, dtype, (_, _, M), G = device_of(x), x.dtype, Wh.shape, len(norm.gamma)
     N = len(walk.frames)
     if not norm.framewise:
         lstm.expect_room(x, Wh)
-    lstm.add_input(x, walk, Wx, place.zeros((2, M), dtype))
-    hat = place.empty((G, N, 2, M), dtype)
+    lstm.add_input(x, walk, Wx, device.zeros((2, M), dtype))
+    hat = device.empty((G, N, 2, M), dtype)
     counts = _counts(norm.kind, lengths, M)
     if training:
         shape = G, len(counts), 2, M
-        mean, variance, last = place.empty(shape, dtype), place.empty(shape, dtype), len(counts) - 1
+        mean, variance, last = device.empty(shape, dtype), device.empty(shape, dtype), len(counts) - 1
     else:
         mean, variance, last = norm.mean, norm.variance, last_step(norm.updates)
     if norm.framewise:
@@ -269,8 +269,8 @@ def backward(dy, cache, Wx, Wh, norm, dWx, dWh, dgamma, dbeta):
         da, dh0, dc0 = batchnorm_frame.backward(dy, walk, Wh, norm, cache.variance, cache.hat, dgamma, dbeta)
         return lstm.add_gradients(da[0], da[-1], walk, Wx, dWx, dWh), dh0, dc0
     dz, dh0, dc0 = lstm.walk_back(dy, walk, Wh)
-    da = place_of(dz).empty(dz.shape, dz.dtype)
-    place_of(dz).copy(dz, da)
+    da = device_of(dz).empty(dz.shape, dz.dtype)
+    device_of(dz).copy(dz, da)
     _gradient(da, norm, flat(cache.variance), cache.hat, flat(dgamma), flat(dbeta))
     return lstm.add_gradients(da, dz, walk, Wx, dWx, dWh), dh0, dc0
 
@@ -284,10 +284,10 @@ def _counts(kind, lengths, M):
 
 def _normalise(z, norm, training, mean, variance, hat):
     """z (N, 2, 4H) becomes BN(z) + β; in training mean and variance (8H,) are written."""
-    N, M, place, together = len(z), z[0].size, place_of(z), norm.kind == "layer"
+    N, M, device, together = len(z), z[0].size, device_of(z), norm.kind == "layer"
     z, hat, epsilon = z.reshape(N, M), hat.reshape(N, M), z.dtype.type(norm.epsilon)
     if training:
-        ones, sums = place.resident(np.ones(M, z.dtype)), place.zeros((2, M), z.dtype)
+        ones, sums = device.resident(np.ones(M, z.dtype)), device.zeros((2, M), z.dtype)
         add_columns(z, sums[0])
         _average(sums[0], ones, N, together, mean)
         _centre(z, mean, hat)
@@ -304,9 +304,9 @@ def _normalise(z, norm, training, mean, variance, hat):
 
 def _gradient(dz, norm, variance, hat, dgamma, dbeta):
     """dz (N, 2, 4H), the gradient of BN(a) + β, becomes that of a; dgamma and dbeta (8H,) are added to."""
-    N, M, place, together = len(dz), dz[0].size, place_of(dz), norm.kind == "layer"
+    N, M, device, together = len(dz), dz[0].size, device_of(dz), norm.kind == "layer"
     dz, hat, gamma, epsilon = dz.reshape(N, M), hat.reshape(N, M), flat(norm.gamma), dz.dtype.type(norm.epsilon)
-    sums, averages = place.zeros((2, M), dz.dtype), place.empty((2, M), dz.dtype)
+    sums, averages = device.zeros((2, M), dz.dtype), device.empty((2, M), dz.dtype)
     add_columns(dz, sums[0])
     _add_products(dz, hat, sums[1])
     add_columns(sums[:1], dbeta)

@@ -27,7 +27,7 @@ import numpy as np
 from scratchser.kernels.lstm import c_before, row_of, running, walks_of
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.matmul import multiply_along, pack_all, panel_width, product
 from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
 from scratchser.kernels.parts.frames import flat, frame_at
@@ -340,8 +340,8 @@ def normalise_gradient_cuda(dz, walks, n, R, variance, gamma, epsilon, normed, d
 
 
 def ranked(states, walks, back=False):
-    place = place_of(states)
-    other = place.empty(states.shape, states.dtype)
+    device = device_of(states)
+    other = device.empty(states.shape, states.dtype)
     launch(rank_cuda, blocks(states.size, THREADS), THREADS, states, walks, int(back), other)
     return other
 
@@ -361,9 +361,9 @@ def forward(walk, Wh, norm, training, mean, variance, last, hat):
             norm.gamma, norm.beta, epsilon, hat, walk.c, walk.y,
         )  # fmt: skip
         return
-    place, (_, B, H), M = place_of(Wh), walk.h0.shape, Wh.shape[2]
-    walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
-    h, sums, zeros = ranked(walk.h0, walks), place.empty((2, B, M), Wh.dtype), place.resident(np.zeros(M, Wh.dtype))
+    device, (_, B, H), M = device_of(Wh), walk.h0.shape, Wh.shape[2]
+    walks = device.resident(walks_of(walk.lengths, walk.starts, walk.order))
+    h, sums, zeros = ranked(walk.h0, walks), device.empty((2, B, M), Wh.dtype), device.resident(np.zeros(M, Wh.dtype))
     steps = B * H, H * M, B * M  # from direction to direction
     for n, R in enumerate(running_at(walk.lengths)):
         product(flat(h), H, 1, flat(Wh), M, 1, flat(sums), R, M, H, bias=zeros, batch=2, steps=steps, split=False)
@@ -377,9 +377,9 @@ def forward(walk, Wh, norm, training, mean, variance, last, hat):
 
 def backward(dy, walk, Wh, norm, variance, hat, dgamma, dbeta):
     """da (G, N, 2, 4H), dh0 and dc0 (2, B, H); dgamma and dbeta are added to."""
-    place, epsilon = place_of(dy), Wh.dtype.type(norm.epsilon)
-    da = place.empty(hat.shape, dy.dtype)
-    dh0, dc0 = place.empty(walk.h0.shape, dy.dtype), place.zeros(walk.c0.shape, dy.dtype)
+    device, epsilon = device_of(dy), Wh.dtype.type(norm.epsilon)
+    da = device.empty(hat.shape, dy.dtype)
+    dh0, dc0 = device.empty(walk.h0.shape, dy.dtype), device.zeros(walk.c0.shape, dy.dtype)
     if on_cpu(dy):
         backward_cpu(
             dy, walk.gates, Wh, walk.c0, walk.c, walk.lengths, walk.starts, walk.order, variance, norm.gamma, epsilon,
@@ -387,8 +387,8 @@ def backward(dy, walk, Wh, norm, variance, hat, dgamma, dbeta):
         )  # fmt: skip
         return da, dh0, dc0
     (_, B, H), M = walk.h0.shape, Wh.shape[2]
-    walks = place.resident(walks_of(walk.lengths, walk.starts, walk.order))
-    dh, dz, zeros = place.zeros((2, B, H), dy.dtype), place.empty((2, B, M), dy.dtype), np.zeros(H, dy.dtype)
+    walks = device.resident(walks_of(walk.lengths, walk.starts, walk.order))
+    dh, dz, zeros = device.zeros((2, B, H), dy.dtype), device.empty((2, B, M), dy.dtype), np.zeros(H, dy.dtype)
     steps = B * M, H * M, B * H
     for n, R in reversed(list(enumerate(running_at(walk.lengths)))):
         known = dy, walk.gates, walk.c0, walk.c, walks
@@ -397,6 +397,6 @@ def backward(dy, walk, Wh, norm, variance, hat, dgamma, dbeta):
             normalise_gradient_cuda, blocks(2 * M, THREADS), THREADS,
             dz, walks, n, R, variance, norm.gamma, epsilon, hat, da, dgamma, dbeta,
         )  # fmt: skip
-        bias = place.resident(zeros)
+        bias = device.resident(zeros)
         product(flat(dz), M, 1, flat(Wh), 1, M, flat(dh), R, H, M, bias=bias, batch=2, steps=steps, split=False)
     return da, ranked(dh, walks, back=True), dc0

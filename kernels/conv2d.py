@@ -48,7 +48,7 @@ import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, fill_run
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
 from scratchser.kernels.parts.tile import COLS
@@ -387,23 +387,23 @@ def _flat(*arrays):
 
 def _forward_on_device(x, lengths, W, bias, stride, floor, y):
     frames, (flat_x, flat_W, flat_y) = frames_of(lengths, stride[0]), _flat(x, W, y)
-    grid, real = tiles(len(frames) * y.shape[2], y.shape[3]), place_of(x).resident(frames)
+    grid, real = tiles(len(frames) * y.shape[2], y.shape[3]), device_of(x).resident(frames)
     launch(forward_cuda, grid, THREADS, flat_x, real, flat_W, bias, floor, flat_y, *_sizes(x, W, stride))
 
 
 def _input_gradient_on_device(dy, y, lengths, W, stride, relu, dx):
     frames, flat = frames_of(lengths, stride[0]), _flat(dy, y, W, dx)
-    grid, real = tiles(len(frames) * y.shape[2], dx.shape[3]), place_of(dx).resident(frames)
+    grid, real = tiles(len(frames) * y.shape[2], dx.shape[3]), device_of(dx).resident(frames)
     remainders, sizes = stride[0] * stride[1], _sizes(dx, W, stride)
     launch(input_gradient_cuda, (grid, remainders), THREADS, *flat, real, int(relu), *sizes)
 
 
 def _weight_gradient_on_device(dy, x, y, lengths, stride, relu, dW, dbias):
-    frames, place = frames_of(lengths, stride[0]), place_of(x)
+    frames, device = frames_of(lengths, stride[0]), device_of(x)
     K, grid = len(frames) * y.shape[2], tiles(dW[..., 0].size + 1, len(dbias))
     part = part_of(K, grid)
     parts, size = blocks(K, part), dW.size + dbias.size
-    sums, real, (*flat, flat_dW) = place.empty(parts * size, x.dtype), place.resident(frames), _flat(x, dy, y, dW)
+    sums, real, (*flat, flat_dW) = device.empty(parts * size, x.dtype), device.resident(frames), _flat(x, dy, y, dW)
     sizes = _sizes(x, dW, stride)
     launch(weight_gradient_cuda, (grid, parts), THREADS, *flat, real, int(relu), sums, part, *sizes)
     launch(add_weight_gradient_cuda, blocks(size, ADDERS), ADDERS, sums, parts, flat_dW, dbias)
@@ -435,7 +435,7 @@ def forward(x, lengths, W, bias, stride, relu=True, out=None):
     st, sf = stride
     shape = _expect_fit(x, lengths, W, stride, [] if out is None else [("out", out)])
     expect("bias", bias, W.shape[3:], W.dtype)
-    y = place_of(x).zeros(shape, x.dtype) if out is None else out
+    y = device_of(x).zeros(shape, x.dtype) if out is None else out
     floor = x.dtype.type(0 if relu else -np.inf)
     if on_cpu(x):
         forward_cpu(x, lengths, W, bias, st, sf, floor, blocks_of(lengths, st), y)
@@ -453,7 +453,7 @@ def backward(dy, x, y, lengths, W, stride, dW, dbias, relu=True, need_dx=True, o
     _expect_fit(x, lengths, W, stride, [("dy", dy), ("y", y)])
     expect("dW", dW, W.shape, W.dtype)
     expect("dbias", dbias, W.shape[3:], W.dtype)
-    dx = place_of(x).zeros(x.shape, x.dtype) if need_dx and out is None else out
+    dx = device_of(x).zeros(x.shape, x.dtype) if need_dx and out is None else out
     if need_dx:
         expect("out", dx, x.shape, W.dtype)
     if on_cpu(x):

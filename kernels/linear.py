@@ -16,7 +16,7 @@ the order of their index, one utterance after the other, so a row of y does not 
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block
@@ -88,7 +88,7 @@ def forward(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     B, (D, K) = x.shape[0], W.shape
     expect("x", x, (B, D), W.dtype)
     expect("b", b, (K,), W.dtype)
-    y = place_of(x).empty((B, K), W.dtype)
+    y = device_of(x).empty((B, K), W.dtype)
     if on_cpu(x):
         forward_cpu(x, W, b, y)
     else:
@@ -103,7 +103,7 @@ def backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, dW: np.ndarray, db: n
     expect("x", x, (B, D), W.dtype)
     expect("dW", dW, (D, K), W.dtype)
     expect("db", db, (K,), W.dtype)
-    dx = place_of(x).empty(x.shape, x.dtype)
+    dx = device_of(x).empty(x.shape, x.dtype)
     if on_cpu(x):
         backward_cpu(dy, x, W, dW, db, dx)
     else:

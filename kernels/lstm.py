@@ -37,7 +37,7 @@ import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width, product
 from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
@@ -295,8 +295,8 @@ def walks_of(lengths, starts, order):
 def launch_walks(kernel, cache, U, slices, shared_bytes, before, after):
     """A walk of all groups of U utterances in both directions; `before` and `after` are its arguments around those that
     are alike."""
-    (B, _, _), H, place = cache.shape, cache.c.shape[2], place_of(cache.c)
-    walks = place.resident(walks_of(cache.lengths, cache.starts, cache.order))
+    (B, _, _), H, device = cache.shape, cache.c.shape[2], device_of(cache.c)
+    walks = device.resident(walks_of(cache.lengths, cache.starts, cache.order))
     threads = min(THREADS, 32 * blocks(U * H, 32))
     launch(kernel, (blocks(B, U), 2), threads, *before, walks, U, slices, *after, shared_bytes=shared_bytes)
 
@@ -354,16 +354,16 @@ def begin(x, lengths, Wx, Wh, h0, c0):
     expect("Wh", Wh, (2, H, 4 * H), Wx.dtype)
     if not 1 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(f"lstm: lengths must lie in 1 ... {T}, got {lengths.min()} ... {lengths.max()}")
-    place = place_of(x)
-    h0 = place.zeros((2, B, H), x.dtype) if h0 is None else h0
-    c0 = place.zeros((2, B, H), x.dtype) if c0 is None else c0
+    device = device_of(x)
+    h0 = device.zeros((2, B, H), x.dtype) if h0 is None else h0
+    c0 = device.zeros((2, B, H), x.dtype) if c0 is None else c0
     expect("h0", h0, (2, B, H), Wx.dtype)
     expect("c0", c0, (2, B, H), Wx.dtype)
     N = int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")
-    frames, z = place.empty((N, D), x.dtype), place.empty((N, 2, 4 * H), x.dtype)
-    c, y = place.empty((N, 2, H), x.dtype), place.zeros((B, T, 2 * H), x.dtype)
+    frames, z = device.empty((N, D), x.dtype), device.empty((N, 2, 4 * H), x.dtype)
+    c, y = device.empty((N, 2, H), x.dtype), device.zeros((B, T, 2 * H), x.dtype)
     return Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
 
 
@@ -381,7 +381,7 @@ def add_input(x, cache, Wx, b):
         cache.gates[:] = b
         add_product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D)
     else:
-        gather(x, *resident(place_of(x), cache.lengths, cache.starts), cache.frames)
+        gather(x, *resident(device_of(x), cache.lengths, cache.starts), cache.frames)
         product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D, bias=flat(b), split=False)
 
 
@@ -397,9 +397,9 @@ def walk(cache, Wh):
 
 def walk_back(dy, cache, Wh):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H)."""
-    place, dtype = place_of(dy), dy.dtype
-    dz = place.empty(cache.gates.shape, dtype)
-    dh0, dc0 = place.empty(cache.h0.shape, dtype), place.empty(cache.c0.shape, dtype)
+    device, dtype = device_of(dy), dy.dtype
+    dz = device.empty(cache.gates.shape, dtype)
+    dh0, dc0 = device.empty(cache.h0.shape, dtype), device.empty(cache.c0.shape, dtype)
     if on_cpu(dy):
         ordered = cache.lengths, cache.starts, cache.order
         backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, *ordered, dz, dh0, dc0)
@@ -412,12 +412,12 @@ def walk_back(dy, cache, Wh):
 
 def add_gradients(dz, dzh, cache, Wx, dWx, dWh):
     """dx; dWx and dWh are added to. dz is the gradient of x Wx, dzh that of h Wh."""
-    (N, D), H, M, dtype, place = cache.frames.shape, cache.c.shape[2], dz[0].size, dz.dtype, place_of(dz)
-    before = place.empty((2, N, H), dtype)
-    dframes, dx = place.zeros((N, D), dtype), place.empty(cache.shape, dtype)
+    (N, D), H, M, dtype, device = cache.frames.shape, cache.c.shape[2], dz[0].size, dz.dtype, device_of(dz)
+    before = device.empty((2, N, H), dtype)
+    dframes, dx = device.zeros((N, D), dtype), device.empty(cache.shape, dtype)
     lengths, starts = cache.lengths, cache.starts
     if not on_cpu(dz):
-        lengths, starts = resident(place, lengths, starts)
+        lengths, starts = resident(device, lengths, starts)
     states_before(cache.y, cache.h0, lengths, starts, before)
     if on_cpu(dz):
         add_product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
@@ -448,24 +448,24 @@ def readout_forward(y, lengths):
     H = y.shape[2] // 2
     if on_cpu(y):
         return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
-    place = place_of(y)
-    r = place.empty((len(lengths), 2 * H), y.dtype)
-    launch(readout_forward_cuda, blocks(r.size, THREADS), THREADS, y, *resident(place, lengths), r)
+    device = device_of(y)
+    r = device.empty((len(lengths), 2 * H), y.dtype)
+    launch(readout_forward_cuda, blocks(r.size, THREADS), THREADS, y, *resident(device, lengths), r)
     return r
 
 
 def readout_backward(dr, lengths, T):
     """dy (B, T, 2H) of dr (B, 2H): zero but for the two frames that were read."""
-    B, H, place = len(lengths), dr.shape[1] // 2, place_of(dr)
-    dy = place.zeros((B, T, 2 * H), dr.dtype)
+    B, H, device = len(lengths), dr.shape[1] // 2, device_of(dr)
+    dy = device.zeros((B, T, 2 * H), dr.dtype)
     if on_cpu(dr):
         dy[np.arange(B), lengths - 1, :H] = dr[:, :H]
         dy[:, 0, H:] = dr[:, H:]
     else:
-        launch(readout_backward_cuda, blocks(dr.size, THREADS), THREADS, dr, *resident(place, lengths), dy)
+        launch(readout_backward_cuda, blocks(dr.size, THREADS), THREADS, dr, *resident(device, lengths), dy)
     return dy
 
 
-def resident(place, *arrays):
+def resident(device, *arrays):
     """Lengths and the like as kernels want them."""
-    return [place.resident(array.astype(np.int32)) for array in arrays]
+    return [device.resident(array.astype(np.int32)) for array in arrays]

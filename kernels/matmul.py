@@ -45,7 +45,7 @@ A, B, C   flat contiguous arrays of one dtype, float32 or float64; offsets and s
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.device import Array, blocks, launch, place_of
+from scratchser.kernels.machine.device import Array, blocks, device_of, launch
 from scratchser.kernels.parts.tile import (
     COLS,
     HALF,
@@ -307,7 +307,7 @@ def product(
     if parts == 1:
         launch(product_cuda, grid, THREADS, A, am, ak, za, B, bk, bn, zb, C0, pitch, z0, C, zc, M, N, K, part)
         return
-    place = place_of(C)
-    sums, zeros = place.empty(batch * parts * M * N, C.dtype), place.resident(np.zeros(N, C.dtype))
+    device = device_of(C)
+    sums, zeros = device.empty(batch * parts * M * N, C.dtype), device.resident(np.zeros(N, C.dtype))
     launch(product_cuda, grid, THREADS, A, am, ak, za, B, bk, bn, zb, zeros, 0, 0, sums, M * N, M, N, K, part)
     launch(add_parts_cuda, blocks(batch * M * N, ADDERS), ADDERS, sums, parts, C0, pitch, z0, C, zc, M, N, batch)

@@ -17,7 +17,7 @@ import numpy as np
 from scratchser.kernels.machine.block_sum import fold
 from scratchser.kernels.machine.chunks import cut_runs
 from scratchser.kernels.machine.compile import cuda, cuda_jit, pjit, prange
-from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.device import device_of, launch, on_cpu
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py
@@ -105,10 +105,10 @@ def _sums(values: np.ndarray, pieces: np.ndarray, mean: float | None = None) -> 
         else:
             squares_cpu(flat, F, pieces, mean, sums)
         return sums
-    place = place_of(flat)
-    there, parts = place.resident(pieces), place.empty(len(pieces), flat.dtype)
+    device = device_of(flat)
+    there, parts = device.resident(pieces), device.empty(len(pieces), flat.dtype)
     if mean is None:
         launch(sums_cuda, len(pieces), THREADS, flat, F, there, parts)
     else:
         launch(squares_cuda, len(pieces), THREADS, flat, F, there, flat.dtype.type(mean), parts)
-    return place.download(parts).astype(np.float64)
+    return device.download(parts).astype(np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 from scratchser.kernels.machine.block_sum import fold
 from scratchser.kernels.machine.chunks import cut
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 
 PIECE = 4096
 THREADS = 256  # of a block: a power of two, for _fold.py
@@ -90,15 +90,15 @@ def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """
     if len(ends) == 0 or ends[-1] != len(dW):
         raise ValueError(f"the segments' ends {np.asarray(ends).tolist()} do not cover 0 ... {len(dW)}")
-    place = place_of(dW)
-    sums = place.empty(len(ends), dW.dtype)
+    device = device_of(dW)
+    sums = device.empty(len(ends), dW.dtype)
     if on_cpu(dW):
         squares_cpu(dW, ends, sums)
         return sums
     pieces, segments = cut(ends, PIECE)
     piece_ends = np.searchsorted(segments, np.arange(len(ends)), side="right").astype(np.int32)
-    parts = place.empty(len(pieces), dW.dtype)
+    parts = device.empty(len(pieces), dW.dtype)
     if len(pieces):
-        launch(pieces_cuda, len(pieces), THREADS, dW, place.resident(pieces), parts)
-    launch(segments_cuda, blocks(len(ends), THREADS), THREADS, parts, place.resident(piece_ends), sums)
+        launch(pieces_cuda, len(pieces), THREADS, dW, device.resident(pieces), parts)
+    launch(segments_cuda, blocks(len(ends), THREADS), THREADS, parts, device.resident(piece_ends), sums)
     return sums

@@ -20,7 +20,7 @@ import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import copy_run, fill_run
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block: any number will do
@@ -155,7 +155,7 @@ def _expect_fit(x, lengths, window):
 def _launch(kernel, numbers, arrays, lengths, x, window, out):
     """`numbers` (B, T', F', C) tells the grid; arrays are what the kernel reads."""
     (B, frames, positions, C), (_, T, F, _) = numbers, x.shape
-    grid, there = (blocks(positions * C, THREADS), frames, B), place_of(x).resident(lengths.astype(np.int32))
+    grid, there = (blocks(positions * C, THREADS), frames, B), device_of(x).resident(lengths.astype(np.int32))
     flat = [array.reshape(array.size) for array in arrays]
     launch(kernel, grid, THREADS, *flat, there, out.reshape(out.size), T, F, C, *window)
 
@@ -167,7 +167,7 @@ def forward(x, lengths, window, out=None):
     an array is not C-contiguous.
     """
     shape = _expect_fit(x, lengths, window)
-    y = place_of(x).empty(shape, x.dtype) if out is None else out
+    y = device_of(x).empty(shape, x.dtype) if out is None else out
     expect("out", y, shape, x.dtype)
     if on_cpu(x):
         forward_cpu(x, lengths, *window, y)
@@ -180,7 +180,7 @@ def backward(dy, x, lengths, window, out=None):
     """dx (B, T, F, C) for dy (B, ⌈T / I⌉, ⌈F / J⌉, C) and the x of `forward`; `out` and errors as there."""
     shape = _expect_fit(x, lengths, window)
     expect("dy", dy, shape, x.dtype)
-    dx = place_of(x).empty(x.shape, x.dtype) if out is None else out
+    dx = device_of(x).empty(x.shape, x.dtype) if out is None else out
     expect("out", dx, x.shape, x.dtype)
     if on_cpu(x):
         backward_cpu(dy, x, lengths, *window, dx)

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit
-from scratchser.kernels.machine.device import blocks, launch, on_cpu, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
 THREADS = 32  # of a block: a row each, there are no more than a batch has utterances
@@ -116,7 +116,7 @@ def loss_cuda(z, t, w, losses, dz):
 
 def forward(logits: np.ndarray) -> np.ndarray:
     """Probabilities (B, K) of logits (B, K), of their dtype."""
-    p = place_of(logits).empty(logits.shape, logits.dtype)
+    p = device_of(logits).empty(logits.shape, logits.dtype)
     if on_cpu(logits):
         forward_cpu(logits, p)
     else:
@@ -136,10 +136,12 @@ def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[fl
         raise ValueError("the mean loss of an empty batch is undefined")
     expect("target", target, (B, K), logits.dtype)
     expect("weight", weight, (B,), logits.dtype)
-    place = place_of(logits)
-    dlogits = place.empty(logits.shape, logits.dtype)
+    device = device_of(logits)
+    dlogits = device.empty(logits.shape, logits.dtype)
     if on_cpu(logits):
         return float(loss_cpu(logits, target, weight, dlogits)), dlogits
-    losses = place.empty(B, logits.dtype)
-    launch(loss_cuda, blocks(B, THREADS), THREADS, logits, place.upload(target), place.upload(weight), losses, dlogits)
-    return float(place.download(losses).sum()), dlogits
+    losses = device.empty(B, logits.dtype)
+    launch(
+        loss_cuda, blocks(B, THREADS), THREADS, logits, device.upload(target), device.upload(weight), losses, dlogits
+    )
+    return float(device.download(losses).sum()), dlogits

@@ -48,7 +48,7 @@ from functools import lru_cache
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.device import device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
 LANES = 16  # float32 numbers of a 512-bit register; narrower ones take a row in pieces
@@ -294,9 +294,9 @@ def forward(x: np.ndarray, window: np.ndarray, hop: int, bins: int, floor: float
         raise ValueError(f"floor {floor}: the logarithm needs a positive one")
     if x.size < N:
         raise ValueError(f"{x.size} samples are less than one window of {N}")
-    place, floor = place_of(x), x.dtype.type(floor)
+    device, floor = device_of(x), x.dtype.type(floor)
     roots, places = _tables(N, x.dtype)
-    Y = place.empty((frames(x.size, N, hop), bins), x.dtype)
+    Y = device.empty((frames(x.size, N, hop), bins), x.dtype)
     if on_cpu(x):
         forward_cpu(np.ascontiguousarray(x), window, hop, floor, roots, places, Y)
         return Y
@@ -304,6 +304,6 @@ def forward(x: np.ndarray, window: np.ndarray, hop: int, bins: int, floor: float
     if shared > SHARED_BYTES:
         raise ValueError(f"a window of {N} {x.dtype} samples needs {shared} bytes of shared memory, not {SHARED_BYTES}")
     if on_cpu(window):
-        window = place.resident(window)
-    launch(forward_cuda, len(Y), THREADS, x, window, hop, floor, place.resident(roots), Y, shared_bytes=shared)
+        window = device.resident(window)
+    launch(forward_cuda, len(Y), THREADS, x, window, hop, floor, device.resident(roots), Y, shared_bytes=shared)
     return Y

@@ -35,7 +35,7 @@ becomes α or 10 - 9α bins, at most 1.9 for the paper's α.
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.device import device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
 THREADS = 128  # of a block: any number will do
@@ -194,7 +194,7 @@ def forward(S: np.ndarray, alpha: float) -> np.ndarray:
     two bins.
     """
     _check(S, np.array([alpha]))
-    Y, alpha = place_of(S).empty(S.shape, S.dtype), S.dtype.type(alpha)
+    Y, alpha = device_of(S).empty(S.shape, S.dtype), S.dtype.type(alpha)
     if on_cpu(S):
         forward_cpu(S, alpha, Y)
     elif len(S):
@@ -205,7 +205,7 @@ def forward(S: np.ndarray, alpha: float) -> np.ndarray:
 def backward(dY: np.ndarray, alpha: float) -> np.ndarray:
     """The gradient dS (T, F) for dY (T, F); dtype, place and errors as of `forward`."""
     _check(dY, np.array([alpha]))
-    dS, alpha = place_of(dY).empty(dY.shape, dY.dtype), dY.dtype.type(alpha)
+    dS, alpha = device_of(dY).empty(dY.shape, dY.dtype), dY.dtype.type(alpha)
     if on_cpu(dY):
         backward_cpu(dY, alpha, dS)
     elif len(dY):
@@ -235,12 +235,12 @@ def batch(
     expect("alphas", alphas, (B,), alphas.dtype)
     if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > N).any() or (lengths > T).any():
         raise ValueError(f"an utterance lies outside the {N} frames of the corpus or the {T} frames of the batch")
-    place, real = place_of(values), values.dtype.type
-    X = place.empty((B, T, F), values.dtype)
+    device, real = device_of(values), values.dtype.type
+    X = device.empty((B, T, F), values.dtype)
     alphas, mean, scale = alphas.astype(values.dtype), real(mean), real(scale)
     if on_cpu(values):
         batch_cpu(values, starts, lengths, alphas, mean, scale, X)
     elif B and T:
-        utterances = [place.resident(array) for array in (starts.astype(np.int32), lengths.astype(np.int32), alphas)]
+        utterances = [device.resident(array) for array in (starts.astype(np.int32), lengths.astype(np.int32), alphas)]
         launch(batch_cuda, (T, B), THREADS, values, *utterances, mean, scale, X)
     return X

@@ -26,7 +26,7 @@ def scores(
     for at in range(0, len(order), TOGETHER):
         rows = order[at : at + TOGETHER]
         logits = model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows]))
-        parts.append(model.place.download(logits))
+        parts.append(model.device.download(logits))
     sorted_scores = np.concatenate(parts)
     result = np.empty_like(sorted_scores)
     result[order] = sorted_scores
@@ -57,9 +57,9 @@ def vote(probabilities: np.ndarray) -> Prediction:
 
 
 def copies(config: Config) -> np.ndarray:
-    """The alphas (A,) of a test's copies: config.copies of them or, if that is 0, eleven if training has warps and else
+    """The alphas (A,) of a test's copies: config.tta_copies of them or, if that is 0, eleven if training has warps and else
     the one of a single pass."""
-    number = config.copies or (1 if config.vtlp == "off" else len(COPIES))
+    number = config.tta_copies or (1 if config.vtlp == "off" else len(COPIES))
     return COPIES if number > 1 else np.ones(1)
 
 

@@ -19,7 +19,7 @@ from scratchser.corpus.table import Utterance
 from scratchser.corpus.votes import soft_label
 from scratchser.evaluate import copies, predict, scores
 from scratchser.kernels import softmax
-from scratchser.kernels.machine.device import CPU, Array, OutOfDeviceMemory, Place
+from scratchser.kernels.machine.device import CPU, Array, Device, OutOfDeviceMemory
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
@@ -63,9 +63,9 @@ def run_fold(
     seed: int,
     folder: FoldDir,
     notify: Callable[[dict[str, Any]], None],
-    place: Place = CPU,
+    device: Device = CPU,
 ) -> dict[str, Any]:
-    """Train and test one fold at a place, or go on with it; the fold's entry of result.json.
+    """Train and test one fold on a device, or go on with it; the fold's entry of result.json.
 
     `notify` gets each epoch's line of metrics.jsonl. What is on the disk after each epoch is enough to go on to the
     bit.
@@ -75,7 +75,7 @@ def run_fold(
         if finished is not None:
             return finished
         try:
-            training = _Training(data, fold, config, seed, place)
+            training = _Training(data, fold, config, seed, device)
             training.restore(folder)
             while not training.over:
                 row = training.epoch()
@@ -99,21 +99,21 @@ class DivergedError(ArithmeticError):
 class _Training:
     """A fold between epochs: parameters, velocity, the best epoch's parameters, and the rows of metrics.jsonl.
 
-    All but the rows is at one place, the spectrograms of the whole corpus included: a GPU gets nothing but labels and
+    All but the rows is on one device, the spectrograms of the whole corpus included: a GPU gets nothing but labels and
     lengths from an epoch, and gives back losses, scores and gradient norms.
     """
 
-    def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, place: Place = CPU) -> None:
-        self.fold, self.config, self.seed, self.place = fold, config, seed, place
+    def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, device: Device = CPU) -> None:
+        self.fold, self.config, self.seed, self.device = fold, config, seed, device
         self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
         heard = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
-        self.data = replace(data, features=data.features.at(place))
+        self.data = replace(data, features=data.features.at(device))
         self.normalisation = Normalisation.of(self.data.features, heard, config.normalisation)
         bins = data.features.values.shape[1]
-        self.model = Model(config, bins, len(data.classes), [seed, fold.number], place=place)
+        self.model = Model(config, bins, len(data.classes), [seed, fold.number], device=device)
         self.optimiser = Optimiser(self.model.parameters, config)
-        self.best = place.zeros(self.model.parameters.values.shape, np.float32)
-        place.copy(self.model.parameters.values, self.best)
+        self.best = device.zeros(self.model.parameters.values.shape, np.float32)
+        device.copy(self.model.parameters.values, self.best)
         self.best_epoch = 0
         self.rows: list[dict[str, Any]] = []
 
@@ -133,14 +133,14 @@ class _Training:
             "train": train,
             "validation": self._validate(number),
             "gradient_norms": norms,
-            "rate_factor": self.config.factor(number),
+            "learning_rate_factor": self.config.factor(number),
             "frames_per_second": frames / (trained - started),
             "seconds": time.perf_counter() - started,
         }
         self.rows.append(row)
-        if number >= self.config.first_candidate and self._better(row):
+        if number >= self.config.first_selectable and self._better(row):
             self.best_epoch = number
-            self.place.copy(self.model.parameters.values, self.best)
+            self.device.copy(self.model.parameters.values, self.best)
         return row
 
     def _better(self, row: dict[str, Any]) -> bool:
@@ -162,12 +162,12 @@ class _Training:
             if not np.isfinite(batch_loss):
                 raise DivergedError(
                     f"fold {self.fold.number}, epoch {number}: the loss is {batch_loss}, no result can come of this;"
-                    " lower the settings rate and conv_rate"
+                    " lower the settings learning_rate and conv_learning_rate"
                 )
             self.model.backward(dlogits)
             norms.add()
             self.optimiser.step(factor)
-            guessed = self.place.download(logits).argmax(axis=1)
+            guessed = self.device.download(logits).argmax(axis=1)
             confusion += metrics.confusion(self.data.labels[batch.utterances], guessed, len(confusion))
             loss, count, frames = (
                 loss + batch_loss * len(logits),
@@ -186,7 +186,7 @@ class _Training:
 
     def save(self, folder: FoldDir) -> None:
         folder.write_metrics(self.rows)
-        arrays = {name: self.place.download(array) for name, array in self._state().items()}
+        arrays = {name: self.device.download(array) for name, array in self._state().items()}
         folder.save_checkpoint(arrays, {"epoch": len(self.rows), "best_epoch": self.best_epoch})
 
     def _state(self) -> dict[str, Array]:
@@ -197,7 +197,7 @@ class _Training:
         if saved is not None:
             arrays, meta = saved
             for name, array in self._state().items():
-                self.place.copy(arrays[name], array)
+                self.device.copy(arrays[name], array)
             self.best_epoch = meta["best_epoch"]
             self.rows = folder.metrics(until=meta["epoch"])
 
@@ -206,7 +206,7 @@ def _test(training: _Training, folder: FoldDir) -> dict[str, Any]:
     """The only look at the test speaker: the best epoch's parameters, a single pass or the vote of copies."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
-    training.place.copy(training.best, training.model.parameters.values)
+    training.device.copy(training.best, training.model.parameters.values)
     chosen = data.of_speakers(fold.test)
     alphas = copies(training.config)
     prediction = predict(training.model, data.features, training.normalisation, chosen, alphas)

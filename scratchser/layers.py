@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
-from scratchser.kernels.machine.device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Device
 
 STEPS = 256  # of a walk, whose running statistics are kept frame-wise; later ones use the last's
 
@@ -40,20 +40,20 @@ class Spec:
 
 
 class Parameters:
-    """values and gradients (n,) of one dtype at one place; W[name], dW[name] the views.
+    """values and gradients (n,) of one dtype on one device; W[name], dW[name] the views.
 
     ends     (G,) int64, NumPy's: where each tensor ends
     values   (n,) NumPy's, what to begin with; zeros if not given
     """
 
     def __init__(
-        self, specs: Sequence[Spec], dtype: np.dtype, values: np.ndarray | None = None, place: Place = CPU
+        self, specs: Sequence[Spec], dtype: np.dtype, values: np.ndarray | None = None, device: Device = CPU
     ) -> None:
-        self.specs, self.place = tuple(specs), place
+        self.specs, self.device = tuple(specs), device
         self.ends = np.cumsum([spec.size for spec in specs]).astype(np.int64)
         n = int(self.ends[-1])
-        self.values = place.zeros(n, dtype) if values is None else place.upload(values.astype(dtype))
-        self.gradients = place.zeros(n, dtype)
+        self.values = device.zeros(n, dtype) if values is None else device.upload(values.astype(dtype))
+        self.gradients = device.zeros(n, dtype)
         self.W, self.dW = views(specs, self.values), views(specs, self.gradients)
 
 
@@ -73,7 +73,7 @@ class Conv2d:
         self.name, self.stride, self.first = name, stride, first
         self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
         self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
-        self._y, self._dx = _Workspace(parameters.place), _Workspace(parameters.place)
+        self._y, self._dx = _Workspace(parameters.device), _Workspace(parameters.device)
 
     @staticmethod
     def specs(name: str, kernel: tuple[int, int], channels_in: int, channels_out: int) -> list[Spec]:
@@ -100,8 +100,8 @@ class Conv2d:
 class MaxPool:
     """Window beside window without parameters: x (B, T, F, C) -> y (B, ⌈T/I⌉, ⌈F/J⌉, C)."""
 
-    def __init__(self, window: tuple[int, int], place: Place) -> None:
-        self.window, self._y, self._dx = window, _Workspace(place), _Workspace(place)
+    def __init__(self, window: tuple[int, int], device: Device) -> None:
+        self.window, self._y, self._dx = window, _Workspace(device), _Workspace(device)
 
     def output_shape(self, T: int, F: int, C: int) -> tuple[int, int, int]:
         return -(-T // self.window[0]), -(-F // self.window[1]), C
@@ -202,12 +202,12 @@ class Dense:
 class _Workspace:
     """A piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
 
-    def __init__(self, place: Place) -> None:
-        self.place, self.flat = place, place.zeros(0, np.float32)
+    def __init__(self, device: Device) -> None:
+        self.device, self.flat = device, device.zeros(0, np.float32)
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """An array of this shape with what was left in it: past an utterance's end nothing is read."""
         size = math.prod(shape)
         if self.flat.size < size or self.flat.dtype != dtype:
-            self.flat = self.place.zeros(size, dtype)
+            self.flat = self.device.zeros(size, dtype)
         return self.flat[:size].reshape(shape)

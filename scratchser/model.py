@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchser.kernels import lstm
-from scratchser.kernels.machine.device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM, Parameters, Spec, views
 from scratchser.presets import Config, SettingError
 
@@ -19,7 +19,7 @@ MOST = 2**31 - 1  # parameters of a model: the CUDA kernels count in int32
 class Model:
     """The network of a Config for spectrograms of `bins` frequency bins and `classes` emotions.
 
-    `seed` (anything that numpy's default_rng takes) fixes the initial weights, the same at every place; float32
+    `seed` (anything that numpy's default_rng takes) fixes the initial weights, the same on every device; float32
     trains, float64 checks gradients.
     """
 
@@ -30,16 +30,16 @@ class Model:
         classes: int,
         seed: int | Sequence[int] = 0,
         dtype: type = np.float32,
-        place: Place = CPU,
+        device: Device = CPU,
     ) -> None:
         specs, kind = tensors(config, bins, classes), config.batchnorm
         values = initial(specs, np.random.default_rng(seed), gamma=0.1 if kind.startswith("frame") else 1.0)
-        self.parameters = Parameters(specs, np.dtype(dtype), values, place)
+        self.parameters = Parameters(specs, np.dtype(dtype), values, device)
         self.convs: list[Conv2d | MaxPool] = []
         for n, (stride, window) in enumerate(zip(config.conv_strides, config.windows, strict=True), 1):
             self.convs.append(Conv2d(f"conv{n}", self.parameters, stride, first=n == 1))
             if window != (1, 1):
-                self.convs.append(MaxPool(window, place))
+                self.convs.append(MaxPool(window, device))
         self.lstms = [
             BiLSTM(f"lstm{n}", self.parameters) if kind == "off" else NormedBiLSTM(f"lstm{n}", self.parameters, kind)
             for n in range(1, config.lstm_layers + 1)
@@ -47,13 +47,13 @@ class Model:
         self.dense = Dense("dense", self.parameters)
 
     @property
-    def place(self) -> Place:
-        return self.parameters.place
+    def device(self) -> Device:
+        return self.parameters.device
 
     def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> Array:
         """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters.
 
-        x and the scores are at the model's place, lengths NumPy's. With batch normalisation an utterance's scores
+        x and the scores are at the model's device, lengths NumPy's. With batch normalisation an utterance's scores
         depend on its batch in `training` only, and there is no `backward` without it.
         """
         for conv in self.convs:
@@ -104,7 +104,7 @@ def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0)
 
     Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
 
-    Biases, and batch normalisation's beta in their place, are 0 but for the forget gate's, 1; running means 0,
+    Biases, and batch normalisation's beta in their device, are 0 but for the forget gate's, 1; running means 0,
     variances 1. `gamma` is 0.1 for the frame-wise kinds (Cooijmans et al. 2017: what comes out of a unit variance at
     every step saturates the states, and gradients vanish), else 1: only the input part is normalised, and Glorot's Wx
     would give it about that variance. All this is our reading: the paper does not say.

@@ -12,16 +12,16 @@ class Optimiser:
 
     def __init__(self, parameters: Parameters, config: Config) -> None:
         self.parameters, self.momentum = parameters, config.momentum
-        self.velocity = parameters.place.zeros(parameters.values.shape, parameters.values.dtype)
-        rates = {"conv": config.conv_rate, "rest": config.rate, "statistics": 0.0}
+        self.velocity = parameters.device.zeros(parameters.values.shape, parameters.values.dtype)
+        learning_rates = {"conv": config.conv_learning_rate, "rest": config.learning_rate, "statistics": 0.0}
         decays = {"conv": config.conv_l2, "rest": config.l2}
-        self.rate = np.array([rates[spec.group] for spec in parameters.specs])
+        self.learning_rate = np.array([learning_rates[spec.group] for spec in parameters.specs])
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
 
     def step(self, factor: float) -> None:
         """One update from the gradients, which are cleared then. `factor` scales all rates (Config.factor)."""
         p = self.parameters
-        nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.rate * factor, self.l2, self.momentum)
+        nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.learning_rate * factor, self.l2, self.momentum)
 
 
 class GradientNorms:
@@ -36,7 +36,7 @@ class GradientNorms:
     def add(self) -> None:
         """Take the gradients as they are now: after backward, before the update."""
         p = self.parameters
-        squares = p.place.download(norms.squares(p.gradients, p.ends))
+        squares = p.device.download(norms.squares(p.gradients, p.ends))
         for layer in self.layers:
             weights = [g for g, spec in enumerate(p.specs) if spec.layer == layer and spec.decays]
             count = sum(p.W[p.specs[g].name].size for g in weights)

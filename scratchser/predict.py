@@ -206,7 +206,7 @@ def _load(folder: FoldDir, config: Config, classes: int) -> Trained:
             f"{folder.path} holds {best.size} parameters, this version's model has {values.size}: use the version"
             " that made the run"
         )
-    model.place.copy(best, values)
+    model.device.copy(best, values)
     return Trained(folder.number, model, normalisation)
 
 

@@ -33,7 +33,9 @@ class Config:
     normalisation: str = "fold"  # eq. (5) over the fold's training speakers, over the "whole-corpus" (a leak), or "off"
     # data, section 2
     vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
-    copies: int = 0  # warped copies that vote at the test: 11, the paper's; 1, a single pass; 0: 11 if training warps
+    tta_copies: int = (
+        0  # test-time augmentation: 11 VTLP copies vote, the paper's; 1, a single pass; 0: 11 if training warps
+    )
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
     # model, section 3 and figure 3: channels, kernel (time, frequency), stride (time, frequency) of each conv layer
@@ -47,12 +49,12 @@ class Config:
     # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
     batch_size: int = 16
     epochs: int = 30
-    candidates: float = 0.25  # the last share of the epochs, among which the validation speaker chooses the best
+    selection_share: float = 0.25  # the best epoch is selected by validation UA among this last share of the epochs
     patience: int = 30  # epochs after the best one before a fold stops; as many as `epochs`: none stops early
     momentum: float = 0.9
-    rate: float = 0.005
+    learning_rate: float = 0.005
     l2: float = 0.03
-    conv_rate: float = 0.01
+    conv_learning_rate: float = 0.01
     conv_l2: float = 0.06
     schedule: str = "cosine"  # how all rates go down to 0 over the epochs, or "constant"
 
@@ -82,9 +84,9 @@ class Config:
         return self.pool or ((1, 1),) * len(self.conv_channels)
 
     @property
-    def first_candidate(self) -> int:
+    def first_selectable(self) -> int:
         """The first epoch, counted from 1, that can be the best."""
-        return self.epochs - math.ceil(self.epochs * self.candidates) + 1
+        return self.epochs - math.ceil(self.epochs * self.selection_share) + 1
 
     def factor(self, epoch: int) -> float:
         """By what all rates are multiplied in this epoch, counted from 1."""
@@ -98,16 +100,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "normalisation": ("fold", "whole-corpus", "off"),
     "vtlp": ("off", "epoch", "utterance"),
     "batchnorm": ("off", "frame-8", "frame-9", "sequence", "layer"),  # after the paper's equations (8) and (9)
-    "copies": (0, 1, 11),
+    "tta_copies": (0, 1, 11),
     "schedule": ("constant", "cosine"),
 }
 RANGES: dict[str, Range] = {
     **dict.fromkeys(("window_ms", "shift_ms", "lstm_units", "batch_size", "epochs", "patience"), COUNT),
     "lstm_layers": LAYERS,
-    **dict.fromkeys(("rate", "l2", "conv_rate", "conv_l2"), NOT_NEGATIVE),
+    **dict.fromkeys(("learning_rate", "l2", "conv_learning_rate", "conv_l2"), NOT_NEGATIVE),
     "log_floor": Range(1e-37, MOST, "at least 1e-37, float32's smallest, and finite", 1e-37, None),
     "momentum": Range(0, math.nextafter(1, 0), "at least 0 and below 1", 0.0, 0.99),
-    "candidates": Range(math.nextafter(0, 1), 1, "greater than 0 and at most 1", 0.01, 1.0),
+    "selection_share": Range(math.nextafter(0, 1), 1, "greater than 0 and at most 1", 0.01, 1.0),
 }
 PAIRS = "conv_kernels", "conv_strides", "pool"
 LISTS = {
@@ -206,7 +208,7 @@ def column(name: str, best: Config = PAPER_BEST) -> Config:
     made = best if khz == 8 else replace(best, frequency_khz=khz)
     made = made if oversampled else replace(made, oversample=())
     made = made if warped else replace(made, vtlp="off")
-    return made if adjusted else replace(made, conv_rate=best.rate, conv_l2=best.l2)
+    return made if adjusted else replace(made, conv_learning_rate=best.learning_rate, conv_l2=best.l2)
 
 
 PRESETS: dict[str, Config] = {
@@ -219,8 +221,8 @@ PRESETS: dict[str, Config] = {
         conv_kernels=((9, 9), (5, 5), (5, 5), (3, 5)),
         conv_strides=((2, 4), (2, 2), (2, 2), (1, 2)),
         lstm_units=32,
-        rate=0.01,
-        conv_rate=0.02,
+        learning_rate=0.01,
+        conv_learning_rate=0.02,
         l2=0.001,
         conv_l2=0.002,
         epochs=14,

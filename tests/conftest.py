@@ -140,19 +140,19 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", places, indirect=True)
 
 
-class Device:
+class CudaCase:
     """Memory for the arrays of a test of the CUDA side."""
 
-    def __init__(self, place, real: bool) -> None:
-        self.place, self.real = place, real
+    def __init__(self, target, real: bool) -> None:
+        self.target, self.real = target, real
 
     def arrays(self, *host):
         """Copies of NumPy arrays there."""
-        copies = [self.place.upload(np.asarray(array)) for array in host]
+        copies = [self.target.upload(np.asarray(array)) for array in host]
         return copies if len(copies) > 1 else copies[0]
 
     def host(self, *arrays):
-        copies = [self.place.download(array) for array in arrays]
+        copies = [self.target.download(array) for array in arrays]
         return copies if len(copies) > 1 else copies[0]
 
     def sizes(self, small, large):
@@ -161,23 +161,23 @@ class Device:
 
 
 @pytest.fixture
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    place = _device.gpu(0) if request.param == "gpu" else _device.SIMULATED
+def device(request: pytest.FixtureRequest) -> Iterator[CudaCase]:
+    device = _device.gpu(0) if request.param == "gpu" else _device.SIMULATED
     with _device.launched_by(launch_traced if request.param == "tracer" else launch_noted):
-        yield Device(place, real=request.param == "gpu")
+        yield CudaCase(device, real=request.param == "gpu")
 
 
-def unwritten_is_nan(monkeypatch, place) -> None:
+def unwritten_is_nan(monkeypatch, device) -> None:
     """Memory of a place is NaN until it is written: what a kernel leaves out is not 0 by chance."""
-    empty = place.empty
+    empty = device.empty
 
     def unwritten(shape, dtype):
         array = empty(shape, dtype)
         if np.issubdtype(dtype, np.floating):
-            place.copy(np.full(array.shape, np.nan, dtype), array)
+            device.copy(np.full(array.shape, np.nan, dtype), array)
         return array
 
-    monkeypatch.setattr(place, "empty", unwritten)
+    monkeypatch.setattr(device, "empty", unwritten)
 
 
 LAUNCHED: set[str] = set()

@@ -18,8 +18,8 @@ SMALL = Config(
     conv_kernels=((3, 5), (3, 3), (2, 3), (3, 3)),
     conv_strides=((2, 2), (2, 2), (2, 2), (1, 2)),
     lstm_units=4,
-    rate=0.05,
-    conv_rate=0.05,
+    learning_rate=0.05,
+    conv_learning_rate=0.05,
     l2=0.0,
     conv_l2=0.0,
 )

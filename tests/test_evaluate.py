@@ -25,7 +25,7 @@ def test_copies_are_the_papers_eleven():
     ],
 )
 def test_copies_follow_the_training_unless_they_are_set(vtlp, copies, alphas):
-    np.testing.assert_array_equal(evaluate.copies(Config(vtlp=vtlp, copies=copies)), alphas)
+    np.testing.assert_array_equal(evaluate.copies(Config(vtlp=vtlp, tta_copies=copies)), alphas)
 
 
 def test_most_votes_win_even_against_a_larger_mean():

@@ -17,7 +17,7 @@ from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
 from scratchser.runs.run import FoldDir
 
-CONFIG = with_settings(Config(epochs=3, patience=3, candidates=1.0), small_corpus.SMALL)
+CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_best_epoch(loaded, monkeypatch, validation, chosen):
 
 def test_early_epochs_are_no_candidates(loaded, monkeypatch):
     """Of 8 epochs the last quarter: not the best of all, the third, but the better one of the last two."""
-    config = replace(CONFIG, epochs=8, patience=1, candidates=0.25)
+    config = replace(CONFIG, epochs=8, patience=1, selection_share=0.25)
     training = _Training(dataset(loaded), loaded[2][0], config, seed=0)
     uas = [0.3, 0.5, 0.9, 0.5, 0.1, 0.1, 0.2, 0.4]
     monkeypatch.setattr(training, "_validate", lambda n: {"ua": uas[n - 1], "loss": 1.0})
@@ -184,7 +184,7 @@ def test_copies_decide_how_it_is_tested_and_nothing_else(loaded, tmp_path):
     """A single pass has no votes; what was trained and chosen is the same."""
     fold, found = loaded[2][1], {}
     for copies in (0, 1):
-        config = replace(CONFIG, epochs=1, copies=copies)
+        config = replace(CONFIG, epochs=1, tta_copies=copies)
         one = folder(tmp_path / str(copies), fold.number)
         found[copies] = run_fold(dataset(loaded), fold, config, 2, one, lambda row: None)
         assert ("votes_anger" in one.predictions.read_text().splitlines()[0]) == (copies == 0)
@@ -223,8 +223,10 @@ def test_soft_labels_and_weights_come_from_the_votes(loaded):
 
 
 def test_a_loss_that_is_no_number_ends_the_fold(loaded):
-    training = _Training(dataset(loaded), loaded[2][0], replace(CONFIG, rate=1e30, conv_rate=1e30), seed=0)
-    with pytest.raises(DivergedError, match=r"fold 1, epoch 1: .* lower the settings rate"):
+    training = _Training(
+        dataset(loaded), loaded[2][0], replace(CONFIG, learning_rate=1e30, conv_learning_rate=1e30), seed=0
+    )
+    with pytest.raises(DivergedError, match=r"fold 1, epoch 1: .* lower the settings learning_rate"):
         training.epoch()
 
 

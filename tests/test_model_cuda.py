@@ -26,14 +26,14 @@ SMALL = {  # few: a step takes long
 }
 
 
-def step(place, config, bins, lengths, dtype):
+def step(device, config, bins, lengths, dtype):
     """All that a training step leaves behind, as NumPy arrays by name."""
     rng = np.random.default_rng(3)
     lengths = np.array(lengths)
     values = rng.standard_normal((lengths.sum(), bins)).astype(dtype)
-    features = Features(values, np.cumsum(lengths) - lengths, lengths).at(place)
+    features = Features(values, np.cumsum(lengths) - lengths, lengths).at(device)
     targets, weights = rng.dirichlet(np.ones(4), len(lengths)), rng.uniform(0.3, 1, len(lengths))
-    model = Model(config, bins, 4, seed=3, dtype=dtype, place=place)
+    model = Model(config, bins, 4, seed=3, dtype=dtype, device=device)
     optimiser, norms = Optimiser(model.parameters, config), GradientNorms(model.parameters)
 
     order = rng.permutation(len(lengths))
@@ -42,21 +42,21 @@ def step(place, config, bins, lengths, dtype):
     loss, dscores = softmax.loss(scores, targets.astype(dtype), weights.astype(dtype))
     model.backward(dscores)
     norms.add()
-    gradients = {f"d{name}": place.download(dW) for name, dW in model.parameters.dW.items()}
+    gradients = {f"d{name}": device.download(dW) for name, dW in model.parameters.dW.items()}
     optimiser.step(0.5)
     p = model.parameters
     left = {"scores": scores, "W": p.values, "velocity": optimiser.velocity, "gradients after": p.gradients}
     return (
         {"loss": np.array(loss), "norms": np.array(list(norms.means().values()))}
         | gradients
-        | {name: place.download(array) for name, array in left.items()}
+        | {name: device.download(array) for name, array in left.items()}
     )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_training_step_leaves_what_it_leaves_on_the_cpu(device, dtype):
     for config, bins, lengths in device.sizes(SMALL[dtype], LARGE):
-        there, here = (step(place, config, bins, lengths, dtype) for place in (device.place, CPU))
+        there, here = (step(device, config, bins, lengths, dtype) for place in (device.target, CPU))
         assert there.keys() == here.keys()
         for name, expected in here.items():
             tolerance = 1e-4 if dtype == np.float32 else 1e-11

@@ -17,7 +17,7 @@ SPECS = [
     Spec("dense.b", (2,), "rest", False),
     Spec("lstm1.mean", (5,), "statistics", False),
 ]
-CONFIG = replace(Config(), rate=0.1, conv_rate=0.3, l2=0.01, conv_l2=0.05, momentum=0.8)
+CONFIG = replace(Config(), learning_rate=0.1, conv_learning_rate=0.3, l2=0.01, conv_l2=0.05, momentum=0.8)
 
 
 def filled(seed=0):

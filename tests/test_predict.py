@@ -16,7 +16,7 @@ from scratchser.cv import __main__ as cv
 from scratchser.presets import from_json
 
 # the best epoch may be any, so that its parameters are not just the last ones
-CHANGES = [*small_corpus.SMALL, "candidates=1.0", "rate=0.02", "epochs=6"]
+CHANGES = [*small_corpus.SMALL, "selection_share=1.0", "learning_rate=0.02", "epochs=6"]
 SETTINGS = [part for setting in CHANGES for part in ("--set", setting)]
 
 

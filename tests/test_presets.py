@@ -38,14 +38,14 @@ TABLE_1 = {
 @pytest.mark.parametrize("name", TABLE_1)
 def test_presets_are_the_columns_of_table_1(name):
     p = PRESETS[name]
-    adjusted = p.conv_rate > p.rate and p.conv_l2 > p.l2
-    equal = p.conv_rate == p.rate and p.conv_l2 == p.l2
+    adjusted = p.conv_learning_rate > p.learning_rate and p.conv_l2 > p.l2
+    equal = p.conv_learning_rate == p.learning_rate and p.conv_l2 == p.l2
     augmented, oversampled, gradients, khz = TABLE_1[name]
     assert p.vtlp == ("utterance" if augmented else "off")
     assert p.oversample == (("happiness", "anger") if oversampled else ())
     assert adjusted if gradients else equal
     assert p.frequency_khz == khz
-    same = {"vtlp", "oversample", "conv_rate", "conv_l2", "frequency_khz"}
+    same = {"vtlp", "oversample", "conv_learning_rate", "conv_l2", "frequency_khz"}
     assert {k: v for k, v in vars(p).items() if k not in same} == {
         k: v for k, v in vars(PRESETS["best"]).items() if k not in same
     }
@@ -57,9 +57,15 @@ def test_the_kinds_of_batch_normalisation_are_the_kernels():
 
 
 def test_settings_are_read_as_toml():
-    given = ["rate=0.5", "epochs=3", "conv_channels=[4, 8]", "conv_kernels=[[3,3],[5,5]]", "conv_strides=[[1,2],[2,2]]"]
+    given = [
+        "learning_rate=0.5",
+        "epochs=3",
+        "conv_channels=[4, 8]",
+        "conv_kernels=[[3,3],[5,5]]",
+        "conv_strides=[[1,2],[2,2]]",
+    ]
     config = with_settings(Config(), [*given, "vtlp=epoch", "oversample=anger", "soft_labels=true", "l2=1"])
-    assert config.rate == 0.5 and config.epochs == 3 and config.vtlp == "epoch" and config.soft_labels is True
+    assert config.learning_rate == 0.5 and config.epochs == 3 and config.vtlp == "epoch" and config.soft_labels is True
     assert (
         config.conv_channels == (4, 8) and config.conv_kernels == ((3, 3), (5, 5)) and config.oversample == ("anger",)
     )
@@ -71,8 +77,8 @@ def test_settings_are_read_as_toml():
     [
         ("epoch=3", "'epochs'"),
         ("nonsense=3", "there are frequency_khz"),
-        ("rate", "key=value"),
-        ("rate=fast", "expected at least 0 and finite"),
+        ("learning_rate", "key=value"),
+        ("learning_rate=fast", "expected at least 0 and finite"),
         ("epochs=2.5", "expected a whole number from 1; epochs=2"),
         ("soft_labels=1", "expected true or false"),
         ("epochs=0", "from 1"),
@@ -85,16 +91,16 @@ def test_settings_are_read_as_toml():
         ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence', 'layer'"),
         ("frequency_khz=16", "4, 8"),
         ("momentum=1.0", "below 1"),
-        ("candidates=0", "greater than 0"),
-        ("candidates=1.5", "at most 1"),
-        ("rate=-0.1", "at least 0"),
-        ("rate=nan", "at least 0"),
+        ("selection_share=0", "greater than 0"),
+        ("selection_share=1.5", "at most 1"),
+        ("learning_rate=-0.1", "at least 0"),
+        ("learning_rate=nan", "at least 0"),
         ("conv_channels=[16]", "one entry for each"),
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", "from 1"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
         ("pool=3", "half, or a list of pairs"),
         ("conv_layers=many", "from 1 to 1000; the preset best has conv_layers=4"),
-        ("rate=inf", "the preset best has rate=0.005"),
+        ("learning_rate=inf", "the preset best has learning_rate=0.005"),
         ("oversample=2", re.escape('a list of class names; the preset best has oversample=["happiness", "anger"]')),
         ("conv_channels=[1979-05-27]", "whole numbers from 1"),
         ("pool=none", "^pool is none, expected half"),
@@ -117,8 +123,8 @@ def test_wrong_settings_are_answered(setting, said):
         ("schedule=cosinus", "schedule=cosine"),
         ("frequency_khz=5", "frequency_khz=4"),
         ("frequency_khz=7.2", "frequency_khz=8"),
-        ("copies=10", "copies=11"),
-        ("copies=2", "copies=1"),
+        ("tta_copies=10", "tta_copies=11"),
+        ("tta_copies=2", "tta_copies=1"),
         ("batch_size=0", "batch_size=1"),
         ("lstm_layers=-3", "lstm_layers=1"),
         ("epochs=2.8", "epochs=3"),
@@ -126,9 +132,9 @@ def test_wrong_settings_are_answered(setting, said):
         ("conv_layers=2.1", "conv_layers=2"),
         ("momentum=1.2", "momentum=0.99"),
         ("momentum=-1", "momentum=0.0"),
-        ("candidates=1.5", "candidates=1.0"),
-        ("candidates=0", "candidates=0.01"),
-        ("rate=-0.1", "rate=0.0"),
+        ("selection_share=1.5", "selection_share=1.0"),
+        ("selection_share=0", "selection_share=0.01"),
+        ("learning_rate=-0.1", "learning_rate=0.0"),
         ("conv_l2=-1", "conv_l2=0.0"),
         ("log_floor=0", "log_floor=1e-37"),
         ("soft_labels=ture", "soft_labels=true"),
@@ -153,7 +159,9 @@ def test_the_nearest_valid_value_is_offered_and_can_be_taken(setting, nearest):
     with_settings(Config(), [nearest])
 
 
-@pytest.mark.parametrize("setting", ["vtlp=2", "vtlp=on", "rate=fast", "rate=nan", "epochs=true", "momentum=inf"])
+@pytest.mark.parametrize(
+    "setting", ["vtlp=2", "vtlp=on", "learning_rate=fast", "learning_rate=nan", "epochs=true", "momentum=inf"]
+)
 def test_nothing_is_offered_where_nothing_is_near(setting):
     with pytest.raises(SettingError) as caught:
         with_settings(Config(), [setting])
@@ -273,7 +281,7 @@ def test_the_documented_stacks_are_those_of_the_preset():
 
 @pytest.mark.parametrize(("epochs", "share", "first"), [(20, 0.25, 16), (3, 0.25, 3), (3, 1.0, 1), (1, 0.01, 1)])
 def test_first_epoch_that_can_be_the_best(epochs, share, first):
-    assert Config(epochs=epochs, candidates=share).first_candidate == first
+    assert Config(epochs=epochs, candidates=share).first_selectable == first
 
 
 def test_cosine_goes_from_one_towards_zero():

@@ -95,7 +95,9 @@ assert np.allclose(paths["Nesterov"][1:], [theta + MOMENTUM * v for theta, v in 
 # gradient of the data alone, without L2.
 
 # %%
-config = replace(PRESETS["demo"], conv_rate=0.01, conv_l2=0.001, vtlp="off", oversample=(), schedule="constant")
+config = replace(
+    PRESETS["demo"], conv_learning_rate=0.01, conv_l2=0.001, vtlp="off", oversample=(), schedule="constant"
+)
 corpus, everything = synthetic.load(size=60), np.arange(60)
 data = Dataset.of(corpus.classes, corpus.utterances, extract(corpus, config), config)
 normalisation = Normalisation.of(data.features, everything, "fold")
@@ -131,8 +133,8 @@ assert conv > 1.5 * recurrent and losses[-1] < losses[0] / 2
 
 # %%
 runs = {"one rate, 0.01": losses}
-runs["conv 0.02, rest 0.01"], _ = train(replace(config, conv_rate=0.02), EPOCHS)
-runs["conv 0.01, rest 0.02"], _ = train(replace(config, rate=0.02), EPOCHS)
+runs["conv 0.02, rest 0.01"], _ = train(replace(config, conv_learning_rate=0.02), EPOCHS)
+runs["conv 0.01, rest 0.02"], _ = train(replace(config, learning_rate=0.02), EPOCHS)
 print(*(f"{name:20}: training loss {loss[6]:.2f} in epoch 7" for name, loss in runs.items()), sep="\n")
 
 # %% [markdown]

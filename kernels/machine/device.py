@@ -1,13 +1,13 @@
 """Where arrays live, and how CUDA kernels get at them. The only file that knows CuPy, which is memory, copies and one
 stream here: not an array is computed by it.
 
-    place        its arrays       its kernels
+    device       its arrays       its kernels
     CPU          numpy.ndarray    are called
     GPU          cupy.ndarray     are launched by Numba, on the one stream that CuPy copies on
     SIMULATED    Simulated        are run by Numba's simulator or by the tracer: memory of the CPU in a GPU's part
 
-An entry point asks where its array lives, `place = place_of(x)`, and gets there what it needs: `place.empty(...)`,
-`place.resident(...)`, `launch(...)`. Arrays that shape a launch, such as the lengths of a batch, are always NumPy's:
+An entry point asks where its array lives, `device = device_of(x)`, and gets there what it needs: `device.empty(...)`,
+`device.resident(...)`, `launch(...)`. Arrays that shape a launch, such as the lengths of a batch, are always NumPy's:
 the entry points read them, and kernels get a copy.
 """
 
@@ -26,7 +26,7 @@ Array = Any  # numpy.ndarray, Simulated or cupy.ndarray
 Shape = int | tuple[int, ...]
 
 
-class Place(Protocol):
+class Device(Protocol):
     """Memory of one kind. Arrays are C-contiguous; `download` waits for all that was launched before."""
 
     name: str
@@ -36,7 +36,7 @@ class Place(Protocol):
     def upload(self, host: np.ndarray) -> Array: ...
     def download(self, array: Array) -> np.ndarray: ...
     def copy(self, source: Array, target: Array) -> None:
-        """From an array of this place or one of NumPy's, of target's shape and dtype."""
+        """From an array of this device or one of NumPy's, of target's shape and dtype."""
         ...
 
     def resident(self, host: np.ndarray) -> Array:
@@ -174,18 +174,18 @@ class _Gpu:
         return self.upload(np.frombuffer(content, dtype).reshape(shape))
 
 
-CPU: Place = _Cpu()
-SIMULATED: Place = _Simulated()
+CPU: Device = _Cpu()
+SIMULATED: Device = _Simulated()
 
 
 @cache
-def gpu(number: int) -> Place:
+def gpu(number: int) -> Device:
     """The GPU of this number, one object each: a second one would have a stream of its own, and its copies would not wait
     for the kernels of the first. scratchser.support.gpu says why a GPU is not to be had."""
     return _Gpu(number)
 
 
-def place_of(array: Array) -> Place:
+def device_of(array: Array) -> Device:
     """Where an array lives."""
     if isinstance(array, Simulated):
         return SIMULATED
@@ -193,7 +193,7 @@ def place_of(array: Array) -> Place:
 
 
 def on_cpu(array: Array) -> bool:
-    return place_of(array) is CPU
+    return device_of(array) is CPU
 
 
 # ---- launches -------------------------------------------------------------------------------------------------------
@@ -224,8 +224,8 @@ def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, a
     if isinstance(array, Simulated):
         kernel[grid, block, 0, shared_bytes](*map(plain, arguments))
     else:
-        place: Any = place_of(array)
-        kernel[grid, block, place.numba_stream, shared_bytes](*map(for_gpu, arguments))
+        device: Any = device_of(array)
+        kernel[grid, block, device.numba_stream, shared_bytes](*map(for_gpu, arguments))
 
 
 def plain(argument: Any) -> Any:

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit
-from scratchser.kernels.machine.device import launch, on_cpu, place_of
+from scratchser.kernels.machine.device import device_of, launch, on_cpu
 
 NEWEST = 0.1
 THREADS = 128  # of a block
@@ -100,15 +100,15 @@ def remember_cuda(batch_mean, batch_variance, counts, mean, variance, updates):
 
 
 def remember(batch_mean, batch_variance, counts, mean, variance, updates):
-    """Update mean, variance and updates in place. Steps from S on, which have no place, are passed over."""
+    """Update mean, variance and updates in place. Steps from S on, which have no entry, are passed over."""
     counts = counts[: len(updates)]
     if on_cpu(mean):
         remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates)
     else:
-        there = place_of(mean).resident(counts.astype(np.int32))
+        there = device_of(mean).resident(counts.astype(np.int32))
         launch(remember_cuda, len(counts), THREADS, batch_mean, batch_variance, there, mean, variance, updates)
 
 
 def last_step(updates):
     """The last step that has been seen: a step is reached by no batch that has not passed the steps before it."""
-    return max(0, int(np.count_nonzero(place_of(updates).download(updates))) - 1)
+    return max(0, int(np.count_nonzero(device_of(updates).download(updates))) - 1)

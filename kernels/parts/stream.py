@@ -27,7 +27,7 @@ utterance do not depend on those beside it.
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit
-from scratchser.kernels.machine.device import blocks, launch, place_of
+from scratchser.kernels.machine.device import blocks, device_of, launch
 
 COLUMNS = 4  # of a thread
 TOGETHER = 4, 2, 1  # utterances of a block
@@ -113,6 +113,6 @@ def whole(M):
 def transposed(W):
     """(2, N, whole(M)) of W (2, M, N), zero in the columns that are too many."""
     _, M, N = W.shape
-    Wt = place_of(W).empty((2, N, whole(M)), W.dtype)
+    Wt = device_of(W).empty((2, N, whole(M)), W.dtype)
     launch(transpose_cuda, (blocks(N, SIDE), blocks(whole(M), SIDE), 2), (SIDE, SIDE), W, Wt)
     return Wt

@@ -9,7 +9,7 @@ from scratchser.bench.problem import Batch
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.optim import Optimiser
-from scratchser.support.gpu import place
+from scratchser.support.gpu import open_device
 
 
 class Step:
@@ -18,15 +18,15 @@ class Step:
     cycle = problem.BATCHES  # runs that are timed together, since they differ
 
     def __init__(self, bins: int, device: str = "cpu") -> None:
-        self.bins, self.device, self.place = bins, device, place(device)
-        self.batches = [replace(batch, x=self.place.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
-        self.model = problem.model(bins, self.place)
+        self.bins, self.device_name, self.device = bins, device, open_device(device)
+        self.batches = [replace(batch, x=self.device.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
+        self.model = problem.model(bins, self.device)
         self.optimiser = Optimiser(self.model.parameters, problem.config())
         self.turn = 0
 
     def timed(self, times: int) -> float:
-        """Seconds of a run, by the clock of the place."""
-        return self.place.seconds(self.run, times)
+        """Seconds of a run, by the clock of the device."""
+        return self.device.seconds(self.run, times)
 
     def _gradients(self, batch: Batch) -> tuple[Array, float]:
         logits = self.model.forward(batch.x, batch.lengths)
@@ -40,10 +40,10 @@ class Step:
         self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
-        fresh = Step(self.bins, self.device)
+        fresh = Step(self.bins, self.device_name)
         logits, loss = fresh._gradients(fresh.batches[0])
-        gradients = {f"d {name}": self.place.download(value) for name, value in fresh.model.parameters.dW.items()}
-        return {"logits": self.place.download(logits), "loss": np.array(loss), **gradients}
+        gradients = {f"d {name}": self.device.download(value) for name, value in fresh.model.parameters.dW.items()}
+        return {"logits": self.device.download(logits), "loss": np.array(loss), **gradients}
 
 
 class Conv:

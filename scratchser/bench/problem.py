@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scratchser.kernels.conv2d import output_lengths
-from scratchser.kernels.machine.device import CPU, Place
+from scratchser.kernels.machine.device import CPU, Device
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -31,15 +31,15 @@ def config() -> Config:
         lstm_units=128,
         batch_size=BATCH,
         momentum=0.9,
-        rate=0.005,
+        learning_rate=0.005,
         l2=0.03,
-        conv_rate=0.01,
+        conv_learning_rate=0.01,
         conv_l2=0.06,
     )
 
 
-def model(bins: int, place: Place = CPU) -> Model:
-    return Model(config(), bins, CLASSES, seed=0, place=place)
+def model(bins: int, device: Device = CPU) -> Model:
+    return Model(config(), bins, CLASSES, seed=0, device=device)
 
 
 def lengths() -> np.ndarray:

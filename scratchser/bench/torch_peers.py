@@ -135,7 +135,7 @@ class Step:
     def _optimiser(self) -> torch.optim.Optimizer:
         c, groups = problem.config(), []
         for name, parameter in self.network.named_parameters():
-            rate, decay = (c.conv_rate, c.conv_l2) if name.startswith("convs") else (c.rate, c.l2)
+            rate, decay = (c.conv_learning_rate, c.conv_l2) if name.startswith("convs") else (c.learning_rate, c.l2)
             groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0 if "bias" in name else decay})
         return torch.optim.SGD(groups, momentum=c.momentum, nesterov=True)
 

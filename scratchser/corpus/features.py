@@ -19,7 +19,7 @@ import scipy.signal
 from scratchser.corpus.audio import RATE, Progress
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.kernels import stft
-from scratchser.kernels.machine.device import CPU, Array, Place
+from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError, read_json, write_json
 
@@ -61,9 +61,9 @@ class Features:
         start = self.starts[utterance]
         return self.values[start : start + self.lengths[utterance]]
 
-    def at(self, place: Place) -> Features:
-        """The same with its values at another place, for batches to be gathered there."""
-        return self if place is CPU else replace(self, values=place.upload(self.values))
+    def at(self, device: Device) -> Features:
+        """The same with its values on another device, for batches to be gathered there."""
+        return self if device is CPU else replace(self, values=device.upload(self.values))
 
     def save(self, folder: Path, corpus: Corpus, config: Config) -> None:
         """Write these features of a corpus under these settings as a folder that `open` reads.
@@ -118,15 +118,15 @@ def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
 
 
-def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Place = CPU) -> Features:
-    """Read, mix down, resample and, at a place, transform every utterance of a corpus.
+def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: Device = CPU) -> Features:
+    """Read, mix down, resample and, on a device, transform every utterance of a corpus.
 
     progress wraps the utterances while they are gone through, as tqdm does. Raises CorpusError, a ValueError, naming
     all utterances that are shorter than one window or hold samples that are no finite numbers, and SettingError for
     settings that do not fit; errors of corpus.read come through.
     """
     signal = Signal.of(config)
-    window = place.upload(stft.hann(signal.window))
+    window = device.upload(stft.hann(signal.window))
     spectrograms, broken = [np.empty((0, signal.bins), np.float32)], []
     for utterance in progress(corpus.utterances):
         sound = mono(*corpus.read(utterance))
@@ -135,8 +135,8 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, place: Pl
         elif sound.size < signal.window:
             broken.append(f"{utterance.name}: too short, {sound.size} samples of at least {signal.window}")
         else:
-            spectrogram = stft.forward(place.upload(sound), window, signal.hop, signal.bins, signal.floor)
-            spectrograms.append(place.download(spectrogram))
+            spectrogram = stft.forward(device.upload(sound), window, signal.hop, signal.bins, signal.floor)
+            spectrograms.append(device.download(spectrogram))
     if broken:
         raise CorpusError("\n".join(broken))
     lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)

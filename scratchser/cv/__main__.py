@@ -35,7 +35,7 @@ examples
   python -m scratchser.cv                                     the synthetic corpus of the package: no data needed
   python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    two folds only
-  python -m scratchser.cv DIR --preset over --set rate=0.01 --set 'oversample=["sadness"]' --epochs 20
+  python -m scratchser.cv DIR --preset over --set learning_rate=0.01 --set 'oversample=["sadness"]' --epochs 20
   python -m scratchser.cv DIR --from runs/fold-* --out runs/all   what jobs of a batch queue have done, as one run
   python -m scratchser.cv DIR --set conv_layers=2 --set lstm_layers=3 --set pool=half
   python -m scratchser.cv DIR --out runs/mine                 and after an interruption the same with --resume

@@ -25,7 +25,7 @@ from scratchser.runs import run as rundir
 from scratchser.runs.run import FoldDir
 from scratchser.runs.tuned_settings import tuned_on
 from scratchser.support import suggest
-from scratchser.support.gpu import place
+from scratchser.support.gpu import open_device
 from scratchser.support.terminal import Epochs, bar
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
@@ -123,7 +123,7 @@ def prepare(cache: Path, data: Corpus, config: Config, device: str) -> None:
     if cache.exists():
         Features.open(cache, data, config)
     else:
-        extract(data, config, lambda items: bar(items, "features"), place(device)).save(cache, data, config)
+        extract(data, config, lambda items: bar(items, "features"), open_device(device)).save(cache, data, config)
 
 
 def check(config: Config) -> None:

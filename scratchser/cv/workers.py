@@ -22,7 +22,7 @@ from scratchser.corpus.table import Corpus
 from scratchser.fit import Dataset, run_fold
 from scratchser.presets import Config
 from scratchser.runs.run import FoldDir
-from scratchser.support.gpu import place
+from scratchser.support.gpu import open_device
 
 Row = dict[str, Any]  # a line of metrics.jsonl
 
@@ -44,7 +44,7 @@ class Job:
     def run(self, fold: Fold, folder: FoldDir, notify: Callable[[Row], None]) -> dict[str, Any]:
         features = Features.open(self.features, self.corpus, self.config)
         data = Dataset.of(self.corpus.classes, self.corpus.utterances, features, self.config)
-        return run_fold(data, fold, self.config, self.seed, folder, notify, place(self.device))
+        return run_fold(data, fold, self.config, self.seed, folder, notify, open_device(self.device))
 
 
 class Work(Protocol):

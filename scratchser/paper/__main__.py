@@ -68,7 +68,7 @@ examples
   python -m scratchser.paper table2 emodb/wav --out results --resume    its runs are there already
   python -m scratchser.paper table1 emodb/wav --seeds 3 --out results --resume    two more seeds
 
-  python -m scratchser.paper tune DIR --sessions 1,2 --try rate=0.01 --try 'rate=0.01 conv_rate=0.02' --seeds 3
+  python -m scratchser.paper tune DIR --sessions 1,2 --try learning_rate=0.01 --try 'learning_rate=0.01 conv_learning_rate=0.02' --seeds 3
   python -m scratchser.paper table1 DIR --tuned runs/.../tuned.json     with what was chosen there
 
 What each command needs and gives: docs/paper.md.

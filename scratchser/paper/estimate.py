@@ -29,7 +29,7 @@ from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.text import table
 from scratchser.runs.run import FoldDir
-from scratchser.support.gpu import place
+from scratchser.support.gpu import open_device
 from scratchser.support.terminal import bar, say
 
 STEPS = 4  # of training, that are measured
@@ -144,11 +144,11 @@ def speed(data: Corpus, lengths: np.ndarray, fold: Fold, config: Config, device:
     heard = lengths[chosen]
     values = rng.standard_normal((int(heard.sum()), Signal.of(config).bins)).astype(np.float32)
     features = Features(values, np.cumsum(heard) - heard, heard)
-    short = replace(config, epochs=2, candidates=1.0, oversample=())
+    short = replace(config, epochs=2, selection_share=1.0, oversample=())
     part = Dataset.of(data.classes, tuple(data.utterances[n] for n in chosen), features, short)
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
-        result = run_fold(part, fold, short, 0, FoldDir(Path(folder), 1, True), rows.append, place(device))
+        result = run_fold(part, fold, short, 0, FoldDir(Path(folder), 1, True), rows.append, open_device(device))
     trained, validated, tested = (int(lengths[chosen[mask[chosen]]].sum()) for mask in parts)
     first, second = rows
     listening = second["seconds"] - trained / second["frames_per_second"]

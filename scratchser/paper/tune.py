@@ -24,8 +24,8 @@ from scratchser.runs.tuned_settings import Tuned
 AS_IT_IS = "as it is"
 # What the paper leaves open and what moves most: rates, L2, width. A candidate is a --try of its own
 CANDIDATES = (
-    "rate=0.0025 conv_rate=0.005",
-    "rate=0.01 conv_rate=0.02",
+    "learning_rate=0.0025 conv_learning_rate=0.005",
+    "learning_rate=0.01 conv_learning_rate=0.02",
     "l2=0.01 conv_l2=0.02",
     "l2=0.06 conv_l2=0.12",
     "conv_channels=[32,48,64,64] lstm_units=64",

@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import config
 
-from scratchser.kernels.machine.device import CPU, SIMULATED, Place, gpu
+from scratchser.kernels.machine.device import CPU, SIMULATED, Device, gpu
 
 EXTRAS = "pip install 'scratchser[cuda12]' (or [cuda13], for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
@@ -24,7 +24,7 @@ class DeviceError(ValueError):
 def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tuple[str, str]:
     """(device, sentence that says what was chosen and why) for "auto", "cpu", "cuda" or "cuda:K".
 
-    The device is "cpu", "cuda:K" or "simulated": `place` takes it. `reason` tells why the GPU of a number cannot be
+    The device is "cpu", "cuda:K" or "simulated": `open_device` takes it. `reason` tells why the GPU of a number cannot be
     used, None if it can. Raises DeviceError where `name` asks for a GPU that is not to be had, or is none of these.
     """
     if name == "cpu":
@@ -43,11 +43,11 @@ def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tupl
     raise DeviceError(f"--device {name} is not to be had: {why}. Without --device the CPU is taken")
 
 
-def place(device: str) -> Place:
+def open_device(name: str) -> Device:
     """What `choose` chose."""
-    if device in ("cpu", "simulated"):
-        return CPU if device == "cpu" else SIMULATED
-    return gpu(int(device.partition(":")[2]))
+    if name in ("cpu", "simulated"):
+        return CPU if name == "cpu" else SIMULATED
+    return gpu(int(name.partition(":")[2]))
 
 
 def describe(device: str) -> str:

@@ -216,7 +216,7 @@ class Servers:
     """A scheduler and workers as processes of their own."""
 
     def __init__(self, place, **environment):
-        self.place, self.processes = place, []
+        self.device, self.processes = place, []
         source = os.pathsep.join([str(Path(cv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         self.environment = {**os.environ, **environment, "PYTHONPATH": source}
         with socket.socket() as free:
@@ -226,13 +226,13 @@ class Servers:
         self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
 
     def start(self, *command):
-        with open(self.place / f"{len(self.processes)}.log", "w") as log:
+        with open(self.device / f"{len(self.processes)}.log", "w") as log:
             words = [sys.executable, "-m", "dask", *map(str, command)]
             self.processes.append(subprocess.Popen(words, stdout=log, stderr=log, env=self.environment))
         return self.processes[-1]
 
     def worker(self, *options):
-        where = ("--no-dashboard", "--local-directory", self.place)
+        where = ("--no-dashboard", "--local-directory", self.device)
         return self.start("worker", self.address, *where, *options)
 
     def __enter__(self):
@@ -291,7 +291,7 @@ def test_a_worker_killed_in_mid_fold_changes_no_bit(dask, jobs, straight, tmp_pa
 
 
 def test_an_error_in_a_fold_comes_as_its_line_and_ends_the_others(dask, jobs, tmp_path):
-    wild = with_settings(ENDLESS, ["rate=1e30", "conv_rate=1e30"])
+    wild = with_settings(ENDLESS, ["learning_rate=1e30", "conv_learning_rate=1e30"])
     asked = [*tasks(jobs(ENDLESS), tmp_path / "a", 1), *tasks(jobs(wild), tmp_path / "b", 3)]
     with cluster.connect(dask.address, "cpu", 1) as connected:
         with pytest.raises(DivergedError, match=r"fold 3, epoch \d+: the loss is .* lower the settings") as error:

@@ -23,7 +23,7 @@ SETTINGS = [
     "conv_strides=[[2,2],[1,2]]",
     "lstm_units=3",
     "batch_size=4",
-    "candidates=1.0",
+    "selection_share=1.0",
 ]
 
 

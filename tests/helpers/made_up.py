@@ -60,7 +60,7 @@ def rows(fold: int, epochs: int) -> list[dict]:
             "train": {"loss": 1 / epoch, "wa": 0.5, "ua": 1 - 0.7 / epoch},
             "validation": {"loss": 1 / epoch + 0.01 * fold, "wa": 0.5, "ua": 0.8 - 0.5 / epoch + 0.01 * fold},
             "gradient_norms": {"conv1": 0.1},
-            "rate_factor": 1.0,
+            "learning_rate_factor": 1.0,
             "frames_per_second": 1000.0,
             "seconds": 0.5,
         }

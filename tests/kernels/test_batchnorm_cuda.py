@@ -49,21 +49,21 @@ class Case:
             inputs["x"][u, length:] = inputs["dy"][u, length:] = np.nan
         return {name: array.astype(dtype) for name, array in inputs.items()}
 
-    def run(self, place, kind, **inputs):
+    def run(self, device, kind, **inputs):
         """y at inference; then y, all gradients, those of the parameters added to 1, and the statistics of training.
 
         ε is large, since the rounding of float32 is multiplied by 1/√ε where two utterances hardly differ.
         """
-        a = {name: place.upload(array) for name, array in inputs.items()}
+        a = {name: device.upload(array) for name, array in inputs.items()}
         norm = Norm(kind, *(a[name] for name in ("gamma", "beta", *STATISTICS)), epsilon=0.1)
         given = a["x"], np.array(self.lengths, np.int64), a["Wx"], a["Wh"], norm, a["h0"], a["c0"]
         before, _ = batchnorm.forward(*given)
         y, cache = batchnorm.forward(*given, training=True)
-        d = {name: place.upload(np.ones_like(inputs[name])) for name in PARAMETERS}
+        d = {name: device.upload(np.ones_like(inputs[name])) for name in PARAMETERS}
         d["x"], d["h0"], d["c0"] = batchnorm.backward(a["dy"], cache, a["Wx"], a["Wh"], norm, *d.values())
         results = {"inference": before, "y": y} | {f"d{name}": array for name, array in d.items()}
         results |= {name: a[name] for name in STATISTICS}
-        return {name: place.download(array) for name, array in results.items()}
+        return {name: device.download(array) for name, array in results.items()}
 
 
 CASES = [Case((1,), D=1, H=1), Case((2, 1, 3, 2), D=2, H=2, spare=1)]  # at the last step one of them runs
@@ -96,23 +96,23 @@ def in_blocks_of_a_few(monkeypatch):
 def test_agrees_with_the_cpu(device, dtype, quick, kind):
     for case in device.sizes(CASES, LARGE):
         inputs = case.draw(kind, dtype)
-        close(case.run(device.place, kind, **inputs), case.run(_device.CPU, kind, **inputs), dtype)
+        close(case.run(device.target, kind, **inputs), case.run(_device.CPU, kind, **inputs), dtype)
 
 
 def test_with_the_product_of_the_kernels(device):
     case = Case((2, 1), D=2, H=2)
     inputs = case.draw("frame-9")
-    close(case.run(device.place, "frame-9", **inputs), case.run(_device.CPU, "frame-9", **inputs), np.float64)
+    close(case.run(device.target, "frame-9", **inputs), case.run(_device.CPU, "frame-9", **inputs), np.float64)
 
 
 @pytest.mark.parametrize("kind", ["frame-9", "layer"])
 def test_same_bits_for_any_block_size(device, quick, monkeypatch, kind):
     """But of the sum of a block, average_cuda's, whose threads add up what is theirs."""
     inputs = MIXED.draw(kind, np.float32)
-    usual = MIXED.run(device.place, kind, **inputs)
+    usual = MIXED.run(device.target, kind, **inputs)
     for module in (batchnorm_frame, statistics, lstm):
         monkeypatch.setattr(module, "THREADS", 32)
-    again = MIXED.run(device.place, kind, **inputs)
+    again = MIXED.run(device.target, kind, **inputs)
     for name, array in usual.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
 
@@ -120,11 +120,11 @@ def test_same_bits_for_any_block_size(device, quick, monkeypatch, kind):
 @kinds
 def test_at_inference_an_utterance_has_the_same_bits_alone(device, quick, kind):
     inputs = MIXED.draw(kind, np.float32)
-    together = MIXED.run(device.place, kind, **inputs)["inference"]
+    together = MIXED.run(device.target, kind, **inputs)["inference"]
     for u, length in enumerate(MIXED.lengths):
         own = {name: np.ascontiguousarray(inputs[name][u : u + 1, :length]) for name in ("x", "dy")}
         own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
-        alone = Case((length,), D=2, H=2).run(device.place, kind, **(inputs | own))["inference"]
+        alone = Case((length,), D=2, H=2).run(device.target, kind, **(inputs | own))["inference"]
         np.testing.assert_array_equal(alone[0], together[u, :length])
 
 

@@ -50,7 +50,7 @@ def test_forward_and_backward_agree_with_the_cpu(device, dtype):
     cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
     for name, case in cases.items():
         if dtype == np.float64 or name in FLOAT32:
-            got, expected = device.host(*both(case, device.place.upload, dtype)), both(case, np.array, dtype)
+            got, expected = device.host(*both(case, device.target.upload, dtype)), both(case, np.array, dtype)
             (I, J), positions = case.kernel, np.prod(expected[0].shape[:3])
             for ours, theirs, terms in zip(
                 got, expected, (I * J * case.C, I * J * case.D, positions, positions), strict=True
@@ -69,7 +69,7 @@ def test_a_layer_takes_one_launch_forward_and_three_backward():
 def test_without_a_relu(device):
     case = SMALL["kernel below stride"]
     for ours, expected in zip(
-        device.host(*both(case, device.place.upload, relu=False)), both(case, np.array, relu=False), strict=True
+        device.host(*both(case, device.target.upload, relu=False)), both(case, np.array, relu=False), strict=True
     ):
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
 
@@ -78,7 +78,7 @@ def test_out_is_written_up_to_the_end_and_left_alone_behind_it(device):
     case = SMALL["even kernel"]
     y, dx, _, _ = both(case, np.array)
     outputs = device.arrays(np.full_like(y, 7), np.full_like(dx, 7))
-    got = both(case, device.place.upload, outputs=outputs)
+    got = both(case, device.target.upload, outputs=outputs)
     assert got[0] is outputs[0] and got[1] is outputs[1]
     for ours, expected, ends in ((got[0], y, -(-case.frames // case.stride[0])), (got[1], dx, case.frames)):
         ours = device.host(ours)
@@ -91,7 +91,7 @@ def test_the_weights_gradient_in_parts_and_without_dx(device, monkeypatch):
     """Parts of 16, 16 and 4 positions."""
     monkeypatch.setattr(conv2d, "part_of", lambda K, busy: 16)
     case = Case((5, 1, 3), F=4, C=1, D=2, kernel=(3, 2), stride=(1, 1))
-    _, dx, *gradients = both(case, device.place.upload, need_dx=False)
+    _, dx, *gradients = both(case, device.target.upload, need_dx=False)
     assert dx is None
     for ours, expected in zip(device.host(*gradients), both(case, np.array)[2:], strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)

@@ -43,15 +43,15 @@ class Case:
             inputs["x"][u, length:] = inputs["dy"][u, length:] = np.nan
         return {name: array.astype(dtype) for name, array in inputs.items()}
 
-    def run(self, place, x, Wx, Wh, b, h0, c0, dy):
+    def run(self, device, x, Wx, Wh, b, h0, c0, dy):
         """y and all gradients, those of the parameters added to 1."""
-        frames, copy = np.array(self.lengths, np.int64), place.upload
+        frames, copy = np.array(self.lengths, np.int64), device.upload
         Wx, Wh = copy(Wx), copy(Wh)
         y, cache = lstm.forward(copy(x), frames, Wx, Wh, copy(b), copy(h0), copy(c0))
         dWx, dWh, db = (copy(np.ones(array.shape, array.dtype)) for array in (Wx, Wh, b))
         dx, dh0, dc0 = lstm.backward(copy(dy), cache, Wx, Wh, dWx, dWh, db)
         results = {"y": y, "x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
-        return {name: place.download(array) for name, array in results.items()}
+        return {name: device.download(array) for name, array in results.items()}
 
 
 CASES = [
@@ -117,17 +117,17 @@ def same(got, expected, names=("y", "x", "Wx", "Wh", "b", "h0", "c0")):
 def test_forward_and_backward_agree_with_the_cpu(device, dtype, quick):
     for case in device.sizes(CASES, LARGE):
         inputs = case.draw(dtype)
-        close(case.run(device.place, **inputs), case.run(_device.CPU, **inputs), dtype)
+        close(case.run(device.target, **inputs), case.run(_device.CPU, **inputs), dtype)
 
 
 def test_with_the_product_of_the_kernels(device):
     inputs = MIXED.draw()
-    close(MIXED.run(device.place, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
+    close(MIXED.run(device.target, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
 
 
 def test_zero_past_the_ends(device, quick):
     case = Case((3, 1, 2), D=2, H=2, spare=2)
-    got = case.run(device.place, **case.draw())
+    got = case.run(device.target, **case.draw())
     for u, length in enumerate(case.lengths):
         assert not got["y"][u, length:].any() and not got["x"][u, length:].any()
 
@@ -135,7 +135,7 @@ def test_zero_past_the_ends(device, quick):
 def test_states_not_given_are_zero(device, quick):
     inputs = MIXED.draw()
     inputs["h0"][:] = inputs["c0"][:] = 0
-    given = MIXED.run(device.place, **inputs)["y"]
+    given = MIXED.run(device.target, **inputs)["y"]
     x, Wx, Wh, b = device.arrays(*(inputs[name] for name in INPUTS[:4]))
     y, _ = lstm.forward(x, np.array(MIXED.lengths), Wx, Wh, b)
     np.testing.assert_array_equal(device.host(y), given)
@@ -144,16 +144,16 @@ def test_states_not_given_are_zero(device, quick):
 @pytest.mark.parametrize("threads", [1, 32])
 def test_same_bits_for_any_block_size(device, quick, monkeypatch, threads):
     inputs = MIXED.draw(np.float32)
-    usual = MIXED.run(device.place, **inputs)
+    usual = MIXED.run(device.target, **inputs)
     monkeypatch.setattr(lstm, "THREADS", threads)
-    same(MIXED.run(device.place, **inputs), usual)
+    same(MIXED.run(device.target, **inputs), usual)
 
 
 @pytest.mark.parametrize("shape", lstm.SHAPES[1:])
 def test_any_number_of_utterances_a_block(device, quick, monkeypatch, shape):
     inputs = MIXED.draw()
     monkeypatch.setattr(lstm, "SHAPES", (shape,))
-    close(MIXED.run(device.place, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
+    close(MIXED.run(device.target, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
 
 
 def test_gradients_in_a_random_direction(device, quick, monkeypatch):
@@ -167,7 +167,7 @@ def test_gradients_in_a_random_direction(device, quick, monkeypatch):
         return device.host(lstm.forward(x, np.array(case.lengths), Wx, Wh, b, h0, c0)[0])
 
     def backward(dy, **inputs):
-        gradients = case.run(device.place, **inputs, dy=dy)
+        gradients = case.run(device.target, **inputs, dy=dy)
         return gradients | {name: gradients[name] - 1 for name in ("Wx", "Wh", "b")}
 
     gradcheck.require(gradcheck.check(forward, backward, inputs, directions=1))
@@ -175,12 +175,12 @@ def test_gradients_in_a_random_direction(device, quick, monkeypatch):
 
 def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device, quick):
     inputs = MIXED.draw(np.float32)
-    together = MIXED.run(device.place, **inputs)
+    together = MIXED.run(device.target, **inputs)
     for u in (1, 2):
         length = MIXED.lengths[u]
         own = dict(inputs, **{name: np.ascontiguousarray(inputs[name][u : u + 1, :length]) for name in ("x", "dy")})
         own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
-        alone = Case((length,), MIXED.D, MIXED.H).run(device.place, **own)
+        alone = Case((length,), MIXED.D, MIXED.H).run(device.target, **own)
         np.testing.assert_array_equal(alone["y"][0], together["y"][u, :length])
         np.testing.assert_array_equal(alone["x"][0], together["x"][u, :length])
         for name in ("h0", "c0"):
@@ -191,8 +191,8 @@ def test_the_order_of_the_batch_does_not_matter(device, quick):
     inputs, turn = MIXED.draw(), np.array([3, 0, 2, 1, 4])
     turned = dict(inputs, **{name: inputs[name][turn] for name in ("x", "dy")})
     turned |= {name: np.ascontiguousarray(inputs[name][:, turn]) for name in ("h0", "c0")}
-    got = Case(tuple(np.array(MIXED.lengths)[turn]), MIXED.D, MIXED.H).run(device.place, **turned)
-    expected = MIXED.run(device.place, **inputs)
+    got = Case(tuple(np.array(MIXED.lengths)[turn]), MIXED.D, MIXED.H).run(device.target, **turned)
+    expected = MIXED.run(device.target, **inputs)
     expected |= {name: expected[name][turn] for name in ("y", "x")}
     expected |= {name: expected[name][:, turn] for name in ("h0", "c0")}
     same(got, expected, ("y", "x", "h0", "c0"))
@@ -204,18 +204,18 @@ def test_two_layers_and_the_readout_agree_with_the_cpu(device, quick):
     first, second = lower.draw(seed=1), upper.draw(seed=2)
     dr = np.random.default_rng(3).standard_normal((3, 4))
 
-    def through(place):
-        W1, W2 = ([place.upload(draw[name]) for name in ("Wx", "Wh", "b")] for draw in (first, second))
-        y, below = lstm.forward(place.upload(first["x"]), lengths, *W1)
+    def through(device):
+        W1, W2 = ([device.upload(draw[name]) for name in ("Wx", "Wh", "b")] for draw in (first, second))
+        y, below = lstm.forward(device.upload(first["x"]), lengths, *W1)
         y, above = lstm.forward(y, lengths, *W2)
         r = lstm.readout_forward(y, lengths)
-        dy = lstm.readout_backward(place.upload(dr), lengths, y.shape[1])
-        dW1, dW2 = ([place.zeros(array.shape, array.dtype) for array in W] for W in (W1, W2))
+        dy = lstm.readout_backward(device.upload(dr), lengths, y.shape[1])
+        dW1, dW2 = ([device.zeros(array.shape, array.dtype) for array in W] for W in (W1, W2))
         dx, _, _ = lstm.backward(dy, above, *W2[:2], *dW2)
         dx, _, _ = lstm.backward(dx, below, *W1[:2], *dW1)
-        return [place.download(array) for array in (r, dy, dx, *dW1, *dW2)]
+        return [device.download(array) for array in (r, dy, dx, *dW1, *dW2)]
 
-    for got, expected in zip(through(device.place), through(_device.CPU), strict=True):
+    for got, expected in zip(through(device.target), through(_device.CPU), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13)
 
 
@@ -225,8 +225,8 @@ def test_two_layers_and_the_readout_agree_with_the_cpu(device, quick):
 def test_a_layer_takes_few_launches():
     """At the model's size, where no part of the work is too small to be one launch; a long product may be two."""
     B, T, D, H = 16, 118, 1536, 128
-    place, lengths = _device.SIMULATED, np.full(B, T)
-    x, Wx, Wh, b = (place.empty(shape, np.float32) for shape in ((B, T, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
+    device, lengths = _device.SIMULATED, np.full(B, T)
+    x, Wx, Wh, b = (device.empty(shape, np.float32) for shape in ((B, T, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
     kept = []
 
     def forward():
@@ -235,7 +235,7 @@ def test_a_layer_takes_few_launches():
         lstm.readout_forward(y, lengths)
 
     def backward():
-        dy = lstm.readout_backward(place.empty((B, 2 * H), np.float32), lengths, T)
+        dy = lstm.readout_backward(device.empty((B, 2 * H), np.float32), lengths, T)
         lstm.backward(dy, kept[0], Wx, Wh, Wx, Wh, b)
 
     assert len(costs.recorded(forward)) <= 4
@@ -245,8 +245,8 @@ def test_a_layer_takes_few_launches():
 def test_what_a_frame_goes_through_is_not_cut_by_the_size_of_the_batch():
     """A single short utterance leaves most of a GPU idle, but its sums are those that it has in any batch."""
     D, H = 1536, 128
-    place, lengths = _device.SIMULATED, np.array([3])
-    x, Wx, Wh, b = (place.empty(shape, np.float32) for shape in ((1, 3, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
+    device, lengths = _device.SIMULATED, np.array([3])
+    x, Wx, Wh, b = (device.empty(shape, np.float32) for shape in ((1, 3, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
     kept = []
     forward = costs.recorded(lambda: kept.extend(lstm.forward(x, lengths, Wx, Wh, b)))
     backward = costs.recorded(lambda: lstm.backward(kept[0], kept[1], Wx, Wh, Wx, Wh, b))
@@ -350,13 +350,13 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def walk(place):
+def walk(device):
     """Everything on the smallest batch that has groups, padding, and utterances that end before others."""
     case = Case((3, 1, 2), D=2, H=3, spare=1)
-    results = case.run(place, **case.draw())
+    results = case.run(device, **case.draw())
     lengths = np.array(case.lengths)
-    r = lstm.readout_forward(place.upload(results["y"]), lengths)
-    return [*results.values(), *map(place.download, (r, lstm.readout_backward(r, lengths, 4)))]
+    r = lstm.readout_forward(device.upload(results["y"]), lengths)
+    return [*results.values(), *map(device.download, (r, lstm.readout_backward(r, lengths, 4)))]
 
 
 @pytest.fixture(scope="module")

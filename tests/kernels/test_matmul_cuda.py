@@ -42,7 +42,7 @@ def product(upload, A, B, C, flips=(False, False), bias=None, gap=0):
 def test_product_in_every_orientation(device, dtype, flips):
     for M, N, K in device.sizes(SMALL, LARGE):
         A, B, C = draw(M, N, K, dtype)
-        result, shaped = product(device.place.upload, A, B, C, flips)
+        result, shaped = product(device.target.upload, A, B, C, flips)
         bound = 2 * np.sqrt(K) * np.finfo(dtype).eps * (np.abs(A).astype(float) @ np.abs(B) + np.abs(C))
         assert np.all(np.abs(shaped(device.host(result)) - (C.astype(float) + A.astype(float) @ B)) <= bound)
 
@@ -50,7 +50,7 @@ def test_product_in_every_orientation(device, dtype, flips):
 def test_a_bias_is_where_every_row_begins(device):
     A, B, C = draw(5, 34, 3, np.float64)
     bias = np.random.default_rng(1).standard_normal(34)
-    result, shaped = product(device.place.upload, A, B, np.full_like(C, np.nan), bias=bias)
+    result, shaped = product(device.target.upload, A, B, np.full_like(C, np.nan), bias=bias)
     np.testing.assert_allclose(shaped(device.host(result)), bias + A @ B, rtol=1e-13, atol=1e-13)
 
 
@@ -60,7 +60,7 @@ def test_a_batch_of_products_each_in_parts(device, monkeypatch, with_bias):
     monkeypatch.setattr(matmul, "part_of", lambda K, busy: 8)
     A, B, C = draw(3, 5, 19, np.float64, batch=2)
     bias = np.random.default_rng(1).standard_normal(5) if with_bias else None
-    result, shaped = product(device.place.upload, A, B, C, (True, False), bias, gap=3)
+    result, shaped = product(device.target.upload, A, B, C, (True, False), bias, gap=3)
     host = device.host(result)
     np.testing.assert_allclose(shaped(host), (C if bias is None else bias) + A @ B, rtol=1e-13, atol=1e-13)
     assert np.isnan(host.reshape(2, -1)[:, -3:]).all()
@@ -68,16 +68,16 @@ def test_a_batch_of_products_each_in_parts(device, monkeypatch, with_bias):
 
 def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(device):
     A, B, C = draw(66, 3, 9, np.float32)
-    whole, shaped = product(device.place.upload, A, B, C)
+    whole, shaped = product(device.target.upload, A, B, C)
     for row in (1, 65):
-        alone, _ = product(device.place.upload, A[:, row : row + 1], B, C[:, row : row + 1])
+        alone, _ = product(device.target.upload, A[:, row : row + 1], B, C[:, row : row + 1])
         np.testing.assert_array_equal(device.host(alone), shaped(device.host(whole))[0, row])
 
 
 def test_nan_passes_through(device):
     A, B, C = draw(3, 5, 4, np.float64)
     A[0, 1, 2] = np.nan
-    result, shaped = product(device.place.upload, A, B, C)
+    result, shaped = product(device.target.upload, A, B, C)
     assert np.isnan(shaped(device.host(result))[0]).tolist() == [[False] * 5, [True] * 5, [False] * 5]
 
 

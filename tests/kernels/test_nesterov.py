@@ -16,7 +16,7 @@ def draw(n, seed=6):
 
 def test_several_steps_over_segments_with_rates_and_l2_of_their_own():
     ends = np.array([5, 5, 12, 13, 30])  # weights, an empty segment, weights, one bias, weights
-    rate = np.array([0.05, 9.0, 0.02, 0.02, 0.01])
+    learning_rate = np.array([0.05, 9.0, 0.02, 0.02, 0.01])
     l2 = np.array([1e-2, 9.0, 1e-3, 0.0, 0.1])
     W, V = draw(30)
     V[:] = 0
@@ -24,11 +24,13 @@ def test_several_steps_over_segments_with_rates_and_l2_of_their_own():
     for seed in range(4):
         dW = draw(30, seed)[1]
         given = dW.copy()
-        nesterov.step(W, V, dW, ends, rate, l2, MOMENTUM)
+        nesterov.step(W, V, dW, ends, learning_rate, l2, MOMENTUM)
         assert not dW.any(), "the next step's gradients are added to what is left"
         for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             part = slice(start, end)
-            new = reference.nesterov.step(expected[part], velocity[part], given[part], rate[s], l2[s], MOMENTUM)
+            new = reference.nesterov.step(
+                expected[part], velocity[part], given[part], learning_rate[s], l2[s], MOMENTUM
+            )
             expected[part], velocity[part] = new
         np.testing.assert_allclose(W, expected, rtol=1e-13)
         np.testing.assert_allclose(V, velocity, rtol=1e-13)
@@ -42,13 +44,13 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
     def gradient(theta):
         return A @ theta - np.tanh(theta)
 
-    rate = 0.1
+    learning_rate = 0.1
     W = rng.standard_normal(8)
     V = np.zeros(8)
-    for theta, v in reference.nesterov.textbook(W.copy(), gradient, rate, MOMENTUM, steps=20):
-        nesterov.step(W, V, gradient(W), np.array([8]), np.array([rate]), np.zeros(1), MOMENTUM)
+    for theta, v in reference.nesterov.textbook(W.copy(), gradient, learning_rate, MOMENTUM, steps=20):
+        nesterov.step(W, V, gradient(W), np.array([8]), np.array([learning_rate]), np.zeros(1), MOMENTUM)
         np.testing.assert_allclose(W, theta + MOMENTUM * v, rtol=1e-10, atol=1e-12)
-        np.testing.assert_allclose(V, -v / rate, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(V, -v / learning_rate, rtol=1e-10, atol=1e-12)
 
 
 def test_biases_without_l2_do_not_decay():
@@ -59,11 +61,11 @@ def test_biases_without_l2_do_not_decay():
 
 def test_same_bits_for_any_number_of_threads(with_threads):
     n = 100_003
-    ends, rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
+    ends, learning_rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
 
     def step():
         W, V = (a.astype(np.float32) for a in draw(n))
-        nesterov.step(W, V, np.sin(W), ends, rate, l2, MOMENTUM)
+        nesterov.step(W, V, np.sin(W), ends, learning_rate, l2, MOMENTUM)
         return W, V
 
     np.testing.assert_array_equal(with_threads(1, step), with_threads(2, step))
@@ -71,15 +73,19 @@ def test_same_bits_for_any_number_of_threads(with_threads):
 
 def test_every_parameter_of_many_pieces_gets_its_segments_settings():
     n = 3 * nesterov.PIECE + 5
-    ends, rate, l2 = np.array([7, nesterov.PIECE, n - 9_000, n]), np.array([0.1, 0.01, 0.3, 0.2]), np.full(4, 0.1)
+    ends, learning_rate, l2 = (
+        np.array([7, nesterov.PIECE, n - 9_000, n]),
+        np.array([0.1, 0.01, 0.3, 0.2]),
+        np.full(4, 0.1),
+    )
     W, V = draw(n)
     dW, before, velocity = np.sin(W), W.copy(), V.copy()
-    nesterov.step(W, V, dW, ends, rate, l2, MOMENTUM)
+    nesterov.step(W, V, dW, ends, learning_rate, l2, MOMENTUM)
     assert not dW.any()
     g = np.sin(before) + 0.1 * before
     np.testing.assert_allclose(V, MOMENTUM * velocity + g, rtol=1e-12, atol=1e-14)
-    rates = np.repeat(rate, np.diff(ends, prepend=0))
-    np.testing.assert_allclose(W, before - rates * (g + MOMENTUM * V), rtol=1e-12, atol=1e-14)
+    learning_rates = np.repeat(learning_rate, np.diff(ends, prepend=0))
+    np.testing.assert_allclose(W, before - learning_rates * (g + MOMENTUM * V), rtol=1e-12, atol=1e-14)
 
 
 def test_float32_stays_within_its_rounding_of_float64():

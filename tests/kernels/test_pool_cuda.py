@@ -40,7 +40,7 @@ def test_forward_and_backward_give_the_bits_of_the_cpu(device, dtype):
     for name, case in cases.items():
         if dtype == np.float64 or name in ("2x2", *LARGE):
             for ours, theirs in zip(
-                device.host(*both(case, device.place.upload, dtype)), both(case, np.array, dtype), strict=True
+                device.host(*both(case, device.target.upload, dtype)), both(case, np.array, dtype), strict=True
             ):
                 np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
@@ -49,7 +49,7 @@ def test_all_of_out_is_written(device):
     case = SMALL["2x2"]
     expected = both(case, np.array)
     outputs = [device.arrays(np.full_like(array, 7)) for array in expected]
-    got = both(case, device.place.upload, outputs=outputs)
+    got = both(case, device.target.upload, outputs=outputs)
     for ours, output, theirs in zip(got, outputs, expected, strict=True):
         assert ours is output
         np.testing.assert_array_equal(device.host(ours), theirs)

@@ -18,8 +18,8 @@ def surroundings(request, monkeypatch):
     """Results are NaN until they are written. Without a GPU blocks are small: their threads cost more than their work,
     and each has several turns in every loop."""
     device = request.getfixturevalue("device") if "device" in request.fixturenames else None
-    place = device.place if device else _device.SIMULATED
-    unwritten_is_nan(monkeypatch, place)
+    device = device.target if device else _device.SIMULATED
+    unwritten_is_nan(monkeypatch, device)
     if not (device and device.real):
         monkeypatch.setattr(stft, "THREADS", 6)
 

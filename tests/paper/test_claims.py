@@ -18,9 +18,8 @@ from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
 from scratchser.fit import Dataset, run_fold
 from scratchser.metrics import interval
-from scratchser.paper.claims import CLAIMS, annotators, corpora, outcome, oversampling, rates, running, vtlp
+from scratchser.paper.claims import CLAIMS, annotators, command, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.paper.claims import command
 from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
 from scratchser.runs.run import FoldDir, RunError
 from scratchser.support import files
@@ -124,12 +123,12 @@ def test_arms_differ_in_what_they_say():
     arms = vtlp.arms(1)
     assert changes(arms["wide"], arms["wide-vtlp"]) == {"vtlp"} == changes(arms["equal"], arms["equal-vtlp"])
     assert changes(arms["wide"], arms["equal"]) == {"world"}
-    assert changes(arms["wide-vtlp"], arms["wide-vtlp-single"]) == {"copies"}
+    assert changes(arms["wide-vtlp"], arms["wide-vtlp-single"]) == {"tta_copies"}
     assert [len(copies(arms[name].config)) for name in ("wide", "wide-vtlp", "wide-vtlp-single")] == [1, 11, 1]
     assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"again"}
     arms = rates.arms(1)
-    assert changes(arms["uniform"], arms["layerwise"]) == {"conv_rate", "conv_l2"}
-    assert changes(arms["layerwise"], arms["doubled"]) == {"rate", "l2"}
+    assert changes(arms["uniform"], arms["layerwise"]) == {"conv_learning_rate", "conv_l2"}
+    assert changes(arms["layerwise"], arms["doubled"]) == {"learning_rate", "l2"}
     assert changes(arms["uniform"], arms["uniform-again"]) == {"again"}
     arms = oversampling.arms(1)
     assert changes(arms["rare"], arms["rare-twice"]) == {"oversample", "epochs", "patience"}
@@ -139,7 +138,7 @@ def test_arms_differ_in_what_they_say():
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_the_last_epoch_is_the_only_candidate_and_none_stops_early(claim):
     for arm in claim.arms(1).values():
-        assert arm.config.first_candidate == arm.config.epochs == arm.config.patience
+        assert arm.config.first_selectable == arm.config.epochs == arm.config.patience
         assert arm.config.normalisation == "fold"
 
 

@@ -173,8 +173,8 @@ def test_another_configuration_has_another_folder(tmp_path):
     assert len(ladder.runs) == 12 and [run.seed for run in again.runs] == [0, 1, 2]
     assert ladder.of["best"] == again.of["best"][:2]
     assert ladder.of["best"][0].name.startswith("best-") and ladder.of["best"][0].name.endswith("-seed0")
-    other = plan(tmp_path, table2.SETTINGS, ["rate=0.01"]).runs[0]
-    assert other.path not in {run.path for run in again.runs} and other.name.startswith("best-rate=0.01-")
+    other = plan(tmp_path, table2.SETTINGS, ["learning_rate=0.01"]).runs[0]
+    assert other.path not in {run.path for run in again.runs} and other.name.startswith("best-learning_rate=0.01-")
     widths = [plan(tmp_path, table2.SETTINGS, [f"conv_channels=[{n},8,8,8]"]).runs[0].name for n in (8, 9)]
     assert all(name.startswith("best-conv_channels-") for name in widths) and len(set(widths)) == 2
     assert plan(tmp_path, figure4.SETTINGS).of["with adjustment"] == ladder.of["best-4khz"][:1]
@@ -198,25 +198,27 @@ def test_the_built_in_corpus_gets_the_small_model(tmp_path):
     planned = plan(tmp_path, table1.SETTINGS, built_in=True)
     demo = PRESETS["demo"]
     assert planned.configs["best-4khz"] == demo and planned.configs["best"] == replace(demo, frequency_khz=8)
-    assert planned.configs["baseline"] == replace(demo, vtlp="off", oversample=(), conv_rate=demo.rate, conv_l2=demo.l2)
+    assert planned.configs["baseline"] == replace(
+        demo, vtlp="off", oversample=(), conv_learning_rate=demo.learning_rate, conv_l2=demo.l2
+    )
     assert {run.settings["preset"] for run in planned.runs} == {"demo"}
     assert any("demo" in note for note in planned.base.notes())
 
 
 def test_what_is_compared_cannot_be_set():
-    for wrong in ("vtlp=off", "frequency_khz=4", "conv_rate=0.02"):
+    for wrong in ("vtlp=off", "frequency_khz=4", "conv_learning_rate=0.02"):
         with pytest.raises(SettingError, match=f"{wrong.partition('=')[0]} cannot be set"):
             Base.of(False, [wrong], None, table1.SETTINGS)
     with pytest.raises(SettingError, match="lstm_layers cannot be set"):
         Base.of(False, ["lstm_layers=2"], None, depth.SETTINGS)
     with pytest.raises(SettingError, match="would be the same"):
-        Base.of(False, ["rate=0.01", "l2=0.06"], None, table1.SETTINGS)  # as much as the conv layers have
+        Base.of(False, ["learning_rate=0.01", "l2=0.06"], None, table1.SETTINGS)  # as much as the conv layers have
     with pytest.raises(SettingError, match="pool cannot be set"):  # "without" would have some
         Base.of(False, ["pool=half"], None, pooling.SETTINGS)
     assert Base.of(False, ["conv_strides=[[2,4],[2,2],[2,2],[1,2]]"], None, pooling.SETTINGS).best.lstm_layers == 1
     assert Base.of(False, ["conv_channels=[8,8,8,8]"], None, depth.SETTINGS).best.conv_channels == (8,) * 4
     assert Base.of(False, ["vtlp=off"], None, table2.SETTINGS).best.vtlp == "off"
-    assert Base.of(False, ["rate=0.02"], 3, table1.SETTINGS).best.epochs == 3
+    assert Base.of(False, ["learning_rate=0.02"], 3, table1.SETTINGS).best.epochs == 3
 
 
 def test_a_dry_run_counts_what_is_left_and_makes_nothing(folder, straight, tmp_path, capsys):

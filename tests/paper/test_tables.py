@@ -117,7 +117,7 @@ def test_table_1_has_the_papers_columns(tmp_path):
 
 
 def test_an_l2_of_their_own_is_an_adjustment_where_the_rates_are_equal(tmp_path):
-    base = Base.of(False, ["rate=0.01"], None, table1.SETTINGS)
+    base = Base.of(False, ["learning_rate=0.01"], None, table1.SETTINGS)
     planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus(), base=base, folds=1)
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     assert found["Gradient adjustment"] == ["-", "-", "-", "+grdt", "+grdt", "+grdt"]
@@ -125,7 +125,7 @@ def test_an_l2_of_their_own_is_an_adjustment_where_the_rates_are_equal(tmp_path)
 
 def test_the_papers_figures_stand_beside_its_own_experiment_only(tmp_path):
     corpus = made_up.all_of_iemocap()
-    changed = Base.of(False, ["rate=0.01"], None, table2.SETTINGS)
+    changed = Base.of(False, ["learning_rate=0.01"], None, table2.SETTINGS)
     beside = made_up.sweep(tmp_path / "a", table2.SETTINGS, corpus).results()
     assert beside.of_the_paper
     shown = cells(table2.build(beside), "table2", tmp_path)

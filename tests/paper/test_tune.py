@@ -14,7 +14,7 @@ from scratchser.paper import __main__ as paper
 from scratchser.support.files import read_json
 
 SMALL = [text for setting in [*small_corpus.SMALL, "epochs=2"] for text in ("--set", setting)]
-TRIED = ["--try", "rate=0.02", "--try", "rate=0.001  l2=0.1"]
+TRIED = ["--try", "learning_rate=0.02", "--try", "learning_rate=0.001  l2=0.1"]
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +43,15 @@ def test_the_candidate_of_the_highest_ua_is_chosen(tuned):
         recalls = {key: np.mean(values) for key, values in right.items()}
         speakers = {speaker for speaker, _ in recalls}
         uas = [np.mean([recall for (who, _), recall in recalls.items() if who == speaker]) for speaker in speakers]
-        found[config["rate"], config["l2"]] = np.mean(uas)
+        found[config["learning_rate"], config["l2"]] = np.mean(uas)
     chosen = read_json(tuned / "tuned.json")
     assert chosen["tried"] == len(found) == 3 and max(found.values()) > min(found.values())
     settings = {key: json.loads(value) for key, _, value in (text.partition("=") for text in chosen["settings"])}
-    best = settings.get("rate", 0.005), settings.get("l2", 0.03)
+    best = settings.get("learning_rate", 0.005), settings.get("l2", 0.03)
     assert found[best] == max(found.values()) == pytest.approx(chosen["ua"])
     with open(tuned / "tune.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["settings"] for row in rows] == ["as it is", "rate=0.02", "rate=0.001 l2=0.1"]
+    assert [row["settings"] for row in rows] == ["as it is", "learning_rate=0.02", "learning_rate=0.001 l2=0.1"]
     assert sum(row[""] == "chosen" for row in rows) == 1
 
 
@@ -115,7 +115,7 @@ def test_a_folder_is_no_choice(corpus, tuned, tmp_path, capsys):
 def test_a_candidate_that_changes_nothing_is_not_counted(corpus, tuned, tmp_path):
     """The same run under three names; those of `tuned` are used."""
     shutil.copytree(tuned, tmp_path / "out")
-    same = ["--try", "rate=0.005", "--try", ""]
+    same = ["--try", "learning_rate=0.005", "--try", ""]
     asked = ["tune", str(corpus), "--sessions", "1", *TRIED, *same, *SMALL, "--workers", "1", "--resume"]
     assert paper.main([*asked, "--out", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 3
@@ -124,4 +124,4 @@ def test_a_candidate_that_changes_nothing_is_not_counted(corpus, tuned, tmp_path
 
 def test_a_candidate_with_an_unknown_setting(corpus, capsys):
     assert paper.main(["tune", str(corpus), "--try", "rat=1"]) == 2
-    assert "'rate'" in capsys.readouterr().err
+    assert "'learning_rate'" in capsys.readouterr().err

@@ -75,12 +75,12 @@ def test_what_differs_and_nothing_else(two):
 def test_a_run_of_an_older_version_has_the_default_of_what_it_lacks(two):
     path = two[0] / "result.json"
     found = json.loads(path.read_text())
-    del found["config"]["pool"], found["config"]["copies"]
+    del found["config"]["pool"], found["config"]["tta_copies"]
     path.write_text(json.dumps(found))
-    assert not {"pool", "copies"} & comparison.settings(loaded(*two)).keys()
-    found["config"]["copies"] = 1
+    assert not {"pool", "tta_copies"} & comparison.settings(loaded(*two)).keys()
+    found["config"]["tta_copies"] = 1
     path.write_text(json.dumps(found))
-    assert comparison.settings(loaded(*two))["copies"] == ["1", "0"]
+    assert comparison.settings(loaded(*two))["tta_copies"] == ["1", "0"]
 
 
 def test_fold_by_fold_over_the_speakers_of_both(two):

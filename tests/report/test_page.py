@@ -151,7 +151,7 @@ def test_a_changed_setting_is_marked(tmp_path):
     config = replace(page.from_json({}), epochs=7)
     _, html = written(tmp_path, heard(made_up.corpus()), (1,), config=config)
     settings = {row[0]: row[1:] for row in table(html, "Every hyper-parameter")[1:]}
-    assert settings["epochs"] == ["7", "changed"] and settings["rate"][1] == "same"
+    assert settings["epochs"] == ["7", "changed"] and settings["learning_rate"][1] == "same"
 
 
 def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):

@@ -151,7 +151,7 @@ def test_the_paper_stands_beside_the_same_utterances_only(tmp_path):
 
     assert shown(corpus, preset="over-grdt") == {"column": "over-grdt", "wa_mean": 0.635, "ua_mean": 0.598, "folds": []}
     assert shown(corpus, preset="demo") is None
-    assert shown(corpus, config=replace(PRESETS["best"], rate=0.5)) is None
+    assert shown(corpus, config=replace(PRESETS["best"], learning_rate=0.5)) is None
     assert shown(corpus, preset="best-4khz", config=PRESETS["best"]) is None
     assert shown(made_up.corpus("iemocap")) is None
     assert shown(made_up.corpus("emodb")) is None

@@ -129,7 +129,7 @@ def test_resume_names_every_difference(tmp_path, corpus):
     other = replace(corpus, utterances=corpus.utterances[1:])
     asked = rundir.settings(
         other,
-        replace(PRESETS["best"], rate=0.5, conv_kernels=((3, 3),) * 4),
+        replace(PRESETS["best"], learning_rate=0.5, conv_kernels=((3, 3),) * 4),
         preset="best",
         seed=4,
         folds=(1, 2),
@@ -138,7 +138,7 @@ def test_resume_names_every_difference(tmp_path, corpus):
     with pytest.raises(rundir.RunError) as caught:
         rundir.resume(tmp_path, asked, made_up.ENVIRONMENT)
     said = str(caught.value)
-    assert f"config.rate: the run has {PRESETS['best'].rate}, asked for is 0.5" in said
+    assert f"config.learning_rate: the run has {PRESETS['best'].learning_rate}, asked for is 0.5" in said
     assert "config.conv_kernels: the run has [[" in said and "asked for is [[3, 3], [3, 3], [3, 3], [3, 3]]" in said
     assert "seed: the run has 3, asked for is 4" in said
     assert "folds: the run has [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], asked for is [1, 2]" in said
@@ -151,11 +151,11 @@ def test_resume_names_every_difference(tmp_path, corpus):
 def test_resume_of_a_run_of_a_version_without_some_settings(tmp_path, corpus):
     """Its missing ones are the default ones, and nothing else."""
     settings = made_up.settings(corpus)
-    older = {key: value for key, value in settings["config"].items() if key not in ("pool", "copies")}
+    older = {key: value for key, value in settings["config"].items() if key not in ("pool", "tta_copies")}
     rundir.create(tmp_path, {**settings, "config": older}, made_up.ENVIRONMENT).close()
     rundir.resume(tmp_path, settings, made_up.ENVIRONMENT).close()
-    other = {**settings, "config": {**settings["config"], "copies": 1}}
-    with pytest.raises(rundir.RunError, match=r"config.copies: the run has 0, asked for is 1\. "):
+    other = {**settings, "config": {**settings["config"], "tta_copies": 1}}
+    with pytest.raises(rundir.RunError, match=r"config.tta_copies: the run has 0, asked for is 1\. "):
         rundir.resume(tmp_path, other, made_up.ENVIRONMENT)
 
 

@@ -42,7 +42,7 @@ def test_the_simulator_is_chosen_by_its_variable_and_only_if_cuda_is_asked_for(m
     monkeypatch.setattr(config, "ENABLE_CUDASIM", 1)
     name, sentence = choose("cuda", lambda _: "it rains")
     assert name == "simulated" and "NUMBA_ENABLE_CUDASIM=1" in sentence
-    assert gpu.place(name) is _device.SIMULATED
+    assert gpu.open_device(name) is _device.SIMULATED
     assert choose("auto", lambda _: "it rains")[0] == "cpu"
 
 

@@ -9,7 +9,13 @@ EXERCISE = "nesterov"
 
 
 def nesterov(
-    W: np.ndarray, V: np.ndarray, dW: np.ndarray, ends: np.ndarray, rate: np.ndarray, l2: np.ndarray, momentum: float
+    W: np.ndarray,
+    V: np.ndarray,
+    dW: np.ndarray,
+    ends: np.ndarray,
+    learning_rate: np.ndarray,
+    l2: np.ndarray,
+    momentum: float,
 ) -> None:
     """Changes W, V and dW, and returns nothing.
 
@@ -20,7 +26,7 @@ def nesterov(
 
     W, V, dW   (n,)   all parameters of the network, their velocities v, their gradients; float32 or float64
     ends       (G,)   int64: segment s is [ends[s-1], ends[s]), the first one begins at 0; one may be empty
-    rate, l2   (G,)   ρ and λ of each segment
+    learning_rate, l2   (G,)   ρ and λ of each segment
     momentum   ()     μ
     """
     raise NotImplementedError

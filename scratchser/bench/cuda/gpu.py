@@ -17,7 +17,7 @@ from scratchser.bench.contest import Times, children, compare, contest
 from scratchser.bench.cuda import costs
 from scratchser.bench.measure import LIBRARIES, Json, Plan, installed, step_operations
 from scratchser.bench.report import against, gflops, ms, table
-from scratchser.kernels.machine.device import Place, launch_by_numba, launched_by
+from scratchser.kernels.machine.device import Device, launch_by_numba, launched_by
 from scratchser.support import environment, gpu
 from scratchser.support.terminal import say
 
@@ -32,7 +32,7 @@ def measure(name: str, plan: Plan, keep: Callable[[Json], None]) -> Json:
 
     Raises DisagreementError where the GPU's answers are not the CPU's, or PyTorch's are not ours.
     """
-    place = gpu.place(name)
+    device = gpu.open_device(name)
     say("answers of the CPU and of the GPU")
     here, there = ours.Step(BINS), ours.Step(BINS, name)
     difference = compare({"cpu": here.answer(), name: there.answer()})
@@ -41,7 +41,7 @@ def measure(name: str, plan: Plan, keep: Callable[[Json], None]) -> Json:
         "environment": environment.describe(gpu.describe(name)),
         "bins": BINS,
         "difference": difference,
-        "kernels": [launch_times(place, launches, plan.rounds) for launches in zip(*steps, strict=True)],
+        "kernels": [launch_times(device, launches, plan.rounds) for launches in zip(*steps, strict=True)],
     }
     keep(result)
     return {**result, "steps": step_times(name, plan)}
@@ -70,10 +70,10 @@ def _run_and_keep(launches: list[Asked]) -> Callable[..., None]:
     return launcher
 
 
-def launch_times(place: Place, launches: Sequence[Asked], rounds: int) -> Json:
+def launch_times(device: Device, launches: Sequence[Asked], rounds: int) -> Json:
     """Of the n-th launch of every step: seconds of one, round by round, and what any implementation of it needs, the
     mean of the steps."""
-    accounts = [account(place, launch) for launch in launches]
+    accounts = [account(device, launch) for launch in launches]
     say(accounts[0].name)
     needs = [costs.needed(account) for account in accounts]
     turn = cycle(launches)
@@ -81,20 +81,20 @@ def launch_times(place: Place, launches: Sequence[Asked], rounds: int) -> Json:
     def run() -> None:
         launch_by_numba(*next(turn))
 
-    place.seconds(run, len(launches))  # a warm-up
+    device.seconds(run, len(launches))  # a warm-up
     return {
         "kernel": accounts[0].name,
         "bytes": float(np.mean([need.bytes for need in needs])),
         "operations": float(np.mean([need.operations for need in needs])),
-        "times": [place.seconds(run, REPLAYS) for _ in range(rounds)],
+        "times": [device.seconds(run, REPLAYS) for _ in range(rounds)],
     }
 
 
-def account(place: Place, launch: Asked) -> costs.Launch:
+def account(device: Device, launch: Asked) -> costs.Launch:
     """For the formulas, which read tables of whole numbers, and of other arrays the shape."""
     kernel, grid, block, shared_bytes, arguments = launch
     tables = [getattr(array, "shape", ()) != () and array.dtype.kind == "i" for array in arguments]
-    read = (place.download(array) if table else array for array, table in zip(arguments, tables, strict=True))
+    read = (device.download(array) if table else array for array, table in zip(arguments, tables, strict=True))
     return costs.Launch.of(kernel, grid, block, shared_bytes, tuple(read))
 
 

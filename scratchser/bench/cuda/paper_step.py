@@ -60,7 +60,7 @@ class Sizes:
 
 def training_step(s: Sizes) -> None:
     """From the corpus to the updated weights, as train.py does it."""
-    model = Model(CONFIG, s.signal.bins, CLASSES, dtype=s.dtype, place=SIMULATED)
+    model = Model(CONFIG, s.signal.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
     x, lengths = assemble(s.features, Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, ALPHA))
     targets: np.ndarray = np.zeros((BATCH, CLASSES), s.dtype)
     _, dlogits = softmax.loss(model.forward(x, lengths), targets, targets[:, 0].copy())

@@ -20,7 +20,9 @@ MISTAKES = {
     ),
     "sign": Mistake("sign", "W moves against the gradient: W - ρ (g + μ v)."),
     "l2 sign": Mistake("sign of L2", "g = dW + λ W: weights are drawn to 0."),
-    "rate in v": Mistake("rate inside v", "v gathers gradients, not steps: the rate comes in when W moves."),
+    "learning_rate in v": Mistake(
+        "learning rate inside v", "v sums gradients, not steps: the learning rate comes in when W moves."
+    ),
     "dW kept": Mistake("gradient not cleared", "dW is 0 afterwards, for the next step's gradients to be added to."),
     "first rate": Mistake("segments ignored", "each segment has its own rate and L2: ends says where it ends."),
     "ends included": Mistake(
@@ -33,15 +35,15 @@ def step(a: Arguments, mistake: str) -> Outputs:
     W, V, dW, ends, mu = a["W"], a["V"], a["dW"], a["ends"], a["momentum"]
     owner = np.searchsorted(ends, np.arange(len(W)), side="left" if mistake == "ends included" else "right")
     owner = np.zeros_like(owner) if mistake == "first rate" else owner
-    rate, l2 = a["rate"][owner], a["l2"][owner]
+    learning_rate, l2 = a["learning_rate"][owner], a["l2"][owner]
     decay = {"l2": 0, "l2 twice": 2, "l2 sign": -1, "l2 apart": 0}.get(mistake, 1) * l2 * W
     g = dW + decay
-    v = g if mistake == "no momentum" else mu * V + (rate * g if mistake == "rate in v" else g)
+    v = g if mistake == "no momentum" else mu * V + (learning_rate * g if mistake == "learning_rate in v" else g)
     move = {"plain": v, "l2 apart": g + mu * v + l2 * W}.get(mistake, g + mu * v)
-    if mistake == "rate in v":
-        new = W - (rate * g + mu * v)
+    if mistake == "learning_rate in v":
+        new = W - (learning_rate * g + mu * v)
     else:
-        new = W + rate * move if mistake == "sign" else W - rate * move
+        new = W + learning_rate * move if mistake == "sign" else W - learning_rate * move
     return {"W": new, "V": v, "dW": dW.copy() if mistake == "dW kept" else np.zeros_like(dW)}
 
 
@@ -49,8 +51,8 @@ def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
     rng = np.random.default_rng(seed)
     n, G = sum(sizes), len(sizes)
     numbers = {name: rng.standard_normal(n) for name in ("W", "V", "dW")}
-    rates = {"rate": rng.uniform(0.1, 1, G), "l2": rng.uniform(0.1, 1, G)}
-    return {**numbers, "ends": np.cumsum(sizes), **rates, "momentum": 0.8}
+    learning_rates = {"learning_rate": rng.uniform(0.1, 1, G), "l2": rng.uniform(0.1, 1, G)}
+    return {**numbers, "ends": np.cumsum(sizes), **learning_rates, "momentum": 0.8}
 
 
 def cases() -> dict[str, Arguments]:
@@ -74,7 +76,7 @@ def ours(a: Arguments) -> Callable[[], Any]:
 
 NESTEROV = Exercise(
     name="nesterov",
-    parameters=("W", "V", "dW", "ends", "rate", "l2", "momentum"),
+    parameters=("W", "V", "dW", "ends", "learning_rate", "l2", "momentum"),
     returns=(),
     changes=("W", "V", "dW"),
     cases=cases,

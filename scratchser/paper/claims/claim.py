@@ -23,7 +23,7 @@ SMALL = replace(
     batch_size=8,
     epochs=20,
     patience=20,
-    candidates=0.01,
+    selection_share=0.01,
     vtlp="off",
     oversample=(),
 )

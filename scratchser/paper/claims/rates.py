@@ -16,9 +16,9 @@ import numpy as np
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
 from scratchser.paper.claims.corpora import World
 
-UNIFORM = replace(SMALL, conv_rate=SMALL.rate, conv_l2=SMALL.l2)
-LAYERWISE = replace(SMALL, conv_rate=2 * SMALL.rate, conv_l2=2 * SMALL.l2)
-DOUBLED = replace(LAYERWISE, rate=LAYERWISE.conv_rate, l2=LAYERWISE.conv_l2)
+UNIFORM = replace(SMALL, conv_learning_rate=SMALL.learning_rate, conv_l2=SMALL.l2)
+LAYERWISE = replace(SMALL, conv_learning_rate=2 * SMALL.learning_rate, conv_l2=2 * SMALL.l2)
+DOUBLED = replace(LAYERWISE, learning_rate=LAYERWISE.conv_learning_rate, l2=LAYERWISE.conv_l2)
 
 
 def arms(seed: int) -> dict[str, Arm]:

@@ -16,7 +16,7 @@ from scratchser.paper.claims.corpora import World
 
 WIDE, EQUAL = World(tract_spread=2.0), World(tract_spread=0.0)
 WARPED = replace(SMALL, vtlp="utterance")
-SINGLE = replace(WARPED, copies=1)
+SINGLE = replace(WARPED, tta_copies=1)
 
 
 def arms(seed: int) -> dict[str, Arm]:

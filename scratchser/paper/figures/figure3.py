@@ -132,7 +132,7 @@ def _watched(model: Model, bins: int) -> list[_Call]:
     for longest in range(BATCH, LONGEST + 1, BATCH):
         with _listening(model) as heard:
             lengths = np.arange(longest - BATCH + 1, longest + 1)
-            model.forward(model.place.upload(np.zeros((BATCH, longest, bins, 1), dtype)), lengths)
+            model.forward(model.device.upload(np.zeros((BATCH, longest, bins, 1), dtype)), lengths)
         calls = calls or heard
         for call, again in zip(calls, heard, strict=True):
             if call is not again:

@@ -16,7 +16,7 @@ def build(runs: Runs) -> Output:
     configs = [runs.configs[name] for name in COLUMNS]
     augmented = ["+aug" if config.vtlp != "off" else "-" for config in configs]
     oversampled = ["+over" if config.oversample else "-" for config in configs]
-    own = [(config.conv_rate, config.conv_l2) != (config.rate, config.l2) for config in configs]
+    own = [(config.conv_learning_rate, config.conv_l2) != (config.learning_rate, config.l2) for config in configs]
     adjusted = ["+grdt" if differs else "-" for differs in own]
     classes = " and ".join(next(config.oversample for config in configs if config.oversample))
     rows = [

@@ -8,23 +8,23 @@ import pytest
 from scratchser.bench.cuda import costs
 from scratchser.kernels import nesterov, softmax
 from scratchser.kernels.machine import device
-from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, launch, place_of
+from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, device_of, launch
 
 PLACES = [CPU, SIMULATED]
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-def test_copies_come_back_and_are_copies(place):
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: device.name)
+def test_copies_come_back_and_are_copies(device):
     host = np.arange(6.0).reshape(2, 3)
-    there = place.upload(host)
-    assert place_of(there) is place and place_of(there[1:].reshape(3)) is place
+    there = device.upload(host)
+    assert device_of(there) is device and device_of(there[1:].reshape(3)) is device
     host[0, 0] = 9
-    assert place.download(there)[0, 0] == 0
-    other = place.zeros((2, 3), np.float64)
-    place.copy(there, other)
-    place.copy(host, there)
-    assert place.download(other)[0, 0] == 0 and place.download(there)[0, 0] == 9
-    assert place.empty(4, np.float32).shape == (4,) and type(place.download(there)) is np.ndarray
+    assert device.download(there)[0, 0] == 0
+    other = device.zeros((2, 3), np.float64)
+    device.copy(there, other)
+    device.copy(host, there)
+    assert device.download(other)[0, 0] == 0 and device.download(there)[0, 0] == 9
+    assert device.empty(4, np.float32).shape == (4,) and type(device.download(there)) is np.ndarray
 
 
 def test_an_array_of_the_cpu_is_not_copied_to_a_kernel_silently():
