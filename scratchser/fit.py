@@ -6,17 +6,14 @@ epoch comes from (seed, fold, epoch), so a run that was killed goes on as if it 
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from scratchser import metrics
-from scratchser.corpus.batches import Normalisation, minibatches, rng_of, validation_alphas
-from scratchser.corpus.features import Features
+from scratchser.corpus.batches import Dataset, Normalisation, minibatches, rng_of, validation_alphas
 from scratchser.corpus.split import Fold
-from scratchser.corpus.table import Utterance
-from scratchser.corpus.votes import soft_label
 from scratchser.evaluate import copies, predict, scores
 from scratchser.kernels import softmax
 from scratchser.kernels.machine.device import CPU, Array, Device, OutOfDeviceMemory
@@ -25,35 +22,6 @@ from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
 from scratchser.runs.result import fold_result
 from scratchser.runs.run import FoldDir
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32."""
-
-    classes: tuple[str, ...]
-    utterances: tuple[Utterance, ...]
-    features: Features
-    labels: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-
-    @staticmethod
-    def of(
-        classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config
-    ) -> "Dataset":
-        labels = np.array([u.label for u in utterances], np.int64)
-        targets = np.eye(len(classes), dtype=np.float32)[labels]
-        weights = np.ones(len(labels), np.float32)
-        if config.soft_labels:
-            for n, utterance in enumerate(utterances):
-                if utterance.votes:
-                    targets[n], weights[n] = soft_label(utterance.votes, classes)
-        return Dataset(classes, utterances, features, labels, targets, weights)
-
-    def of_speakers(self, *speakers: str) -> np.ndarray:
-        """Indices of these speakers' utterances."""
-        return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
 
 
 def run_fold(

@@ -9,9 +9,10 @@ import pytest
 import small_corpus
 
 from scratchser import corpus, metrics
+from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import Features, extract
 from scratchser.corpus.split import make_folds
-from scratchser.fit import Dataset, DivergedError, _Training, run_fold
+from scratchser.fit import DivergedError, _Training, run_fold
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings

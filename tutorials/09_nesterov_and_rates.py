@@ -16,9 +16,8 @@ from _figures import save
 
 from scratchser import reference
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Normalisation, minibatches, rng_of
+from scratchser.corpus.batches import Dataset, Normalisation, minibatches, rng_of
 from scratchser.corpus.features import extract
-from scratchser.fit import Dataset
 from scratchser.kernels import nesterov, softmax
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser

@@ -15,9 +15,8 @@ import numpy as np
 from _figures import save
 
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.batches import Dataset, Normalisation, assemble
 from scratchser.corpus.features import extract
-from scratchser.fit import Dataset
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model

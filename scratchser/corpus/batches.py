@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from scratchser.corpus.features import Features
+from scratchser.corpus.table import Utterance
+from scratchser.corpus.votes import soft_label
 from scratchser.kernels import mean_variance, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config
@@ -43,19 +44,31 @@ class Normalisation:
         return Normalisation(mean, 1 / math.sqrt(variance + EPSILON))
 
 
-class Examples(Protocol):
-    """What is learned from, by utterance: labels (U,) int64, targets (U, K) one-hot or soft, weights (U,) float32."""
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32."""
 
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
-    def features(self) -> Features: ...
-    @property
-    def labels(self) -> np.ndarray: ...
-    @property
-    def targets(self) -> np.ndarray: ...
-    @property
-    def weights(self) -> np.ndarray: ...
+    classes: tuple[str, ...]
+    utterances: tuple[Utterance, ...]
+    features: Features
+    labels: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    @staticmethod
+    def of(classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config) -> Dataset:
+        labels = np.array([u.label for u in utterances], np.int64)
+        targets = np.eye(len(classes), dtype=np.float32)[labels]
+        weights = np.ones(len(labels), np.float32)
+        if config.soft_labels:
+            for n, utterance in enumerate(utterances):
+                if utterance.votes:
+                    targets[n], weights[n] = soft_label(utterance.votes, classes)
+        return Dataset(classes, utterances, features, labels, targets, weights)
+
+    def of_speakers(self, *speakers: str) -> np.ndarray:
+        """Indices of these speakers' utterances."""
+        return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
 
 
 @dataclass(frozen=True)
@@ -74,14 +87,14 @@ def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fold, epoch)))
 
 
-def training_order(examples: Examples, utterances: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
+def training_order(data: Dataset, utterances: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
     """All these utterances in random order, those of the classes config.oversample twice.
 
     Names that are no class of the corpus are passed over. The order in which the utterances are given does not matter.
     """
-    twice = [k for k, name in enumerate(examples.classes) if name in config.oversample]
+    twice = [k for k, name in enumerate(data.classes) if name in config.oversample]
     chosen = np.sort(utterances)
-    return rng.permutation(np.concatenate([chosen, chosen[np.isin(examples.labels[chosen], twice)]]))
+    return rng.permutation(np.concatenate([chosen, chosen[np.isin(data.labels[chosen], twice)]]))
 
 
 def training_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -110,12 +123,12 @@ def assemble(
 
 
 def minibatches(
-    examples: Examples, utterances: np.ndarray, config: Config, normalisation: Normalisation, rng: np.random.Generator
+    data: Dataset, utterances: np.ndarray, config: Config, normalisation: Normalisation, rng: np.random.Generator
 ) -> Iterator[Batch]:
     """An epoch over the training utterances in batches of config.batch_size; the last one may be smaller."""
-    order = training_order(examples, utterances, config, rng)
+    order = training_order(data, utterances, config, rng)
     alphas = training_alphas(config, len(order), rng)
     for at in range(0, len(order), config.batch_size):
         chosen = order[at : at + config.batch_size]
-        x, lengths = assemble(examples.features, normalisation, chosen, alphas[at : at + config.batch_size])
-        yield Batch(x, lengths, examples.targets[chosen], examples.weights[chosen], chosen)
+        x, lengths = assemble(data.features, normalisation, chosen, alphas[at : at + config.batch_size])
+        yield Batch(x, lengths, data.targets[chosen], data.weights[chosen], chosen)

@@ -16,10 +16,11 @@ from typing import Any, Protocol, TypeVar
 import numba
 from numba.core import config
 
+from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.fit import Dataset, run_fold
+from scratchser.fit import run_fold
 from scratchser.presets import Config
 from scratchser.runs.run import FoldDir
 from scratchser.support.gpu import open_device

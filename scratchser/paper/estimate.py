@@ -18,13 +18,13 @@ import numpy as np
 import soundfile
 
 from scratchser.corpus.audio import RATE
-from scratchser.corpus.batches import rng_of, training_order
+from scratchser.corpus.batches import Dataset, rng_of, training_order
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.cv.workers import threads
 from scratchser.evaluate import copies
-from scratchser.fit import Dataset, run_fold
+from scratchser.fit import run_fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.text import table

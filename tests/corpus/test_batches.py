@@ -1,7 +1,7 @@
 """The order of an epoch, its warp factors, its normalisation, and what stands in its batches."""
 
 import tracemalloc
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from scratchser import reference
 from scratchser.corpus import batches
 from scratchser.corpus.batches import (
+    Dataset,
     Normalisation,
     minibatches,
     rng_of,
@@ -24,15 +25,6 @@ CONFIG = Config(batch_size=4, vtlp="utterance", oversample=("happiness", "anger"
 PLAIN = Normalisation(0.0, 1.0)
 
 
-@dataclass
-class Examples:
-    classes: tuple[str, ...]
-    features: Features
-    labels: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-
-
 def draw(U=23, F=12, longest=9, seed=4):
     """Utterances of 1 ... longest frames with soft targets and weights, values float32."""
     rng = np.random.default_rng(seed)
@@ -41,35 +33,37 @@ def draw(U=23, F=12, longest=9, seed=4):
     targets, weights = rng.dirichlet(np.ones(4), U), rng.uniform(0.5, 1, U)
     features = Features(values, np.cumsum(lengths) - lengths, lengths)
     classes = ("neutral", "happiness", "sadness", "anger")
-    return Examples(classes, features, rng.integers(4, size=U), targets.astype(np.float32), weights.astype(np.float32))
+    return Dataset(
+        classes, (), features, rng.integers(4, size=U), targets.astype(np.float32), weights.astype(np.float32)
+    )
 
 
-EXAMPLES = draw()
+DATA = draw()
 TRAIN = np.array([0, 1, 2, 4, 5, 7, 8, 9, 11, 13, 14, 15, 17, 20, 21, 22])
 
 
 def epoch(seed=0, fold=1, number=1, config=CONFIG, normalisation=PLAIN):
-    return list(minibatches(EXAMPLES, TRAIN, config, normalisation, rng_of(seed, fold, number)))
+    return list(minibatches(DATA, TRAIN, config, normalisation, rng_of(seed, fold, number)))
 
 
 def test_oversampled_classes_come_twice_and_nobody_else_at_all():
-    order = training_order(EXAMPLES, TRAIN, CONFIG, rng_of(0, 1, 1))
+    order = training_order(DATA, TRAIN, CONFIG, rng_of(0, 1, 1))
     times = np.bincount(order, minlength=23)
     for u in range(23):
-        assert times[u] == (0 if u not in TRAIN else 2 if EXAMPLES.labels[u] in (1, 3) else 1)
-    plain = training_order(EXAMPLES, TRAIN, replace(CONFIG, oversample=()), rng_of(0, 1, 1))
+        assert times[u] == (0 if u not in TRAIN else 2 if DATA.labels[u] in (1, 3) else 1)
+    plain = training_order(DATA, TRAIN, replace(CONFIG, oversample=()), rng_of(0, 1, 1))
     np.testing.assert_array_equal(np.sort(plain), TRAIN)
     assert (plain != TRAIN).any()
 
 
 def test_the_order_in_which_utterances_are_listed_does_not_matter():
-    orders = [training_order(EXAMPLES, listed, CONFIG, rng_of(0, 1, 1)) for listed in (TRAIN, TRAIN[::-1])]
+    orders = [training_order(DATA, listed, CONFIG, rng_of(0, 1, 1)) for listed in (TRAIN, TRAIN[::-1])]
     np.testing.assert_array_equal(*orders)
 
 
 def test_an_epoch_follows_from_seed_fold_and_number_and_each_of_them_counts():
-    first = training_order(EXAMPLES, TRAIN, CONFIG, rng_of(5, 2, 3))
-    np.testing.assert_array_equal(training_order(EXAMPLES, TRAIN, CONFIG, rng_of(5, 2, 3)), first)
+    first = training_order(DATA, TRAIN, CONFIG, rng_of(5, 2, 3))
+    np.testing.assert_array_equal(training_order(DATA, TRAIN, CONFIG, rng_of(5, 2, 3)), first)
     others = [(6, 2, 3), (5, 3, 3), (5, 2, 4), (5, 3, 2), (2, 5, 3), (5, 2, 0), (5, 0, 0)]
     draws = [rng_of(*key).random() for key in [(5, 2, 3), *others]]
     assert len(set(draws)) == len(draws)
@@ -97,7 +91,7 @@ def test_warp_factors_of_the_three_strategies():
 def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
     config, normalisation = replace(CONFIG, vtlp=vtlp), Normalisation(0.3, 1.7)
     rng = rng_of(0, 1, 1)
-    order = training_order(EXAMPLES, TRAIN, config, rng)
+    order = training_order(DATA, TRAIN, config, rng)
     alphas = training_alphas(config, len(order), rng)
     drawn = epoch(config=config, normalisation=normalisation)
     np.testing.assert_array_equal(np.concatenate([batch.utterances for batch in drawn]), order)
@@ -107,11 +101,11 @@ def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
     factor = iter(alphas)
     for batch in drawn:
         assert batch.x.dtype == np.float32 and batch.x.shape == (len(batch.lengths), max(batch.lengths), 12, 1)
-        np.testing.assert_array_equal(batch.lengths, EXAMPLES.features.lengths[batch.utterances])
-        np.testing.assert_array_equal(batch.targets, EXAMPLES.targets[batch.utterances])
-        np.testing.assert_array_equal(batch.weights, EXAMPLES.weights[batch.utterances])
+        np.testing.assert_array_equal(batch.lengths, DATA.features.lengths[batch.utterances])
+        np.testing.assert_array_equal(batch.targets, DATA.targets[batch.utterances])
+        np.testing.assert_array_equal(batch.weights, DATA.weights[batch.utterances])
         for x, length, u in zip(batch.x[..., 0], batch.lengths, batch.utterances, strict=True):
-            expected = (reference.vtlp.forward(EXAMPLES.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
+            expected = (reference.vtlp.forward(DATA.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
             np.testing.assert_allclose(x[:length], expected, atol=2e-5)
             assert not x[length:].any()
 
@@ -137,7 +131,7 @@ def test_epochs_differ_and_each_can_be_drawn_without_those_before_it():
 
 
 def test_normalisation_is_eq_5_over_the_training_utterances_alone():
-    features = replace(EXAMPLES.features, values=EXAMPLES.features.values * 3 - 7)
+    features = replace(DATA.features, values=DATA.features.values * 3 - 7)
     for u in set(range(23)) - set(TRAIN):
         features.of(u)[:] = np.nan  # a look at another speaker would show
     pixels = np.concatenate([features.of(u).ravel() for u in TRAIN]).astype(np.float64)
@@ -161,18 +155,18 @@ def test_normalisation_is_summed_in_float64():
 
 
 def test_equal_pixels_give_zeros():
-    features = replace(EXAMPLES.features, values=np.full_like(EXAMPLES.features.values, -5))
+    features = replace(DATA.features, values=np.full_like(DATA.features.values, -5))
     normalisation = Normalisation.of(features, TRAIN, "fold")
     x, _ = batches.assemble(features, normalisation, TRAIN[:3], np.ones(3))
     np.testing.assert_array_equal(x, 0)
 
 
 def test_memory_stays_flat_over_an_epoch():
-    examples = draw(U=200, F=128, longest=40)
+    data = draw(U=200, F=128, longest=40)
     config = replace(CONFIG, vtlp="off")
-    next(minibatches(examples, np.arange(4), config, PLAIN, rng_of(0, 1, 1)))  # what is made once is made now
+    next(minibatches(data, np.arange(4), config, PLAIN, rng_of(0, 1, 1)))  # what is made once is made now
     tracemalloc.start()
-    largest = max(batch.x.nbytes for batch in minibatches(examples, np.arange(200), config, PLAIN, rng_of(0, 1, 1)))
+    largest = max(batch.x.nbytes for batch in minibatches(data, np.arange(200), config, PLAIN, rng_of(0, 1, 1)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert largest > 4 * 30 * 128 * 4

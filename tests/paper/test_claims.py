@@ -11,12 +11,12 @@ import pytest
 from scipy import stats
 
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Normalisation, training_order
+from scratchser.corpus.batches import Dataset, Normalisation, training_order
 from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.evaluate import copies
-from scratchser.fit import Dataset, run_fold
+from scratchser.fit import run_fold
 from scratchser.metrics import interval
 from scratchser.paper.claims import CLAIMS, annotators, command, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference

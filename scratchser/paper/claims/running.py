@@ -18,9 +18,10 @@ from typing import Any
 
 import numba
 
+from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import extract
 from scratchser.cv.workers import Row, run_folds
-from scratchser.fit import Dataset, run_fold
+from scratchser.fit import run_fold
 from scratchser.paper.claims import corpora
 from scratchser.paper.claims.claim import Arm, Claim, Corpus
 from scratchser.paper.claims.corpora import World
