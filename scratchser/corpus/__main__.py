@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
     parser.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
     parser.add_argument("--merge-excited", action="store_true", help="IEMOCAP: excited counts as happiness")
-    parser.add_argument("--baselines", action="store_true", help="how well trivial guesses do, a speaker left out")
+    parser.add_argument("--baselines", action="store_true", help="evaluate trivial baselines, leave-one-speaker-out")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
     parser.add_argument("--write", metavar="DIR", type=Path, help="synthetic only: write it as an IEMOCAP release tree")
     return parser
@@ -81,8 +81,8 @@ def _show(options: argparse.Namespace) -> int:
     sound = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
     folds = _folds(sound, summary)
     if options.baselines:
-        guesses = baselines.guess(sound, folds, _bar("measuring")) if folds else ()
-        summary["baselines"] = {guess.name: guess.as_dict() for guess in guesses}
+        found = baselines.evaluate(sound, folds, _bar("measuring")) if folds else ()
+        summary["baselines"] = {each.name: each.as_dict() for each in found}
     terminal.write(json.dumps(summary, indent=1) if options.json else render(summary))
     return _verdict(summary, in_full=not options.json)
 

@@ -32,7 +32,7 @@ BLOCK = 500  # frames at a time, so that memory does not grow with the length of
 
 
 @dataclass(frozen=True)
-class Guess:
+class Baseline:
     """The confusion matrices (K, K) of one kind of guess, a fold each."""
 
     name: str
@@ -58,7 +58,7 @@ class Guess:
         return {"wa_mean": self.wa_mean, "ua_mean": self.ua_mean, "pooled": pooled}
 
 
-def guess(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -> tuple[Guess, ...]:
+def evaluate(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -> tuple[Baseline, ...]:
     """All guesses over the folds; only the majority where the corpus has labels but no audio.
 
     Raises what reading a broken wav file raises: leave broken utterances out before.
@@ -68,7 +68,7 @@ def guess(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -> t
     K = len(corpus.classes)
     numbers = measure(corpus, progress) if has_audio(corpus) else {}
 
-    def play(name: str, values: np.ndarray | None) -> Guess:
+    def play(name: str, values: np.ndarray | None) -> Baseline:
         confusions = []
         for fold in folds:
             train, test = np.isin(speakers, fold.train), speakers == fold.test
@@ -77,7 +77,7 @@ def guess(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -> t
             else:
                 predicted = classify(values[train], labels[train], values[test], K)
             confusions.append(metrics.confusion(labels[test], predicted, K))
-        return Guess(name, tuple(confusions))
+        return Baseline(name, tuple(confusions))
 
     return (play("majority", None), *(play(name, values) for name, values in numbers.items()))
 

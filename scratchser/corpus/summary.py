@@ -183,7 +183,7 @@ def _folds(summary: Json) -> str:
 
 
 def _baselines(summary: Json) -> str:
-    rows = [["guess from", "WA %", "UA %", "pooled WA %", "UA %"]]
+    rows = [["baseline", "WA %", "UA %", "pooled WA %", "UA %"]]
     for name, scores in (summary.get("baselines") or {}).items():
         figures = (scores["wa_mean"], scores["ua_mean"], scores["pooled"]["wa"], scores["pooled"]["ua"])
         rows.append([name, *(f"{100 * figure:.1f}" for figure in figures)])

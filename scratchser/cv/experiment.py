@@ -64,7 +64,7 @@ def train(
 
     What is on the disk decides what is to be done, so a process that was killed can be started again.
     """
-    guesses = baselines.guess(data, folds, lambda items: bar(items, "trivial baselines"))
+    baseline_scores = baselines.evaluate(data, folds, lambda items: bar(items, "trivial baselines"))
     to_do = {run.opened.path: _to_do(run, folds) for run in runs}
     tasks: list[Task] = []
     owners: dict[Path, Experiment] = {}
@@ -79,7 +79,7 @@ def train(
 
     def write(run: Experiment) -> dict[str, Any]:
         by = tuned_on(data, run.opened.settings)
-        return report.write(run.opened, guesses=guesses, tuned_on=by, warnings=(*data.notes, *run.said))
+        return report.write(run.opened, baselines=baseline_scores, tuned_on=by, warnings=(*data.notes, *run.said))
 
     def finish(run: Experiment) -> dict[str, Any]:
         result = write(run)

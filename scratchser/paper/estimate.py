@@ -99,7 +99,7 @@ def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, devi
         f" {_many(share, 'thread')} each",
         f"measured here and now: {STEPS} training steps, a validation and a test of {_many(len(configs), 'setting')},"
         " utterances as long as the corpus's; what else this machine does now counts as if it went on",
-        "not in it: features, trivial guesses and reports; folds at the same time slow each other by what they share",
+        "not in it: features, baselines and reports; folds at the same time slow each other by what they share",
     ]
 
 

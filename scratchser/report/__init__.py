@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scratchser.corpus.baselines import Guess
+from scratchser.corpus.baselines import Baseline
 from scratchser.report import figures, text
 from scratchser.runs import result as results
 from scratchser.runs.run import Run
@@ -15,7 +15,7 @@ from scratchser.support.files import write_bytes, write_json, write_text
 def write(
     run: Run,
     *,
-    guesses: Sequence[Guess],
+    baselines: Sequence[Baseline],
     tuned_on: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def write(
     """
     run.merge()
     result = results.result(
-        run.settings, run.results(), guesses=guesses, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
+        run.settings, run.results(), baselines=baselines, tuned_on=tuned_on, warnings=[*warnings, *run.warnings]
     )
     write_json(run.path / "result.json", result)
     write_text(run.path / "report.txt", text.render(result))

@@ -1,6 +1,6 @@
 """A run as text: the paper's table 2, and what belongs beside it.
 
-That is mean and deviation, all test sets pooled, the confusion matrix, trivial guesses, and for IEMOCAP the paper's own
+That is mean and deviation, all test sets pooled, the confusion matrix, baselines, and for IEMOCAP the paper's own
 figures.
 """
 
@@ -81,11 +81,11 @@ def _confusion(result: Mapping[str, Any]) -> str:
 
 def _baselines(result: Mapping[str, Any]) -> str:
     headline = result["headline"]
-    rows = [["guess from", "WA %", "UA %"] + ["headline WA %", "UA %"] * (headline is not None)]
+    rows = [["baseline", "WA %", "UA %"] + ["headline WA %", "UA %"] * (headline is not None)]
     for name, scores in [*result["baselines"].items(), ("this model", result)]:
         beside = _scores(_of(scores["headline"] or {}, "mean")) if headline else []
         rows.append([name, *_scores(_of(scores, "mean")), *beside])
-    return "means over the folds, beside those of trivial guesses\n" + table(rows, left=1)
+    return "means over the folds, beside those of the baselines\n" + table(rows, left=1)
 
 
 def _notes(result: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scratchser import metrics
-from scratchser.corpus.baselines import Guess
+from scratchser.corpus.baselines import Baseline
 from scratchser.corpus.readers.expected_counts import IMPROVISED
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES
@@ -72,13 +72,13 @@ def result(
     settings: Mapping[str, Any],
     folds: Sequence[Mapping[str, Any]],
     *,
-    guesses: Sequence[Guess],
+    baselines: Sequence[Baseline],
     tuned_on: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What result.json holds, from the run's settings and the results of one fold or more that are done.
 
-    guesses    trivial ones, over all folds of the settings; those of the folds that are done are counted
+    baselines  over all folds of the settings; those of the folds that are done are counted
     tuned_on   the corpus's speakers by whom hyper-parameters were chosen: the headline is that of the others
     warnings   what a reader of the figures should know
     """
@@ -108,7 +108,7 @@ def result(
             },
             "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
             "folds": [{"normalisation": None, **fold} for fold in folds],  # older versions did not keep it
-            "baselines": {guess.name: _baseline(guess, done, headline) for guess in guesses},
+            "baselines": {each.name: _baseline(each, done, headline) for each in baselines},
             "paper": _paper(settings),
             "left_out": settings["left_out"],
             "warnings": [
@@ -136,11 +136,11 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return summary
 
 
-def _baseline(guess: Guess, done: Sequence[int], headline: Sequence[int]) -> dict[str, Any]:
-    """A guess over the folds at the places `done`, and over the headline's."""
+def _baseline(baseline: Baseline, done: Sequence[int], headline: Sequence[int]) -> dict[str, Any]:
+    """A baseline over the folds at the places `done`, and over the headline's."""
 
     def over(places: Sequence[int]) -> dict[str, Any]:
-        return Guess(guess.name, tuple(guess.confusions[place] for place in places)).as_dict()
+        return Baseline(baseline.name, tuple(baseline.confusions[place] for place in places)).as_dict()
 
     return {**over(done), "headline": over(headline) if headline else None}
 

@@ -1,4 +1,4 @@
-"""Trivial guesses: what they measure, how they guess, and that they see only the training speakers."""
+"""Trivial baselines: what they measure, how they classify, and that they see only the training speakers."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def corpus(describe) -> Corpus:
 
 
 def scores(made: Corpus) -> dict[str, float]:
-    return {guess.name: guess.ua_mean for guess in baselines.guess(made, make_folds(made))}
+    return {each.name: each.ua_mean for each in baselines.evaluate(made, make_folds(made))}
 
 
 @pytest.mark.parametrize("hz", [90.0, 133.0, 220.0, 410.0])
@@ -86,7 +86,7 @@ def test_loudness_and_pitch_are_found_out_too():
 
 
 def test_only_the_training_speakers_are_seen():
-    """Whatever the test and the validation speaker's labels are, the guesses for the test speaker stay the same."""
+    """Whatever the test and the validation speaker's labels are, the predictions for the test speaker stay the same."""
     rng = np.random.default_rng(3)
     lengths = {(s, k, t): 0.3 + 0.1 * k + 0.2 * rng.random() for s in "123" for k in range(4) for t in range(4)}
     honest = corpus(lambda speaker, label, take: voice(150.0, lengths[speaker[0], label, take]))
@@ -96,7 +96,7 @@ def test_only_the_training_speakers_are_seen():
         for u in honest.utterances
     )
     lying = Corpus("csv", CLASSES, turned, read=honest.read)
-    for before, after in zip(baselines.guess(honest, [fold]), baselines.guess(lying, [fold]), strict=True):
+    for before, after in zip(baselines.evaluate(honest, [fold]), baselines.evaluate(lying, [fold]), strict=True):
         assert np.array_equal(np.roll(before.confusions[0], 1, axis=0), after.confusions[0])
     assert before.name == "mean F0"
 
@@ -106,7 +106,7 @@ def test_majority_is_that_of_the_training_speakers():
     everything = corpus(lambda speaker, label, take: voice(150.0, 0.3))
     rows = tuple(u for u in everything.utterances if u.session != "2" or u.label == 3 or u.name.endswith("0"))
     made = Corpus("csv", CLASSES, rows, read=everything.read)
-    majority = baselines.guess(made, make_folds(made))[0]
-    guessed = [matrix.sum(axis=0).tolist() for matrix in majority.confusions]
-    assert guessed == [[0, 0, 0, 16]] * 2 + [[7, 0, 0, 0]] * 2 + [[0, 0, 0, 16]] * 2  # session 2's folds see a tie
+    majority = baselines.evaluate(made, make_folds(made))[0]
+    predicted = [matrix.sum(axis=0).tolist() for matrix in majority.confusions]
+    assert predicted == [[0, 0, 0, 16]] * 2 + [[7, 0, 0, 0]] * 2 + [[0, 0, 0, 16]] * 2  # session 2's folds see a tie
     assert majority.wa_mean == pytest.approx((4 * 4 / 16 + 2 * 1 / 7) / 6)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchser.corpus.baselines import Guess
+from scratchser.corpus.baselines import Baseline
 from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
@@ -93,8 +93,8 @@ def play(made: Corpus, fold: Fold, folder: rundir.FoldDir, luck: int = 0) -> dic
     return found
 
 
-def guesses(folds: tuple[Fold, ...]) -> list[Guess]:
-    return [Guess("majority", tuple(np.diag([fold.number, 1, 1, 1]) + 1 for fold in folds))]
+def baselines(folds: tuple[Fold, ...]) -> list[Baseline]:
+    return [Baseline("majority", tuple(np.diag([fold.number, 1, 1, 1]) + 1 for fold in folds))]
 
 
 def sweep(
@@ -111,7 +111,7 @@ def sweep(
             for fold, folder in zip(chosen, opened.folds, strict=True):
                 play(made, fold, folder, luck)
             found = result.result(
-                opened.settings, opened.results(), guesses=guesses(chosen), tuned_on=TUNED_ON.get(made.name, ())
+                opened.settings, opened.results(), baselines=baselines(chosen), tuned_on=TUNED_ON.get(made.name, ())
             )
             write_json(opened.path / "result.json", found)
             write_text(opened.path / "report.html", "made up")

@@ -27,7 +27,7 @@ def saved(path, corpus: Corpus, folds=(1, 2, 3), shift=0, **changes):
             result = folder.result()
             result["ua"] = min(1.0, result["ua"] + shift * folder.number / 100)
             folder.finish(result)
-        report.write(run, guesses=made_up.guesses(tuple(f for f in make_folds(corpus) if f.number in folds)))
+        report.write(run, baselines=made_up.baselines(tuple(f for f in make_folds(corpus) if f.number in folds)))
     return path
 
 

@@ -17,7 +17,9 @@ def run(tmp_path_factory):
     """(result, rows) of folds that stop after 5, 6 and 4 epochs; the third is not done."""
     corpus = made_up.corpus("synthetic", lacking=("1F", "anger"))
     with made_up.run(tmp_path_factory.mktemp("run"), corpus, (1, 2, 3)) as opened:
-        found = results.result(opened.settings, opened.results()[:2], guesses=made_up.guesses(make_folds(corpus)[:3]))
+        found = results.result(
+            opened.settings, opened.results()[:2], baselines=made_up.baselines(make_folds(corpus)[:3])
+        )
         return found, opened.metrics()
 
 

@@ -45,9 +45,9 @@ def voted(corpus):
 
 def written(path, corpus, folds=(1, 2, 3), audio=False, **changes):
     """(result, page) of a run with made-up figures."""
-    guesses = made_up.guesses(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
+    baselines = made_up.baselines(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
     with made_up.run(path, corpus, folds, **changes) as run:
-        result = report.write(run, guesses=guesses, warnings=["it rained"])
+        result = report.write(run, baselines=baselines, warnings=["it rained"])
         page.write(run, corpus, result, audio=audio)
     return result, (path / "report.html").read_text(encoding="utf-8")
 
@@ -235,7 +235,7 @@ def test_a_name_does_not_become_markup(tmp_path):
 
     corpus = heard(replace(plain, utterances=tuple(map(renamed, plain.utterances)), root=tmp_path / "<b>x"))
     with made_up.run(tmp_path / "run", corpus, (1,)) as run:
-        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:1]), warnings=[NASTY])
+        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:1]), warnings=[NASTY])
         html = page.html(run, corpus, result, audio=True)
     assert page_check.problems(html) == []
     parsed = page_check.parse(html)
@@ -255,7 +255,7 @@ def test_a_run_without_a_mistake(tmp_path):
             table = csv.DictWriter(file, rows[0])
             table.writeheader()
             table.writerows({**row, "predicted": row["truth"]} for row in rows)
-        html = page.html(run, corpus, report.write(run, guesses=made_up.guesses(make_folds(corpus)[:1])))
+        html = page.html(run, corpus, report.write(run, baselines=made_up.baselines(make_folds(corpus)[:1])))
     assert "Not one test utterance" in html and page_check.problems(html) == []
 
 
@@ -265,7 +265,7 @@ def test_the_paper_and_the_headline(tmp_path):
     rows = table(html, "One fold per test speaker")
     assert rows[1][6:8] == ["66.4", "64.1"] and rows[3][3:5] == ["61.7", "64.5"] and page_check.problems(html) == []
     with made_up.run(tmp_path / "tuned", corpus, (1, 2)) as run:
-        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]), tuned_on=("1F",))
+        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]), tuned_on=("1F",))
         html = page.html(run, corpus, result)
     text = page_check.parse(html).text
     assert f"no hyper-parameter was chosen: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
@@ -275,7 +275,7 @@ def test_a_run_under_way_says_so(tmp_path):
     corpus = heard(made_up.corpus())
     with made_up.run(tmp_path, corpus, (1, 2)) as run:
         (run.folds[1].path / "result.json").unlink()
-        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
+        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
         html = page.html(run, corpus, result)
     assert "More folds are to come" in html and json.loads(json.dumps(result))["complete"] is False
 

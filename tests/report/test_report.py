@@ -16,9 +16,9 @@ from scratchser.runs import run as rundir
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
-    guesses = made_up.guesses(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
+    baselines = made_up.baselines(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
     with made_up.run(path, corpus, folds, **changes) as run:
-        return report.write(run, guesses=guesses, tuned_on=tuned_on, warnings=warnings)
+        return report.write(run, baselines=baselines, tuned_on=tuned_on, warnings=warnings)
 
 
 def cells(text, first):
@@ -101,8 +101,8 @@ def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
     third = result["folds"][2]
     said = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
     assert said in text
-    guess = result["baselines"]["majority"]["headline"]
-    assert cells(text, "majority")[2:] == [percent(guess["wa_mean"]), percent(guess["ua_mean"])]
+    baseline = result["baselines"]["majority"]["headline"]
+    assert cells(text, "majority")[2:] == [percent(baseline["wa_mean"]), percent(baseline["ua_mean"])]
     only_tuned = screen.render(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
     assert "(none so far): WA - %, UA - %" in only_tuned
 
@@ -113,7 +113,7 @@ def test_a_run_under_way_says_so(tmp_path):
     rundir.create(tmp_path, settings, made_up.ENVIRONMENT).close()
     with rundir.resume(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}) as run:
         made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
-        result = report.write(run, guesses=made_up.guesses(make_folds(corpus)[:2]))
+        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
     assert result["complete"] is False
     assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's
     assert "more folds are to come" in screen.render(result)

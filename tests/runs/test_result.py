@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import result_schema
 
-from scratchser.corpus.baselines import Guess
+from scratchser.corpus.baselines import Baseline
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Problem
 from scratchser.presets import PRESETS
@@ -34,7 +34,7 @@ def entry(confusion, number=2, speaker="1M"):
 
 def whole(path, corpus, **details):
     with made_up.run(path, corpus) as run:
-        found = result.result(run.settings, run.results(), guesses=made_up.guesses(make_folds(corpus)), **details)
+        found = result.result(run.settings, run.results(), baselines=made_up.baselines(make_folds(corpus)), **details)
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -54,9 +54,11 @@ def test_mean_deviation_and_pooled():
     second = entry([[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], 2, "1M")
     third = entry([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 2, 0], [0, 0, 1, 1]], 3, "2F")
     folds = [first, second, third]
-    guess = Guess("majority", tuple(np.array(c) for c in (np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 2, np.eye(4))))
+    baseline = Baseline(
+        "majority", tuple(np.array(c) for c in (np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 2, np.eye(4)))
+    )
     settings = made_up.settings(made_up.corpus(), folds=(1, 2, 3, 4))
-    found = result.result(settings, folds, guesses=[guess], tuned_on=("1M",), warnings=["rain"])
+    found = result.result(settings, folds, baselines=[baseline], tuned_on=("1M",), warnings=["rain"])
     uas = [1.0, 1 / 3, (0.5 + 0.5 + 1 + 0.5) / 4]
     assert found["ua_mean"] == pytest.approx(statistics.mean(uas))
     assert found["ua_std"] == pytest.approx(statistics.stdev(uas))
@@ -92,13 +94,13 @@ def test_what_is_changed_from_the_preset(tmp_path):
 def test_a_normalisation_that_hears_the_test_speaker_is_said(choice):
     config = replace(PRESETS["best"], normalisation=choice)
     settings = made_up.settings(made_up.corpus(), (2,), config=config)
-    said = result.result(settings, [entry(np.eye(4, dtype=int))], guesses=[], warnings=["rain"])["warnings"]
+    said = result.result(settings, [entry(np.eye(4, dtype=int))], baselines=[], warnings=["rain"])["warnings"]
     assert said[0] == "rain" and [("test speaker" in line) for line in said[1:]] == [True] * (choice == "whole-corpus")
 
 
 def test_one_fold_has_no_deviation():
     settings = made_up.settings(made_up.corpus(), folds=(2,))
-    found = result.result(settings, [entry(np.eye(4, dtype=int))], guesses=[])
+    found = result.result(settings, [entry(np.eye(4, dtype=int))], baselines=[])
     assert (found["ua_mean"], found["ua_std"], found["complete"], found["headline"]) == (1.0, None, True, None)
     assert result_schema.problems(found, "result.json") == []
 
@@ -147,7 +149,7 @@ def test_the_paper_stands_beside_the_same_utterances_only(tmp_path):
 
     def shown(made, **changes):
         settings = made_up.settings(made, folds=(1,), **changes)
-        return result.result(settings, [entry(np.eye(4, dtype=int), 1)], guesses=[])["paper"]
+        return result.result(settings, [entry(np.eye(4, dtype=int), 1)], baselines=[])["paper"]
 
     assert shown(corpus, preset="over-grdt") == {"column": "over-grdt", "wa_mean": 0.635, "ua_mean": 0.598, "folds": []}
     assert shown(corpus, preset="demo") is None
