@@ -11,7 +11,6 @@ An entry point asks where its array lives, `device = device_of(x)`, and gets the
 the entry points read them, and kernels get a copy.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -43,10 +42,6 @@ class Device(Protocol):
         """A copy of a small array that kernels only read; one is kept, so lengths are copied once a batch."""
         ...
 
-    def seconds(self, function: Callable[[], Any], times: int) -> float:
-        """How long a call takes, the mean of some calls, what they launch included."""
-        ...
-
 
 class _Cpu:
     name = "cpu"
@@ -68,9 +63,6 @@ class _Cpu:
 
     def resident(self, host: np.ndarray) -> np.ndarray:
         return host
-
-    def seconds(self, function: Callable[[], Any], times: int) -> float:
-        return _by_the_wall(function, times)
 
 
 class Simulated(np.ndarray):
@@ -97,16 +89,6 @@ class _Simulated:
 
     def resident(self, host: np.ndarray) -> Simulated:
         return self.upload(host)
-
-    def seconds(self, function: Callable[[], Any], times: int) -> float:
-        return _by_the_wall(function, times)
-
-
-def _by_the_wall(function: Callable[[], Any], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        function()
-    return (time.perf_counter() - started) / times
 
 
 class OutOfDeviceMemory(MemoryError):
@@ -159,16 +141,6 @@ class _Gpu:
 
     def resident(self, host: np.ndarray) -> Array:
         return self._kept(host.tobytes(), host.shape, host.dtype.str)
-
-    def seconds(self, function: Callable[[], Any], times: int) -> float:
-        """By the GPU's own clock: from the stream's coming to the first call to its being done with the last one."""
-        events = self.cupy.cuda.Event(), self.cupy.cuda.Event()
-        events[0].record(self.stream)
-        for _ in range(times):
-            function()
-        events[1].record(self.stream)
-        events[1].synchronize()
-        return self.cupy.cuda.get_elapsed_time(*events) / 1000 / times
 
     def _upload_bytes(self, content: bytes, shape: tuple[int, ...], dtype: str) -> Array:
         return self.upload(np.frombuffer(content, dtype).reshape(shape))

@@ -3,14 +3,13 @@
 import contextlib
 import multiprocessing
 import os
-import re
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from scratchser.bench.clock import peak_memory, seconds_per_call
 
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -62,29 +61,11 @@ def serve(contestant: str, connection: Any) -> None:
             connection.send(getattr(task, "cycle", 1))
         elif word == "run":
             timed = getattr(task, "timed", None)  # a task on a GPU has a clock of its own
-            connection.send(timed(arguments[0]) if timed else by_the_wall(task, arguments[0]))
+            connection.send(timed(arguments[0]) if timed else seconds_per_call(task.run, arguments[0]))
         elif word == "answer":
             connection.send(task.answer())
         elif word == "memory":
             connection.send(peak_memory())
-
-
-def by_the_wall(task: Any, times: int) -> float:
-    """Seconds of a run."""
-    started = time.perf_counter()
-    for _ in range(times):
-        task.run()
-    return (time.perf_counter() - started) / times
-
-
-def peak_memory() -> int | None:
-    """Bytes at most resident since this program began, by Linux; None elsewhere.
-
-    getrusage knows it everywhere, but begins with what the parent had when it started this process.
-    """
-    status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE) if status.exists() else None
-    return int(found[1]) * 1024 if found else None
 
 
 class Child:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scratchser.bench import problem
+from scratchser.bench.clock import seconds_per_call
 from scratchser.bench.problem import Batch
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
 from scratchser.kernels.machine.device import Array
@@ -26,7 +27,7 @@ class Step:
 
     def timed(self, times: int) -> float:
         """Seconds of a run, by the clock of the device."""
-        return self.device.seconds(self.run, times)
+        return seconds_per_call(self.run, times, self.device)
 
     def _gradients(self, batch: Batch) -> tuple[Array, float]:
         logits = self.model.forward(batch.x, batch.lengths)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scratchser.bench import ours, problem
+from scratchser.bench.clock import seconds_per_call
 from scratchser.bench.contest import Times, children, compare, contest
 from scratchser.bench.cuda import costs
 from scratchser.bench.measure import LIBRARIES, Json, Plan, installed, step_operations
@@ -81,12 +82,12 @@ def launch_times(device: Device, launches: Sequence[Asked], rounds: int) -> Json
     def run() -> None:
         launch_by_numba(*next(turn))
 
-    device.seconds(run, len(launches))  # a warm-up
+    seconds_per_call(run, len(launches), device)  # a warm-up
     return {
         "kernel": accounts[0].name,
         "bytes": float(np.mean([need.bytes for need in needs])),
         "operations": float(np.mean([need.operations for need in needs])),
-        "times": [device.seconds(run, REPLAYS) for _ in range(rounds)],
+        "times": [seconds_per_call(run, REPLAYS, device) for _ in range(rounds)],
     }
 
 
