@@ -24,15 +24,14 @@ There states lie by rank, the longest utterance first, so that those that still 
 
 import numpy as np
 
-from scratchser.kernels.lstm import c_before, row_of, running, walks_of
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
 from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
-from scratchser.kernels.matmul import multiply_along, pack_all, panel_width, product
+from scratchser.kernels.matmul import multiply_along, pack_all, product
 from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
-from scratchser.kernels.parts.frames import flat, frame_at
+from scratchser.kernels.parts.frames import c_before, flat, frame_at, row_of, running, walks_of
 from scratchser.kernels.parts.statistics import input_gradient, scale_of, scales_of
-from scratchser.kernels.parts.tile import COLS
+from scratchser.kernels.parts.tile import COLS, panel_width
 
 THREADS = 128  # of a block
 

@@ -50,8 +50,8 @@ from scratchser.kernels.machine.compile import cuda, cuda_jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, fill_run
 from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
-from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all, panel_width
-from scratchser.kernels.parts.tile import COLS
+from scratchser.kernels.matmul import ADDERS, add_across, multiply_along, pack_all
+from scratchser.kernels.parts.tile import COLS, panel_width
 from scratchser.kernels.parts.tile_cuda import (
     ACROSS,
     EACH_M,

@@ -35,15 +35,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
+from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
 from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
-from scratchser.kernels.matmul import add_product, multiply_along, pack_all, panel_width, product
+from scratchser.kernels.matmul import add_product, multiply_along, pack_all, product
 from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
-from scratchser.kernels.parts.frames import add_columns, flat, frame_at, gather, scatter, states_before
+from scratchser.kernels.parts.frames import (
+    add_columns,
+    c_before,
+    flat,
+    frame_at,
+    gather,
+    row_of,
+    running,
+    scatter,
+    states_before,
+    walks_of,
+)
 from scratchser.kernels.parts.stream import multiply, product_of, transposed, whole
-from scratchser.kernels.parts.tile import COLS, ROWS
+from scratchser.kernels.parts.tile import COLS, ROWS, panel_width
 
 THREADS = 512  # of a block, at most
 SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh: the first that SHARED has room for
@@ -59,21 +70,6 @@ def group_of(task, order, lengths):
     direction, group = task // groups, task % groups
     members = order[group * len(order) // groups : (group + 1) * len(order) // groups]
     return direction, members, lengths[members[0]]
-
-
-@jit
-def running(members, lengths, n):
-    """How many of the group's utterances, longest first, still run at step n."""
-    count = 0
-    while count < len(members) and lengths[members[count]] > n:
-        count += 1
-    return count
-
-
-@jit
-def row_of(start, direction, n, length):
-    """Which of the rows (frame, direction) of z, c and so on step n writes."""
-    return 2 * (start + frame_at(direction, n, length)) + direction
 
 
 @pjit
@@ -152,13 +148,6 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
 
 
 # ---- CUDA: a block walks with U utterances of one direction ---------------------------------------------------------
-
-
-@cuda_device
-def c_before(c0, c, direction, n, b, start, length, u):
-    if n == 0:
-        return c0[direction, b, u]
-    return c[start + frame_at(direction, n - 1, length), direction, u]
 
 
 @cuda_jit
@@ -285,11 +274,6 @@ def shape_of(H, dtype):
 def numbers_of(H, slices):
     """Shared memory for one utterance, forward and backward, where Wh has four times as many rows: and slices."""
     return H + slices * 4 * H, 4 * H + 4 * slices * whole(H)
-
-
-def walks_of(lengths, starts, order):
-    """(B, 3) int32: utterance, start of its frames and length, longest first: those of a block end about together."""
-    return np.stack([order, starts[order], lengths[order]], axis=1).astype(np.int32)
 
 
 def launch_walks(kernel, cache, U, slices, shared_bytes, before, after):

@@ -57,7 +57,8 @@ from scratchser.kernels.parts.tile import (
     along,
     along_pairs,
     copy,
-    transpose,
+    pack,
+    panel_width,
 )
 from scratchser.kernels.parts.tile_cuda import (
     ACROSS,
@@ -89,39 +90,6 @@ STRIP = 3 * COLS  # rows that it does at a time
 ADDERS = 128  # threads of a block of add_parts_cuda
 
 # ---- CPU ------------------------------------------------------------------------------------------------------------
-
-
-@jit
-def panel_width(N, even):
-    """Columns of the tile for N <= COLS columns: HALF needs an `even` number, of which it takes two together.
-
-    even   the length of a run for an A that lies along k, M for one that lies across
-    """
-    return HALF if N <= HALF and even % 2 == 0 else COLS
-
-
-@jit
-def pack(B, b0, bk, bn, K, N, width, pairs, panels, p0):
-    """The panel of B[b0 + k bk + n bn], k < K and n < N <= width, at panels[p0]; its columns from N on are zero.
-
-    Rows of `width` numbers one after the other, or `pairs` of them as in the module's text.
-    """
-    zero = panels.dtype.type(0)
-    size, source, target = panels.itemsize, address(B, b0, zero), address(panels, p0, zero)
-    k = 0
-    if width == COLS and bn == 1:
-        while k < K:
-            copy(source + size * k * bk, target + size * k * COLS, N, zero)
-            k += 1
-    elif N == COLS and bk == 1:
-        while k + COLS <= K:
-            transpose(source + size * k, bn, target + size * k * COLS, zero)
-            k += COLS
-    while k < K:
-        for n in range(width):
-            place = k // 2 * COLS + 2 * n + k % 2 if pairs else k * width + n
-            panels[p0 + place] = B[b0 + k * bk + n * bn] if n < N else zero
-        k += 1
 
 
 @jit

@@ -16,7 +16,9 @@ numbers of one utterance, which lie one after the other on both sides, so that n
 numbers.
 """
 
-from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
+import numpy as np
+
+from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
 from scratchser.kernels.machine.device import blocks, launch, on_cpu
 from scratchser.kernels.parts.tile import COLS
@@ -31,6 +33,21 @@ COLUMNS, PARTS = 32, 8  # threads of a block that adds columns: 32 columns, each
 def frame_at(direction, n, length):
     """The frame that step n of a walk comes to."""
     return n if direction == 0 else length - 1 - n
+
+
+@jit
+def row_of(start, direction, n, length):
+    """Which of the rows (frame, direction) of z, c and so on step n writes."""
+    return 2 * (start + frame_at(direction, n, length)) + direction
+
+
+@jit
+def running(members, lengths, n):
+    """How many of the group's utterances, longest first, still run at step n."""
+    count = 0
+    while count < len(members) and lengths[members[count]] > n:
+        count += 1
+    return count
 
 
 # ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -110,6 +127,13 @@ def states_before_cuda(y, h0, lengths, starts, before):
             before[direction, starts[b] + t, u] = y[b, frame_at(direction, n - 1, length), j]
 
 
+@cuda_device
+def c_before(c0, c, direction, n, b, start, length, u):
+    if n == 0:
+        return c0[direction, b, u]
+    return c[start + frame_at(direction, n - 1, length), direction, u]
+
+
 @cuda_jit
 def add_columns_cuda(dz, db):
     """Thread (x, p) adds rows p, p + PARTS ... of a column; then the parts are added in their order."""
@@ -162,6 +186,11 @@ def add_columns(dz, db):
         add_columns_cpu(dz, db)
     else:
         launch(add_columns_cuda, blocks(dz.shape[1], COLUMNS), (COLUMNS, PARTS), dz, db)
+
+
+def walks_of(lengths, starts, order):
+    """(B, 3) int32: utterance, start of its frames and length, longest first: those of a block end about together."""
+    return np.stack([order, starts[order], lengths[order]], axis=1).astype(np.int32)
 
 
 def flat(array):

@@ -7,8 +7,7 @@ import numpy as np
 
 from scratchser.kernels.machine.compile import jit
 from scratchser.kernels.machine.contiguous import copy_run, fill_run
-from scratchser.kernels.matmul import pack, panel_width
-from scratchser.kernels.parts.tile import COLS, HALF
+from scratchser.kernels.parts.tile import COLS, HALF, pack, panel_width
 
 BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
 
