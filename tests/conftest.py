@@ -21,14 +21,12 @@ from scratchser.tracer import trace
 
 
 @pytest.fixture(autouse=True)
-def threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Gradient checks call a kernel thousands of times on small arrays: on one thread, since two on busy cores wait for
-    each other (measured: 9 ms a call instead of 0.1). After a test the number of threads is what it was."""
-    before = numba.get_num_threads()
-    if request.node.get_closest_marker("gradcheck"):
-        numba.set_num_threads(1)
+def one_thread() -> Iterator[None]:
+    """Kernels run on one thread: on small arrays, threads that wait for each other cost more than they gain (measured:
+    9 ms a call instead of 0.1 on busy cores). Tests of threads use `with_threads`."""
+    numba.set_num_threads(1)
     yield
-    numba.set_num_threads(before)
+    numba.set_num_threads(1)
 
 
 @pytest.fixture
@@ -110,7 +108,7 @@ def pytest_sessionstart(session):
 def launch_traced(*launch):
     """Every launch of a test has to be free of races, divergent barriers, unwritten reads and indices out of range, and
     to issue just the accesses that scratchser.bench.cuda.costs says."""
-    launch = costs.Launch.of(*launch)
+    launch = costs.RecordedLaunch.of(*launch)
     report = trace(
         launch.kernel, launch.grid, launch.block, *launch.arguments.values(), shared_bytes=launch.shared_bytes
     )
@@ -185,7 +183,7 @@ LAUNCHED: set[str] = set()
 
 def launch_noted(*launch):
     """As ever, and the kernel's name is kept: which ones have run is said at the end."""
-    LAUNCHED.add(costs.Launch.of(*launch).name)
+    LAUNCHED.add(costs.RecordedLaunch.of(*launch).name)
     _device.launch_by_numba(*launch)
 
 

@@ -37,7 +37,7 @@ def test_every_file_of_the_tree_has_a_purpose():
     assert without == []
 
 
-@pytest.mark.parametrize(("end", "extra"), [("-m scratchser.cv", "-e ."), ("-m pytest", "-e '.[test]'")])
+@pytest.mark.parametrize(("end", "extra"), [("-m scratchser.cv", "-e ."), ("-m pytest -n auto", "-e '.[test]'")])
 def test_the_two_commands_are_one_line_each(end, extra):
     (command,) = (line for line in README.splitlines() if line.startswith("python3 ") and line.endswith(end))
     assert command == f"python3 -m venv .venv && .venv/bin/pip install -q {extra} && .venv/bin/python {end}"
