@@ -91,12 +91,12 @@ def launch_times(device: Device, launches: Sequence[Asked], rounds: int) -> Json
     }
 
 
-def account(device: Device, launch: Asked) -> costs.Launch:
+def account(device: Device, launch: Asked) -> costs.RecordedLaunch:
     """For the formulas, which read tables of whole numbers, and of other arrays the shape."""
     kernel, grid, block, shared_bytes, arguments = launch
     tables = [getattr(array, "shape", ()) != () and array.dtype.kind == "i" for array in arguments]
     read = (device.download(array) if table else array for array, table in zip(arguments, tables, strict=True))
-    return costs.Launch.of(kernel, grid, block, shared_bytes, tuple(read))
+    return costs.RecordedLaunch.of(kernel, grid, block, shared_bytes, tuple(read))
 
 
 def step_times(name: str, plan: Plan) -> Json:

@@ -128,7 +128,7 @@ STEP = (training_step,)
 BESIDES = (spectrogram, statistics, long_sum, pooling, normalised, probabilities, warp, warp_backward)
 
 
-def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.Launch]:
+def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.RecordedLaunch]:
     """The launches of these calls, in order."""
     return costs.recorded(lambda: make(calls, dtype))
 

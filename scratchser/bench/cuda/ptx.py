@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from scratchser.bench.cuda.costs import Launch
+from scratchser.bench.cuda.costs import RecordedLaunch
 from scratchser.bench.cuda.occupancy import (
     MULTIPROCESSORS,
     REGISTERS,
@@ -72,7 +72,7 @@ class Build:
     accesses: dict[str, dict[str, int]]  # "ld", "st": how many on global memory in the PTX, by type: "f32", "v4.f32"
 
 
-def variants(launches: Iterable[Launch], dtype: type) -> list[Variant]:
+def variants(launches: Iterable[RecordedLaunch], dtype: type) -> list[Variant]:
     """Each that differs in what is compiled or in its block, once."""
     found = (
         Variant(

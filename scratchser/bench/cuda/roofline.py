@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.bench.cuda import costs
-from scratchser.bench.cuda.costs import Issued, Launch, Needed
+from scratchser.bench.cuda.costs import Issued, Needed, RecordedLaunch
 
 # What a launch costs the host: 6.6 µs without arguments, 10.6 with one array, 14.1 with two, as a maintainer measured
 # in June 2025 (pull request NVIDIA/numba-cuda#288; neither the machine nor the GPU is named).
@@ -58,15 +58,15 @@ class Account:
         return max(BOUNDS, key=self.times[gpu].__getitem__)
 
 
-def accounts(launches: Iterable[Launch]) -> list[Account]:
+def accounts(launches: Iterable[RecordedLaunch]) -> list[Account]:
     """By kernel, in the order in which they come first."""
-    by_name: dict[str, list[Launch]] = {}
+    by_name: dict[str, list[RecordedLaunch]] = {}
     for launch in launches:
         by_name.setdefault(launch.name, []).append(launch)
     return [account(name, of_it) for name, of_it in by_name.items()]
 
 
-def account(name: str, launches: list[Launch]) -> Account:
+def account(name: str, launches: list[RecordedLaunch]) -> Account:
     needed, issued = [costs.needed(launch) for launch in launches], [costs.issued(launch) for launch in launches]
     return Account(
         name,
@@ -78,7 +78,7 @@ def account(name: str, launches: list[Launch]) -> Account:
     )
 
 
-def times(gpu: Gpu, needed: list[Needed], launches: list[Launch]) -> dict[str, float]:
+def times(gpu: Gpu, needed: list[Needed], launches: list[RecordedLaunch]) -> dict[str, float]:
     memory = [one.bytes / gpu.bandwidth for one in needed]
     arithmetic = [one.operations / gpu.flops for one in needed]
     return {
@@ -89,12 +89,12 @@ def times(gpu: Gpu, needed: list[Needed], launches: list[Launch]) -> dict[str, f
     }
 
 
-def launch_time(launch: Launch) -> float:
+def launch_time(launch: RecordedLaunch) -> float:
     arrays = sum(isinstance(argument, np.ndarray) for argument in launch.arguments.values())
     return LAUNCH + LAUNCH_ARRAY * arrays
 
 
-def issued_bytes(launch: Launch) -> int:
+def issued_bytes(launch: RecordedLaunch) -> int:
     """Of global memory. The formulas count elements: raises ValueError where they are not all of one size, as float32
     and int32 are."""
     sizes = {a.itemsize for a in launch.arguments.values() if isinstance(a, np.ndarray)}

@@ -1,5 +1,4 @@
-"""Launches as they are asked for: recorded instead of run, so that those of a training step of any size are counted,
-compiled and accounted for without a GPU."""
+"""Launches that are recorded instead of run, and the table of their costs."""
 
 import inspect
 from collections.abc import Callable
@@ -12,20 +11,20 @@ from scratchser.kernels.machine import device
 
 
 @dataclass(frozen=True)
-class Launch:
-    """One launch; `launch["x"]` is the argument that the kernel calls x, arrays being NumPy's."""
+class RecordedLaunch:
+    """One launch; `launch["x"]` is the argument that the kernel calls x. Arrays are NumPy's."""
 
     kernel: Any
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
     shared_bytes: int
     arguments: dict[str, Any]
 
     @staticmethod
-    def of(kernel: Any, grid: Any, block: Any, shared_bytes: int, arguments: tuple) -> "Launch":
-        """From what a launcher of scratchser.kernels.machine.device gets."""
+    def of(kernel: Any, grid: Any, block: Any, shared_bytes: int, arguments: tuple) -> "RecordedLaunch":
+        """Takes the arguments of a launcher of scratchser.kernels.machine.device."""
         bound = inspect.signature(kernel.py_func).bind(*map(device.plain, arguments)).arguments
-        return Launch(kernel, _three(grid), _three(block), shared_bytes, bound)
+        return RecordedLaunch(kernel, _three(grid), _three(block), shared_bytes, bound)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -40,8 +39,33 @@ class Launch:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return int(np.prod(self.block))
+
+    @property
+    def all_threads(self) -> int:
+        return self.blocks * self.threads
+
+
+def recorded(function: Callable[[], Any]) -> list[RecordedLaunch]:
+    """Record the launches of a function. No kernel runs, so the results are arbitrary."""
+    launches: list[RecordedLaunch] = []
+    with device.launched_by(lambda *launch: launches.append(RecordedLaunch.of(*launch))):
+        function()
+    return launches
+
+
+def name_of(kernel: Any) -> str:
+    """The name with its module: "softmax.loss_cuda"."""
+    return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
+
+
+def _three(shape: Any) -> tuple[int, ...]:
+    sides = shape if isinstance(shape, tuple) else (shape,)
+    return (*map(int, sides), 1, 1)[:3]
+
+
+# ---- the table of costs ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -52,26 +76,47 @@ class Needed:
 
 @dataclass(frozen=True)
 class Issued:
+    """Elements that all threads of the launch read and write."""
+
     global_reads: int
     global_writes: int
     shared_reads: int = 0
     shared_writes: int = 0
 
 
-def recorded(function: Callable[[], Any]) -> list[Launch]:
-    """The launches that a function asks for. None is run: its results are whatever lies in the memory."""
-    launches: list[Launch] = []
-    with device.launched_by(lambda *launch: launches.append(Launch.of(*launch))):
-        function()
-    return launches
+Cost = tuple[Needed, Issued]
+_FORMULAS: dict[Any, Callable[..., Cost]] = {}
 
 
-def name_of(kernel: Any) -> str:
-    """With its op: "softmax.loss_cuda"."""
-    return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
+def costs_of(*kernels: Any) -> Callable:
+    """Decorate the formula of one or more kernels.
+
+    The formula's parameters have the names of the kernel's arguments that it uses; `launch` is the launch itself.
+    """
+
+    def register(formula: Callable[..., Cost]) -> Callable[..., Cost]:
+        _FORMULAS.update(dict.fromkeys(kernels, formula))
+        return formula
+
+    return register
 
 
-def _three(shape: Any) -> tuple[int, int, int]:
-    sides = tuple(int(side) for side in (shape if isinstance(shape, tuple) else (shape,)))
-    x, y, z = (*sides, 1, 1)[:3]
-    return x, y, z
+def kernels() -> list:
+    """All CUDA kernels."""
+    return list(_FORMULAS)
+
+
+def needed(launch: RecordedLaunch) -> Needed:
+    """What any implementation of this launch needs. Raises KeyError for a kernel without a formula."""
+    return _cost(launch)[0]
+
+
+def issued(launch: RecordedLaunch) -> Issued:
+    """What our kernel issues. Raises KeyError for a kernel without a formula."""
+    return _cost(launch)[1]
+
+
+def _cost(launch: RecordedLaunch) -> Cost:
+    formula = _FORMULAS[launch.kernel]
+    names = inspect.signature(formula).parameters
+    return formula(**{name: launch if name == "launch" else launch[name] for name in names})

@@ -1,135 +1,98 @@
-"""The LSTM: walks that wait for the stream of Wh, and copies that wait for the memory."""
+"""The Bi-LSTM: time loops that read Wh anew in each step, and copies around them."""
 
 import numpy as np
 
-from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
+from scratchser.bench.cuda.costs.launches import Cost, Issued, Needed, costs_of
 from scratchser.kernels import lstm
 from scratchser.kernels.parts import frames as _frames
 from scratchser.kernels.parts import stream
 
-# ---- walks: per frame and direction a product of 8 H² operations, and the cell --------------------------------------
-
 CELL, CELL_GRADIENT = 28, 27  # operations of a unit; σ and tanh are four each
 
 
-def _walks(launch: Launch) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """U, H, and of each group of U utterances: members and steps."""
-    U, H, lengths = launch["U"], launch["c"].shape[2], launch["walks"][:, 2].astype(np.int64)
-    firsts = np.arange(0, len(lengths), U)
-    return U, H, np.minimum(U, len(lengths) - firsts), lengths[firsts]
+class TimeLoop:
+    """Counts of one direction, in which groups of U utterances share a block."""
+
+    def __init__(self, walks, U, c) -> None:
+        self.H, lengths = c.shape[2], walks[:, 2].astype(np.int64)  # by falling length
+        firsts = np.arange(0, len(lengths), U)
+        members, steps = np.minimum(U, len(lengths) - firsts), lengths[firsts]
+        self.groups, self.steps = len(firsts), int(steps.sum())
+        self.units = len(c) * self.H  # in all steps of all utterances
+        self.states = int(members.sum()) * self.H
+        self.checks = int((members * steps).sum()) * self.H  # of whether an utterance still runs
 
 
-def forward_needed(launch: Launch) -> Needed:
-    z, Wh, h0, c0, walks, c = (launch[name] for name in ("z", "Wh", "h0", "c0", "walks", "c"))
-    N, H = len(c), c.shape[2]
-    bytes = 2 * z.nbytes + Wh.nbytes + h0.nbytes + c0.nbytes + walks.nbytes + 2 * c.nbytes  # y's real frames are as c
-    return Needed(bytes, 2 * N * (8 * H * H + CELL * H))
+@costs_of(lstm.forward_cuda)
+def forward(launch, z, Wh, h0, c0, walks, U, slices, c) -> Cost:
+    s = TimeLoop(walks, U, c)
+    H, units = s.H, s.units
+    bytes = 2 * z.nbytes + Wh.nbytes + h0.nbytes + c0.nbytes + walks.nbytes + 2 * c.nbytes  # y is as large as c
+    reads = 2 * s.states + s.groups * launch.threads + 4 * H * H * s.steps + 3 * s.checks + 5 * units
+    shared_reads = H * H * U * s.steps + 4 * slices * units
+    shared_writes = H * U * s.groups + slices * 4 * H * U * s.steps + units
+    return (
+        Needed(bytes, 2 * units * (8 * H + CELL)),
+        Issued(2 * reads, 2 * 6 * units, 2 * shared_reads, 2 * shared_writes),
+    )
 
 
-def forward_issued(launch: Launch) -> Issued:
-    U, H, members, steps = _walks(launch)
-    slices, units = launch["slices"], len(launch["c"]) * H  # that run, all steps of one direction
-    held, asked = members.sum() * H, (members * steps).sum() * H  # units of states, and asked whether they run
-    reads = 2 * held + len(steps) * launch.threads + 4 * H * H * steps.sum() + 3 * asked + 5 * units
-    shared_reads = H * H * U * steps.sum() + 4 * slices * units
-    shared_writes = H * U * len(steps) + slices * 4 * H * U * steps.sum() + units
-    return _of_both_directions(reads, 6 * units, shared_reads, shared_writes)
+@costs_of(lstm.backward_cuda)
+def backward(launch, gates, Wt, c0, c, walks, U, slices, dh0) -> Cost:
+    s = TimeLoop(walks, U, c)
+    H, M, units = s.H, stream.whole(s.H), s.units
+    bytes = 2 * gates.nbytes + Wt.nbytes + c0.nbytes + 2 * c.nbytes + walks.nbytes + 2 * dh0.nbytes
+    reads = 2 * s.states + s.groups * launch.threads + 4 * H * M * s.steps + 3 * s.checks + 8 * units
+    shared_reads = H * M * U * s.steps + slices * (units + s.states)
+    shared_writes = (4 * H + slices * M) * U * s.groups + slices * M * U * s.steps + 4 * units
+    return (
+        Needed(bytes, 2 * units * (8 * H + CELL_GRADIENT)),
+        Issued(2 * reads, 2 * (2 * s.states + 5 * units), 2 * shared_reads, 2 * shared_writes),
+    )
 
 
-def backward_needed(launch: Launch) -> Needed:
-    gates, Wt, c0, c, dh0 = (launch[name] for name in ("gates", "Wt", "c0", "c", "dh0"))
-    N, H = len(c), c.shape[2]
-    bytes = 2 * gates.nbytes + Wt.nbytes + c0.nbytes + 2 * c.nbytes + launch["walks"].nbytes + 2 * dh0.nbytes
-    return Needed(bytes, 2 * N * (8 * H * H + CELL_GRADIENT * H))
+@costs_of(lstm.readout_forward_cuda)
+def readout(lengths, r) -> Cost:
+    """Half of the elements need the length."""
+    return Needed(2 * r.nbytes + lengths.nbytes, 0), Issued(r.size + r.size // 2, r.size)
 
 
-def backward_issued(launch: Launch) -> Issued:
-    U, H, members, steps = _walks(launch)
-    slices, units, M = launch["slices"], len(launch["c"]) * H, stream.whole(H)
-    held, asked = members.sum() * H, (members * steps).sum() * H
-    reads = 2 * held + len(steps) * launch.threads + 4 * H * M * steps.sum() + 3 * asked + 8 * units
-    shared_reads = H * M * U * steps.sum() + slices * (units + held)
-    shared_writes = (4 * H + slices * M) * U * len(steps) + slices * M * U * steps.sum() + 4 * units
-    return _of_both_directions(reads, 2 * held + 5 * units, shared_reads, shared_writes)
+@costs_of(lstm.readout_backward_cuda)
+def readout_backward(lengths, dr) -> Cost:
+    return readout(lengths, dr)
 
 
-def _of_both_directions(*one: int) -> Issued:
-    return Issued(*(2 * int(number) for number in one))
+@costs_of(_frames.gather_cuda)
+def gather(launch, lengths, frames) -> Cost:
+    """Every thread reads a length; those of a real frame also a start and their element."""
+    return (
+        Needed(2 * frames.nbytes + 2 * lengths.nbytes, 0),
+        Issued(launch.all_threads + 2 * frames.size, frames.size),
+    )
 
 
-# ---- what moves numbers and adds columns ----------------------------------------------------------------------------
+@costs_of(_frames.scatter_cuda)
+def scatter(launch, frames, lengths, x) -> Cost:
+    return (
+        Needed(frames.nbytes + 2 * lengths.nbytes + x.nbytes, 0),
+        Issued(launch.all_threads + 2 * frames.size, x.size),
+    )
 
 
-def gather_needed(launch: Launch) -> Needed:
-    frames, lengths = launch["frames"], launch["lengths"]
-    return Needed(2 * frames.nbytes + 2 * lengths.nbytes, 0)
+@costs_of(_frames.states_before_cuda)
+def states_before(launch, lengths, before) -> Cost:
+    return gather(launch, lengths, before)
 
 
-def gather_issued(launch: Launch) -> Issued:
-    numbers = launch["frames"].size
-    return Issued(_threads(launch) + 2 * numbers, numbers)
+@costs_of(_frames.add_columns_cuda)
+def add_columns(launch, dz, db) -> Cost:
+    M = db.size
+    return (
+        Needed(dz.nbytes + 2 * db.nbytes, dz.size),
+        Issued(dz.size + M, M, (_frames.PARTS - 1) * M, launch.all_threads),
+    )
 
 
-def scatter_needed(launch: Launch) -> Needed:
-    frames, lengths, x = launch["frames"], launch["lengths"], launch["x"]
-    return Needed(frames.nbytes + 2 * lengths.nbytes + x.nbytes, 0)
-
-
-def scatter_issued(launch: Launch) -> Issued:
-    return Issued(_threads(launch) + 2 * launch["frames"].size, launch["x"].size)
-
-
-def states_before_needed(launch: Launch) -> Needed:
-    before, lengths = launch["before"], launch["lengths"]
-    return Needed(2 * before.nbytes + 2 * lengths.nbytes, 0)
-
-
-def states_before_issued(launch: Launch) -> Issued:
-    numbers = launch["before"].size
-    return Issued(_threads(launch) + 2 * numbers, numbers)
-
-
-def add_columns_needed(launch: Launch) -> Needed:
-    dz, db = launch["dz"], launch["db"]
-    return Needed(dz.nbytes + 2 * db.nbytes, dz.size)
-
-
-def add_columns_issued(launch: Launch) -> Issued:
-    dz, M = launch["dz"], launch["db"].size
-    return Issued(dz.size + M, M, (_frames.PARTS - 1) * M, _threads(launch))
-
-
-def transpose_needed(launch: Launch) -> Needed:
-    return Needed(launch["W"].nbytes + launch["Wt"].nbytes, 0)
-
-
-def transpose_issued(launch: Launch) -> Issued:
-    W, Wt = launch["W"], launch["Wt"]
-    return Issued(W.size, Wt.size, Wt.size, _threads(launch))
-
-
-def readout_needed(launch: Launch) -> Needed:
-    r = launch["r" if "r" in launch.arguments else "dr"]
-    return Needed(2 * r.nbytes + launch["lengths"].nbytes, 0)
-
-
-def readout_issued(launch: Launch) -> Issued:
-    r = launch["r" if "r" in launch.arguments else "dr"]
-    return Issued(r.size + r.size // 2, r.size)  # half of them ask for the length
-
-
-def _threads(launch: Launch) -> int:
-    return launch.blocks * launch.threads
-
-
-FORMULAS = {
-    lstm.forward_cuda: (forward_needed, forward_issued),
-    lstm.backward_cuda: (backward_needed, backward_issued),
-    lstm.readout_forward_cuda: (readout_needed, readout_issued),
-    lstm.readout_backward_cuda: (readout_needed, readout_issued),
-    _frames.gather_cuda: (gather_needed, gather_issued),
-    _frames.scatter_cuda: (scatter_needed, scatter_issued),
-    _frames.states_before_cuda: (states_before_needed, states_before_issued),
-    _frames.add_columns_cuda: (add_columns_needed, add_columns_issued),
-    stream.transpose_cuda: (transpose_needed, transpose_issued),
-}
+@costs_of(stream.transpose_cuda)
+def transpose(launch, W, Wt) -> Cost:
+    return Needed(W.nbytes + Wt.nbytes, 0), Issued(W.size, Wt.size, Wt.size, launch.all_threads)

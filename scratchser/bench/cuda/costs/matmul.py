@@ -1,52 +1,64 @@
-"""The matrix product: a tile reads its rows of A and its columns of B once."""
+"""The matrix product, of which a tile reads its rows of A and its columns of B once, and the dense layer."""
 
-from scratchser.bench.cuda.costs.launches import Issued, Launch, Needed
-from scratchser.kernels import matmul
+from scratchser.bench.cuda.costs.launches import Cost, Issued, Needed, costs_of
+from scratchser.kernels import linear, matmul
 from scratchser.kernels.machine.device import blocks
 from scratchser.kernels.parts import tile_cuda as tile
 
 
-def shared_by(steps: int) -> dict[str, int]:
-    """Reads and writes of shared memory in so many steps of all blocks together, conv2d's as well: a thread stores what
-    it fetched, and reads EACH_M + EACH_N numbers for each of TILE_K."""
+def tile_steps(K: int, part: int) -> list[int]:
+    """For each part of the sum over K: steps of TILE_K."""
+    return [blocks(min(K, first + part) - first, tile.TILE_K) for first in range(0, K, part)]
+
+
+def shared_by(steps: int) -> tuple[int, int]:
+    """Reads and writes of shared memory in the given number of tile steps.
+
+    A thread writes what it fetched, and reads EACH_M + EACH_N elements for each of TILE_K.
+    """
     reads = tile.TILE_K * (tile.EACH_M + tile.EACH_N)
     writes = tile.LOADS_M + tile.LOADS_N
-    return {"shared_reads": steps * tile.THREADS * reads, "shared_writes": steps * tile.THREADS * writes}
+    return steps * tile.THREADS * reads, steps * tile.THREADS * writes
 
 
-def product_needed(launch: Launch) -> Needed:
-    M, N, K, itemsize = (*(launch[name] for name in "MNK"), launch["A"].itemsize)
-    parts = blocks(K, launch["part"])
-    batch, starts = launch.grid[1] // parts, M * N if launch["pitch"] else N
-    numbers = batch * (M * K + K * N + starts + parts * M * N)
-    return Needed(numbers * itemsize, batch * 2 * M * N * K)
-
-
-def product_issued(launch: Launch) -> Issued:
-    M, N, K, part = (launch[name] for name in ("M", "N", "K", "part"))
-    parts = blocks(K, part)
-    batch = launch.grid[1] // parts
-    steps = sum(blocks(min(K, first + part) - first, tile.TILE_K) for first in range(0, K, part))
-    results = batch * parts * M * N
-    return Issued(
-        global_reads=batch * K * (M * blocks(N, tile.TILE_N) + N * blocks(M, tile.TILE_M)) + results,
-        global_writes=results,
-        **shared_by(launch.grid[0] * batch * steps),
+@costs_of(matmul.product_cuda)
+def product(launch, A, M, N, K, part, pitch) -> Cost:
+    steps = tile_steps(K, part)
+    batch = launch.grid[1] // len(steps)
+    results = batch * len(steps) * M * N
+    start = M * N if pitch else N
+    elements = batch * (M * K + K * N + start) + results
+    reads = batch * K * (M * blocks(N, tile.TILE_N) + N * blocks(M, tile.TILE_M)) + results
+    return (
+        Needed(elements * A.itemsize, batch * 2 * M * N * K),
+        Issued(reads, results, *shared_by(launch.grid[0] * batch * sum(steps))),
     )
 
 
-def add_parts_needed(launch: Launch) -> Needed:
-    sums, results = launch["sums"], launch["batch"] * launch["M"] * launch["N"]
-    starts = results if launch["pitch"] else launch["N"]
-    return Needed(sums.nbytes + (starts + results) * sums.itemsize, sums.size)
+@costs_of(matmul.add_parts_cuda)
+def add_parts(sums, parts, M, N, batch, pitch) -> Cost:
+    results = batch * M * N
+    start = results if pitch else N
+    return (
+        Needed(sums.nbytes + (start + results) * sums.itemsize, sums.size),
+        Issued(results * (1 + parts), results),
+    )
 
 
-def add_parts_issued(launch: Launch) -> Issued:
-    results = launch["batch"] * launch["M"] * launch["N"]
-    return Issued(global_reads=results * (1 + launch["parts"]), global_writes=results)
+@costs_of(linear.forward_cuda)
+def dense(x, W, b, y) -> Cost:
+    D, operations = len(W), 2 * len(x) * W.size + y.size
+    return (
+        Needed(x.nbytes + W.nbytes + b.nbytes + y.nbytes, operations),
+        Issued(y.size * (1 + 2 * D), y.size),
+    )
 
 
-FORMULAS = {
-    matmul.product_cuda: (product_needed, product_issued),
-    matmul.add_parts_cuda: (add_parts_needed, add_parts_issued),
-}
+@costs_of(linear.backward_cuda)
+def dense_backward(dy, x, W, db) -> Cost:
+    """dW and db accumulate: they are read and written."""
+    products = len(x) * W.size
+    return (
+        Needed(dy.nbytes + 2 * x.nbytes + 3 * W.nbytes + 2 * db.nbytes, 4 * products + dy.size),
+        Issued(5 * products + 2 * dy.size, products + x.size + dy.size),
+    )
