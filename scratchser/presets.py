@@ -13,11 +13,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from scratchser.support import suggest
+from scratchser.support.errors import UsageError
 from scratchser.support.files import plain
 from scratchser.support.suggest import COUNT, LAYERS, MOST, NOT_NEGATIVE, Range
 
 
-class SettingError(ValueError):
+class SettingError(UsageError):
     """A setting that does not exist or cannot have this value; the message says what could be meant."""
 
 

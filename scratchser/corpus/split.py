@@ -10,9 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from scratchser.corpus.table import Corpus, natural
+from scratchser.support.errors import UsageError
 
 
-class FoldsError(ValueError):
+class FoldsError(UsageError):
     """Folds that cannot be made or do not exist; the message says why."""
 
 

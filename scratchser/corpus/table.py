@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from scratchser.support.errors import UsageError
+
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
 SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file of this name in a corpus's folder says that no human spoke there
 
 
-class CorpusError(ValueError):
+class CorpusError(UsageError):
     """No table can be made; the message says why and what to do."""
 
 

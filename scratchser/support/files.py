@@ -1,7 +1,7 @@
-"""Files that are either the old ones or the new ones, never halves.
+"""Files that are complete or absent, the lock of a folder, JSON and .npz.
 
-A file is written beside its place, forced to the disk, and only then moved over the old one; the move is one step of
-the file system. A process killed at any moment, or a disk that is full, leaves what was there before.
+A file is written next to its place, flushed to the disk and then moved over the old file, which is one step of the file
+system. So a killed process or a full disk leaves the old file unchanged.
 """
 
 import dataclasses
@@ -12,67 +12,58 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock: a second writer is not noticed there
-    fcntl = None  # type: ignore[assignment]
+from scratchser.support.errors import ProcessingError
 
 
-class StorageError(Exception):
-    """What is wrong with a file or folder and what mends it, in one line for the user."""
+class StorageError(ProcessingError):
+    """A file or folder cannot be read or written. The message says why and what to do, in one line."""
 
 
-NAME = ".lock"  # the file that is locked; it stays, since removing it would race with the next writer
+LOCK = ".lock"  # holds the process id of the writer; it stays in the folder, since other processes may wait for it
+
+NAME = LOCK
 
 
 class Held(StorageError):
     """Another process writes the folder."""
 
 
-def hold(folder: Path) -> IO[str]:
-    """Make `folder` and hold it alone until the returned file is closed or the process is gone.
+def hold(folder: Path) -> ExitStack:
+    """Create `folder` and lock it for this process, until the returned stack is closed or the process ends.
 
-    Raises Held where another process holds it, naming that process, StorageError where the folder cannot be used.
+    Raises Held if another process has the lock, StorageError if the folder cannot be used.
     """
+    path = folder / LOCK
+    lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
+    held = ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - open for as long as it is held
+        lock.acquire()
+        held.callback(lock.release)
+        if os.name != "nt":  # on Windows nobody can read a locked file
+            path.write_text(str(os.getpid()), encoding="ascii")
+    except Timeout as error:
+        owner = f"process {path.read_text(encoding='ascii')}" if os.name != "nt" else "another process"
+        raise Held(f"{owner} is writing {folder}: wait until it ends, or choose another folder with --out") from error
     except OSError as error:
-        raise StorageError(f"cannot use the folder {folder}: {error.strerror}. Name another with --out") from error
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            owner = lock.read().strip()
-            lock.close()
-            raise Held(
-                f"process {owner or '(unknown)'} is writing {folder}: wait for its end, or name another with --out"
-            ) from error
-        except OSError as error:
-            lock.close()
-            raise StorageError(
-                f"cannot lock {folder}: {error.strerror}. Its storage has no file locks (on a network, a mount option"
-                "): have them switched on, or name another folder with --out"
-            ) from error
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
-
-
-META = "__meta__"  # the member of an .npz that holds the JSON beside the arrays
+        held.close()
+        raise StorageError(
+            f"cannot use or lock the folder {folder}: {error.strerror}. Choose another folder with --out"
+        ) from error
+    return held
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file `path` by `data` in one step, on the disk when this returns.
+    """Replace the file `path` by `data` in one step. When this returns, the data is on the disk.
 
-    Raises StorageError where that fails; `path` is then as it was, and no temporary file is left.
+    Raises StorageError if that fails. Then `path` is unchanged and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -84,15 +75,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise StorageError(
-            f"cannot write {path}: {error.strerror or error}. What was there before is kept; make room or mend the"
-            " permissions, and a run goes on with --resume"
+            f"cannot write {path}: {error.strerror or error}. The old file is unchanged. Free some space or fix the"
+            " permissions, then continue with --resume"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the folder's list of names to the disk: without it the move itself could be lost with the power."""
+    """Flush the folder's list of names to the disk, or a power cut could undo the move."""
     if os.name == "nt":  # Windows does not open folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -103,18 +94,18 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed; only for who alone writes in `folder`."""
+    """Remove the temporary files of killed processes. The caller must hold `folder`."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one step; the errors of `write_bytes`."""
+    """Replace a text file in one step. Raises as `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def plain(value: Any) -> Any:
-    """`value` as strict JSON can hold it: tuples and arrays as lists, dataclasses as objects, NaN as null."""
+    """Returns `value` as strict JSON allows it: tuples and arrays as lists, dataclasses as objects, NaN as null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):
@@ -129,12 +120,12 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file in one step; the errors of `write_bytes`."""
+    """Replace a JSON file in one step. Raises as `write_bytes`."""
     write_text(path, layout(plain(value)) + "\n")
 
 
 def layout(value: Any, newline: str = "\n") -> str:
-    """Indented JSON in which a list of numbers or words takes one line, so that a matrix looks like one."""
+    """Returns indented JSON. A list of numbers or words takes one line, so that a matrix looks like one."""
     inner = newline + "  "
     if isinstance(value, dict) and value:
         entries = (f"{json.dumps(key, ensure_ascii=False)}: {layout(entry, inner)}" for key, entry in value.items())
@@ -145,17 +136,17 @@ def layout(value: Any, newline: str = "\n") -> str:
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
-    """Replace a file of one JSON object a line in one step; the errors of `write_bytes`."""
+    """Replace a file with one JSON object per line in one step. Raises as `write_bytes`."""
     write_text(path, "".join(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote. Raises StorageError where the file is missing, unreadable or no JSON."""
+    """Returns what `write_json` wrote. Raises StorageError if the file is missing, unreadable or not JSON."""
     return _parse(path, json.loads)
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """What `write_json_lines` wrote; errors as in `read_json`."""
+    """Returns what `write_json_lines` wrote. Raises as `read_json`."""
     return _parse(path, lambda text: [json.loads(line) for line in text.split("\n") if line])
 
 
@@ -166,33 +157,32 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> Any:
         raise StorageError(f"cannot read {path}: {error}. Restore it, or start a new run with --out") from error
 
 
-def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON-able `meta` as an .npz without pickle, in one step.
+META = "__meta__"  # the member of an .npz that holds the JSON beside the arrays
 
-    Arrays keep shape, dtype and bits; numbers in `meta` come back as equal Python numbers, NaN and infinity included,
-    tuples as lists. Raises StorageError as `write_bytes` does, ValueError for an array of Python objects or of the
-    reserved name.
+
+def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Write arrays and the JSON object `meta` to an .npz in one step. Equal contents give equal bytes.
+
+    Arrays keep shape, dtype and bits. Numbers in `meta`, NaN and infinity included, come back as equal Python numbers,
+    tuples as lists. Raises as `write_bytes`.
     """
-    if META in arrays:
-        raise ValueError(f"the name {META} is taken by the metadata")
     text = json.dumps(meta, default=lambda value: value.tolist())
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in {**arrays, META: np.frombuffer(text.encode(), np.uint8)}.items():
-            # a ZipInfo carries no time of day: equal contents are equal files
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    np.savez(buffer, **arrays, **{META: np.frombuffer(text.encode(), np.uint8)})
     write_bytes(path, buffer.getvalue())
 
 
 def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The (arrays, meta) that `save_npz` wrote. Raises StorageError where the file is missing or damaged."""
+    """Returns the (arrays, meta) that `save_npz` wrote. Raises StorageError if the file is missing or damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:  # its checksums are compared before anything is believed
-            members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
-        arrays = {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
+        with np.load(path, allow_pickle=False) as archive:
+            if (
+                damaged := archive.zip.testzip()
+            ):  # NumPy reads no more than the array needs, so it can miss the checksum
+                raise ValueError(f"checksum of {damaged}")
+            arrays = dict(archive)
         return arrays, json.loads(arrays.pop(META).tobytes())
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise StorageError(
-            f"{path} is missing or damaged ({error}). Remove it and go on with --resume: what it held is computed again"
+            f"{path} is missing or damaged ({error}). Remove it and continue with --resume, which computes it again"
         ) from error

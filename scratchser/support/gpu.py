@@ -11,13 +11,14 @@ from typing import Any
 from numba import config
 
 from scratchser.kernels.machine.device import CPU, SIMULATED, Device, gpu
+from scratchser.support.errors import UsageError
 
 EXTRAS = "pip install 'scratchser[cuda12]' (or [cuda13], for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
 
 
-class DeviceError(ValueError):
+class DeviceError(UsageError):
     """A device that cannot be had: the reason and the remedy in one line."""
 
 
