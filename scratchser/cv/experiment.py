@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser import report
 from scratchser.corpus import baselines
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.split import Fold
@@ -20,7 +19,7 @@ from scratchser.corpus.table import CLASSES, Corpus, read_wav
 from scratchser.cv.workers import Job, Notify, Task
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
-from scratchser.report import page
+from scratchser.report import page, summary
 from scratchser.runs import run as rundir
 from scratchser.runs.run import FoldDir
 from scratchser.runs.tuned_settings import tuned_on
@@ -79,7 +78,7 @@ def train(
 
     def write(run: Experiment) -> dict[str, Any]:
         by = tuned_on(data, run.opened.settings)
-        return report.write(run.opened, baselines=baseline_scores, tuned_on=by, warnings=(*data.notes, *run.said))
+        return summary.write(run.opened, baselines=baseline_scores, tuned_on=by, warnings=(*data.notes, *run.said))
 
     def finish(run: Experiment) -> dict[str, Any]:
         result = write(run)

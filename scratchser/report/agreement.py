@@ -1,7 +1,7 @@
-"""How a run does where the annotators agree and where they do not: the paper's table 6.
+"""The results of a run for utterances where the annotators agree and where they disagree: the paper's table 6.
 
-The first choice of the model, and the second, are counted per class over all test sets together. WA and UA are given
-that way too, and as means over the folds, which the paper's own two rows seem to be.
+The model's first choice and its second choice are counted for each class over all test sets together. WA and UA are
+given pooled in the same way, and as means over the folds, as the paper's own two rows seem to be.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ CHOICES = ("predicted", "second")  # the columns of predictions.csv
 
 @dataclass(frozen=True)
 class Agreement:
-    """A choice of the model within a subset of the utterances.
+    """The results of one choice of the model within a subset of the utterances.
 
-    counts    (K,) int64 utterances per class
-    recalls   (K,) float64 share of them where the choice was the label; NaN for a class without an utterance
-    wa, ua    over all folds together        wa_folds, ua_folds   means over the folds that have such utterances
-                                             wa_std, ua_std       their sample standard deviations (n - 1), NaN of one
+    counts             (K,) int64 utterances per class
+    recalls            (K,) float64, NaN for a class without utterances
+    wa, ua             over all folds together
+    wa_folds, ua_folds means over the folds that have such utterances
+    wa_std, ua_std     their sample standard deviations (n - 1), NaN for a single fold
     """
 
     counts: np.ndarray
@@ -40,7 +41,7 @@ class Agreement:
 
 
 def agreement(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> dict[tuple[str, str], Agreement]:
-    """By (subset, choice), from the rows of predictions.csv; empty where no utterance among them has annotators.
+    """The results by (subset, choice), from the rows of predictions.csv; empty if no utterance has annotators.
 
     Utterances without annotators are in no subset, not even in "all".
     """
@@ -50,27 +51,31 @@ def agreement(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> dict[tuple[s
         return {}
     agreed = np.array([unanimous(votes[row["utterance"]], row["truth"]) for row in rows])
     masks = dict(zip(SUBSETS, (np.full(len(rows), True), agreed, ~agreed), strict=True))
-    places = {name: place for place, name in enumerate(corpus.classes)}
-    labels, folds = np.array([places[row["truth"]] for row in rows]), np.array([row["fold"] for row in rows])
-    chosen = {choice: np.array([places[row[choice]] for row in rows]) for choice in CHOICES}
+    labels, folds = class_indices(rows, "truth", corpus.classes), np.array([row["fold"] for row in rows])
+    predictions = {choice: class_indices(rows, choice, corpus.classes) for choice in CHOICES}
     return {
-        (subset, choice): _of(labels[mask], guesses[mask], folds[mask], len(corpus.classes))
+        (subset, choice): _agreement(labels[mask], predicted[mask], folds[mask], len(corpus.classes))
         for subset, mask in masks.items()
-        for choice, guesses in chosen.items()
+        for choice, predicted in predictions.items()
     }
 
 
-def _of(labels: np.ndarray, guesses: np.ndarray, folds: np.ndarray, K: int) -> Agreement:
-    pooled = metrics.confusion(labels, guesses, K)
-    each = [metrics.confusion(labels[folds == fold], guesses[folds == fold], K) for fold in np.unique(folds)]
-    was, uas = [metrics.wa(matrix) for matrix in each], [metrics.ua(matrix) for matrix in each]
+def class_indices(rows: Sequence[Mapping[str, str]], column: str, classes: Sequence[str]) -> np.ndarray:
+    """(U,) int64, the class indices in a column of predictions.csv."""
+    return np.array([classes.index(row[column]) for row in rows])
+
+
+def _agreement(labels: np.ndarray, predicted: np.ndarray, folds: np.ndarray, K: int) -> Agreement:
+    pooled = metrics.confusion(labels, predicted, K)
+    by_fold = [metrics.confusion(labels[folds == fold], predicted[folds == fold], K) for fold in np.unique(folds)]
+    wa, ua = [metrics.wa(matrix) for matrix in by_fold], [metrics.ua(matrix) for matrix in by_fold]
     return Agreement(
         counts=pooled.sum(axis=1),
         recalls=metrics.recalls(pooled),
         wa=metrics.wa(pooled),
         ua=metrics.ua(pooled),
-        wa_folds=float(np.mean(was)) if each else float("nan"),
-        ua_folds=float(np.mean(uas)) if each else float("nan"),
-        wa_std=float(np.std(was, ddof=1)) if len(each) > 1 else float("nan"),
-        ua_std=float(np.std(uas, ddof=1)) if len(each) > 1 else float("nan"),
+        wa_folds=float(np.mean(wa)) if by_fold else float("nan"),
+        ua_folds=float(np.mean(ua)) if by_fold else float("nan"),
+        wa_std=float(np.std(wa, ddof=1)) if len(by_fold) > 1 else float("nan"),
+        ua_std=float(np.std(ua, ddof=1)) if len(by_fold) > 1 else float("nan"),
     )

@@ -1,6 +1,9 @@
-"""The figures of a run: learning curves and the confusion matrix.
+"""The figures of a run, and the style that the figures of paper/ share.
 
-Drawn with matplotlib's objects and no global state, so that a run in a thread or a worker draws the same.
+Figures are matplotlib objects without global state, so that threads and worker processes draw the same.
+
+In every function here `rows` are the rows of metrics.jsonl (one dict per fold and epoch, folds that still run
+included) and `result` is what result.json holds.
 """
 
 from __future__ import annotations
@@ -13,79 +16,154 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from scratchser.runs.result import changed
 
+DPI = 150
+WIDTH = 4.2  # inches, of one panel
+# Okabe and Ito, "Color universal design", 2008: distinct under every kind of colour vision
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+MARKERS = "osD^vPX*<>h"
+
+PARTS = {"train": "training speakers", "validation": "validation speaker"}
 COLOURS = {"train": "tab:blue", "validation": "tab:orange"}
-STYLES = {"train": "--", "validation": "-"}  # for who cannot tell the colours
-DOTS = 150  # per inch
+LINE_STYLES = {"train": "--", "validation": "-"}  # readable without colour
+AXIS_LABELS = {"loss": "loss, cross-entropy in nats", "ua": "unweighted accuracy, %"}
+UNITS = {"loss": 1.0, "ua": 100.0}
+
+Rows = Sequence[Mapping[str, Any]]
 
 
-def learning_curves(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss and UA per epoch: a thin line per fold, a thick one for their mean, the best epochs marked.
-
-    result   what result.json holds
-    rows     metrics.jsonl: a dict per epoch and fold; folds not yet done may be among them
-    """
-    folds, best = by_fold(rows), {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
-    figure = Figure(figsize=(10, 4.5), dpi=DOTS, layout="constrained")
-    loss, ua = figure.subplots(1, 2)
-    curves(loss, folds, best, "loss", 1.0)
-    curves(ua, folds, best, "ua", 100.0)
-    loss.set(ylabel="loss, cross-entropy in nats", ylim=(0, None))
-    ua.set(ylabel="unweighted accuracy, %", ylim=(0, 103))
-    names = {"train": "training speakers", "validation": "validation speaker"}
-    keys = [Line2D([], [], color=COLOURS[part], ls=STYLES[part], lw=2.5, label=names[part]) for part in COLOURS]
-    keys += [
-        Line2D([], [], color="grey", lw=0.8, alpha=0.6, label="one fold"),
-        Line2D([], [], color="grey", lw=2.5, label="mean while all folds run"),
-        Line2D([], [], color="black", ls="", marker="o", ms=4, label="best epoch of a fold"),
-    ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize="small")
-    figure.suptitle(title(result))
-    return figure
+# ---- style ----------------------------------------------------------------------------------------------------------
 
 
-def by_fold(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    """The rows of metrics.jsonl of each fold."""
+def panels(width: float, height: float, columns: int = 1, *, grid: str = "both", **options: Any) -> tuple[Figure, Any]:
+    """A figure of `width` x `height` inches and its axes in a row, an array; `options` go to `Figure.subplots`."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+    for panel in axes:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.set_axisbelow(True)
+        if grid:
+            panel.grid(alpha=0.25, axis=grid)
+    return figure, axes
+
+
+def legend(figure: Figure, columns: int, **options: Any) -> None:
+    """A legend below the axes."""
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize="small", **options)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Corpus, preset and seed of a run."""
+    preset = result["preset"] + " (changed)" * bool(changed(result))
+    text = f"corpus {result['corpus']['name']}, preset {preset}, seed {result['seed']}"
+    return text + " (synthetic data)" * result["synthetic"]
+
+
+# ---- values by epoch ------------------------------------------------------------------------------------------------
+
+
+def rows_by_fold(rows: Rows) -> dict[int, list[Mapping[str, Any]]]:
+    """The rows of each fold, by its number."""
     folds: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         folds.setdefault(row["fold"], []).append(row)
     return folds
 
 
-def curves(
-    axes: Axes, folds: Mapping[int, Sequence[Mapping[str, Any]]], best: Mapping[int, int], name: str, unit: float
-) -> None:
-    """One measure against the epoch. A missing value (null) leaves a gap."""
-    together = min(map(len, folds.values()))  # beyond, a mean would jump whenever a fold stops early
-    for part, colour in COLOURS.items():
-        shared = []
-        for number, rows in folds.items():
-            values = np.array([row[part][name] for row in rows], dtype=float) * unit
-            epochs = np.array([row["epoch"] for row in rows])
-            axes.plot(epochs, values, color=colour, lw=0.8, alpha=0.4)
-            if part == "validation" and number in best:
-                chosen = epochs == best[number]
-                axes.plot(epochs[chosen], values[chosen], "o", color="black", ms=4, zorder=4)
-            shared.append(values[:together])
-        axes.plot(epochs[:together], np.mean(shared, axis=0), color=colour, ls=STYLES[part], lw=2.5, zorder=3)
+def mean_over_folds(rows: Rows, group: str, name: str) -> np.ndarray:
+    """(E,) float64, the mean of row[group][name] over the folds, for the E epochs that all folds have.
+
+    Later epochs are left out: the mean would jump where a fold stops early.
+    """
+    folds = rows_by_fold(rows).values()
+    epochs = min(map(len, folds))
+    return np.mean(np.array([[row[group][name] for row in fold[:epochs]] for fold in folds], dtype=float), axis=0)
+
+
+def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
+    """The gradient norm of each layer (E,), mean over the folds."""
+    return {layer: mean_over_folds(rows, "gradient_norms", layer) for layer in rows[0]["gradient_norms"]}
+
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+
+def learning_curves(result: Mapping[str, Any], rows: Rows, measures: Sequence[str] = ("loss", "ua")) -> Figure:
+    """A panel for each measure: a thin line per fold, a thick one for their mean, a dot at each fold's best epoch."""
+    figure, axes = panels(WIDTH * len(measures), 3.9, len(measures))
+    best_epochs = {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
+    for panel, measure in zip(axes, measures, strict=True):
+        for part in PARTS:
+            _learning_curve(panel, rows, best_epochs, part, measure)
+        panel.set(ylabel=AXIS_LABELS[measure], ylim=(0, 103 if measure == "ua" else None))
+        epoch_axis(panel)
+    for part, label in PARTS.items():
+        axes[0].plot([], [], color=COLOURS[part], ls=LINE_STYLES[part], lw=2.5, label=f"{label}, mean")
+    axes[0].plot([], [], color="grey", lw=0.8, alpha=0.6, label="one fold")
+    axes[0].plot([], [], "o", color="black", ms=4, label="best epoch of a fold")
+    legend(figure, 2 * len(measures))
+    if len(measures) > 1:
+        figure.suptitle(title(result))
+    return figure
+
+
+def _learning_curve(axes: Axes, rows: Rows, best_epochs: Mapping[int, int], part: str, measure: str) -> None:
+    unit = UNITS[measure]
+    for number, fold in rows_by_fold(rows).items():
+        epochs = np.array([row["epoch"] for row in fold])
+        values = unit * np.array([row[part][measure] for row in fold], dtype=float)  # null becomes NaN, a gap
+        axes.plot(epochs, values, color=COLOURS[part], lw=0.8, alpha=0.4)
+        if part == "validation" and number in best_epochs:
+            best = epochs == best_epochs[number]
+            axes.plot(epochs[best], values[best], "o", color="black", ms=4, zorder=4)
+    mean = unit * mean_over_folds(rows, part, measure)
+    axes.plot(np.arange(1, len(mean) + 1), mean, color=COLOURS[part], ls=LINE_STYLES[part], lw=2.5, zorder=3)
+
+
+def gradient_norms(norms: Mapping[str, np.ndarray]) -> Figure:
+    """Figure 4 of the paper for one run: the norms (E,) of each layer against the epoch."""
+    figure, (axes,) = panels(WIDTH, 4.2)
+    draw_norms(axes, norms)
+    axes.set_ylabel("gradient norm, ||dW|| / sqrt(n)")
+    legend(figure, 4)
+    return figure
+
+
+def draw_norms(axes: Axes, norms: Mapping[str, np.ndarray], *, labelled: bool = True) -> None:
+    for n, (layer, values) in enumerate(norms.items()):
+        style: dict[str, Any] = {
+            "color": PALETTE[n % len(PALETTE)],
+            "marker": MARKERS[n % len(MARKERS)],
+            "ms": 4,
+            "lw": 1.4,
+        }
+        axes.plot(np.arange(1, len(values) + 1), values, label=layer if labelled else None, **style)
+    axes.set_yscale("log")
+    epoch_axis(axes)
+
+
+def epoch_axis(axes: Axes) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def confusion(result: Mapping[str, Any]) -> Figure:
-    """All test sets together: each cell the share of its row in percent and the number of utterances."""
+    """All test sets together: each cell has its share of the row in percent and its number of utterances."""
     pooled, names = result["pooled"], result["corpus"]["classes"]
     counts = np.array(pooled["confusion"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.95 * len(names)
-    figure = Figure(figsize=(side + 0.6, side), dpi=DOTS, layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(side + 0.6, side, grid="")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), share in np.ndenumerate(shares):
         colour = "white" if share > 0.6 else "black"
@@ -95,113 +173,23 @@ def confusion(result: Mapping[str, Any]) -> Figure:
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, [f"{name}\n({total})" for name, total in zip(names, counts.sum(axis=1), strict=True)])
     axes.tick_params(length=0)
-    axes.set(xlabel="taken for", ylabel="label (utterances)")
+    axes.set(xlabel="predicted as", ylabel="label (utterances)")
     scores = f"WA {100 * pooled['wa']:.1f} %, UA {100 * pooled['ua']:.1f} %"
     axes.set_title(f"{scores}, all test sets together", fontsize="medium")
     figure.suptitle(title(result))
     return figure
 
 
-def title(result: Mapping[str, Any]) -> str:
-    preset = result["preset"] + " (changed)" * bool(changed(result))
-    title = f"corpus {result['corpus']['name']}, preset {preset}, seed {result['seed']}"
-    return title + (" (synthetic data)" if result["synthetic"] else "")
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-WIDTH = 4.2  # inches
-# told apart by people of any colour vision: Okabe and Ito, "Color universal design", 2008
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-MARKS = "osD^vPX*<>h"
-TITLES = {"loss": "loss, cross-entropy in nats", "ua": "unweighted accuracy, %"}
-PARTS = {"train": "training speakers", "validation": "validation speaker"}
-
-Rows = Sequence[Mapping[str, Any]]  # of metrics.jsonl
-
-
-def learning(result: Mapping[str, Any], rows: Rows, name: str) -> Figure:
-    """`name`, "loss" or "ua", against the epoch: a thin line per fold, a thick one for their mean."""
-    figure, axes = _chart(3.7)
-    unit = 100.0 if name == "ua" else 1.0
-    best = {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
-    curves(axes, by_fold(rows), best, name, unit)
-    for part, label in PARTS.items():
-        axes.plot([], [], color=COLOURS[part], ls=STYLES[part], lw=2.5, label=f"{label}, mean")
-    axes.plot([], [], "o", color="black", ms=4, label="best epoch of a fold")
-    axes.plot([], [], color="grey", lw=0.8, alpha=0.6, label="one fold")
-    axes.set(ylabel=TITLES[name], ylim=(0, 103 if name == "ua" else None))
-    _legend(figure, 2)
-    return figure
-
-
-def gradient_norms(rows: Rows) -> Figure:
-    """Figure 4 of the paper: each layer's gradient norm against the epoch, mean over the folds while all run."""
-    figure, axes = _chart(4.2)
-    for n, (layer, means) in enumerate(mean_norms(rows).items()):
-        colour, mark = PALETTE[n % len(PALETTE)], MARKS[n % len(MARKS)]
-        epochs = np.arange(1, len(means) + 1)
-        axes.plot(epochs, means, color=colour, marker=mark, ms=4.5, lw=1.4, label=layer)
-    axes.set(yscale="log", ylabel="gradient norm, ||dW|| / sqrt(n)")
-    _legend(figure, 4)
-    return figure
-
-
-def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
-    """Per layer (E,), means over the folds for the epochs that all of them have."""
-    folds = list(by_fold(rows).values())
-    together = min(map(len, folds))
-    layers = rows[0]["gradient_norms"]
-    return {
-        layer: np.mean([[row["gradient_norms"][layer] for row in fold[:together]] for fold in folds], axis=0)
-        for layer in layers
-    }
-
-
-def mean_curve(rows: Rows, part: str, name: str) -> np.ndarray:
-    """A measure of "train" or "validation" (E,), mean over the folds for the epochs that all of them have."""
-    folds = list(by_fold(rows).values())
-    together = min(map(len, folds))
-    values = [[row[part][name] for row in fold[:together]] for fold in folds]
-    return np.mean(np.array(values, dtype=float), axis=0)
-
-
-def side_by_side(runs: Mapping[str, Rows]) -> Figure:
-    """The validation speakers' UA against the epoch, mean over each run's folds, by the runs' labels."""
-    figure, axes = _chart(3.7)
-    for n, (label, rows) in enumerate(runs.items()):
-        means = 100 * mean_curve(rows, "validation", "ua")
-        colour, mark = PALETTE[n % len(PALETTE)], MARKS[n % len(MARKS)]
-        axes.plot(np.arange(1, len(means) + 1), means, color=colour, marker=mark, ms=4.5, lw=1.6, label=label)
-    axes.set(ylabel=TITLES["ua"], ylim=(0, 103))
-    _legend(figure, 4)
-    return figure
-
-
-def spectrogram(picture: np.ndarray, seconds: float, khz: float) -> Figure:
-    """A log power spectrogram (T, F) as the network sees it before eq. (5); brighter is louder."""
-    figure, axes = _chart(2.3)
-    axes.imshow(picture.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, khz))
+def spectrogram(log_power: np.ndarray, seconds: float, khz: float) -> Figure:
+    """A log power spectrogram (T, F) as the network gets it, before eq. (5); brighter is louder."""
+    figure, (axes,) = panels(WIDTH, 2.3, grid="")
+    draw_spectrogram(axes, log_power, seconds, khz)
     axes.set(xlabel="seconds", ylabel="kHz")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.grid(False)
     return figure
 
 
-def _chart(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
-    axes = figure.subplots()
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _legend(figure: Figure, columns: int) -> None:
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
+def draw_spectrogram(axes: Axes, log_power: np.ndarray, seconds: float, khz: float, **options: Any) -> Any:
+    """Time to the right, frequency upwards; `options` go to `Axes.imshow`, the image is returned."""
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    extent = (0, seconds, 0, khz)
+    return axes.imshow(log_power.T, origin="lower", aspect="auto", cmap="magma", extent=extent, **options)

@@ -1,4 +1,4 @@
-"""The utterances that a run got wrong with most confidence: what they look like, and how they sound."""
+"""The utterances that a run misclassified with the highest confidence: their spectrograms and recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from scratchser.corpus.features import Signal, extract, mono
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.presets import Config
 from scratchser.report import figures
-from scratchser.report import figures as charts
 from scratchser.report.templates import data_uri
 
 SHOWN = 8
@@ -25,15 +24,22 @@ Row = Mapping[str, str]  # of predictions.csv
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """An utterance and what became of it; `picture` and `clip` are data URIs, `clip` is empty where there is none."""
+class Misclassified:
+    """A misclassified utterance.
+
+    row           its row of predictions.csv
+    frames        of its spectrogram
+    spectrogram   the image as a data URI
+    clip          the recording as a data URI, "" without one
+    shortened     the clip is only the beginning of the utterance
+    """
 
     row: Row
     utterance: Utterance
     frames: int
-    picture: str
+    spectrogram: str
     clip: str = ""
-    cut: bool = False  # the clip is the beginning of a longer utterance
+    shortened: bool = False
 
     @property
     def probability(self) -> float:
@@ -41,35 +47,36 @@ class Mistake:
 
 
 def confidence(row: Row) -> float:
-    """The mean probability of the class that the utterance was taken for."""
+    """The mean probability of the predicted class."""
     return float(row[f"p_{row['predicted']}"])
 
 
 def most_confident(rows: Sequence[Row], number: int = SHOWN) -> list[Row]:
-    """The wrong ones among the rows of predictions.csv, the most confident first."""
+    """The rows of predictions.csv with a wrong prediction, the most confident first."""
     wrong = [row for row in rows if row["predicted"] != row["truth"]]
     return sorted(wrong, key=lambda row: (-confidence(row), row["utterance"]))[:number]
 
 
-def mistakes(rows: Sequence[Row], corpus: Corpus, config: Config, *, audio: bool) -> list[Mistake]:
-    """The most confident mistakes with their pictures, and with clips where `audio` allows to embed them."""
+def misclassified(rows: Sequence[Row], corpus: Corpus, config: Config, *, audio: bool) -> list[Misclassified]:
+    """The most confident errors; with clips if `audio`, as long as AUDIO_BYTES last."""
     chosen = most_confident(rows)
     by_name = {u.name: u for u in corpus.utterances}
-    heard = replace(corpus, utterances=tuple(by_name[row["utterance"]] for row in chosen))
-    features, khz, shift = extract(heard, config), config.frequency_khz, Signal.of(config).hop / RATE
-    found, left = [], AUDIO_BYTES
-    for n, (row, utterance) in enumerate(zip(chosen, heard.utterances, strict=True)):
-        spectrogram = features.of(n)
-        picture = charts.spectrogram(spectrogram, len(spectrogram) * shift, khz)
-        mistake = Mistake(row, utterance, len(spectrogram), data_uri("image/png", figures.png(picture)))
+    utterances = tuple(by_name[row["utterance"]] for row in chosen)
+    features = extract(replace(corpus, utterances=utterances), config)
+    seconds_per_frame = Signal.of(config).hop / RATE
+    found, bytes_left = [], AUDIO_BYTES
+    for n, (row, utterance) in enumerate(zip(chosen, utterances, strict=True)):
+        values = features.of(n)
+        image = figures.spectrogram(values, len(values) * seconds_per_frame, config.frequency_khz)
+        one = Misclassified(row, utterance, len(values), data_uri("image/png", figures.png(image)))
         if audio:
             sound = mono(*corpus.read(utterance))
             clip = flac(sound[: round(CLIP_SECONDS * RATE)])
-            if len(clip) <= left:
-                left -= len(clip)
-                cut = len(sound) > CLIP_SECONDS * RATE
-                mistake = replace(mistake, clip=data_uri("audio/flac", clip), cut=cut)
-        found.append(mistake)
+            if len(clip) <= bytes_left:
+                bytes_left -= len(clip)
+                shortened = len(sound) > CLIP_SECONDS * RATE
+                one = replace(one, clip=data_uri("audio/flac", clip), shortened=shortened)
+        found.append(one)
     return found
 
 

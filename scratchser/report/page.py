@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ SECTIONS = (
     ("confusion", "Confusion matrices"),
     ("learning", "Learning curves"),
     ("gradients", "Gradient norms"),
-    ("agreement", "Agreement"),
+    ("agreement", "Agreement of the annotators"),
     ("misclassified", "Misclassified utterances"),
     ("configuration", "Configuration"),
 )
@@ -73,7 +72,6 @@ def html(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool 
         norms=norms,
         subsets=SUBSETS,
         agreement=agreement(predictions, corpus),
-        number=lambda value: None if math.isnan(value) else value,
         misclassified=misclassified(predictions, corpus, from_json(result["config"]), audio=embedded),
         recordings={"embedded": embedded, "text": _recordings(corpus, embedded)},
         starts=run.starts(),

@@ -1,4 +1,4 @@
-"""Pages from templates/: one self-contained file each, every text in it escaped."""
+"""Self-contained pages from templates/; all text is escaped."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from scratchser.report.text import percent, setting
 
 
 def render(template: str, **context: Any) -> str:
-    """The page of a template; a name that the template uses and `context` lacks is an error."""
+    """A page. Raises UndefinedError if the template uses a name that `context` lacks."""
     return _environment().get_template(template).render(version=__version__, **context)
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """The bytes within the page, e.g. of the kind "image/png"."""
+    """A URI that holds the bytes themselves; `kind` is a MIME type such as "image/png"."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,  # the names of utterances, folders and classes are their users'
+        autoescape=True,  # names of utterances, folders and classes come from the user
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

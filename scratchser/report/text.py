@@ -1,22 +1,19 @@
-"""A run as text: the paper's table 2, and what belongs beside it.
-
-That is mean and deviation, all test sets pooled, the confusion matrix, baselines, and for IEMOCAP the paper's own
-figures.
-"""
+"""The report of a run as text: the paper's table 2 with means, deviations, the confusion matrix and baselines."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchser.runs import result as results
+from scratchser.runs.result import changed
 
-SYNTHETIC = "SYNTHETIC DATA: made by the package, no human spoke; the figures say nothing about real speech."
+SYNTHETIC = "SYNTHETIC DATA, made by this package: the results say nothing about real speech."
 
 
 def render(result: Mapping[str, Any]) -> str:
-    """The report as it is printed, from what result.json holds."""
+    """The report, from what result.json holds."""
     parts = [_title(result), _folds(result), _headline(result), _confusion(result), _baselines(result), _notes(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -28,47 +25,45 @@ def _title(result: Mapping[str, Any]) -> str:
         f"corpus {corpus['name']}: {sum(corpus['counts'])} utterances ({counts})",
         f"preset {result['preset']}, seed {result['seed']}",
     ]
-    if changes := results.changed(result):
-        lines.append(
-            "changed from the preset: " + ", ".join(f"{key}={setting(value)}" for key, value in changes.items())
-        )
+    if changes := [f"{key}={setting(value)}" for key, value in changed(result).items()]:
+        lines.append("changed from the preset: " + ", ".join(changes))
     return "\n".join(lines + [SYNTHETIC] * result["synthetic"])
 
 
 def setting(value: Any) -> str:
-    """As --set takes it."""
+    """The value in the form that --set takes."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _folds(result: Mapping[str, Any]) -> str:
     paper, pooled, count = result["paper"], result["pooled"], len(result["folds"])
-    theirs = {fold["fold"]: fold for fold in paper["folds"]} if paper else {}
+    paper_folds = {fold["fold"]: fold for fold in paper["folds"]} if paper else {}
+    header = ["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances"]
+    rows = [header + (["paper WA %", "UA %"] if paper else [])]
 
-    def row(who: Sequence[object], scores: Mapping[str, Any], n: object = "", beside: Any = None) -> list[str]:
-        cells = [*who, *_scores(scores), n, *(_scores(beside or {}) if paper else [])]
-        return [str(cell) for cell in cells]
+    def add(cells: Sequence[Any], scores: Mapping[str, Any], n: Any, paper_scores: Mapping[str, Any]) -> None:
+        beside = _wa_ua(paper_scores) if paper else []
+        rows.append([*map(str, cells), *_wa_ua(scores), str(n), *beside])
 
-    rows = [["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances"]]
-    rows[0] += ["paper WA %", "UA %"] if paper else []
     for fold in result["folds"]:
-        who = [fold[key] or "-" for key in ("fold", "test_speaker", "session", "gender")]
-        rows.append(row(who, fold, fold["n_test"], theirs.get(fold["fold"])))
-    rows.append(row(["mean", "", "", ""], _of(result, "mean"), beside=_of(paper or {}, "mean")))
-    rows.append(row(["std", "", "", ""], _of(result, "std")))
-    rows.append(row(["pooled", "", "", ""], pooled, pooled["n"]))
+        cells = [fold[key] or "-" for key in ("fold", "test_speaker", "session", "gender")]
+        add(cells, fold, fold["n_test"], paper_folds.get(fold["fold"], {}))
+    add(["mean", "", "", ""], _summary(result, "mean"), "", _summary(paper or {}, "mean"))
+    add(["std", "", "", ""], _summary(result, "std"), "", {})
+    add(["pooled", "", "", ""], pooled, pooled["n"], {})
     over = f"over {count} fold{'s' * (count > 1)}"
-    legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (the test sets as one)"]
-    legend += [] if result["complete"] else ["more folds are to come: none of this is the run's last word"]
-    legend += [f"paper: its tables 1 and 2, the model that the preset {paper['column']} follows"] if paper else []
+    legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
+    legend += [] if result["complete"] else ["not finished: the results will change with the next folds"]
+    legend += [f"paper: tables 1 and 2, the model of the preset {paper['column']}"] if paper else []
     return "\n".join([table(rows, left=4), *legend])
 
 
 def _headline(result: Mapping[str, Any]) -> str:
     if (headline := result["headline"]) is None:
         return ""
-    wa, ua = _scores(_of(headline, "mean"))
+    wa, ua = _wa_ua(_summary(headline, "mean"))
     speakers = ", ".join(headline["speakers"]) or "none so far"
-    return f"headline, over the speakers by whom no hyper-parameter was chosen ({speakers}): WA {wa} %, UA {ua} %"
+    return f"headline, only the speakers that no hyper-parameter was tuned on ({speakers}): WA {wa} %, UA {ua} %"
 
 
 def _confusion(result: Mapping[str, Any]) -> str:
@@ -76,16 +71,16 @@ def _confusion(result: Mapping[str, Any]) -> str:
     rows = [["label", *names, "recall %"]]
     for name, counts, recall in zip(names, pooled["confusion"], pooled["recalls"], strict=True):
         rows.append([name, *(str(count) for count in counts), percent(recall)])
-    return "all test sets together, in columns what an utterance was taken for\n" + table(rows, left=1)
+    return "all test sets together; rows are labels, columns are predictions\n" + table(rows, left=1)
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
     headline = result["headline"]
     rows = [["baseline", "WA %", "UA %"] + ["headline WA %", "UA %"] * (headline is not None)]
     for name, scores in [*result["baselines"].items(), ("this model", result)]:
-        beside = _scores(_of(scores["headline"] or {}, "mean")) if headline else []
-        rows.append([name, *_scores(_of(scores, "mean")), *beside])
-    return "means over the folds, beside those of the baselines\n" + table(rows, left=1)
+        beside = _wa_ua(_summary(scores["headline"] or {}, "mean")) if headline else []
+        rows.append([name, *_wa_ua(_summary(scores, "mean")), *beside])
+    return "baselines and this model, means over the folds\n" + table(rows, left=1)
 
 
 def _notes(result: Mapping[str, Any]) -> str:
@@ -93,20 +88,21 @@ def _notes(result: Mapping[str, Any]) -> str:
     return "\n".join([f"note: {warning}" for warning in result["warnings"]] + left_out)
 
 
-def _of(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def _summary(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {name: summary.get(f"{name}_{kind}") for name in ("wa", "ua")}
 
 
-def _scores(scores: Mapping[str, Any]) -> list[str]:
+def _wa_ua(scores: Mapping[str, Any]) -> list[str]:
     return [percent(scores.get(name)) for name in ("wa", "ua")]
 
 
 def percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
+    """In percent; "-" for None and NaN."""
+    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
 def table(rows: Iterable[Sequence[str]], left: int) -> str:
-    """Columns as wide as their widest cell; the first `left` begin at the left, the others end at the right."""
+    """Rows in columns; the first `left` columns are aligned to the left, the others to the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     columns = [f"{'<' if i < left else '>'}{width}" for i, width in enumerate(widths)]

@@ -1,4 +1,4 @@
-"""The figures show the run's own numbers."""
+"""The figures show the run's own numbers, and no line is identified by its colour alone."""
 
 import io
 
@@ -11,48 +11,55 @@ from scratchser.corpus.split import make_folds
 from scratchser.report import figures
 from scratchser.runs import result as results
 
+LAYERS = [f"conv{n}" for n in range(1, 7)] + [f"lstm{n}" for n in range(1, 5)] + ["dense"]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(result, rows) of folds that stop after 5, 6 and 4 epochs; the third is not done."""
+    """(result, rows) of folds that stop after 5, 6 and 4 epochs; the third is not finished."""
     corpus = made_up.corpus("synthetic", lacking=("1F", "anger"))
     with made_up.run(tmp_path_factory.mktemp("run"), corpus, (1, 2, 3)) as opened:
-        found = results.result(
+        result = results.result(
             opened.settings, opened.results()[:2], baselines=made_up.baselines(make_folds(corpus)[:3])
         )
-        return found, opened.metrics()
+        return result, opened.metrics()
 
 
 def lines(axes, colour, thick):
-    return [line for line in axes.lines if line.get_color() == colour and (line.get_linewidth() > 2) is thick]
+    found = [line for line in axes.lines if line.get_color() == colour and len(line.get_xdata())]
+    return [line for line in found if (line.get_linewidth() > 2) is thick]
 
 
-@pytest.mark.parametrize(("place", "name", "unit"), [(0, "loss", 1), (1, "ua", 100)])
+@pytest.mark.parametrize(("name", "unit"), [("loss", 1), ("ua", 100)])
 @pytest.mark.parametrize("part", ["train", "validation"])
-def test_learning_curves_a_line_per_fold_and_their_mean(run, place, name, unit, part):
+def test_learning_curves_have_a_line_per_fold_and_their_mean(run, name, unit, part):
     result, rows = run
-    axes = figures.learning_curves(result, rows).axes[place]
+    both = dict(zip(("loss", "ua"), figures.learning_curves(result, rows).axes, strict=True))
+    (alone,) = figures.learning_curves(result, rows, [name]).axes
     expected = {n: [unit * row[part][name] for row in rows if row["fold"] == n] for n in (1, 2, 3)}
-    thin = lines(axes, figures.COLOURS[part], thick=False)
-    assert [len(line.get_ydata()) for line in thin] == [5, 6, 4]
-    for line, values in zip(thin, expected.values(), strict=True):
-        np.testing.assert_allclose(line.get_ydata(), values)
-        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, len(values) + 1))
-    (mean,) = lines(axes, figures.COLOURS[part], thick=True)
-    np.testing.assert_allclose(mean.get_ydata(), np.mean([values[:4] for values in expected.values()], axis=0))
-    low, high = axes.get_ylim()
-    assert low == 0 and high >= max(max(values) for values in expected.values())
+    for axes in (both[name], alone):
+        thin = lines(axes, figures.COLOURS[part], thick=False)
+        assert [len(line.get_ydata()) for line in thin] == [5, 6, 4]
+        for line, values in zip(thin, expected.values(), strict=True):
+            np.testing.assert_allclose(line.get_ydata(), values)
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(1, len(values) + 1))
+        (mean,) = lines(axes, figures.COLOURS[part], thick=True)
+        np.testing.assert_allclose(mean.get_ydata(), np.mean([values[:4] for values in expected.values()], axis=0))
+        assert mean.get_linestyle() == figures.LINE_STYLES[part] and len(set(figures.LINE_STYLES.values())) == 2
+        low, high = axes.get_ylim()
+        assert low == 0 and high >= max(max(values) for values in expected.values())
 
 
-def test_best_epochs_are_marked_for_folds_that_are_done(run):
+def test_best_epochs_are_marked_for_finished_folds(run):
     result, rows = run
     axes = figures.learning_curves(result, rows).axes[1]
-    marks = [(*line.get_xdata(), *line.get_ydata()) for line in axes.lines if line.get_marker() == "o"]
+    dots = [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata())]
     at = {n: next(row for row in rows if (row["fold"], row["epoch"]) == (n, 3)) for n in (1, 2)}
-    np.testing.assert_allclose(marks, [(3, 100 * at[n]["validation"]["ua"]) for n in (1, 2)])
+    expected = [(3, 100 * at[n]["validation"]["ua"]) for n in (1, 2)]
+    np.testing.assert_allclose([(*line.get_xdata(), *line.get_ydata()) for line in dots], expected)
 
 
-def test_a_loss_that_is_no_number_leaves_a_gap(run):
+def test_a_loss_that_is_not_a_number_leaves_a_gap(run):
     result, rows = run
     rows = [{**row, "train": {**row["train"], "loss": None if row["epoch"] == 2 else 1.0}} for row in rows]
     axes = figures.learning_curves(result, rows).axes[0]
@@ -62,29 +69,26 @@ def test_a_loss_that_is_no_number_leaves_a_gap(run):
 
 def test_confusion_shows_shares_and_counts(run):
     result, _ = run
-    figure = figures.confusion(result)
-    axes, counts = figure.axes[0], np.array(result["pooled"]["confusion"])
+    axes, counts = figures.confusion(result).axes[0], np.array(result["pooled"]["confusion"])
     shares = counts / counts.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(axes.images[0].get_array(), shares)
-    said = {text.get_position(): text.get_text() for text in axes.texts}
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
     for (i, j), count in np.ndenumerate(counts):
-        assert said[j, i - 0.08] == f"{100 * shares[i, j]:.1f} %"
-        assert said[j, i + 0.22] == str(count)
+        assert texts[j, i - 0.08] == f"{100 * shares[i, j]:.1f} %"
+        assert texts[j, i + 0.22] == str(count)
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         f"{name}\n({total})" for name, total in zip(result["corpus"]["classes"], counts.sum(axis=1), strict=True)
     ]
 
 
-def test_titles_say_what_it_is(run):
+def test_titles_name_corpus_preset_and_seed(run):
     result, rows = run
     for figure in (figures.learning_curves(result, rows), figures.confusion(result)):
         assert figure.get_suptitle() == "corpus synthetic, preset best, seed 3 (synthetic data)"
     real = {**result, "synthetic": False, "corpus": {**result["corpus"], "name": "emodb"}}
-    assert figures.confusion(real).get_suptitle() == "corpus emodb, preset best, seed 3"
-
+    assert figures.title(real) == "corpus emodb, preset best, seed 3"
     changed = {**result, "config": {**result["config"], "epochs": 2}}
-    for figure in (figures.learning_curves(changed, rows), figures.confusion(changed)):
-        assert figure.get_suptitle() == "corpus synthetic, preset best (changed), seed 3 (synthetic data)"
+    assert figures.title(changed) == "corpus synthetic, preset best (changed), seed 3 (synthetic data)"
 
 
 def test_png_is_the_figure_the_same_every_time(run):
@@ -93,3 +97,24 @@ def test_png_is_the_figure_the_same_every_time(run):
     assert first == second
     image = matplotlib.image.imread(io.BytesIO(first), format="png")
     assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 10  # cells of many shades were drawn
+
+
+def test_gradient_norms_are_means_over_the_folds_with_a_marker_per_layer():
+    rows = [{"fold": fold, **row} for fold, epochs in ((1, 5), (2, 3)) for row in made_up.rows(fold, epochs)]
+    for row in rows:
+        row["gradient_norms"] = {name: row["fold"] * row["epoch"] * 10.0**-n for n, name in enumerate(LAYERS)}
+    norms = figures.mean_norms(rows)
+    assert list(norms) == LAYERS
+    np.testing.assert_allclose(norms["conv2"], [0.15, 0.30, 0.45])
+    axes = figures.gradient_norms(norms).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    assert list(lines) == LAYERS and axes.get_yscale() == "log"
+    np.testing.assert_allclose(lines["lstm1"].get_ydata(), norms["lstm1"])
+    assert len({line.get_marker() for line in lines.values()}) == len(LAYERS)
+
+
+def test_a_spectrogram_has_time_to_the_right_and_low_frequencies_at_the_bottom():
+    log_power = np.arange(6.0).reshape(3, 2)  # three frames of two bins
+    image = figures.spectrogram(log_power, 1.5, 8.0).axes[0].images[0]
+    np.testing.assert_array_equal(image.get_array(), log_power.T)
+    assert image.origin == "lower" and image.get_extent() == [0, 1.5, 0, 8.0]

@@ -13,16 +13,15 @@ import page_check
 import pytest
 import soundfile
 
-from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Utterance
-from scratchser.report import misclassified, page
+from scratchser.report import misclassified, page, summary
 from scratchser.report.misclassified import confidence
 
 NASTY = """<img src=x onerror="alert('1')"> & {{ 7 * 7 }} </td>"""
 
 
-def heard(corpus, seconds=0.5):
+def with_sound(corpus, seconds=0.5):
     """The corpus with sound: noise of an utterance's own."""
 
     def read(utterance):
@@ -32,7 +31,7 @@ def heard(corpus, seconds=0.5):
     return replace(corpus, read=read)
 
 
-def voted(corpus):
+def with_votes(corpus):
     """The corpus with annotators: those of the speaker 1F do not agree."""
 
     def votes(utterance):
@@ -47,7 +46,7 @@ def written(path, corpus, folds=(1, 2, 3), audio=False, **changes):
     """(result, page) of a run with made-up figures."""
     baselines = made_up.baselines(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
     with made_up.run(path, corpus, folds, **changes) as run:
-        result = report.write(run, baselines=baselines, warnings=["it rained"])
+        result = summary.write(run, baselines=baselines, warnings=["it rained"])
         page.write(run, corpus, result, audio=audio)
     return result, (path / "report.html").read_text(encoding="utf-8")
 
@@ -55,7 +54,7 @@ def written(path, corpus, folds=(1, 2, 3), audio=False, **changes):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    return path, *written(path, voted(heard(made_up.corpus("csv", lacking=("2F", "anger")))))
+    return path, *written(path, with_votes(with_sound(made_up.corpus("csv", lacking=("2F", "anger")))))
 
 
 def table(html, caption):
@@ -73,7 +72,6 @@ def predictions(path):
 
 def test_one_file_that_needs_nothing_and_can_be_read_aloud(made):
     assert page_check.problems(made[2]) == []
-    policy = page_check.parse(made[2]).all("meta", http_equiv="Content-Security-Policy")
     policy = [m.attributes for m in page_check.parse(made[2]).all("meta") if "http-equiv" in m.attributes]
     assert policy[0]["content"].startswith("default-src 'none'")  # a browser would refuse to fetch anything
 
@@ -87,7 +85,7 @@ def test_the_check_of_pages_finds_what_is_wrong(made):
         ("<main>", '<main><p onclick="x"></p>', "runs something"),
         ("<main>", "<main><h4>deep</h4>", "headings"),
         ('alt="Loss', 'title="Loss', "without a text"),
-        ('href="#wrong"', 'href="#nowhere"', "no place nowhere"),
+        ('href="#misclassified"', 'href="#nowhere"', "no place nowhere"),
         ("body {", "body { background: url(http://x);", "the style fetches"),
         ('scope="row"', "", "no row or column"),
         (' lang="en"', "", "no language"),
@@ -140,17 +138,17 @@ def test_notes_settings_and_versions_are_there(made):
     _, result, html = made
     text = page_check.parse(html).text
     assert "it rained" in text and "speaker 2F has no anger" in text
-    settings = {row[0]: row[1:] for row in table(html, "Every hyper-parameter")[1:]}
+    settings = {row[0]: row[1:] for row in table(html, "All hyper-parameters")[1:]}
     assert settings["conv_strides"] == ["[[2, 8], [2, 2], [2, 2], [1, 2]]", "same"]
     assert set(settings) == set(result["config"])
-    versions = dict(table(html, "The first start"))
+    versions = dict(table(html, "First start"))
     assert versions["libraries"] == "numpy 2.0" and versions["commit"] == "unknown" and versions["cpu"] == "one"
 
 
 def test_a_changed_setting_is_marked(tmp_path):
     config = replace(page.from_json({}), epochs=7)
-    _, html = written(tmp_path, heard(made_up.corpus()), (1,), config=config)
-    settings = {row[0]: row[1:] for row in table(html, "Every hyper-parameter")[1:]}
+    _, html = written(tmp_path, with_sound(made_up.corpus()), (1,), config=config)
+    settings = {row[0]: row[1:] for row in table(html, "All hyper-parameters")[1:]}
     assert settings["epochs"] == ["7", "changed"] and settings["learning_rate"][1] == "same"
 
 
@@ -164,31 +162,31 @@ def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):
         first = sum(row["predicted"] == "sadness" for row in chosen) / len(chosen)
         second = sum(row["second"] == "sadness" for row in chosen) / len(chosen)
         assert found["sadness"][3 * place : 3 * place + 3] == [str(len(chosen)), percent(first), percent(second)]
-    _, without = written(tmp_path, heard(made_up.corpus()), (1,))
+    _, without = written(tmp_path, with_sound(made_up.corpus()), (1,))
     assert "no annotators" in page_check.parse(without).text and "Recall in %" not in without
 
 
-def test_the_most_confident_mistakes_with_pictures_of_their_own(made):
+def test_the_most_confident_errors_have_spectrograms_of_their_own(made):
     path, _, html = made
     rows = [row for row in predictions(path) if row["predicted"] != row["truth"]]
     expected = sorted(rows, key=lambda row: -float(row[f"p_{row['predicted']}"]))[: misclassified.SHOWN]
     cards = page_check.parse(html).all("article")
     assert [card.all("h3")[0].text for card in cards] == [row["utterance"] for row in expected] and len(cards) == 8
-    pictures = set()
+    images = set()
     for card, row in zip(cards, expected, strict=True):
         assert f"{row['predicted']}, {percent(confidence(row))} %" in card.text and row["truth"] in card.text
         (img,) = card.all("img")
         kind, _, data = img.attributes["src"].partition(",")
         assert kind == "data:image/png;base64" and row["utterance"] in img.attributes["alt"]
         assert matplotlib.image.imread(io.BytesIO(base64.b64decode(data)), format="png").ndim == 3
-        pictures.add(data)
-    assert len(pictures) == 8  # each its own
+        images.add(data)
+    assert len(images) == 8  # each its own
     votes = [card.text.partition("annotators ")[2] for card in cards]
     assert all(";" in text for text in votes)
 
 
 def test_recordings_of_a_real_corpus_only_when_asked(tmp_path):
-    corpus = heard(made_up.corpus("emodb"))
+    corpus = with_sound(made_up.corpus("emodb"))
     _, silent = written(tmp_path / "silent", corpus, (1,))
     assert "<audio" not in silent and "--resume --audio" in silent
     _, loud = written(tmp_path / "loud", corpus, (1,), audio=True)
@@ -204,23 +202,23 @@ def test_recordings_of_a_real_corpus_only_when_asked(tmp_path):
 
 
 def test_iemocaps_licence_is_said(tmp_path):
-    _, html = written(tmp_path, heard(made_up.corpus("iemocap")), (1,), audio=True)
-    assert "licence forbids to redistribute" in page_check.parse(html).all("header")[0].text
+    _, html = written(tmp_path, with_sound(made_up.corpus("iemocap")), (1,), audio=True)
+    assert "licence of IEMOCAP forbids" in page_check.parse(html).all("header")[0].text
 
 
 def test_synthetic_recordings_are_always_there_and_said_to_be_synthetic(tmp_path):
-    _, html = written(tmp_path, heard(made_up.corpus("synthetic")), (1,))
+    _, html = written(tmp_path, with_sound(made_up.corpus("synthetic")), (1,))
     assert len(page_check.parse(html).all("audio")) == 8
     assert "SYNTHETIC DATA" in page_check.parse(html).all("header")[0].text
 
 
 def test_long_recordings_are_cut_and_many_left_out(tmp_path, monkeypatch):
-    corpus = heard(made_up.corpus("synthetic"), seconds=misclassified.CLIP_SECONDS + 1)
+    corpus = with_sound(made_up.corpus("synthetic"), seconds=misclassified.CLIP_SECONDS + 1)
     size = len(misclassified.flac(corpus.read(corpus.utterances[0])[0][: int(16000 * misclassified.CLIP_SECONDS)]))
     monkeypatch.setattr(misclassified, "AUDIO_BYTES", int(3.5 * size))
     _, html = written(tmp_path, corpus, (1,))
     clips = page_check.parse(html).all("audio")
-    assert len(clips) == 3 and all("its beginning" in clip.attributes["aria-label"] for clip in clips)
+    assert len(clips) == 3 and all("only the beginning" in clip.attributes["aria-label"] for clip in clips)
     sound, _ = soundfile.read(io.BytesIO(base64.b64decode(clips[0].attributes["src"].partition(",")[2])))
     assert len(sound) == 16000 * misclassified.CLIP_SECONDS
 
@@ -233,9 +231,9 @@ def test_a_name_does_not_become_markup(tmp_path):
         speaker = NASTY if u.speaker == "1F" else u.speaker
         return replace(u, name=f"{u.name} {NASTY}", speaker=speaker, votes=((NASTY,), (plain.classes[u.label],)))
 
-    corpus = heard(replace(plain, utterances=tuple(map(renamed, plain.utterances)), root=tmp_path / "<b>x"))
+    corpus = with_sound(replace(plain, utterances=tuple(map(renamed, plain.utterances)), root=tmp_path / "<b>x"))
     with made_up.run(tmp_path / "run", corpus, (1,)) as run:
-        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:1]), warnings=[NASTY])
+        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:1]), warnings=[NASTY])
         html = page.html(run, corpus, result, audio=True)
     assert page_check.problems(html) == []
     parsed = page_check.parse(html)
@@ -246,8 +244,8 @@ def test_a_name_does_not_become_markup(tmp_path):
     assert any(item.text == NASTY for item in parsed.all("li"))
 
 
-def test_a_run_without_a_mistake(tmp_path):
-    corpus = heard(made_up.corpus())
+def test_a_run_without_an_error(tmp_path):
+    corpus = with_sound(made_up.corpus())
     with made_up.run(tmp_path, corpus, (1,)) as run:
         (folder,) = run.folds
         rows = predictions(folder.path)
@@ -255,29 +253,29 @@ def test_a_run_without_a_mistake(tmp_path):
             table = csv.DictWriter(file, rows[0])
             table.writeheader()
             table.writerows({**row, "predicted": row["truth"]} for row in rows)
-        html = page.html(run, corpus, report.write(run, baselines=made_up.baselines(make_folds(corpus)[:1])))
-    assert "Not one test utterance" in html and page_check.problems(html) == []
+        html = page.html(run, corpus, summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:1])))
+    assert "No test utterance was misclassified" in html and page_check.problems(html) == []
 
 
 def test_the_paper_and_the_headline(tmp_path):
-    corpus = heard(made_up.all_of_iemocap())
+    corpus = with_sound(made_up.all_of_iemocap())
     result, html = written(tmp_path, corpus, (1, 2))
     rows = table(html, "One fold per test speaker")
     assert rows[1][6:8] == ["66.4", "64.1"] and rows[3][3:5] == ["61.7", "64.5"] and page_check.problems(html) == []
     with made_up.run(tmp_path / "tuned", corpus, (1, 2)) as run:
-        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]), tuned_on=("1F",))
+        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]), tuned_on=("1F",))
         html = page.html(run, corpus, result)
     text = page_check.parse(html).text
-    assert f"no hyper-parameter was chosen: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
+    assert f"no hyper-parameter was tuned on: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
 
 
-def test_a_run_under_way_says_so(tmp_path):
-    corpus = heard(made_up.corpus())
+def test_an_unfinished_run_says_so(tmp_path):
+    corpus = with_sound(made_up.corpus())
     with made_up.run(tmp_path, corpus, (1, 2)) as run:
         (run.folds[1].path / "result.json").unlink()
-        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
+        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
         html = page.html(run, corpus, result)
-    assert "More folds are to come" in html and json.loads(json.dumps(result))["complete"] is False
+    assert "This run is not finished" in html and json.loads(json.dumps(result))["complete"] is False
 
 
 def test_text_on_the_darkest_cell_can_be_read(made):

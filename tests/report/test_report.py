@@ -7,18 +7,18 @@ from dataclasses import replace
 import made_up
 import pytest
 
-from scratchser import report
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Problem
 from scratchser.presets import PRESETS, with_settings
-from scratchser.report import text as screen
+from scratchser.report import summary
+from scratchser.report.text import render
 from scratchser.runs import run as rundir
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
     baselines = made_up.baselines(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
     with made_up.run(path, corpus, folds, **changes) as run:
-        return report.write(run, baselines=baselines, tuned_on=tuned_on, warnings=warnings)
+        return summary.write(run, baselines=baselines, tuned_on=tuned_on, warnings=warnings)
 
 
 def cells(text, first):
@@ -32,7 +32,7 @@ def percent(fraction):
 
 def test_table_2s_form(tmp_path):
     result = written(tmp_path, made_up.corpus("synthetic"))
-    text = screen.render(result)
+    text = render(result)
     assert (tmp_path / "report.txt").read_text() == text
     assert cells(text, "fold") == ["speaker", "session", "gender", "WA", "%", "UA", "%", "utterances"]
     for fold in result["folds"]:
@@ -48,11 +48,11 @@ def test_table_2s_form(tmp_path):
     majority = result["baselines"]["majority"]
     assert cells(text, "majority") == [percent(majority["wa_mean"]), percent(majority["ua_mean"])]
     assert f"this model  {percent(result['wa_mean'])}  {percent(result['ua_mean'])}" in text
-    assert "paper" not in text and "headline" not in text and "to come" not in text
+    assert "paper" not in text and "headline" not in text and "not finished" not in text
 
 
 def test_columns_stand_below_each_other(tmp_path):
-    text = screen.render(written(tmp_path, made_up.all_of_iemocap()))
+    text = render(written(tmp_path, made_up.all_of_iemocap()))
     header, *table = text.split("\n\n")[1].splitlines()[:14]
     assert header.split()[0] == "fold" and table[-1].split()[0] == "pooled"
     assert {len(line) for line in table} == {len(header)}
@@ -61,7 +61,7 @@ def test_columns_stand_below_each_other(tmp_path):
 
 
 def test_the_paper_beside_ours(tmp_path):
-    text = screen.render(written(tmp_path, made_up.all_of_iemocap()))
+    text = render(written(tmp_path, made_up.all_of_iemocap()))
     assert cells(text, "5")[-2:] == ["64.8", "52.1"]
     assert cells(text, "10")[-2:] == ["51.0", "44.2"]
     assert cells(text, "mean")[-2:] == ["64.5", "61.7"] and len(cells(text, "mean")) == 4
@@ -72,12 +72,12 @@ def test_the_paper_beside_ours(tmp_path):
 def test_what_is_changed_from_the_preset(tmp_path):
     config = replace(PRESETS["over"], oversample=("sadness",), vtlp="epoch", epochs=2, soft_labels=True)
     corpus = made_up.all_of_iemocap()
-    text = screen.render(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
+    text = render(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
     said = 'changed from the preset: vtlp=epoch, oversample=["sadness"], soft_labels=true, epochs=2'
     assert text.splitlines()[1:3] == ["preset over, seed 3", said]
     assert with_settings(PRESETS["over"], said.partition(": ")[2].split(", ")) == config
     assert "paper" not in text
-    same = screen.render(written(tmp_path / "same", corpus, (1,), preset="over"))
+    same = render(written(tmp_path / "same", corpus, (1,), preset="over"))
     assert "changed" not in same and "paper" in same
 
 
@@ -85,7 +85,7 @@ def test_notes_and_what_is_missing(tmp_path):
     corpus = made_up.corpus("emodb", lacking=("2F", "anger"))
     problems = [Problem("wav/a.wav", "no sample in it", "a"), Problem("list.csv:7", "no label")]
     result = written(tmp_path, corpus, (3,), warnings=["it rained"], left_out=problems)
-    text = screen.render(result)
+    text = render(result)
     assert "note: it rained" in text
     assert "note: fold 3: speaker 2F has no anger; the fold's UA is the mean over the other classes" in text
     assert "left out: a wav/a.wav: no sample in it\nleft out: list.csv:7: no label" in text
@@ -97,13 +97,13 @@ def test_notes_and_what_is_missing(tmp_path):
 
 def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
     result = written(tmp_path, made_up.corpus("emodb"), (1, 2, 3), tuned_on=("1F", "1M"))
-    text = screen.render(result)
+    text = render(result)
     third = result["folds"][2]
     said = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
     assert said in text
     baseline = result["baselines"]["majority"]["headline"]
     assert cells(text, "majority")[2:] == [percent(baseline["wa_mean"]), percent(baseline["ua_mean"])]
-    only_tuned = screen.render(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
+    only_tuned = render(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
     assert "(none so far): WA - %, UA - %" in only_tuned
 
 
@@ -113,11 +113,11 @@ def test_a_run_under_way_says_so(tmp_path):
     rundir.create(tmp_path, settings, made_up.ENVIRONMENT).close()
     with rundir.resume(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}) as run:
         made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
-        result = report.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
+        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
     assert result["complete"] is False
     assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's
-    assert "more folds are to come" in screen.render(result)
-    assert "cpu was one at first and elsewhere later" in screen.render(result)
+    assert "not finished" in render(result)
+    assert "cpu was one at first and elsewhere later" in render(result)
 
 
 @pytest.mark.parametrize("name", ["synthetic", "emodb"])

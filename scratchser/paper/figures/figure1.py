@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scratchser.corpus.table import Corpus
 from scratchser.paper import output
 from scratchser.paper.output import Output, Table
-from scratchser.report.figures import DOTS, PALETTE
+from scratchser.report.figures import DPI, PALETTE
 
 # colour and hatch, for who cannot tell the colours
 LOOKS = {"unanimous": (PALETTE[0], ""), "ambiguous": (PALETTE[5], "//"), "without annotators": ("silver", "..")}
@@ -38,7 +38,7 @@ def _parts(corpus: Corpus) -> dict[str, np.ndarray]:
 
 
 def _draw(title: str, classes: tuple[str, ...], parts: dict[str, np.ndarray], totals: np.ndarray) -> Figure:
-    figure = Figure(figsize=(max(5.0, 1.6 + 1.1 * len(classes)), 4.2), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(max(5.0, 1.6 + 1.1 * len(classes)), 4.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     highest, below = max(int(totals.max()), 1), np.zeros(len(classes), np.int64)
     for name, counts in parts.items():

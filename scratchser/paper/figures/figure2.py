@@ -18,7 +18,7 @@ from scratchser.kernels import vtlp
 from scratchser.paper import output
 from scratchser.paper.output import Output
 from scratchser.presets import PAPER_BEST
-from scratchser.report.figures import DOTS
+from scratchser.report.figures import DPI
 
 ALPHAS = (0.9, 1.0, 1.1)
 
@@ -55,7 +55,7 @@ def _draw(title: str, spectrogram: np.ndarray, seconds: float, khz: float) -> Fi
     low, high = min(map(np.min, warped)), max(map(np.max, warped))
     bins = spectrogram.shape[1]
     half = bins // 2
-    figure = Figure(figsize=(10, 3.8), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(10, 3.8), dpi=DPI, layout="constrained")
     row = figure.subplots(1, len(ALPHAS), sharey=True)
     for axes, alpha, picture in zip(row, ALPHAS, warped, strict=True):
         image = axes.imshow(

@@ -25,7 +25,7 @@ from scratchser.layers import BiLSTM, Conv2d, Dense
 from scratchser.model import Model
 from scratchser.paper.output import Output, Table
 from scratchser.presets import Config
-from scratchser.report.figures import DOTS, PALETTE
+from scratchser.report.figures import DPI, PALETTE
 
 BATCH = 16  # utterances of a watched pass
 LONGEST = 512  # frames of the longest utterance tried; strides that leave one frame of it have no formula
@@ -212,7 +212,7 @@ def _draw(made: Sequence[Step], total: int) -> Figure:
     """A box for each step, top to bottom; shapes beside the arrows between them, parameters at the right."""
     heights = [0.14 + LINE * len(_lines(step)) for step in made]
     tall = sum(heights) + GAP * (len(made) - 1) + 0.75
-    figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
+    figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(tall, 0))  # in inches, downwards
     axes.set_axis_off()

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scratchser.paper.output import Output, Table
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.figures import DOTS, MARKS, PALETTE, mean_norms
+from scratchser.report.figures import DPI, MARKERS, PALETTE, mean_norms
 
 SETTINGS = (Setting("without adjustment", "over-aug"), Setting("with adjustment", "best-4khz"))
 Norms = dict[str, np.ndarray]  # by layer, (E,): mean over folds and seeds
@@ -58,11 +58,11 @@ def _ratio(found: Norms) -> str:
 
 
 def _draw(runs: Runs, norms: dict[str, Norms]) -> Figure:
-    figure = Figure(figsize=(10, 4.4), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(10, 4.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, len(norms), sharey=True)
     for axes, (name, found) in zip(panels, norms.items(), strict=True):
         for n, (layer, values) in enumerate(found.items()):
-            colour, mark = PALETTE[n % len(PALETTE)], MARKS[n % len(MARKS)]
+            colour, mark = PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)]
             label = layer if axes is panels[0] else None
             axes.plot(np.arange(1, len(values) + 1), values, color=colour, marker=mark, ms=4, lw=1.4, label=label)
         axes.set(title=name, xlabel="epoch", yscale="log")

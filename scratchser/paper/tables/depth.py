@@ -12,7 +12,7 @@ from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, of_depth
-from scratchser.report.figures import DOTS
+from scratchser.report.figures import DPI
 
 CONV, LSTM = range(1, 7), range(1, 5)
 
@@ -67,7 +67,7 @@ def _each(runs: Runs, found: dict[str, dict[str, scores.Scores]]) -> Table:
 
 
 def _draw(runs: Runs, ua: np.ndarray) -> Figure:
-    figure = Figure(figsize=(5.4, 5.2), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(5.4, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(100 * ua, cmap="viridis", aspect="auto")
     middle = (ua.min() + ua.max()) / 2

@@ -8,7 +8,6 @@ whole-corpus   those of everybody, as the paper has it: the test speaker is hear
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,15 +15,14 @@ from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import percent, signed
 from scratchser.paper.sweep import Finished, Runs, Setting
-from scratchser.presets import CHOICES, Config, of_depth
+from scratchser.presets import Config, of_depth, with_settings
 
 DEPTHS = (1, 2, 4)  # conv layers, under one Bi-LSTM
 KINDS = ("off", "fold", "whole-corpus")
-assert set(KINDS) == set(CHOICES["normalisation"])
 
 
 def _of(conv: int, kind: str) -> Callable[[Config], Config]:
-    return lambda config: replace(of_depth(config, conv, 1), normalisation=kind)
+    return lambda config: with_settings(of_depth(config, conv, 1), [f"normalisation={kind}"])
 
 
 def name(conv: int, kind: str) -> str:

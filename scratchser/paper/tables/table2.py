@@ -19,7 +19,7 @@ from scratchser.paper import output, scores
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import MEASURES, percent
 from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.figures import DOTS, PALETTE
+from scratchser.report.figures import DPI, PALETTE
 from scratchser.runs.published import TABLE2
 
 SETTINGS = (Setting("best"),)
@@ -155,7 +155,7 @@ def _scores(runs: Runs, shown: Shown) -> Table:
 
 def _draw(runs: Runs, shown: Shown) -> Figure:
     """A dot for each choice, beside one another where they are equally high; a line for all folds."""
-    figure = Figure(figsize=(2.6 + 1.5 * len(shown), 4.4), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(2.6 + 1.5 * len(shown), 4.4), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     for n, folds in enumerate(shown.values()):
         choices = five_fold(folds)
