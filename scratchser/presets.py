@@ -1,87 +1,88 @@
-"""Every hyper-parameter, once. The columns of the paper's table 1 are named presets.
+"""Every setting of a run, with its meaning and its allowed values. The columns of the paper's table 1 are presets.
 
-What the paper leaves open (figure 3's channels, kernels, strides and units, the rates, L2, the floor of the
-logarithm, the number of epochs) is our choice, made by experiment on four speakers of EmoDB: docs/experiments.md;
-`demo` is chosen for speed.
+The paper leaves some settings open: the channels, kernels, strides and units of figure 3, the learning rates, L2, the
+floor of the logarithm and the number of epochs. We chose them by experiments on four speakers of EmoDB
+(docs/experiments.md), and those of `demo` for speed.
 """
 
-import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import Annotated, Any, Literal
 
-from scratchser.support import suggest
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
 from scratchser.support.errors import UsageError
 from scratchser.support.files import plain
-from scratchser.support.suggest import COUNT, LAYERS, MOST, NOT_NEGATIVE, Range
+from scratchser.support.suggest import hint
+
+MOST_LAYERS = 1000  # only the memory needs a limit
+Count = Annotated[int, Field(ge=1)]
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Pairs = tuple[tuple[Count, Count], ...]  # (time, frequency) of each conv layer
 
 
 class SettingError(UsageError):
-    """A setting that does not exist or cannot have this value; the message says what could be meant."""
+    """A setting that does not exist or has a value that is not allowed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Config:
-    """Settings of one run."""
+    """Settings of one run. A value that its type does not allow raises pydantic's ValidationError."""
 
     # signal, section 1.2
-    frequency_khz: int = 8  # upper end of the spectrogram, 4 or 8
-    window_ms: int = 64
-    shift_ms: int = 32
-    log_floor: float = 1e-2  # least power |X|², where a full-scale sine has about 65000; less counts as this much
-    normalisation: str = "fold"  # eq. (5) over the fold's training speakers, over the "whole-corpus" (a leak), or "off"
+    frequency_khz: Literal[4, 8] = 8  # upper end of the spectrogram
+    window_ms: Count = 64
+    shift_ms: Count = 32
+    # smallest power |X|²; less counts as this much. A full-scale sine has about 65000. 1e-37 is near float32's smallest
+    log_floor: Annotated[float, Field(ge=1e-37, allow_inf_nan=False)] = 1e-2
+    # eq. (5) over the fold's training speakers, over the whole corpus (which leaks the test speaker), or not at all
+    normalisation: Literal["fold", "whole-corpus", "off"] = "fold"
+
     # data, section 2
-    vtlp: str = "utterance"  # one alpha per "epoch" (strategy 1) or per "utterance" and epoch (strategy 2), or "off"
-    tta_copies: int = (
-        0  # test-time augmentation: 11 VTLP copies vote, the paper's; 1, a single pass; 0: 11 if training warps
+    vtlp: Literal["off", "epoch", "utterance"] = (
+        "utterance"  # one alpha per epoch (strategy 1), or one each (strategy 2)
     )
+    tta_copies: Literal[0, 1, 11] = 0  # VTLP copies that vote in the test; 0: 11 if training uses VTLP, else 1
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
-    # model, section 3 and figure 3: channels, kernel (time, frequency), stride (time, frequency) of each conv layer
-    conv_channels: tuple[int, ...] = (48, 64, 96, 96)
-    conv_kernels: tuple[tuple[int, int], ...] = ((9, 17), (5, 5), (5, 5), (3, 5))
-    conv_strides: tuple[tuple[int, int], ...] = ((2, 8), (2, 2), (2, 2), (1, 2))
-    pool: tuple[tuple[int, int], ...] = ()  # max pooling behind each conv layer, window (time, frequency); (): none
-    lstm_layers: int = 1
-    lstm_units: int = 128
-    batchnorm: str = "off"  # of the Bi-LSTM layers, section 3.1: kernels/batchnorm.py has the kinds
-    # training, section 3; the group "conv" has a rate and an L2 of its own, section 3.2
-    batch_size: int = 16
-    epochs: int = 30
-    selection_share: float = 0.25  # the best epoch is selected by validation UA among this last share of the epochs
-    patience: int = 30  # epochs after the best one before a fold stops; as many as `epochs`: none stops early
-    momentum: float = 0.9
-    learning_rate: float = 0.005
-    l2: float = 0.03
-    conv_learning_rate: float = 0.01
-    conv_l2: float = 0.06
-    schedule: str = "cosine"  # how all rates go down to 0 over the epochs, or "constant"
+
+    # model, section 3 and figure 3: one entry for each conv layer
+    conv_channels: tuple[Count, ...] = (48, 64, 96, 96)
+    conv_kernels: Pairs = ((9, 17), (5, 5), (5, 5), (3, 5))
+    conv_strides: Pairs = ((2, 8), (2, 2), (2, 2), (1, 2))
+    pool: Pairs = ()  # windows of max pooling after the conv layers; (): no pooling
+    lstm_layers: Layers = 1
+    lstm_units: Count = 128
+    # of the Bi-LSTM layers, section 3.1; frame-8 and frame-9 are the paper's equations (8) and (9)
+    batchnorm: Literal["off", "frame-8", "frame-9", "sequence", "layer"] = "off"
+
+    # training, section 3; the conv layers have their own learning rate and L2, section 3.2
+    batch_size: Count = 16
+    epochs: Count = 30
+    # the best epoch is selected by validation UA among this last share of the epochs
+    selection_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    patience: Count = 30  # epochs after the best one before a fold stops; as many as `epochs`: no early stopping
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    learning_rate: NotNegative = 0.005
+    l2: NotNegative = 0.03
+    conv_learning_rate: NotNegative = 0.01
+    conv_l2: NotNegative = 0.06
+    schedule: Literal["constant", "cosine"] = "cosine"  # of both learning rates over the epochs
 
     def __post_init__(self) -> None:
-        """Raises SettingError for a value that cannot be meant."""
-        for key, allowed in CHOICES.items():
-            self._expect(key, getattr(self, key) in allowed, _one_of(allowed))
-        for key, limits in RANGES.items():
-            self._expect(key, getattr(self, key) in limits, limits.words)
-        for key, holds in {"oversample": _word, "conv_channels": _counts, **dict.fromkeys(PAIRS, _pair)}.items():
-            self._expect(key, all(map(holds, getattr(self, key))), LISTS[key])
         depths = {len(self.conv_channels), len(self.conv_kernels), len(self.conv_strides)}
         if depths == {0} or len(depths) > 1:
-            raise SettingError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
+            raise ValueError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
         if len(self.pool) not in (0, *depths):
-            raise SettingError(f"pool has {len(self.pool)} windows, expected one for each conv layer, or none at all")
-
-    def _expect(self, key: str, holds: bool, what: str) -> None:
-        if not holds:
-            value = getattr(self, key)
-            given = _typed(value) if isinstance(value, tuple) else repr(value)
-            raise SettingError(f"{key} is {given}, expected {what}{_offer(key, value)}")
+            raise ValueError(f"pool has {len(self.pool)} windows, expected one for each conv layer, or none at all")
 
     @property
-    def windows(self) -> tuple[tuple[int, int], ...]:
-        """The pooling behind each conv layer; (1, 1) is none."""
+    def windows(self) -> Pairs:
+        """The pooling windows after the conv layers. (1, 1) means no pooling."""
         return self.pool or ((1, 1),) * len(self.conv_channels)
 
     @property
@@ -90,109 +91,15 @@ class Config:
         return self.epochs - math.ceil(self.epochs * self.selection_share) + 1
 
     def factor(self, epoch: int) -> float:
-        """By what all rates are multiplied in this epoch, counted from 1."""
+        """The factor of the learning rates in this epoch, counted from 1. The cosine goes from 1 to almost 0."""
         if self.schedule == "constant":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
 
 
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "frequency_khz": (4, 8),
-    "normalisation": ("fold", "whole-corpus", "off"),
-    "vtlp": ("off", "epoch", "utterance"),
-    "batchnorm": ("off", "frame-8", "frame-9", "sequence", "layer"),  # after the paper's equations (8) and (9)
-    "tta_copies": (0, 1, 11),
-    "schedule": ("constant", "cosine"),
-}
-RANGES: dict[str, Range] = {
-    **dict.fromkeys(("window_ms", "shift_ms", "lstm_units", "batch_size", "epochs", "patience"), COUNT),
-    "lstm_layers": LAYERS,
-    **dict.fromkeys(("learning_rate", "l2", "conv_learning_rate", "conv_l2"), NOT_NEGATIVE),
-    "log_floor": Range(1e-37, MOST, "at least 1e-37, float32's smallest, and finite", 1e-37, None),
-    "momentum": Range(0, math.nextafter(1, 0), "at least 0 and below 1", 0.0, 0.99),
-    "selection_share": Range(math.nextafter(0, 1), 1, "greater than 0 and at most 1", 0.01, 1.0),
-}
-PAIRS = "conv_kernels", "conv_strides", "pool"
-LISTS = {
-    "oversample": "a list of class names",
-    "conv_channels": "a list of whole numbers from 1",
-    **dict.fromkeys(PAIRS, "a list of pairs [time, frequency] from 1"),
-    "pool": "half, or a list of pairs [time, frequency] from 1",
-}
-SWITCHES = {"off": ("none", "no", "false", "0"), "false": ("off", "no", "none", "0"), "true": ("on", "yes", "1")}
-
-
-def _word(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _counts(value: Any) -> bool:
-    return type(value) is int and value >= 1
-
-
-def _pair(value: Any) -> bool:
-    return _whole_pair(value) and min(value) >= 1
-
-
-def _one_of(allowed: Sequence[Any]) -> str:
-    return f"one of {', '.join(map(repr, allowed))}"
-
-
-def _offer(key: str, value: Any) -> str:
-    """The end of a message, to be copied: "; normalisation=fold?", or what `best` has where nothing is near."""
-    near = _nearest(key, value)
-    if near is None:
-        best = len(PAPER_BEST.conv_channels) if key == CONV_LAYERS else getattr(PAPER_BEST, key)
-        return f"; the preset best has {key}={_typed(best)}"
-    return f"; {key}={_typed(near)}?"
-
-
-def _typed(value: Any) -> str:
-    """As --set takes it."""
-    if isinstance(value, tuple | list) and len(value) == 1 and isinstance(value[0], str):
-        value = value[0]
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _nearest(key: str, value: Any) -> Any:
-    """The allowed value that comes nearest to this one, of whatever kind it is; None where none is near."""
-    number = type(value) in (int, float) and abs(value) <= MOST
-    if key in CHOICES:
-        if number and isinstance(CHOICES[key][0], int):
-            return min(CHOICES[key], key=lambda allowed: abs(allowed - value))
-        return _switch(value, CHOICES[key]) or suggest.name(str(value), map(str, CHOICES[key]))
-    limits = _limits(key)
-    if limits and number:
-        return limits.nearest(round(value) if limits in (COUNT, LAYERS) else float(value))
-    if key == "soft_labels":
-        return _switch(value, ("true", "false")) or suggest.name(str(value), ("true", "false"))
-    if not isinstance(value, tuple):
-        return None
-    if key == "conv_channels" and all(type(n) is int for n in value):
-        return tuple(max(1, n) for n in value)
-    if key == "pool" and len(value) == 1 and isinstance(value[0], str):
-        return [] if value[0].lower() in ("off", *SWITCHES["off"]) else HALF
-    if key in PAIRS and all(map(_whole_pair, value)):
-        return tuple(tuple(max(1, n) for n in pair) for pair in value)
-    return None
-
-
-def _limits(key: str) -> Range | None:
-    return LAYERS if key == CONV_LAYERS else RANGES.get(key)
-
-
-def _switch(value: Any, allowed: Sequence[Any]) -> str | None:
-    """The one of `allowed` that this is another word for."""
-    return next((word for word in allowed if str(value).lower() in SWITCHES.get(word, ())), None)
-
-
-def _whole_pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(type(n) is int for n in value)
-
-
 PAPER_BEST = Config()
 
-# The columns of the paper's table 1: kHz, oversampled, warped (VTLP), conv layers with a rate and an L2 of their own
+# The columns of the paper's table 1: kHz, oversampling, VTLP, a higher learning rate and L2 for the conv layers
 COLUMNS: dict[str, tuple[int, bool, bool, bool]] = {
     "baseline": (4, False, False, False),
     "over": (4, True, False, False),
@@ -204,17 +111,23 @@ COLUMNS: dict[str, tuple[int, bool, bool, bool]] = {
 
 
 def column(name: str, best: Config = PAPER_BEST) -> Config:
-    """A column of table 1: the settings of the best model less what the column lacks."""
-    khz, oversampled, warped, adjusted = COLUMNS[name]
-    made = best if khz == 8 else replace(best, frequency_khz=khz)
-    made = made if oversampled else replace(made, oversample=())
-    made = made if warped else replace(made, vtlp="off")
-    return made if adjusted else replace(made, conv_learning_rate=best.learning_rate, conv_l2=best.l2)
+    """A column of table 1: the settings of the best model without what the column lacks."""
+    khz, oversampling, vtlp, adjusted = COLUMNS[name]
+    changes: dict[str, Any] = {}
+    if khz == 4:
+        changes["frequency_khz"] = 4
+    if not oversampling:
+        changes["oversample"] = ()
+    if not vtlp:
+        changes["vtlp"] = "off"
+    if not adjusted:
+        changes |= {"conv_learning_rate": best.learning_rate, "conv_l2": best.l2}
+    return replace(best, **changes)
 
 
 PRESETS: dict[str, Config] = {
     **{name: column(name) for name in COLUMNS},
-    # not the paper's: small enough for all folds of the built-in corpus in three minutes
+    # not in the paper: small enough for all folds of the built-in corpus in three minutes
     "demo": replace(
         PAPER_BEST,
         frequency_khz=4,
@@ -230,32 +143,31 @@ PRESETS: dict[str, Config] = {
     ),
 }
 
-# By these speakers the settings were chosen: a headline is the mean over the others
+# The settings were chosen on these speakers, so the main result is the mean over the others
 TUNED_ON: dict[str, tuple[str, ...]] = {"emodb": ("03", "08", "09", "10")}
 
 
 def named(preset: str) -> Config:
-    """The preset of this name. Raises SettingError where there is none, with the nearest."""
+    """The preset of this name. Raises SettingError if there is none."""
     if preset not in PRESETS:
-        raise SettingError(
-            f"there is no preset {preset!r}; there are {', '.join(PRESETS)}{suggest.hint(preset, PRESETS)}"
-        )
+        raise SettingError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}{hint(preset, PRESETS)}")
     return PRESETS[preset]
 
 
-# ---- other stacks, section 3: the rules are ours, the paper only says what it tried ----------------------------------
+# ---- other depths, section 3: the paper says which it tried, the rules are ours --------------------------------------
 
 
 def of_depth(config: Config, conv: int, lstm: int) -> Config:
-    """The config with so many conv and Bi-LSTM layers, of which the paper tried 1-6 and 1-4.
+    """Returns the config with other numbers of conv and Bi-LSTM layers; the paper tried 1-6 and 1-4.
 
-    Fewer conv layers are the first ones of the config, the last of them with the strides and windows of those left out
-    on top of its own and a kernel that still skips nothing; more are repetitions of its last one without a stride. So
-    the strides in total are always the config's, and the Bi-LSTM gets as many frames and positions at any depth.
-    Raises SettingError for a number that is not in LAYERS.
+    With fewer conv layers, the last one also takes the strides and windows of the removed ones, and its kernel grows so
+    that it skips no input. Additional conv layers repeat the last one with stride 1. So the product of all strides is
+    the same at any depth, and the Bi-LSTM gets the same number of frames and positions.
+
+    Raises SettingError if `conv` is not in 1 ... MOST_LAYERS.
     """
-    if conv not in LAYERS:
-        raise SettingError(f"{CONV_LAYERS} is {conv!r}, expected {LAYERS.words}{_offer(CONV_LAYERS, conv)}")
+    if type(conv) is not int or not 1 <= conv <= MOST_LAYERS:
+        raise SettingError(f"conv_layers is {conv!r}: should be a whole number from 1 to {MOST_LAYERS}")
     kernels, strides = list(config.conv_kernels[:conv]), list(config.conv_strides[:conv])
     for stride, window in zip(config.conv_strides[conv:], config.windows[conv:], strict=True):
         strides[-1] = strides[-1][0] * stride[0] * window[0], strides[-1][1] * stride[1] * window[1]
@@ -272,8 +184,11 @@ def of_depth(config: Config, conv: int, lstm: int) -> Config:
 
 
 def pooled(config: Config) -> Config:
-    """The config with max pooling in place of half of each stride: an even stride is halved, and a window takes the
-    other half. Odd strides stay. Behind each layer there are as many frames and positions as before."""
+    """Returns the config with max pooling instead of half of each stride.
+
+    An even stride is halved and its pooling window doubled; odd strides stay. Each layer gives the same number of
+    frames and positions as before.
+    """
 
     def half(stride: int, window: int) -> tuple[int, int]:
         return (stride // 2, 2 * window) if stride % 2 == 0 else (stride, window)
@@ -286,77 +201,69 @@ def pooled(config: Config) -> Config:
     return replace(config, conv_strides=tuple(strides), pool=tuple(windows))
 
 
-# ---- settings as they are typed and kept -----------------------------------------------------------------------------
-
-CONV_LAYERS, HALF = "conv_layers", "half"  # short for lists: --set conv_layers=2 is of_depth, --set pool=half is pooled
+# ---- settings as text and as JSON ------------------------------------------------------------------------------------
 
 
 def with_settings(config: Config, settings: Sequence[str]) -> Config:
-    """The config with "key=value" settings, values as in TOML (lists for tuples, words may go without quotes).
+    """Returns the config with "key=value" settings in any order. Values are TOML; words may have no quotes.
 
-    Two are short for lists, whatever the order: conv_layers=N makes the layers of `of_depth`, before lists that are
-    given too are put in their place; pool=half makes `pooled` of all that is set.
-    Raises SettingError for an unknown key, with the nearest known one, and for a value that cannot be, with the nearest
-    that can.
+    Two settings are short for lists: conv_layers=N applies `of_depth` before the other settings, and pool=half applies
+    `pooled` after them. Raises SettingError for an unknown setting and for a value that is not allowed.
     """
-    known: dict[str, Any] = {field.name: getattr(config, field.name) for field in fields(Config)}
-    known[CONV_LAYERS] = len(config.conv_channels)
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise SettingError(f"{setting!r} is not of the form key=value")
-        if key not in known:
-            near = suggest.hint(key, known)
-            raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))
-        changes[key] = _value(key, text, known[key])
-    half = changes.get("pool") == (HALF,)
+        value = _parse(text)
+        changes[key] = (value,) if key == "oversample" and isinstance(value, str) else value
+    half = changes.get("pool") == "half"
     if half:
         del changes["pool"]
-    if CONV_LAYERS in changes:
-        config = of_depth(config, changes.pop(CONV_LAYERS), config.lstm_layers)
-    config = replace(config, **changes)
+    if "conv_layers" in changes:
+        config = of_depth(config, changes.pop("conv_layers"), config.lstm_layers)
+    config = _changed(config, changes)
     return pooled(config) if half else config
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json holds, with the default of what an older version did not have yet."""
+    """Returns the contents of a config.json with the defaults of settings that its version did not have."""
     return {**plain(Config()), **settings}
 
 
 def from_json(settings: Mapping[str, Any]) -> Config:
-    """The config that a config.json holds. Settings that an older version did not have yet are the default ones.
+    """Returns the config of a config.json, with the defaults of settings that its version did not have.
 
-    Raises SettingError for one that this version does not have.
+    Raises SettingError for a setting that this version does not have.
     """
     if unknown := sorted(set(settings) - {field.name for field in fields(Config)}):
         raise SettingError(f"this version has no setting {unknown[0]!r}: use the one that made the run")
-    return Config(**{key: _frozen(value) for key, value in settings.items()})
+    return _changed(Config(), {key: _tuples(value) for key, value in settings.items()})
 
 
-def _value(key: str, text: str, like: Any) -> Any:
+def _parse(text: str) -> Any:
     try:
-        value = _frozen(tomllib.loads(f"value = {text}")["value"])
+        return _tuples(tomllib.loads(f"value = {text}")["value"])
     except tomllib.TOMLDecodeError:
-        value = text
-    if isinstance(like, float) and type(value) is int:
-        value = float(value)
-    if isinstance(like, tuple) and isinstance(value, str):
-        value = (value,)
-    if type(value) is not type(like):
-        expected = _expected(key, like)
-        raise SettingError(f"{key} is {text}, {expected}{_offer(key, value)}")
-    return value
+        return text
 
 
-def _expected(key: str, like: Any) -> str:
-    """What a setting that is like `like` can be, in words."""
-    if key in CHOICES:
-        return f"expected {_one_of(CHOICES[key])}"
-    if limits := _limits(key):
-        return f"expected {limits.words}"
-    return "expected true or false" if isinstance(like, bool) else f"expected {LISTS[key]}"
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Returns the config with other values. Raises SettingError for the first one that is unknown or not allowed."""
+    known = [*(field.name for field in fields(Config)), "conv_layers"]
+    for key in changes:
+        if key not in known:
+            near = hint(key, known)
+            raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))
+    try:
+        return replace(config, **changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+    what = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    what = what.replace("tuple", "list").replace("Tuple", "list")  # as TOML calls it
+    place = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"])
+    raise SettingError(f"{place} is {first['input']!r}: {what}" if place else what)

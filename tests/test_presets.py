@@ -1,17 +1,16 @@
-"""Presets are the columns of table 1; settings are checked when they are parsed; other stacks are made by rule."""
+"""Presets are the columns of table 1. Wrong settings are refused. Other depths follow a rule."""
 
-import re
-from dataclasses import fields, replace
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import blocks
 from scratchser.presets import (
-    CHOICES,
     PRESETS,
-    RANGES,
     Config,
     SettingError,
     completed,
@@ -52,8 +51,8 @@ def test_presets_are_the_columns_of_table_1(name):
 
 
 def test_the_kinds_of_batch_normalisation_are_the_kernels():
-    assert CHOICES["batchnorm"] == ("off", *KINDS) and all(p.batchnorm == "off" for p in PRESETS.values())
-    assert with_settings(Config(), ["batchnorm=frame-9"]).batchnorm == "frame-9"
+    assert get_args(Config.__annotations__["batchnorm"]) == ("off", *KINDS)
+    assert all(p.batchnorm == "off" for p in PRESETS.values())
 
 
 def test_settings_are_read_as_toml():
@@ -73,139 +72,87 @@ def test_settings_are_read_as_toml():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
-        ("epoch=3", "'epochs'"),
-        ("nonsense=3", "there are frequency_khz"),
-        ("learning_rate", "key=value"),
-        ("learning_rate=fast", "expected at least 0 and finite"),
-        ("epochs=2.5", "expected a whole number from 1; epochs=2"),
-        ("soft_labels=1", "expected true or false"),
-        ("epochs=0", "from 1"),
+        ("epoch=3", "no setting 'epoch'; did you mean 'epochs'"),
+        ("nonsense=3", "no setting 'nonsense'; there are frequency_khz, .*, conv_layers$"),
+        ("learning_rate", "not of the form key=value"),
+        ("learning_rate=fast", "^learning_rate is 'fast': should be a valid number$"),
+        ("learning_rate=-0.1", "equal to 0"),
+        ("learning_rate=nan", "finite"),
+        ("l2=inf", "finite"),
+        ("epochs=0", "^epochs is 0: should be greater than or equal to 1$"),
+        ("epochs=2.5", "valid integer"),
+        ("epochs=true", "valid integer"),
+        ("soft_labels=1", "valid boolean"),
         ("log_floor=inf", "finite"),
-        ("log_floor=1e-40", "float32"),
-        ('conv_channels=[16,24,32,"a"]', "whole numbers"),
-        ("conv_kernels=[3,3,3,3]", "pairs"),
-        ("oversample=[3]", "class names"),
-        ("vtlp=utterances", "'utterance'"),
-        ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence', 'layer'"),
-        ("frequency_khz=16", "4, 8"),
-        ("momentum=1.0", "below 1"),
+        ("log_floor=1e-40", "greater than or equal to 0.0"),
+        ("momentum=1.0", "less than 1"),
+        ("momentum=nan", "less than 1"),
         ("selection_share=0", "greater than 0"),
-        ("selection_share=1.5", "at most 1"),
-        ("learning_rate=-0.1", "at least 0"),
-        ("learning_rate=nan", "at least 0"),
+        ("selection_share=1.5", "equal to 1"),
+        ("vtlp=utterances", "'off', 'epoch' or 'utterance'"),
+        ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence' or 'layer'"),
+        ("frequency_khz=16", "4 or 8"),
+        ("oversample=[3]", r"oversample\[0\] is 3: should be a valid string"),
+        ("oversample=2", "should be a valid list"),
         ("conv_channels=[16]", "one entry for each"),
-        ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", "from 1"),
+        ('conv_channels=[16,24,32,"a"]', r"conv_channels\[3\] is 'a'"),
+        ("conv_channels=[1979-05-27,1,1,1]", r"conv_channels\[0\]"),
+        ("conv_kernels=[3,3,3,3]", r"conv_kernels\[0\] is 3: should be a valid list"),
+        ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", r"conv_strides\[3\]\[0\] is 0"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
-        ("pool=3", "half, or a list of pairs"),
-        ("conv_layers=many", "from 1 to 1000; the preset best has conv_layers=4"),
-        ("learning_rate=inf", "the preset best has learning_rate=0.005"),
-        ("oversample=2", re.escape('a list of class names; the preset best has oversample=["happiness", "anger"]')),
-        ("conv_channels=[1979-05-27]", "whole numbers from 1"),
-        ("pool=none", "^pool is none, expected half"),
-        ("vtlp=warped", "the preset best has vtlp=utterance"),
+        ("pool=none", "^pool is 'none': should be a valid list"),
+        ("conv_layers=many", "^conv_layers is 'many': should be a whole number from 1 to 1000$"),
+        ("conv_layers=1001", "from 1 to 1000"),
+        ("lstm_layers=1001", "equal to 1000"),
     ],
 )
-def test_wrong_settings_are_answered(setting, said):
-    with pytest.raises(SettingError, match=said):
+def test_wrong_settings_are_refused(setting, message):
+    with pytest.raises(SettingError, match=message) as error:
         with_settings(Config(), [setting])
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("setting", "nearest"),
-    [
-        ("vtlp=utterence", "vtlp=utterance"),
-        ("vtlp=per-utterance", "vtlp=utterance"),
-        ("normalisation=fol", "normalisation=fold"),
-        ("normalisation=whole", "normalisation=whole-corpus"),
-        ("normalisation=Off", "normalisation=off"),
-        ("schedule=cosinus", "schedule=cosine"),
-        ("frequency_khz=5", "frequency_khz=4"),
-        ("frequency_khz=7.2", "frequency_khz=8"),
-        ("tta_copies=10", "tta_copies=11"),
-        ("tta_copies=2", "tta_copies=1"),
-        ("batch_size=0", "batch_size=1"),
-        ("lstm_layers=-3", "lstm_layers=1"),
-        ("epochs=2.8", "epochs=3"),
-        ("conv_layers=0", "conv_layers=1"),
-        ("conv_layers=2.1", "conv_layers=2"),
-        ("momentum=1.2", "momentum=0.99"),
-        ("momentum=-1", "momentum=0.0"),
-        ("selection_share=1.5", "selection_share=1.0"),
-        ("selection_share=0", "selection_share=0.01"),
-        ("learning_rate=-0.1", "learning_rate=0.0"),
-        ("conv_l2=-1", "conv_l2=0.0"),
-        ("log_floor=0", "log_floor=1e-37"),
-        ("soft_labels=ture", "soft_labels=true"),
-        ("soft_labels=False", "soft_labels=false"),
-        ("conv_channels=[1,0,-2,3]", "conv_channels=[1, 1, 1, 3]"),
-        ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", "conv_strides=[[2, 2], [2, 2], [2, 2], [1, 2]]"),
-        ("pool=[[2,0],[1,1],[1,1],[1,1]]", "pool=[[2, 1], [1, 1], [1, 1], [1, 1]]"),
-        ("pool=hlaf", "pool=half"),
-        ("pool=max", "pool=half"),
-        ("pool=OFF", "pool=[]"),
-        ("conv_layers=1000000000", "conv_layers=1000"),
-        ("lstm_layers=1000000000", "lstm_layers=1000"),
-        ("batchnorm=9", "batchnorm=frame-9"),
-        ("vtlp=none", "vtlp=off"),
-        ("soft_labels=1", "soft_labels=true"),
-        ("normalisation=corpus", "normalisation=whole-corpus"),
-    ],
-)
-def test_the_nearest_valid_value_is_offered_and_can_be_taken(setting, nearest):
-    with pytest.raises(SettingError, match=re.escape(f"; {nearest}?")):
-        with_settings(Config(), [setting])
-    with_settings(Config(), [nearest])
+def test_every_number_has_a_range():
+    kinds = {field.name: field.type for field in fields(Config)}
+    assert not [name for name, kind in kinds.items() if kind in (int, float, str)]
 
 
-@pytest.mark.parametrize(
-    "setting", ["vtlp=2", "vtlp=on", "learning_rate=fast", "learning_rate=nan", "epochs=true", "momentum=inf"]
-)
-def test_nothing_is_offered_where_nothing_is_near(setting):
-    with pytest.raises(SettingError) as caught:
-        with_settings(Config(), [setting])
-    assert not str(caught.value).endswith("?")
-
-
-def test_a_wrong_choice_names_them_all():
-    for setting in ("vtlp=2", "vtlp=on"):
-        with pytest.raises(SettingError, match="'off', 'epoch', 'utterance'"):
-            with_settings(Config(), [setting])
-
-
-def test_every_setting_is_checked():
-    """By a table, or by name: a new key is not forgotten."""
-    lists = {"oversample", "conv_channels", "conv_kernels", "conv_strides", "pool", "soft_labels"}
-    assert {field.name for field in fields(Config)} == {*CHOICES, *RANGES, *lists}
+def test_a_config_is_frozen_hashable_and_checked_again_by_replace():
+    config = PRESETS["demo"]
+    assert pickle.loads(pickle.dumps(config)) == config and len({config, replace(config), PRESETS["best"]}) == 2
+    with pytest.raises(FrozenInstanceError):
+        config.epochs = 3
+    for wrong in ({"epochs": 0}, {"unknown": 1}):
+        with pytest.raises(ValueError):
+            replace(config, **wrong)
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest():
     assert named("best") == PRESETS["best"]
-    with pytest.raises(SettingError, match=r"no preset 'bset'; there are baseline, .*; 'best'\?"):
-        named("bset")
+    with pytest.raises(SettingError, match=r"no preset 'Best'; there are baseline, .*; did you mean 'best'\?"):
+        named("Best")
     with pytest.raises(SettingError, match=r"best, demo$"):
         named("nonsense")
-    with pytest.raises(SettingError, match=r"; 'best'\?$"):  # not best-4khz, which begins so too
-        named("Best")
 
 
-def test_settings_that_an_older_version_did_not_have_are_the_default_ones():
+def test_settings_that_an_older_version_did_not_have_get_their_defaults():
     kept = {"vtlp": "off", "conv_kernels": [[3, 3]] * 4}
     assert from_json(kept) == Config(vtlp="off", conv_kernels=((3, 3),) * 4)
     assert completed(kept) == {**completed({}), **kept}
     assert from_json(completed(kept)) == from_json(kept)
-    with pytest.raises(SettingError, match="no setting 'nonsense'"):
+    with pytest.raises(SettingError, match="this version has no setting 'nonsense'"):
         from_json({"nonsense": 1})
 
 
-# ---- other stacks ---------------------------------------------------------------------------------------------------
+# ---- other depths ---------------------------------------------------------------------------------------------------
 
 EVERY = pytest.mark.parametrize("preset", ["best", "best-4khz", "demo"])
 
 
 def after_each(config, axis, size):
-    """Frames (axis 0) or positions (1) behind each layer, its pooling included, of `size` before the first."""
+    """Frames (axis 0) or positions (1) after each layer and its pooling, for an input of `size`."""
     sizes = []
     for stride, window in zip(config.conv_strides, config.windows, strict=True):
         size = blocks(blocks(size, stride[axis]), window[axis])
@@ -223,7 +170,7 @@ def test_at_every_depth_the_lstm_gets_as_much(preset, conv):
         for size in (21, 109, 257, 513, 909):
             assert after_each(config, axis, size)[-1] == after_each(own, axis, size)[-1]
         for kernel, stride in zip(config.conv_kernels, config.conv_strides, strict=True):
-            assert kernel[axis] > stride[axis] or kernel[axis] == 1 == stride[axis], "a number is skipped"
+            assert kernel[axis] > stride[axis] or kernel[axis] == 1 == stride[axis], "an input is skipped"
     shared = min(conv, 4) - (conv < 4)
     assert config.conv_kernels[:shared] == own.conv_kernels[:shared]
     assert config.conv_channels[:shared] == own.conv_channels[:shared]
@@ -281,7 +228,7 @@ def test_the_documented_stacks_are_those_of_the_preset():
 
 @pytest.mark.parametrize(("epochs", "share", "first"), [(20, 0.25, 16), (3, 0.25, 3), (3, 1.0, 1), (1, 0.01, 1)])
 def test_first_epoch_that_can_be_the_best(epochs, share, first):
-    assert Config(epochs=epochs, candidates=share).first_selectable == first
+    assert Config(epochs=epochs, selection_share=share).first_selectable == first
 
 
 def test_cosine_goes_from_one_towards_zero():

@@ -168,7 +168,8 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, An
     """
     text = json.dumps(meta, default=lambda value: value.tolist())
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, **{META: np.frombuffer(text.encode(), np.uint8)})
+    members = {**arrays, META: np.frombuffer(text.encode(), np.uint8)}
+    np.savez(buffer, **members)  # type: ignore[arg-type]  # NumPy's stub takes the arrays for allow_pickle
     write_bytes(path, buffer.getvalue())
 
 
