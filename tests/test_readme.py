@@ -1,4 +1,4 @@
-"""The README's file tree and commands are true."""
+"""The README's commands and the trees of files in it and in docs/architecture.md are true."""
 
 import re
 from pathlib import Path
@@ -9,32 +9,28 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def tree() -> dict[str, str]:
-    """Path -> purpose, from the indented list in the README."""
-    (block,) = re.findall(r"^```text\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    found, folders = {}, []
+def tree(page: str) -> set[str]:
+    """The paths in the indented list of a page."""
+    (block,) = re.findall(r"^```text\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found, folders = set(), []
     for line in block.splitlines():
-        name, _, purpose = line.strip().partition(" ")
         depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = [name]
-        found["".join(folders)] = purpose.strip()
+        folders[depth:] = [line.split()[0]]
+        found.add("".join(folders))
     return found
 
 
-def test_the_tree_names_exactly_the_files_that_are_there():
-    listed = ("kernels/", "scratchser/", "docs/", "tutorials/")
-    files = {path for path in tree() if path.startswith(listed) and not path.endswith("/")}
-    there = [*ROOT.glob("kernels/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("scratchser/*.py")]
-    there += [*ROOT.glob("scratchser/*/templates/*")]
-    there += [file for file in ROOT.glob("scratchser/*/*.py") if file.parent.name != "kernels"]  # that is a link
-    there += [*ROOT.glob("scratchser/*/*/*.py"), *ROOT.glob("tutorials/**/*.py"), ROOT / "tutorials" / "README.md"]
-    assert files == {str(path.relative_to(ROOT)) for path in there}
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_entry_of_the_tree_exists(page):
+    assert [path for path in tree(page) if not (ROOT / path).exists()] == []
 
 
-def test_every_file_of_the_tree_has_a_purpose():
-    folders = {path for path in tree() if path.endswith("/") and path != "scratchser/"} - {"docs/"}
-    without = [path for path, purpose in tree().items() if not purpose and (path in folders or not path.endswith("/"))]
-    assert without == []
+def test_the_tree_lists_every_file():
+    """A folder's line stands for its __init__.py."""
+    files = {file for folder in ("kernels", "scratchser", "tutorials") for file in ROOT.glob(f"{folder}/**/*.py")}
+    link = ROOT / "scratchser" / "kernels"
+    expected = {file for file in files if file.name != "__init__.py" and link not in file.parents}
+    assert {str(file.relative_to(ROOT)) for file in expected} - tree("docs/architecture.md") == set()
 
 
 @pytest.mark.parametrize(("end", "extra"), [("-m scratchser.cv", "-e ."), ("-m pytest -n auto", "-e '.[test]'")])
