@@ -26,7 +26,9 @@ from scratchser.model import Model
 from scratchser.presets import Config, SettingError, from_json
 from scratchser.report.text import SYNTHETIC, percent, table
 from scratchser.runs import run
-from scratchser.runs.run import FoldDir, Record, RunError
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.folder import RunError
+from scratchser.runs.run import Record
 from scratchser.support import terminal
 from scratchser.support.files import StorageError, plain
 from scratchser.support.terminal import bar, say

@@ -16,7 +16,7 @@ from scratchser.fit import DivergedError, _Training, run_fold
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 
 CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
 

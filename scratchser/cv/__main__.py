@@ -5,21 +5,12 @@ python -m scratchser.cv path/to/IEMOCAP_full_release      the paper's experiment
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
-from scratchser.cv import experiment, options
-from scratchser.cv.experiment import Experiment
-from scratchser.presets import named, with_settings
-from scratchser.report import text
-from scratchser.runs import run as rundir
-from scratchser.support import environment, terminal
-from scratchser.support.gpu import describe
-from scratchser.support.terminal import say
+from scratchser.cv import options
+from scratchser.support.errors import exit_code
 
 EXAMPLES = f"""\
 what a fold is: one speaker is tested, the other speaker of the same session chooses the best epoch, the speakers of
@@ -84,61 +75,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Gives the exit code that EXAMPLES tells."""
+    """Returns one of options.EXIT_CODES."""
     p = parser()
     args = p.parse_args(arguments)
     if args.resume and args.out is None:
-        p.error("--resume needs --out RUN, the run to go on with")
-    options.at_least(p, "--seed", args.seed, 0)
-    options.at_least(p, "--workers", args.workers, 1)
-    return options.answered(run, args)
+        p.error("--resume needs --out RUN, the run to continue")
+    options.check_minimum(p, "--seed", args.seed, 0)
+    options.check_minimum(p, "--workers", args.workers, 1)
+    from scratchser.cv import command  # takes seconds to import, which --help need not wait for
 
-
-def run(args: argparse.Namespace) -> int:
-    """The whole job of a parsed command line."""
-    device, chosen = options.device(args)
-    tuned = options.tuned(args)
-    preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
-    config = with_settings(named(preset), args.set)
-    config = config if args.epochs is None else replace(config, epochs=args.epochs)
-    experiment.check(config)
-    data = options.load(args)
-    say("\n".join([chosen, *data.notes]))
-    heard = options.listen(data, config.window_ms, args.skip_broken)
-    data = heard.data
-    folds = options.chosen_folds(data, args.folds)
-    said = (*heard.said, *experiment.oversampled(config, data.classes, asked=args.set))
-    if tuned:
-        tuned.check(data)
-        said = (*said, tuned.sentence())
-
-    settings = rundir.settings(
-        data,
-        config,
-        preset=preset,
-        seed=args.seed,
-        folds=[fold.number for fold in folds],
-        left_out=heard.left_out,
-        tuned=tuned,
-    )
-    there = rundir.finished(args.sources, settings)
-    path = args.out or Path("runs") / f"{data.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
-    workers = options.workers(args.workers, device, len(folds))
-    begin = rundir.resume if args.resume else rundir.create
-    with (
-        options.folds_by(args, device, workers) as by,
-        begin(path, settings, environment.describe(describe(device), workers)) as opened,
-    ):
-        say(f"run: {path}")
-        for fold in there:
-            opened.take(fold)
-        if args.sources:
-            say(f"{len(there)} of {len(folds)} folds are done in other runs; {len(folds) - len(there)} to run")
-        runs = [Experiment(opened, config, args.seed, said)]
-        (result,) = experiment.train(runs, data, folds, by, device, path / "features", audio=args.audio)
-    say(f"all of it in {path}")  # before the text, whose reader may be `head`
-    terminal.write(json.dumps(result, indent=1) if args.json else text.render(result))
-    return 0
+    return exit_code(command.run, args, options.INTERRUPTED)
 
 
 if __name__ == "__main__":

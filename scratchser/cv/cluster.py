@@ -23,22 +23,25 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from scratchser.cv import remote, workers
+from scratchser.cv import remote
+from scratchser.cv.options import LOCAL
 from scratchser.cv.workers import Notify, Task, WorkerError
+from scratchser.support.environment import threads
+from scratchser.support.errors import UsageError
 from scratchser.support.gpu import choose
 from scratchser.support.terminal import say
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-LOCAL = "local"  # instead of an address: a scheduler and workers on this machine, for as long as this process lives
+
 SECONDS = 10.0  # to reach a scheduler
 SHARED = 120.0  # seconds until a file that a worker wrote has to be seen here; network file systems keep old views
 
 GO_ON = "What is done is kept: the same command with --resume --out RUN goes on"
 
 
-class ClusterError(WorkerError):
+class ClusterError(UsageError):
     """A cluster that cannot be used, and what helps, in one line for the user."""
 
 
@@ -145,7 +148,7 @@ def connect(address: str, device: str, count: int) -> Iterator[Cluster]:
         if address == LOCAL:
             local = distributed.LocalCluster(
                 n_workers=count,
-                threads_per_worker=workers.threads(count),
+                threads_per_worker=threads(count),
                 resources={resource(device): 1},
                 memory_limit=0,  # dask would count the features' mapped pages as each worker's own, and end it
                 dashboard_address="127.0.0.1:0",  # any free port: nobody looks at it

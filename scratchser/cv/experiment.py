@@ -1,7 +1,4 @@
-"""Runs trained in one pool of workers, each written to its folder after every fold: one run of cv, or all of a table's.
-
-A run's numbers depend on its settings alone, not on what is trained beside it.
-"""
+"""Train one or several runs in one pool of workers, and bring each run's folder up to date after every fold."""
 
 from __future__ import annotations
 
@@ -20,8 +17,7 @@ from scratchser.cv.workers import Job, Notify, Task
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.report import page, summary
-from scratchser.runs import run as rundir
-from scratchser.runs.run import FoldDir
+from scratchser.runs.run import Run
 from scratchser.runs.tuned_settings import tuned_on
 from scratchser.support import suggest
 from scratchser.support.gpu import open_device
@@ -31,113 +27,116 @@ RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """An open run and what it computes."""
+class OpenRun:
+    """A run that this process writes, and what it computes.
 
-    opened: rundir.Run
+    notes   what a reader of its results should know
+    name    printed before its folds where there are several runs
+    """
+
+    run: Run
     config: Config
     seed: int
-    said: tuple[str, ...]  # what a reader of its figures should know
-    name: str = ""  # said before its folds, where there are several runs
-
-    def fold(self, number: int) -> str:
-        """A fold in words."""
-        return f"{self.name} fold {number}".lstrip()
+    notes: tuple[str, ...]
+    name: str = ""
 
 
-def train(
-    runs: Sequence[Experiment],
-    data: Corpus,
-    folds: Sequence[Fold],
-    run_folds: RunFolds,
-    device: str,
-    cache: Path,
-    *,
-    audio: bool = False,
-) -> list[dict[str, Any]]:
-    """Train the folds that are not done yet, and bring each run's own files up to date; the runs' results.
+class Experiment:
+    """Runs on the same corpus and folds. A run's numbers do not depend on what is trained beside it.
 
-    folds       of each run         run_folds   what runs them, as workers.run_folds
-    cache       folder of the features, which runs with the same spectrograms share
-    audio       as in `page.write`
-
-    What is on the disk decides what is to be done, so a process that was killed can be started again.
+    features   folder of the features, which runs with the same spectrograms share; it is removed at the end
+    audio      as in `page.write`
     """
-    baseline_scores = baselines.evaluate(data, folds, lambda items: bar(items, "trivial baselines"))
-    to_do = {run.opened.path: _to_do(run, folds) for run in runs}
-    tasks: list[Task] = []
-    owners: dict[Path, Experiment] = {}
-    table = replace(data, read=read_wav)  # a process gets the table, not the synthesiser
-    for run in runs:
-        if to_do[run.opened.path]:
-            made = cache / features_name(run.config)
-            prepare(made, data, run.config, device)
-            job = Job(table, made, run.config, run.seed, device)
-            tasks += [Task(job, fold, folder) for fold, folder in to_do[run.opened.path]]
-            owners.update({folder.path: run for _, folder in to_do[run.opened.path]})
 
-    def write(run: Experiment) -> dict[str, Any]:
-        by = tuned_on(data, run.opened.settings)
-        return summary.write(run.opened, baselines=baseline_scores, tuned_on=by, warnings=(*data.notes, *run.said))
+    def __init__(
+        self,
+        runs: Sequence[OpenRun],
+        corpus: Corpus,
+        folds: Sequence[Fold],
+        device: str,
+        features: Path,
+        *,
+        audio: bool = False,
+    ) -> None:
+        self.runs, self.corpus, self.folds, self.device = runs, corpus, folds, device
+        self.features, self.audio = features, audio
+        self.by_path = {each.run.path: each for each in runs}
+        self.results: dict[Path, dict[str, Any]] = {}
 
-    def finish(run: Experiment) -> dict[str, Any]:
-        result = write(run)
-        page.write(run.opened, data, result, audio=audio)
-        return result
+    def train(self, run_folds: RunFolds) -> list[dict[str, Any]]:
+        """Train the folds that are not finished. Returns what each run's result.json holds.
 
-    results = {run.opened.path: finish(run) for run in runs if not to_do[run.opened.path]}
-    there = {
-        run.fold(fold.number): (run.config.epochs, len(folder.metrics()))
-        for run in runs
-        for fold, folder in to_do[run.opened.path]
-    }
-    with closing(Epochs(there, alike=len({run.config for run in runs}) == 1)) as progress:
+        The files decide what there is to do, so a killed process can be started again. `run_folds` is
+        workers.run_folds or that of a cluster.
+        """
+        self.baselines = baselines.evaluate(self.corpus, self.folds, lambda items: bar(items, "baselines"))
+        tasks = [task for each in self.runs for task in self._tasks(each)]
+        for each in self.runs:
+            if each.run.done:
+                self._report(each)
+        epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
+        with closing(Epochs(epochs, alike=len({each.config for each in self.runs}) == 1)) as progress:
+            for task, result in run_folds(tasks, lambda task, row: progress.epoch(self._name(task), row)):
+                progress.fold(self._name(task), result)
+                self._report(self.by_path[task.folder.run])
+        shutil.rmtree(self.features, ignore_errors=True)  # large, and quickly computed again
+        return [self.results[each.run.path] for each in self.runs]
 
-        def notify(task: Task, row: dict[str, Any]) -> None:
-            progress.epoch(owners[task.folder.path].fold(task.fold.number), row)
+    def _tasks(self, each: OpenRun) -> list[Task]:
+        """The folds of a run that are not finished. Computes its features if there are any."""
+        folders = zip(self.folds, each.run.folds, strict=True)
+        unfinished = [(fold, folder) for fold, folder in folders if folder.result() is None]
+        if not unfinished:
+            return []
+        features = self.features / features_name(each.config)
+        compute_features(features, self.corpus, each.config, self.device)
+        table = replace(self.corpus, read=read_wav)  # a worker needs the labels, not the synthesiser
+        job = Job(table, features, each.config, each.seed, self.device)
+        return [Task(job, fold, folder) for fold, folder in unfinished]
 
-        for task, found in run_folds(tasks, notify):
-            run = owners[task.folder.path]
-            progress.fold(run.fold(task.fold.number), found)
-            if run.opened.done:
-                results[run.opened.path] = finish(run)
-            else:
-                write(run)
-    shutil.rmtree(cache, ignore_errors=True)  # large, and soon made again from the wav files
-    return [results[run.opened.path] for run in runs]
+    def _name(self, task: Task) -> str:
+        return f"{self.by_path[task.folder.run].name} fold {task.fold.number}".lstrip()
 
-
-def _to_do(run: Experiment, folds: Sequence[Fold]) -> list[tuple[Fold, FoldDir]]:
-    return [(fold, folder) for fold, folder in zip(folds, run.opened.folds, strict=True) if folder.result() is None]
+    def _report(self, each: OpenRun) -> None:
+        """Update the files that summarise the run; the page is the last one, once all folds are finished."""
+        result = summary.write(
+            each.run,
+            baselines=self.baselines,
+            tuned_on=tuned_on(self.corpus, each.run.settings),
+            warnings=(*self.corpus.notes, *each.notes),
+        )
+        if each.run.done:
+            page.write(each.run, self.corpus, result, audio=self.audio)
+        self.results[each.run.path] = result
 
 
 def features_name(config: Config) -> str:
-    """Of the folder of the features, the same for all settings with the same spectrograms."""
+    """The same for all configurations with the same spectrograms."""
     signal = Signal.of(config)
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
 
 
-def prepare(cache: Path, data: Corpus, config: Config, device: str) -> None:
-    """The features in a folder, computed once. Raises StorageError where it holds those of other data."""
-    if cache.exists():
-        Features.open(cache, data, config)
+def compute_features(path: Path, corpus: Corpus, config: Config, device: str) -> None:
+    """Write the features to the folder `path`, if it is not there. Raises StorageError if it is of other data."""
+    if path.exists():
+        Features.open(path, corpus, config)
     else:
-        extract(data, config, lambda items: bar(items, "features"), open_device(device)).save(cache, data, config)
+        extract(corpus, config, lambda items: bar(items, "features"), open_device(device)).save(path, corpus, config)
 
 
 def check(config: Config) -> None:
-    """Raises SettingError for spectrograms that cannot be and a model that is too large, before a folder is made."""
+    """Raises SettingError for impossible spectrograms and for a model that is too large."""
     tensors(config, Signal.of(config).bins, len(CLASSES))
 
 
-def oversampled(config: Config, classes: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
-    """A sentence where the preset repeats classes that the corpus lacks; SettingError where the user asked for them."""
+def oversample_notes(config: Config, classes: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:
+    """A note if the preset oversamples classes that the corpus lacks. Raises SettingError if the user requested them."""
     unknown = [name for name in config.oversample if name not in classes]
     if not unknown:
         return ()
-    if any(setting.startswith("oversample=") for setting in asked):
-        near = suggest.hint(unknown[0], classes)
+    if any(change.startswith("oversample=") for change in changes):
+        hint = suggest.hint(unknown[0], classes)
         raise SettingError(
-            f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{near}"
+            f"oversample: {', '.join(unknown)} is no class of this corpus, which has {', '.join(classes)}{hint}"
         )
-    return (f"the preset repeats {', '.join(unknown)} in each epoch, which this corpus does not have",)
+    return (f"the preset oversamples {', '.join(unknown)}, which this corpus does not have",)

@@ -24,7 +24,7 @@ from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
 from scratchser.cv.workers import Job, Row, Task, WorkerError
 from scratchser.presets import from_json
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import environment, files, gpu
 from scratchser.support.files import plain
 

@@ -1,4 +1,4 @@
-"""Folds in this process, or several at a time in processes of their own. The numbers are the same, to the bit."""
+"""Folds in this process, or several at a time in worker processes. The numbers are the same, to the bit."""
 
 import multiprocessing
 import os
@@ -14,27 +14,28 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numba
-from numba.core import config
 
 from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.fit import run_fold
+from scratchser.cv.fold import run_fold
 from scratchser.presets import Config
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.support.environment import threads
+from scratchser.support.errors import ProcessingError
 from scratchser.support.gpu import open_device
 
 Row = dict[str, Any]  # a line of metrics.jsonl
 
 
-class WorkerError(RuntimeError):
-    """A worker that is gone or cannot take part, and how to go on, in one line for the user."""
+class WorkerError(ProcessingError):
+    """A worker was lost or cannot take part. The message says how to continue."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a process needs for any fold of a run; the features stay on the disk and are mapped by each process."""
+    """What a process needs for any fold of a run. The features stay on the disk; each process maps them."""
 
     corpus: Corpus
     features: Path
@@ -48,15 +49,9 @@ class Job:
         return run_fold(data, fold, self.config, self.seed, folder, notify, open_device(self.device))
 
 
-class Work(Protocol):
-    """What a process can be given: `notify` gets the newest line of each epoch. It is sent to the process by pickle."""
-
-    def run(self, notify: Callable[[Row], None]) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True)
 class Task:
-    """A fold of a job, and the folder that it is written to."""
+    """One fold of a job, and its folder."""
 
     job: Job
     fold: Fold
@@ -66,50 +61,45 @@ class Task:
         return self.job.run(self.fold, self.folder, notify)
 
 
-AnyWork = TypeVar("AnyWork", bound=Work)
-Notify = Callable[[AnyWork, Row], None]  # who finished an epoch, and its newest line
+class Runnable(Protocol):
+    """What a worker process can run, sent to it by pickle. `notify` gets the row of each epoch."""
+
+    def run(self, notify: Callable[[Row], None]) -> dict[str, Any]: ...
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads(workers: int) -> int:
-    """Threads for the kernels of each process: an equal share of the cores, all that numba has for a single process."""
-    most = config.NUMBA_NUM_THREADS
-    return most if workers <= 1 else min(max(1, cores() // workers), most)
+AnyTask = TypeVar("AnyTask", bound=Runnable)
+Notify = Callable[[AnyTask, Row], None]
 
 
 def run_folds(
-    tasks: Sequence[AnyWork], workers: int, notify: Notify[AnyWork]
-) -> Iterator[tuple[AnyWork, dict[str, Any]]]:
-    """The folds' results as they come, of one run or of several; `notify` is called in this process.
+    tasks: Sequence[AnyTask], workers: int, notify: Notify[AnyTask]
+) -> Iterator[tuple[AnyTask, dict[str, Any]]]:
+    """Yields each task and its result when it is finished; `notify(task, row)` is called after each epoch.
 
     With `workers` > 1, each process gets an equal share of the cores for its kernels. An error in one fold, and Ctrl-C,
-    end the other folds too, each after the epoch it is in. Raises WorkerError where a worker was ended from outside.
+    end the other folds too, each after its current epoch. Raises WorkerError if a worker process was killed.
     """
     if workers <= 1:
         for task in tasks:
             yield task, task.run(partial(notify, task))
         return
-    context = multiprocessing.get_context("spawn")  # a forked copy of a process whose threads have started hangs
-    lines, stop = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (lines, stop, threads(workers)))
+    context = multiprocessing.get_context("spawn")  # a forked copy of a process with running threads hangs
+    rows, stop = context.SimpleQueue(), context.Event()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (rows, stop, threads(workers)))
     try:
-        asked = {pool.submit(_run_in_worker, task, number): task for number, task in enumerate(tasks)}
-        running = set(asked)
+        submitted = {pool.submit(_run_in_worker, task, number): task for number, task in enumerate(tasks)}
+        running = set(submitted)
         while running:
             done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            while not lines.empty():
-                number, row = lines.get()
+            while not rows.empty():
+                number, row = rows.get()
                 notify(tasks[number], row)
             for future in done:
-                yield asked[future], future.result()
+                yield submitted[future], future.result()
     except BrokenProcessPool as error:
         raise WorkerError(
-            "a process that worked on a fold was ended from outside, often for lack of memory. What is done is kept:"
-            " the same command with --resume --out RUN goes on, perhaps with --workers 1"
+            "a worker process was killed, often for lack of memory. What is finished is kept: continue with the same"
+            " command and --resume --out RUN, perhaps with --workers 1"
         ) from error
     finally:
         stop.set()
@@ -120,34 +110,34 @@ class _Stopped(Exception):
     """The process that started this worker wants no more epochs."""
 
 
-_lines: Any = None  # in a worker: the way back to the process that started it
+_rows: Any = None  # in a worker: the queue of the process that started it
 _stop: Any = None  # in a worker: set when that process wants no more epochs
 
 
-def _start_worker(lines: Any, stop: Any, share: int) -> None:
-    global _lines, _stop
-    _lines, _stop = lines, stop
+def _start_worker(rows: Any, stop: Any, share: int) -> None:
+    global _rows, _stop
+    _rows, _stop = rows, stop
     numba.set_num_threads(share)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: the first one speaks, the others end
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: only the first one prints about it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process once the one that started it is gone: nobody reads its lines, and it would keep its lock."""
+    """End this process when the one that started it is gone: it would keep the lock of its fold."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only workers call this"
     connection.wait([parent.sentinel])
     os._exit(1)
 
 
-def _run_in_worker(task: Work, number: int) -> dict[str, Any]:
+def _run_in_worker(task: Runnable, number: int) -> dict[str, Any]:
     _check_stop()
     return task.run(partial(_notify_parent, number))
 
 
 def _notify_parent(number: int, row: Row) -> None:
-    _check_stop()  # before the line: once nobody reads, it could block
-    _lines.put((number, row))
+    _check_stop()  # first: the queue blocks once the parent reads no more
+    _rows.put((number, row))
 
 
 def _check_stop() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
 from scratchser.corpus.table import Corpus
 from scratchser.cv import options
+from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
 from scratchser.paper import estimate, tune
 from scratchser.paper.claims import command
 from scratchser.paper.figures import figure1, figure2, figure3, figure4
@@ -18,6 +20,7 @@ from scratchser.paper.output import Output
 from scratchser.paper.sweep import Base, Sweep, check
 from scratchser.paper.tables import depth, normalisation, pooling, table1, table2, table3, table4, table5, table6
 from scratchser.support import environment, suggest, terminal
+from scratchser.support.errors import exit_code
 from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
 
@@ -115,53 +118,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--sessions and --try are for tune")
     if args.command == "tune" and (args.tuned or args.folds != "all"):
         p.error("tune chooses by all folds of --sessions, from the presets: --tuned and --folds are not for it")
-    options.at_least(p, "--seeds", args.seeds, 1)
-    options.at_least(p, "--workers", args.workers, 1)
-    return options.answered(run, args)
+    options.check_minimum(p, "--seeds", args.seeds, 1)
+    options.check_minimum(p, "--workers", args.workers, 1)
+    return exit_code(run, args, options.INTERRUPTED)
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole job of a parsed command line."""
-    asked = COMMANDS[args.command]
-    data = options.load(args)
-    out = args.out or Path("runs") / f"{data.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
-    if hasattr(asked, "need"):
-        asked.need(data)
-    if _trains(asked):
-        return train(args, asked, data, out)
+    command = COMMANDS[args.command]
+    if _trains(command):
+        return train(args, command)
     if args.dry_run:
         say(f"{args.command} needs no training")
         return 0
-    if asked is figure3:
-        options.tuned(args)
-        base = Base.of(options.folder(args) is None, args.set, args.epochs, ())
-        return show(figure3.build(base.best, len(data.classes)), out)
-    return show(asked.build(data), out)
+    corpus = options.load(args)
+    if command is figure3:
+        base = Base.of(options.folder(args) is None, changes(args, read_tuned(args)), None, ())
+        return show(figure3.build(base.best, len(corpus.classes)), _out(args, corpus))
+    return show(command.build(corpus), _out(args, corpus))
 
 
-def _trains(asked: ModuleType) -> bool:
-    return hasattr(asked, "SETTINGS") or asked is tune
+def _out(args: argparse.Namespace, corpus: Corpus) -> Path:
+    return args.out or Path("runs") / f"{corpus.name}-{args.command}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def train(args: argparse.Namespace, asked: ModuleType, data: Corpus, out: Path) -> int:
+def _trains(command: ModuleType) -> bool:
+    return hasattr(command, "SETTINGS") or command is tune
+
+
+def train(args: argparse.Namespace, command: ModuleType) -> int:
     """A command that is made from runs."""
-    device, chosen = options.device(args)
+    tuned = read_tuned(args)
+    settings = tune.settings(args) if command is tune else command.SETTINGS
+    base = Base.of(options.folder(args) is None, changes(args, tuned), None, settings)
+    ready = prepare(args, base.best.window_ms, tuned, getattr(command, "need", lambda corpus: None))
+    if command is tune:
+        ready = replace(ready, folds=tune.folds(ready.corpus, args.sessions))
+    out = _out(args, ready.corpus)
     check(out, args.resume)
-    tuned = options.tuned(args)
-    settings = tune.settings(args) if asked is tune else asked.SETTINGS
-    base = Base.of(options.folder(args) is None, args.set, args.epochs, settings)
-    say("\n".join([chosen, *data.notes]))
-    heard = options.listen(data, base.best.window_ms, args.skip_broken)
-    folds = tune.folds(heard.data, args.sessions) if asked is tune else options.chosen_folds(heard.data, args.folds)
-    sweep = Sweep.plan(settings, base, heard, folds, args.seeds, out, tuned)
-    workers = options.workers(args.workers, device, len(folds) * len(sweep.runs))
+    sweep = Sweep.plan(settings, base, ready, args.seeds, out)
+    workers = min(ready.workers, len(ready.folds) * len(sweep.runs))
     if args.dry_run:
-        terminal.write(estimate.text(sweep, workers, device))
+        terminal.write(estimate.text(sweep, workers, ready.device))
         return 0
-    here = environment.describe(describe(device), workers)
-    with options.folds_by(args, device, workers) as by:
-        runs = sweep.train(out, resume=args.resume, environment=here, run_folds=by, device=device)
-    return show(asked.build(runs), out)
+    here = environment.describe(describe(ready.device), workers)
+    with fold_runner(args, ready.device, workers) as by:
+        runs = sweep.train(out, resume=args.resume, environment=here, run_folds=by, device=ready.device)
+    return show(command.build(runs), out)
 
 
 def show(made: Output, out: Path) -> int:

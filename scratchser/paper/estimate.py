@@ -22,13 +22,13 @@ from scratchser.corpus.batches import Dataset, rng_of, training_order
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
-from scratchser.cv.workers import threads
+from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
-from scratchser.fit import run_fold
 from scratchser.paper.sweep import Planned, Sweep
 from scratchser.presets import Config
 from scratchser.report.text import table
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.support.environment import threads
 from scratchser.support.gpu import open_device
 from scratchser.support.terminal import bar, say
 
@@ -50,8 +50,8 @@ def text(sweep: Sweep, workers: int, device: str) -> str:
     for run in sweep.runs:
         open_folds = left[run.path].values()
         begun = sum(0 < epochs < run.config.epochs for epochs in open_folds)
-        done = len(sweep.folds) - len(open_folds)
-        rows.append([run.name, f"{done} of {len(sweep.folds)}", str(begun), str(sum(open_folds))])
+        done = len(sweep.ready.folds) - len(open_folds)
+        rows.append([run.name, f"{done} of {len(sweep.ready.folds)}", str(begun), str(sum(open_folds))])
     tasks = sum(map(len, left.values()))
     lines = [table(rows, left=1), f"{len(sweep.runs)} runs, {tasks} folds to train, at most {_sum(left)} epochs"]
     if tasks:
@@ -63,7 +63,7 @@ def _left(run: Planned, sweep: Sweep) -> dict[int, int]:
     """Epochs to come, at most, by the numbers of the folds that are not done."""
     record = run.record()
     if record is None:
-        return {fold.number: run.config.epochs for fold in sweep.folds}
+        return {fold.number: run.config.epochs for fold in sweep.ready.folds}
     there = {folder.number: len(folder.metrics()) for folder in record.folds if folder.result() is None}
     return {number: run.config.epochs - epochs for number, epochs in there.items()}
 
@@ -73,7 +73,7 @@ def _sum(left: dict[Path, dict[int, int]]) -> int:
 
 
 def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, device: str) -> list[str]:
-    data, share = sweep.heard.data, threads(workers)
+    data, share = sweep.ready.corpus, threads(workers)
     samples = sample_counts(data)
     before = numba.get_num_threads()
     numba.set_num_threads(share)
@@ -82,7 +82,7 @@ def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, devi
         configs = list(dict.fromkeys(run.config for run in open_runs))
         say(f"measuring {_many(len(configs), 'setting')}, which takes seconds to a minute each")
         measured = {
-            config: speed(data, frames(samples, config), sweep.folds[0], config, device)
+            config: speed(data, frames(samples, config), sweep.ready.folds[0], config, device)
             for config in bar(configs, "measuring")
         }
     finally:
@@ -90,7 +90,7 @@ def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, devi
     total = sum(
         seconds(data, frames(samples, run.config), fold, run.config, left[run.path][fold.number], measured[run.config])
         for run in open_runs
-        for fold in sweep.folds
+        for fold in sweep.ready.folds
         if fold.number in left[run.path]
     )
     at_once = min(workers, sum(map(len, left.values())))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.corpus.votes import unanimous
 from scratchser.report.text import SYNTHETIC, table
-from scratchser.runs.tuned_settings import Tuned
+from scratchser.runs.tuned_settings import TunedSettings
 from scratchser.support.files import write_bytes, write_text
 
 
@@ -58,7 +58,7 @@ class Output:
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    tuned: Tuned | None = None
+    tuned: TunedSettings | None = None
 
     def text(self) -> str:
         return "\n\n".join(made.text() for made in self.tables.values())

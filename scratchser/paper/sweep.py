@@ -16,18 +16,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.cv import experiment
-from scratchser.cv.experiment import Experiment, RunFolds
-from scratchser.cv.options import Heard
+from scratchser.cv.experiment import Experiment, OpenRun, RunFolds
+from scratchser.cv.prepare import Prepared
 from scratchser.paper import output
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
 from scratchser.report.text import SYNTHETIC, setting
 from scratchser.runs import result as results
 from scratchser.runs import run as rundir
-from scratchser.runs.run import Record, RunError
-from scratchser.runs.tuned_settings import Tuned
+from scratchser.runs.folder import RunError
+from scratchser.runs.run import Record
 from scratchser.support import files
 from scratchser.support.files import plain, read_json
 from scratchser.support.terminal import say
@@ -131,12 +130,11 @@ class Planned:
 class Sweep:
     """All runs of a command.
 
-    data, folds   what is trained and tested on
+    ready         what is trained and tested on
     of            by the setting's name, a run for each seed; settings that come to the same share their runs
     """
 
-    heard: Heard
-    folds: tuple[Fold, ...]
+    ready: Prepared
     base: Base
     configs: Mapping[str, Config]
     of: Mapping[str, tuple[Planned, ...]]
@@ -146,44 +144,39 @@ class Sweep:
         cls,
         settings: Sequence[Setting],
         base: Base,
-        heard: Heard,
-        folds: tuple[Fold, ...],
+        ready: Prepared,
         seeds: int,
         out: Path,
-        tuned: Tuned | None = None,
     ) -> Sweep:
         """With the seeds 0 ... `seeds` - 1, in the folder `out`. `tuned` is where settings of the base came from.
 
         Raises RunError where they were chosen on another corpus, and where `out` holds runs of another one.
         """
-        if tuned:
-            tuned.check(heard.data)
-        _same_corpus(out, heard.data)
-        numbers = [fold.number for fold in folds]
+        _same_corpus(out, ready.corpus)
+        numbers = [fold.number for fold in ready.folds]
         configs, runs = {made.name: made.config(base.best) for made in settings}, {}
         for made in settings:
             config, preset = configs[made.name], base.preset(made)
-            said = (*heard.said, *experiment.oversampled(config, heard.data.classes, base.asked))
-            said = (*said, tuned.sentence()) if tuned else said
+            said = (*ready.notes, *experiment.oversample_notes(config, ready.corpus.classes, base.asked))
             runs[made.name] = tuple(
                 Planned(
                     out / "runs" / base.folder(made, seed),
                     config,
                     seed,
                     rundir.settings(
-                        heard.data,
+                        ready.corpus,
                         config,
                         preset=preset,
                         seed=seed,
                         folds=numbers,
-                        left_out=heard.left_out,
-                        tuned=tuned,
+                        left_out=ready.left_out,
+                        tuned=ready.tuned,
                     ),
                     said,
                 )
                 for seed in range(seeds)
             )
-        return cls(heard, folds, base, configs, runs)
+        return cls(ready, base, configs, runs)
 
     @property
     def runs(self) -> list[Planned]:
@@ -202,25 +195,24 @@ class Sweep:
             unfinished = [run for run in self.runs if not run.finished()]  # all are compared before one is touched
             open_runs = []
             for run in unfinished:
-                begin = rundir.resume if run.begun else rundir.create
-                opened = held.enter_context(begin(run.path, run.settings, environment))
-                open_runs.append(Experiment(opened, run.config, run.seed, run.said, run.name))
+                opened = held.enter_context(rundir.open_run(run.path, run.settings, environment, resume=run.begun))
+                open_runs.append(OpenRun(opened, run.config, run.seed, run.said, run.name))
             say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them done already")
             if open_runs:
-                experiment.train(open_runs, self.heard.data, self.folds, run_folds, device, out / "features")
+                Experiment(open_runs, self.ready.corpus, self.ready.folds, device, out / "features").train(run_folds)
         return self.results()
 
     def results(self) -> Runs:
         """Of runs that are done."""
         return Runs(
-            self.heard.data,
+            self.ready.corpus,
             self.configs,
             {
                 name: tuple(Finished(rundir.read(run.path), read_json(run.path / "result.json")) for run in runs)
                 for name, runs in self.of.items()
             },
             self.base.notes(),
-            every_fold=len(self.folds) == len(self.heard.data.speakers),
+            every_fold=len(self.ready.folds) == len(self.ready.corpus.speakers),
         )
 
 

@@ -19,7 +19,7 @@ from scratchser.paper.sweep import Runs, Setting
 from scratchser.presets import Config, with_settings
 from scratchser.report.text import setting
 from scratchser.runs import result
-from scratchser.runs.tuned_settings import Tuned
+from scratchser.runs.tuned_settings import TunedSettings
 
 AS_IT_IS = "as it is"
 # What the paper leaves open and what moves most: rates, L2, width. A candidate is a --try of its own
@@ -103,10 +103,12 @@ def build(runs: Runs) -> Output:
     return Output({"tune": made}, tuned=chosen)
 
 
-def choice(runs: Runs, best: str, ua: float) -> Tuned:
+def choice(runs: Runs, best: str, ua: float) -> TunedSettings:
     """The candidate's settings with the speakers of the folds that were run."""
     run = runs.of[best][0].record.settings
     changes = tuple(f"{key}={setting(value)}" for key, value in result.changed(run).items())
     done = runs.first.result["folds"]
     speakers = dict.fromkeys(speaker for fold in done for speaker in (fold["test_speaker"], fold["validation_speaker"]))
-    return Tuned(run["preset"], changes, tuple(speakers), len(set(runs.configs.values())), ua, runs.data.fingerprint())
+    return TunedSettings(
+        run["preset"], changes, tuple(speakers), len(set(runs.configs.values())), ua, runs.data.fingerprint()
+    )

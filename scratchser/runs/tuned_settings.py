@@ -14,14 +14,14 @@ from typing import Any
 
 from scratchser.corpus.table import Corpus
 from scratchser.presets import TUNED_ON
-from scratchser.runs.run import RunError
+from scratchser.runs.folder import RunError
 from scratchser.support.files import write_json
 
 KINDS = {"preset": str, "settings": list, "speakers": list, "tried": int, "ua": float, "fingerprint": str}
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedSettings:
     """The choice.
 
     preset        what the settings are a change of
@@ -40,7 +40,7 @@ class Tuned:
     fingerprint: str
 
     @staticmethod
-    def read(path: Path) -> Tuned:
+    def read(path: Path) -> TunedSettings:
         """Raises RunError where the file is not there or holds something else."""
         if not path.exists():
             raise RunError(f"--tuned {path}: there is no such file; python -m scratchser.paper tune writes one")
@@ -51,7 +51,7 @@ class Tuned:
         right = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == KINDS
         if not right or not all(isinstance(word, str) for word in [*found["settings"], *found["speakers"]]):
             raise RunError(f"--tuned {path} is no file of python -m scratchser.paper tune: name its tuned.json")
-        return Tuned(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
+        return TunedSettings(**{**found, "settings": tuple(found["settings"]), "speakers": tuple(found["speakers"])})
 
     def write(self, path: Path) -> None:
         write_json(path, self)

@@ -12,10 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from scratchser import kernels
-from scratchser.cv.workers import threads
+from numba.core import config
 
-LIBRARIES = ("scratchser", "numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
+import scratchser
+from scratchser import kernels
+
+LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
 CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # where they are installed
 
 
@@ -28,7 +30,7 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES} | _installed(CUDA_LIBRARIES),
+        "libraries": {"scratchser": scratchser.__version__} | _installed(LIBRARIES + CUDA_LIBRARIES),
         "commit": _commit(Path(__file__).parent),
         "platform": platform.platform(),
         "cpu": _cpu(),
@@ -39,15 +41,27 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
     }
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(workers: int) -> int:
+    """Threads of each of `workers` processes: an equal share of the cores; a single process gets all of Numba's."""
+    most = config.NUMBA_NUM_THREADS
+    return most if workers <= 1 else min(max(1, cores() // workers), most)
+
+
 def source() -> str:
     """SHA-256, as hex, of the program's own Python files: two machines with the same one compute by the same text.
 
     A commit would not do, which an installed copy does not know and uncommitted changes do not move.
     """
-    package, inner = Path(__file__).parent, Path(kernels.__file__).parent  # in a checkout the kernels lie beside it
-    files = {file.relative_to(package).as_posix(): file for file in package.rglob("*.py")}
-    files |= {f"kernels/{file.name}": file for file in inner.glob("*.py")}
-    texts = (name.encode() + b"\0" + files[name].read_bytes() for name in sorted(files))
+    texts = []
+    for package in (scratchser, kernels):  # in a checkout the kernels lie in another folder
+        folder = Path(package.__file__).parent
+        files = [path for path in sorted(folder.rglob("*.py")) if "kernels" not in path.relative_to(folder).parts]
+        texts += [path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() for path in files]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 

@@ -27,7 +27,7 @@ from scratchser.fit import DivergedError
 from scratchser.paper import __main__ as paper
 from scratchser.presets import Config, with_settings
 from scratchser.runs import run as rundir
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError, plain
 
@@ -278,7 +278,7 @@ def test_a_worker_killed_in_mid_fold_changes_no_bit(dask, jobs, straight, tmp_pa
         heard.append((task.fold.number, row["epoch"]))
         if not killed and row["epoch"] == 5:
             killed.append(task.fold.number)
-            os.kill(int((task.folder.path / files.NAME).read_text()), signal.SIGKILL)
+            os.kill(int((task.folder.path / files.LOCK).read_text()), signal.SIGKILL)
 
     with cluster.connect(dask.address, "cpu", 1) as connected:
         asked = tasks(jobs(LONG), tmp_path, 1, 3, 4)
@@ -371,7 +371,7 @@ def test_a_scheduler_that_is_gone_and_workers_that_always_die(jobs, tmp_path):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
     def kill(task):
-        os.kill(int((task.folder.path / files.NAME).read_text()), signal.SIGKILL)
+        os.kill(int((task.folder.path / files.LOCK).read_text()), signal.SIGKILL)
 
     with Servers(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as servers:
         servers.worker("--nthreads", "1", "--resources", "FOLD=1")

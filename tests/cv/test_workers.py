@@ -12,7 +12,7 @@ from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.cv.workers import Job, Task, WorkerError, run_folds
 from scratchser.presets import Config, with_settings
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_ends_its_workers_after_an_epoch(job, folders):
 
 def test_a_killed_worker_is_named_with_the_way_on(job, folders):
     def kill():
-        os.kill(int((folders[2].path / files.NAME).read_text()), signal.SIGKILL)
+        os.kill(int((folders[2].path / files.LOCK).read_text()), signal.SIGKILL)
 
     with pytest.raises(WorkerError, match=r"lack of memory.* --resume .*--workers 1") as error:
         run_until_two_are_heard(job, folders, kill)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from scratchser.corpus.baselines import Baseline
 from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
-from scratchser.cv.options import Heard
+from scratchser.cv.prepare import Prepared
 from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Setting, Sweep
 from scratchser.presets import PRESETS, TUNED_ON
 from scratchser.runs import result
 from scratchser.runs import run as rundir
+from scratchser.runs.fold_dir import FoldDir
 from scratchser.support.files import write_json, write_text
 
 ENVIRONMENT = {"python": "3.11", "libraries": {"numpy": "2.0"}, "commit": None, "cpu": "one", "device": "cpu"}
@@ -68,7 +70,7 @@ def rows(fold: int, epochs: int) -> list[dict]:
     ]
 
 
-def play(made: Corpus, fold: Fold, folder: rundir.FoldDir, luck: int = 0) -> dict:
+def play(made: Corpus, fold: Fold, folder: FoldDir, luck: int = 0) -> dict:
     """Finish a fold with predictions from a fixed random generator, another one for another `luck`."""
     rng = np.random.default_rng(fold.number + 1000 * luck)
     test = [u for u in made.utterances if u.speaker == fold.test]
@@ -86,7 +88,7 @@ def play(made: Corpus, fold: Fold, folder: rundir.FoldDir, luck: int = 0) -> dic
         seconds=2.0,
         frames_per_second=1000.0,
     )
-    with folder:
+    with folder.locked():
         folder.write_metrics(history)
         folder.write_predictions(made.classes, test, probabilities, predicted, second)
         folder.finish(found)
@@ -103,11 +105,11 @@ def sweep(
     """The runs of a table with all their folds done (of the first `folds`), each with a luck of its own."""
     base = base or Base.of(False, (), None, settings)
     chosen = make_folds(made)[: folds or None]
-    planned = Sweep.plan(settings, base, Heard(made, (), ()), chosen, seeds, path)
+    planned = Sweep.plan(settings, base, Prepared(made, (), (), chosen), seeds, path)
     for luck, planned_run in enumerate(planned.runs):
         if planned_run.begun:
             continue
-        with rundir.create(planned_run.path, planned_run.settings, ENVIRONMENT) as opened:
+        with rundir.open_run(planned_run.path, planned_run.settings, ENVIRONMENT, resume=False) as opened:
             for fold, folder in zip(chosen, opened.folds, strict=True):
                 play(made, fold, folder, luck)
             found = result.result(
@@ -118,10 +120,13 @@ def sweep(
     return planned
 
 
-def run(path: Path, made: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object) -> rundir.Run:
+@contextmanager
+def run(
+    path: Path, made: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object
+) -> Iterator[rundir.Run]:
     """An open run with all its folds done."""
-    opened = rundir.create(path, settings(made, folds, **changes), ENVIRONMENT)
-    by_number = {fold.number: fold for fold in make_folds(made)}
-    for folder in opened.folds:
-        play(made, by_number[folder.number], folder)
-    return opened
+    with rundir.open_run(path, settings(made, folds, **changes), ENVIRONMENT, resume=False) as opened:
+        by_number = {fold.number: fold for fold in make_folds(made)}
+        for folder in opened.folds:
+            play(made, by_number[folder.number], folder)
+        yield opened

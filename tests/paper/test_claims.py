@@ -15,13 +15,14 @@ from scratchser.corpus.batches import Dataset, Normalisation, training_order
 from scratchser.corpus.features import Features
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, CorpusError
+from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
-from scratchser.fit import run_fold
 from scratchser.metrics import interval
 from scratchser.paper.claims import CLAIMS, annotators, command, corpora, outcome, oversampling, rates, running, vtlp
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
 from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
-from scratchser.runs.run import FoldDir, RunError
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.folder import RunError
 from scratchser.support import files
 from scratchser.support.files import StorageError
 

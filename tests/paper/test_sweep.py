@@ -19,7 +19,7 @@ from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.cv import __main__ as cv
 from scratchser.cv.experiment import features_name
-from scratchser.cv.options import Heard
+from scratchser.cv.prepare import Prepared
 from scratchser.paper import __main__ as paper
 from scratchser.paper import estimate
 from scratchser.paper.figures import figure4
@@ -165,7 +165,7 @@ def test_an_out_of_another_corpus_is_not_used(folder, straight, tmp_path, capsys
 def plan(out, settings, asked=(), built_in=False, seeds=1):
     data = made_up.corpus()
     base = Base.of(built_in, asked, None, settings)
-    return Sweep.plan(settings, base, Heard(data, (), ()), make_folds(data), seeds, out)
+    return Sweep.plan(settings, base, Prepared(data, (), (), make_folds(data)), seeds, out)
 
 
 def test_another_configuration_has_another_folder(tmp_path):

@@ -110,8 +110,9 @@ def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
 def test_a_run_under_way_says_so(tmp_path):
     corpus = made_up.corpus()
     settings = made_up.settings(corpus, (1, 2))
-    rundir.create(tmp_path, settings, made_up.ENVIRONMENT).close()
-    with rundir.resume(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}) as run:
+    with rundir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=False):
+        pass
+    with rundir.open_run(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}, resume=True) as run:
         made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
         result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
     assert result["complete"] is False

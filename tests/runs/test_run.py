@@ -26,7 +26,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 import numpy as np
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 
 fold = FoldDir(Path(sys.argv[1]), 1, False)
 with fold:

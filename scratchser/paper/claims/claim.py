@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from scratchser.paper.claims.corpora import World
 from scratchser.presets import PRESETS, Config
-from scratchser.runs.run import FoldDir
+from scratchser.runs.fold_dir import FoldDir
 
 # A small `demo`. The last epoch is tested: the validation speaker has nothing to choose, so that the difference of two
 # trainings is not made of which epochs were lucky.

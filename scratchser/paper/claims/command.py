@@ -13,13 +13,14 @@ import numba
 
 from scratchser.corpus.features import extract
 from scratchser.corpus.table import CorpusError
-from scratchser.cv.workers import WorkerError, cores
+from scratchser.cv.workers import WorkerError
 from scratchser.fit import DivergedError
 from scratchser.paper import estimate
 from scratchser.paper.claims import CLAIMS, corpora, outcome, running
 from scratchser.paper.output import Output
-from scratchser.runs.run import RunError
+from scratchser.runs.folder import RunError
 from scratchser.support import terminal
+from scratchser.support.environment import cores
 from scratchser.support.files import StorageError
 from scratchser.support.terminal import say
 

@@ -20,12 +20,13 @@ import numba
 
 from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import extract
+from scratchser.cv.fold import run_fold
 from scratchser.cv.workers import Row, run_folds
-from scratchser.fit import run_fold
 from scratchser.paper.claims import corpora
 from scratchser.paper.claims.claim import Arm, Claim, Corpus
 from scratchser.paper.claims.corpora import World
-from scratchser.runs.run import FoldDir, RunError
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.folder import RunError
 from scratchser.support import environment, files
 from scratchser.support.files import plain, read_json, write_json
 from scratchser.support.gpu import describe
@@ -106,7 +107,7 @@ def plan(out: Path, claims: Sequence[Claim], number: int, resume: bool) -> list[
         raise RunError(f"{out} is no folder: name another with --out")
     path = out / SETTINGS
     there = {entry.name for entry in out.iterdir()} if out.exists() else set()
-    if not resume and (foreign := sorted(there - {files.NAME, ENVIRONMENT})):
+    if not resume and (foreign := sorted(there - {files.LOCK, ENVIRONMENT})):
         raise RunError(f"{out} holds {foreign[0]} already: go on with it by --resume, or name another with --out")
     if resume and not path.exists():
         raise RunError(f"{out} holds no claims to go on with: start without --resume, or correct --out")

@@ -1,0 +1,52 @@
+"""What python -m scratchser.cv does once its arguments are parsed."""
+
+import json
+from argparse import Namespace
+from datetime import datetime
+from pathlib import Path
+
+from scratchser.cv import experiment, options
+from scratchser.cv.experiment import Experiment, OpenRun
+from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
+from scratchser.presets import named, with_settings
+from scratchser.report import text
+from scratchser.runs import run as runs
+from scratchser.support import environment, terminal
+from scratchser.support.gpu import describe
+from scratchser.support.terminal import say
+
+
+def run(args: Namespace) -> int:
+    """Train and test the folds, write the run's folder, and print the report."""
+    tuned = read_tuned(args)
+    preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
+    config = with_settings(named(preset), changes(args, tuned))
+    experiment.check(config)
+    ready = prepare(args, config.window_ms, tuned)
+    notes = (*ready.notes, *experiment.oversample_notes(config, ready.corpus.classes, args.set))
+    numbers = [fold.number for fold in ready.folds]
+    settings = runs.settings(
+        ready.corpus, config, preset=preset, seed=args.seed, folds=numbers, left_out=ready.left_out, tuned=tuned
+    )
+    finished = runs.finished_folds(args.sources, settings)
+    path = args.out or Path("runs") / f"{ready.corpus.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
+    workers = min(ready.workers, len(ready.folds))
+    here = environment.describe(describe(ready.device), workers)
+    with (
+        fold_runner(args, ready.device, workers) as run_folds,
+        runs.open_run(path, settings, here, resume=args.resume) as opened,
+    ):
+        say(f"run: {path}")
+        for fold in finished:
+            opened.take(fold)
+        if args.sources:
+            say(
+                f"{len(finished)} of {len(numbers)} folds are finished in other runs, {len(numbers) - len(finished)} to run"
+            )
+        todo = [OpenRun(opened, config, args.seed, notes)]
+        (result,) = Experiment(
+            todo, ready.corpus, ready.folds, ready.device, path / "features", audio=args.audio
+        ).train(run_folds)
+    say(f"results in {path}")  # before the report, which may be piped into `head`
+    terminal.write(json.dumps(result, indent=1) if args.json else text.render(result))
+    return 0

@@ -1,0 +1,103 @@
+"""One fold in its folder: train it or continue it, save after each epoch, then test it once.
+
+The test speaker's utterances are used in `_test` alone, after everything has been selected.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from scratchser import metrics
+from scratchser.corpus.batches import Dataset
+from scratchser.corpus.split import Fold
+from scratchser.evaluate import copies, predict
+from scratchser.fit import DivergedError, Training
+from scratchser.kernels.machine.device import CPU, Device, OutOfDeviceMemory
+from scratchser.presets import Config
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.result import fold_result
+
+
+def run_fold(
+    data: Dataset,
+    fold: Fold,
+    config: Config,
+    seed: int,
+    folder: FoldDir,
+    notify: Callable[[dict[str, Any]], None],
+    device: Device = CPU,
+) -> dict[str, Any]:
+    """Train and test a fold, or continue it; a finished fold is not run again. Returns its entry of result.json.
+
+    `notify` gets each epoch's row of metrics.jsonl. The files after each epoch are enough to continue with the same
+    bits.
+    """
+    with folder.locked():
+        finished = folder.result()
+        if finished is not None:
+            return finished
+        try:
+            training = Training(data, fold, config, seed, device)
+            restore(training, folder)
+            while not training.finished:
+                row = training.run_epoch()
+                save(training, folder)
+                notify(row)
+            result = _test(training, folder)
+        except DivergedError as error:
+            raise DivergedError(f"{folder.path}: {error}") from error
+        except OutOfDeviceMemory as error:
+            smaller = f"try --set batch_size={config.batch_size // 2} instead of {config.batch_size}"
+            advice = smaller if config.batch_size > 1 else "the model or the corpus is too large for it"
+            raise OutOfDeviceMemory(f"{error}: {advice}") from error
+        folder.finish(result)
+        return result
+
+
+def save(training: Training, folder: FoldDir) -> None:
+    folder.write_metrics(training.rows)
+    arrays = {name: training.device.download(array) for name, array in training.state().items()}
+    folder.save_checkpoint(arrays, {"epoch": len(training.rows), "best_epoch": training.best_epoch})
+
+
+def restore(training: Training, folder: FoldDir) -> None:
+    """Continue from the folder's checkpoint, if it has one."""
+    saved = folder.checkpoint()
+    if saved is not None:
+        arrays, meta = saved
+        for name, array in training.state().items():
+            training.device.copy(arrays[name], array)
+        training.best_epoch = meta["best_epoch"]
+        training.rows = folder.metrics(until=meta["epoch"])
+
+
+def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
+    """Test the best epoch's parameters on the test speaker, by a single pass or by test-time augmentation (TTA)."""
+    data, fold, rows = training.data, training.fold, training.rows
+    started = time.perf_counter()
+    training.device.copy(training.best, training.model.parameters.values)
+    chosen = data.of_speakers(fold.test)
+    alphas = copies(training.config)
+    prediction = predict(training.model, data.features, training.normalisation, chosen, alphas)
+    folder.write_predictions(
+        data.classes,
+        [data.utterances[n] for n in chosen],
+        prediction.mean,
+        prediction.first,
+        prediction.second,
+        prediction.votes if len(alphas) > 1 else None,
+    )
+    return fold_result(
+        fold,
+        data.classes,
+        metrics.confusion(data.labels[chosen], prediction.first, len(data.classes)),
+        validation=rows[training.best_epoch - 1]["validation"],
+        normalisation=asdict(training.normalisation),
+        best_epoch=training.best_epoch,
+        epochs_run=len(rows),
+        seconds=sum(row["seconds"] for row in rows) + time.perf_counter() - started,
+        frames_per_second=float(np.mean([row["frames_per_second"] for row in rows])),
+    )
