@@ -136,7 +136,7 @@ def test_a_run_of_other_settings_is_not_taken_for_ours(folder, straight, tmp_pat
     path.write_text(json.dumps(saved))
     before = contents(out)
     assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume") == 2
-    assert "config.momentum: the run has 0.8, asked for is 0.9" in capsys.readouterr().err
+    assert "config.momentum was 0.8 and is now 0.9" in capsys.readouterr().err
     assert {path for path in contents(out) if path.name != ".lock"} == {path for path in before if path.name != ".lock"}
     assert run("table6", folder, *SETTINGS[:-1], "1", *HERE, "--out", straight, "--resume") == 2
     assert "folds: the run has [1, 3], asked for is [1]" in capsys.readouterr().err
