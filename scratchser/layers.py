@@ -1,8 +1,8 @@
-"""The layers: parameters, and what forward leaves behind for backward. All arithmetic is in scratchser.kernels.
+"""The layers: parameters, and the activations that backward needs. All arithmetic is in scratchser.kernels.
 
-Every layer has `specs(...)`, the tensors it needs; `forward(x, lengths)` -> (y, lengths of y); and `backward(dy)` ->
-dx, which adds to the gradients of its parameters. A layer keeps its activations until the next forward. Everything is
-where the parameters are, but for the lengths, which are NumPy's everywhere.
+Each layer has `specs(...)`, the tensors that it needs; `forward(x, lengths)`, which returns y and the lengths of y; and
+`backward(dy)`, which returns dx and adds to the gradients of the parameters. A layer keeps its activations until the
+next forward. All arrays are on the device of the parameters; only the lengths are always NumPy's.
 """
 
 import math
@@ -14,15 +14,15 @@ import numpy as np
 from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
 from scratchser.kernels.machine.device import CPU, Array, Device
 
-STEPS = 256  # of a walk, whose running statistics are kept frame-wise; later ones use the last's
+STEPS = 256  # time steps with running statistics of their own (frame-wise kinds); later steps use the last ones
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One tensor: "layer.tensor", its shape, its group, and whether L2 applies.
+    """One tensor: its name "layer.tensor", its shape, its group, and whether L2 applies.
 
-    Groups are "conv" and "rest" (section 3.2), and "statistics": what a layer's forward counts and nothing learns.
-    Their gradient is always 0 and their rate too, so they only travel with the parameters, into checkpoints and back.
+    The groups are "conv" and "rest" (section 3.2), and "statistics": running statistics, which `forward` updates. Their
+    gradient and learning rate are always 0; they are among the parameters so that checkpoints hold them.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Spec:
 
 
 class Parameters:
-    """values and gradients (n,) of one dtype on one device; W[name], dW[name] the views.
+    """All parameters in one flat buffer `values` (n,), all gradients in another; W[name] and dW[name] are their views.
 
-    ends     (G,) int64, NumPy's: where each tensor ends
-    values   (n,) NumPy's, what to begin with; zeros if not given
+    ends     (G,) int64, NumPy: where each tensor ends
+    values   (n,) NumPy: the initial values, zeros if not given
     """
 
     def __init__(
@@ -56,9 +56,14 @@ class Parameters:
         self.gradients = device.zeros(n, dtype)
         self.W, self.dW = views(specs, self.values), views(specs, self.gradients)
 
+    def of(self, layer: str, *tensors: str) -> list[Array]:
+        """These tensors of a layer, and then their gradients."""
+        names = [f"{layer}.{tensor}" for tensor in tensors]
+        return [*(self.W[name] for name in names), *(self.dW[name] for name in names)]
+
 
 def views(specs: Sequence[Spec], flat: Array) -> dict[str, Array]:
-    """The tensors that lie in a flat buffer one after the other, by name."""
+    """By name, the tensors that lie one after the other in a flat buffer."""
     named, start = {}, 0
     for spec in specs:
         named[spec.name] = flat[start : start + spec.size].reshape(spec.shape)
@@ -71,8 +76,7 @@ class Conv2d:
 
     def __init__(self, name: str, parameters: Parameters, stride: tuple[int, int], first: bool) -> None:
         self.name, self.stride, self.first = name, stride, first
-        self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
-        self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
+        self.W, self.b, self.dW, self.db = parameters.of(name, "W", "b")
         self._y, self._dx = _Workspace(parameters.device), _Workspace(parameters.device)
 
     @staticmethod
@@ -90,7 +94,7 @@ class Conv2d:
         return self.y, conv2d.output_lengths(lengths, self.stride[0])
 
     def backward(self, dy: Array) -> Array | None:
-        """None for the first layer: nobody asks for the gradient of the data."""
+        """Returns None for the first layer, since the gradient of the data is not needed."""
         out = None if self.first else self._dx.take(self.x.shape, self.x.dtype)
         return conv2d.backward(
             dy, self.x, self.y, self.lengths, self.W, self.stride, self.dW, self.db, need_dx=not self.first, out=out
@@ -98,7 +102,7 @@ class Conv2d:
 
 
 class MaxPool:
-    """Window beside window without parameters: x (B, T, F, C) -> y (B, ⌈T/I⌉, ⌈F/J⌉, C)."""
+    """Max pooling over windows that do not overlap: x (B, T, F, C) -> y (B, ⌈T/I⌉, ⌈F/J⌉, C)."""
 
     def __init__(self, window: tuple[int, int], device: Device) -> None:
         self.window, self._y, self._dx = window, _Workspace(device), _Workspace(device)
@@ -117,12 +121,11 @@ class MaxPool:
 
 
 class BiLSTM:
-    """x (B, T, D) -> y (B, T, 2H), forward and backward states side by side."""
+    """x (B, T, D) -> y (B, T, 2H), the states of the forward and the backward direction side by side."""
 
     def __init__(self, name: str, parameters: Parameters) -> None:
         self.name = name
-        self.Wx, self.Wh, self.b = (parameters.W[f"{name}.{part}"] for part in ("Wx", "Wh", "b"))
-        self.dWx, self.dWh, self.db = (parameters.dW[f"{name}.{part}"] for part in ("Wx", "Wh", "b"))
+        self.Wx, self.Wh, self.b, self.dWx, self.dWh, self.db = parameters.of(name, "Wx", "Wh", "b")
 
     @staticmethod
     def specs(name: str, features: int, units: int) -> list[Spec]:
@@ -133,7 +136,6 @@ class BiLSTM:
         ]
 
     def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> tuple[Array, np.ndarray]:
-        """The same in training and at inference."""
         y, self.cache = lstm.forward(x, lengths, self.Wx, self.Wh, self.b)
         return y, lengths
 
@@ -143,26 +145,23 @@ class BiLSTM:
 
 
 class NormedBiLSTM:
-    """A BiLSTM with batch normalisation of one of batchnorm.KINDS, section 3.1.
+    """A BiLSTM with batch normalisation, section 3.1; `kind` is one of batchnorm.KINDS.
 
-    `training` normalises by the batch, and moves the running statistics, by which an utterance is normalised at
-    inference; only the former has a backward.
+    `training` normalises with the statistics of the batch and updates the running statistics, which inference uses.
+    There is no backward after inference.
     """
 
     def __init__(self, name: str, parameters: Parameters, kind: str) -> None:
         self.name = name
-        W, dW = parameters.W, parameters.dW
-        self.Wx, self.Wh = W[f"{name}.Wx"], W[f"{name}.Wh"]
-        self.norm = batchnorm.Norm(
-            kind, *(W[f"{name}.{part}"] for part in ("gamma", "beta", "mean", "variance", "updates"))
-        )
-        self.gradients = [dW[f"{name}.{part}"] for part in ("Wx", "Wh", "gamma", "beta")]
+        self.Wx, self.Wh, gamma, beta, *self.gradients = parameters.of(name, "Wx", "Wh", "gamma", "beta")
+        statistics = (parameters.W[f"{name}.{tensor}"] for tensor in ("mean", "variance", "updates"))
+        self.norm = batchnorm.Norm(kind, gamma, beta, *statistics)
 
     @staticmethod
     def specs(name: str, features: int, units: int, kind: str) -> list[Spec]:
         G, S = batchnorm.KINDS[kind], STEPS if kind.startswith("frame") else 1
         return [
-            *BiLSTM.specs(name, features, units)[:2],  # but for the bias
+            *BiLSTM.specs(name, features, units)[:2],  # without the bias: beta takes its place
             Spec(f"{name}.gamma", (G, 2, 4 * units), "rest", False),
             Spec(f"{name}.beta", (2, 4 * units), "rest", False),
             Spec(f"{name}.mean", (G, S, 2, 4 * units), "statistics", False),
@@ -184,8 +183,7 @@ class Dense:
 
     def __init__(self, name: str, parameters: Parameters) -> None:
         self.name = name
-        self.W, self.b = parameters.W[f"{name}.W"], parameters.W[f"{name}.b"]
-        self.dW, self.db = parameters.dW[f"{name}.W"], parameters.dW[f"{name}.b"]
+        self.W, self.b, self.dW, self.db = parameters.of(name, "W", "b")
 
     @staticmethod
     def specs(name: str, features: int, classes: int) -> list[Spec]:
@@ -200,13 +198,13 @@ class Dense:
 
 
 class _Workspace:
-    """A piece of memory that grows to the largest batch and is used again: a fresh one each step costs page faults."""
+    """Memory that grows to the largest batch and is used again: new memory for each step costs page faults."""
 
     def __init__(self, device: Device) -> None:
         self.device, self.flat = device, device.zeros(0, np.float32)
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """An array of this shape with what was left in it: past an utterance's end nothing is read."""
+        """An array with old contents: nothing is read past an utterance's end."""
         size = math.prod(shape)
         if self.flat.size < size or self.flat.dtype != dtype:
             self.flat = self.device.zeros(size, dtype)

@@ -1,6 +1,6 @@
-"""The paper's stack, top to bottom (section 3, figure 3):
+"""The paper's network (section 3, figure 3):
 
-spectrogram (B, T, F, 1) -> conv, max pooling if asked for ... -> one vector a frame -> Bi-LSTM ... Bi-LSTM ->
+spectrogram (B, T, F, 1) -> conv, optional max pooling ... -> one vector for each frame -> Bi-LSTM ... Bi-LSTM ->
 last states -> dense -> scores (B, K)
 """
 
@@ -13,14 +13,14 @@ from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM, Parameters, Spec, views
 from scratchser.presets import Config, SettingError
 
-MOST = 2**31 - 1  # parameters of a model: the CUDA kernels count in int32
+MAX_PARAMETERS = 2**31 - 1  # the CUDA kernels index with int32
 
 
 class Model:
     """The network of a Config for spectrograms of `bins` frequency bins and `classes` emotions.
 
-    `seed` (anything that numpy's default_rng takes) fixes the initial weights, the same on every device; float32
-    trains, float64 checks gradients.
+    `seed`, as numpy's default_rng takes it, fixes the initial weights, the same on every device. float32 is for
+    training, float64 for gradient checks.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Model:
         return self.parameters.device
 
     def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> Array:
-        """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; nothing past an utterance's end matters.
+        """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; what lies past an utterance's end has no influence.
 
-        x and the scores are at the model's device, lengths NumPy's. With batch normalisation an utterance's scores
-        depend on its batch in `training` only, and there is no `backward` without it.
+        x and the scores are on the model's device, lengths is NumPy's. With batch normalisation, an utterance's scores
+        depend on its batch only in `training`, and `backward` needs `training`.
         """
         for conv in self.convs:
             x, lengths = conv.forward(x, lengths)
@@ -66,7 +66,7 @@ class Model:
         return self.dense.forward(lstm.readout_forward(x, lengths))
 
     def backward(self, dscores: Array) -> None:
-        """Add the gradient of all parameters, given the gradient (B, K) of the scores of the forward before."""
+        """Add the gradients of all parameters, from the gradient (B, K) of the scores of the last forward."""
         dx = lstm.readout_backward(self.dense.backward(dscores), self.lengths, self.frames)
         for layer in reversed(self.lstms):
             dx = layer.backward(dx)
@@ -76,7 +76,7 @@ class Model:
 
 
 def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
-    """What the model's layers learn, top to bottom. Raises SettingError for more than MOST parameters."""
+    """The tensors of all layers. Raises SettingError for more than MAX_PARAMETERS elements."""
     specs: list[Spec] = []
     channels, positions = 1, bins
     for n, (out, kernel, stride, window) in enumerate(
@@ -90,36 +90,32 @@ def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
         specs += BiLSTM.specs(*sizes) if config.batchnorm == "off" else NormedBiLSTM.specs(*sizes, config.batchnorm)
         features = 2 * config.lstm_units
     specs += Dense.specs("dense", features, classes)
-    if (total := sum(spec.size for spec in specs)) > MOST:
+    if (total := sum(spec.size for spec in specs)) > MAX_PARAMETERS:
         largest = max(specs, key=lambda spec: spec.size)
         raise SettingError(
-            f"the model would have {total:,} parameters, of at most {MOST:,}; the largest tensor is {largest.name} of"
-            f" shape {largest.shape}: take fewer lstm_units, conv_channels or layers"
+            f"the model would have {total:,} parameters, at most {MAX_PARAMETERS:,} are possible; the largest tensor is"
+            f" {largest.name} of shape {largest.shape}: use fewer lstm_units, conv_channels or layers"
         )
     return specs
 
 
 def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0) -> np.ndarray:
-    """The flat buffer to begin with.
+    """The flat buffer of initial values. The paper does not give them; this is our choice.
 
-    Conv weights He normal; recurrent weights orthogonal, each gate and direction by itself; others Glorot uniform.
-
-    Biases, and batch normalisation's beta in their device, are 0 but for the forget gate's, 1; running means 0,
-    variances 1. `gamma` is 0.1 for the frame-wise kinds (Cooijmans et al. 2017: what comes out of a unit variance at
-    every step saturates the states, and gradients vanish), else 1: only the input part is normalised, and Glorot's Wx
-    would give it about that variance. All this is our reading: the paper does not say.
+    Conv weights are He normal; recurrent weights orthogonal, for each gate and direction; all others Glorot uniform.
+    Biases, and beta of batch normalisation in their place, are 0, those of the forget gate 1; running means are 0 and
+    variances 1. `gamma` is 0.1 for the frame-wise kinds: with unit variance at each step the states saturate and
+    gradients vanish (Cooijmans et al. 2017). The other kinds normalise only the input part, for which Glorot's Wx would
+    give about unit variance, so it is 1.
     """
     values = np.zeros(sum(spec.size for spec in specs))
-    named = views(specs, values)
+    tensors = views(specs, values)
     for spec in specs:
-        W, kind = named[spec.name], spec.name.rpartition(".")[2]
-        if kind in ("mean", "updates"):
-            W[...] = 0
-        elif kind in ("gamma", "variance"):
+        W, kind = tensors[spec.name], spec.name.rpartition(".")[2]
+        if kind in ("gamma", "variance"):
             W[...] = gamma if kind == "gamma" else 1
-        elif kind in ("b", "beta"):
-            W[...] = 0
-            if spec.layer.startswith("lstm"):
+        elif kind in ("b", "beta", "mean", "updates"):  # zeros
+            if kind in ("b", "beta") and spec.layer.startswith("lstm"):
                 units = W.shape[1] // 4
                 W[:, units : 2 * units] = 1
         elif spec.layer.startswith("conv"):
@@ -130,7 +126,7 @@ def initial(specs: Sequence[Spec], rng: np.random.Generator, gamma: float = 1.0)
                 for gate in range(4):
                     Q, R = np.linalg.qr(rng.standard_normal((units, units)))
                     W[direction, :, gate * units : (gate + 1) * units] = Q * np.sign(np.diag(R))
-        else:  # Wx (D, 2, 4H): each gate of each direction is a matrix (D, H) of its own
+        else:  # in Wx (D, 2, 4H), each gate of each direction is a matrix (D, H)
             fan_in, fan_out = spec.shape[0], spec.shape[-1] // 4 if kind == "Wx" else spec.shape[-1]
             limit = np.sqrt(6 / (fan_in + fan_out))
             W[...] = rng.uniform(-limit, limit, spec.shape)

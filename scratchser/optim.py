@@ -1,4 +1,4 @@
-"""Nesterov SGD with layer-wise learning rate and L2 (sections 3 and 3.2), over the flat buffers."""
+"""Nesterov SGD with layer-wise learning rates and L2 (sections 3 and 3.2), over the flat buffers."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from scratchser.presets import Config
 
 
 class Optimiser:
-    """Updates `parameters` in place; `velocity` (n,) is its only state."""
+    """Updates the parameters in place; `velocity` (n,) is its only state."""
 
     def __init__(self, parameters: Parameters, config: Config) -> None:
         self.parameters, self.momentum = parameters, config.momentum
@@ -19,13 +19,13 @@ class Optimiser:
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
 
     def step(self, factor: float) -> None:
-        """One update from the gradients, which are cleared then. `factor` scales all rates (Config.factor)."""
+        """One update from the gradients, which are then set to 0. `factor` scales all learning rates (Config.factor)."""
         p = self.parameters
         nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.learning_rate * factor, self.l2, self.momentum)
 
 
 class GradientNorms:
-    """||dW|| / sqrt(n) of each layer's weights, data loss alone, as the mean over an epoch's updates (figure 4)."""
+    """||dW|| / sqrt(n) of the weights of each layer without L2, mean over the updates of an epoch (figure 4)."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
@@ -34,7 +34,7 @@ class GradientNorms:
         self.updates = 0
 
     def add(self) -> None:
-        """Take the gradients as they are now: after backward, before the update."""
+        """Add the current gradients: call it after backward and before the update."""
         p = self.parameters
         squares = p.device.download(norms.squares(p.gradients, p.ends))
         for layer in self.layers:

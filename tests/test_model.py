@@ -10,7 +10,7 @@ from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.kernels.batchnorm import KINDS
 from scratchser.layers import MaxPool
-from scratchser.model import MOST, Model, tensors
+from scratchser.model import MAX_PARAMETERS, Model, tensors
 from scratchser.presets import Config, SettingError
 
 SHAPES = {
@@ -136,7 +136,7 @@ def test_gradients_accumulate_over_batches():
 
 
 def test_more_parameters_than_the_kernels_can_count_are_refused():
-    assert sum(spec.size for spec in tensors(Config(lstm_units=14000), 257, 4)) <= MOST
+    assert sum(spec.size for spec in tensors(Config(lstm_units=14000), 257, 4)) <= MAX_PARAMETERS
     with pytest.raises(SettingError, match=r"the largest tensor is lstm1.Wh of shape \(2, 17000, 68000\)"):
         tensors(Config(lstm_units=17000), 257, 4)
 

@@ -21,7 +21,7 @@ from scratchser.corpus import CorpusError
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.cv import __main__ as cv
-from scratchser.cv import cluster, remote
+from scratchser.cv import cluster, fold_job
 from scratchser.cv.workers import Job, Task, WorkerError, run_folds
 from scratchser.fit import DivergedError
 from scratchser.paper import __main__ as paper
@@ -87,9 +87,9 @@ def straight(jobs, tmp_path_factory):
 def test_a_described_fold_is_the_fold(jobs, straight, tmp_path):
     heard = []
     for task in tasks(jobs(SHORT), tmp_path, 1, 3, 4):
-        words = json.loads(json.dumps(remote.describe(task, "cpu")))
-        result = remote.run(words, heard.append)
-        assert remote.run(words, heard.append) == result  # done: told, not run again
+        words = json.loads(json.dumps(fold_job.serialise(task, "cpu")))
+        result = fold_job.run(words, heard.append)
+        assert fold_job.run(words, heard.append) == result  # done: told, not run again
     assert measured(tmp_path) == straight(SHORT) and [row["epoch"] for row in heard] == [1, 2, 3] * 3
     (start,) = FoldDir(tmp_path, 1, False).starts()
     assert {"commit", "libraries", "python", "cpu", "threads_per_worker"} <= set(start)
@@ -100,12 +100,12 @@ def test_what_was_left_out_is_left_out_there(folder, tmp_path):
     cache = tmp_path / "features"
     extract(data, SHORT).save(cache, data, SHORT)
     (task,) = tasks(Job(data, cache, SHORT, seed=0), tmp_path, 1)
-    assert remote.run(remote.describe(task, "cpu"))["n_test"] == 7
+    assert fold_job.run(fold_job.serialise(task, "cpu"))["n_test"] == 7
 
 
 def test_the_synthetic_corpus_needs_no_folder():
     data = corpus.load(None)
-    assert remote._load(json.dumps({**vars(data.origin), "fingerprint": data.fingerprint()})).speakers == data.speakers
+    assert fold_job._load(json.dumps({**vars(data.origin), "fingerprint": data.fingerprint()})).speakers == data.speakers
 
 
 def test_options_of_the_corpus_go_along(tmp_path):
@@ -113,13 +113,13 @@ def test_options_of_the_corpus_go_along(tmp_path):
     trees.dialog(tmp_path, "Ses01M_script01_1", trees.agreed("Ses01M_script01_1_M000", "Neutral"))
     data = corpus.load(tmp_path, scripted=True, merge_excited=True, classes=("neutral", "happiness"))
     words = json.dumps(plain({**vars(data.origin), "fingerprint": data.fingerprint()}))
-    assert len(data.utterances) == 2 and remote._load(words).utterances == data.utterances
+    assert len(data.utterances) == 2 and fold_job._load(words).utterances == data.utterances
 
 
 def test_a_corpus_that_cannot_be_loaded_again_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"corpus\.load did not make"):
         made = corpus.Corpus("csv", corpus.CLASSES, ())
-        remote.describe(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
+        fold_job.serialise(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_a_corpus_that_cannot_be_loaded_again_is_refused(tmp_path):
 def test_a_machine_that_cannot_take_part_trains_nothing(jobs, tmp_path, changes, error, said):
     (task,) = tasks(jobs(SHORT), tmp_path / "run", 1)
     with pytest.raises(error, match=said) as raised:
-        remote.run({**remote.describe(task, "cpu"), **changes})
+        fold_job.run({**fold_job.serialise(task, "cpu"), **changes})
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
 
 
 def test_another_corpus_there_trains_nothing(jobs, folder, tmp_path):
     (task,) = tasks(jobs(SHORT), tmp_path / "run", 1)
-    words = remote.describe(task, "cpu")
+    words = fold_job.serialise(task, "cpu")
     changed = tmp_path / "corpus"
     changed.mkdir()
     small_corpus.write(changed)
@@ -147,7 +147,7 @@ def test_another_corpus_there_trains_nothing(jobs, folder, tmp_path):
     manifest.write_text(manifest.read_text().replace("a01.wav,a,neutral", "a01.wav,a,anger"))
     words["corpus"]["root"] = str(changed)
     with pytest.raises(CorpusError, match="is another corpus than the run's") as raised:
-        remote.run(words)
+        fold_job.run(words)
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
 
 
@@ -156,15 +156,15 @@ def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path):
     held = files.hold(task.folder.path)
     threading.Timer(1.5, held.close).start()
     checked = []
-    remote.run(remote.describe(task, "cpu"), check=lambda: checked.append(1))
+    fold_job.run(fold_job.serialise(task, "cpu"), check=lambda: checked.append(1))
     assert checked and measured(tmp_path)["01"] == straight(SHORT)["01"]
 
 
 def test_a_fold_that_stays_held_is_given_up(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "PATIENCE", 0.1)
+    monkeypatch.setattr(fold_job, "PATIENCE", 0.1)
     (task,) = tasks(jobs(SHORT), tmp_path, 1)
     with files.hold(task.folder.path), pytest.raises(files.Held, match="is writing"):
-        remote.run(remote.describe(task, "cpu"))
+        fold_job.run(fold_job.serialise(task, "cpu"))
 
 
 def test_a_machine_unlike_the_first_is_a_warning_of_the_run(tmp_path):
@@ -173,7 +173,7 @@ def test_a_machine_unlike_the_first_is_a_warning_of_the_run(tmp_path):
         assert run.warnings == []
         for folder, environment in zip(run.folds, (made_up.ENVIRONMENT, elsewhere), strict=True):
             (folder.path / "result.json").unlink()
-            with FoldDir(run.path, folder.number, False, environment):
+            with FoldDir(run.path, folder.number, False, environment).locked():
                 pass
         assert len(run.warnings) == 2 and "commit was None at first and abc later" in run.warnings[1]
         assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
@@ -186,14 +186,13 @@ def test_taken_folds_are_compared_with_each_other_alone(tmp_path):
         with made_up.run(tmp_path / str(number), made, (number,)) as run:
             environment = {**made_up.ENVIRONMENT, "libraries": {"numpy": numpy}}
             (run.path / "environment.json").write_text(json.dumps([environment]))
-            with run.folds[0] as folder:
-                folder.save_checkpoint({}, {})
-    with rundir.create(tmp_path / "two", made_up.settings(made, (1, 2)), made_up.ENVIRONMENT) as run:
-        for folder in rundir.finished([tmp_path / "1", tmp_path / "2"], run.settings):
+            run.folds[0].save_checkpoint({}, {})
+    with rundir.open_run(tmp_path / "two", made_up.settings(made, (1, 2)), made_up.ENVIRONMENT, resume=False) as run:
+        for folder in rundir.finished_folds([tmp_path / "1", tmp_path / "2"], run.settings):
             run.take(folder)
         assert run.warnings == []
-    with rundir.create(tmp_path / "three", made_up.settings(made, (1, 2, 3)), made_up.ENVIRONMENT) as run:
-        for folder in rundir.finished([tmp_path / "1", tmp_path / "3"], run.settings):
+    with rundir.open_run(tmp_path / "three", made_up.settings(made, (1, 2, 3)), made_up.ENVIRONMENT, resume=False) as run:
+        for folder in rundir.finished_folds([tmp_path / "1", tmp_path / "3"], run.settings):
             run.take(folder)
         assert len(run.warnings) == 1 and "was 2.0 at first and 2.2 later" in run.warnings[0]
 
@@ -216,7 +215,7 @@ class Servers:
     """A scheduler and workers as processes of their own."""
 
     def __init__(self, place, **environment):
-        self.device, self.processes = place, []
+        self.folder, self.processes = place, []
         source = os.pathsep.join([str(Path(cv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         self.environment = {**os.environ, **environment, "PYTHONPATH": source}
         with socket.socket() as free:
@@ -226,13 +225,13 @@ class Servers:
         self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
 
     def start(self, *command):
-        with open(self.device / f"{len(self.processes)}.log", "w") as log:
+        with open(self.folder / f"{len(self.processes)}.log", "w") as log:
             words = [sys.executable, "-m", "dask", *map(str, command)]
             self.processes.append(subprocess.Popen(words, stdout=log, stderr=log, env=self.environment))
         return self.processes[-1]
 
     def worker(self, *options):
-        where = ("--no-dashboard", "--local-directory", self.device)
+        where = ("--no-dashboard", "--local-directory", self.folder)
         return self.start("worker", self.address, *where, *options)
 
     def __enter__(self):
@@ -376,7 +375,7 @@ def test_a_scheduler_that_is_gone_and_workers_that_always_die(jobs, tmp_path):
     with Servers(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as servers:
         servers.worker("--nthreads", "1", "--resources", "FOLD=1")
         with cluster.connect(servers.address, "cpu", 1) as connected:
-            with pytest.raises(WorkerError, match=r"died one after the other.* --resume") as error:
+            with pytest.raises(WorkerError, match=r"several workers died in the same fold.* --resume") as error:
                 run_until_an_epoch(connected, jobs(ENDLESS), tmp_path / "a", (1,), kill)
             assert "\n" not in str(error.value)
             with pytest.raises(WorkerError, match=r"scheduler is gone.* --resume") as error:
@@ -401,9 +400,9 @@ def test_a_worker_without_the_program_says_so(dask, jobs, tmp_path, monkeypatch)
 
     with cluster.connect(dask.address, "cpu", 1) as connected:
         monkeypatch.setattr(cluster, "_work", absent)
-        with pytest.raises(WorkerError, match=r"does not find this program .*no_such_file.*install the same") as error:
+        with pytest.raises(WorkerError, match=r"cannot import this program .*no_such_file.*install the same") as error:
             list(connected.run_folds(tasks(jobs(SHORT), tmp_path, 1), lambda task, row: None))
-        assert "\n" not in str(error.value) and connected.workers() == 2
+        assert "\n" not in str(error.value) and connected.count_workers() == 2
 
 
 class Known:
@@ -418,9 +417,9 @@ class Known:
 
 def test_workers_are_counted_by_what_they_offer():
     offers = {"FOLD": 1.0}, {"GPU": 1.0}, {}, {"FOLD": 1.0, "GPU": 1.0}, {"GPU": 1.0}
-    assert cluster.Cluster(Known(*offers), "cpu").workers() == 2
-    assert cluster.Cluster(Known(*offers), "cuda:0").workers() == 3
-    assert cluster.Cluster(Known(), "cpu").workers() == 0
+    assert cluster.Cluster(Known(*offers), "cpu").count_workers() == 2
+    assert cluster.Cluster(Known(*offers), "cuda:0").count_workers() == 3
+    assert cluster.Cluster(Known(), "cpu").count_workers() == 0
 
 
 @pytest.mark.parametrize(
@@ -432,13 +431,11 @@ def test_workers_are_counted_by_what_they_offer():
 )
 def test_workers_that_are_not_for_folds(offers, said):
     with pytest.raises(cluster.ClusterError, match=said):
-        cluster.Cluster(Known(*offers), "cpu").workers()
+        cluster.Cluster(Known(*offers), "cpu").count_workers()
 
 
 def test_a_process_never_runs_two_folds_at_once(monkeypatch):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    from scratchser.cv import cluster_worker
-
     inside, most = [], []
 
     def run(description, notify, check):
@@ -454,9 +451,9 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
         def get_current_task(self):
             return "key"
 
-    monkeypatch.setattr(cluster_worker, "get_worker", Worker)
-    monkeypatch.setattr(remote, "run", run)
-    threads = [threading.Thread(target=cluster_worker.run, args=({"fold": number}, "topic")) for number in range(3)]
+    monkeypatch.setattr("distributed.get_worker", Worker)
+    monkeypatch.setattr(fold_job, "run", run)
+    threads = [threading.Thread(target=fold_job.run_on_worker, args=({"fold": number}, "topic")) for number in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -466,7 +463,7 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
 
 def test_a_scheduler_that_does_not_answer(folder, tmp_path, capsys, monkeypatch):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    monkeypatch.setattr(cluster, "SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection and says nothing
         deaf = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         for address in ("tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:8786", "tls://127.0.0.1:9", deaf):
@@ -479,4 +476,4 @@ def test_a_scheduler_that_does_not_answer(folder, tmp_path, capsys, monkeypatch)
 def test_without_the_extra(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert cv.main(command(folder, tmp_path / "run", "--cluster", "local")) == 2
-    assert "pip install 'scratchser[cluster]'" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "pip install -e '.[cluster]'" in capsys.readouterr().err and not (tmp_path / "run").exists()
