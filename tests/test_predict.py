@@ -10,9 +10,11 @@ import scipy.signal
 import small_corpus
 import soundfile
 
-from scratchser import corpus, predict
+from scratchser import corpus
 from scratchser.corpus.features import extract
 from scratchser.cv import __main__ as cv
+from scratchser.predict import __main__ as predict
+from scratchser.predict.ensemble import is_silent
 from scratchser.presets import from_json
 
 # the best epoch may be any, so that its parameters are not just the last ones
@@ -253,4 +255,4 @@ def test_a_damaged_model_is_named(run, folder, tmp_path, ask, harm):
 def test_silence_is_an_empty_picture(folder):
     loaded = corpus.load(folder)
     features = extract(loaded, from_json({"frequency_khz": 4}))
-    assert not any(predict.silent(features.of(n)) for n in range(len(loaded.utterances)))
+    assert not any(is_silent(features.of(n)) for n in range(len(loaded.utterances)))

@@ -107,7 +107,7 @@ def result(
                 "confusion": pooled,
             },
             "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
-            "folds": [{"normalisation": None, **fold} for fold in folds],  # older versions did not keep it
+            "folds": folds,
             "baselines": {each.name: _baseline(each, done, headline) for each in baselines},
             "paper": _paper(settings),
             "left_out": settings["left_out"],

@@ -1,0 +1,147 @@
+"""The models of a run as an ensemble: each votes with each VTLP copy of a file (section 2 of the paper).
+
+Ten models with 11 copies cast 110 votes. Votes are counted as in a fold's test, by evaluate.vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchser.corpus.audio import survey
+from scratchser.corpus.batches import Normalisation
+from scratchser.corpus.check import conversions, cut_off
+from scratchser.corpus.features import Features, Signal, extract
+from scratchser.corpus.table import Corpus, Utterance
+from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
+from scratchser.model import Model
+from scratchser.presets import Config, from_json
+from scratchser.report.text import percent, table
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.folder import RunError
+from scratchser.runs.run import Record
+from scratchser.support.files import StorageError, plain
+from scratchser.support.terminal import bar
+
+SCHEMA = 1
+SILENT = "silent: nothing in it is louder than the floor of the spectrogram"
+OFFSET_BINS = 2  # a constant offset of the sound fills the lowest bins
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """The best model of a fold, and the normalisation of its spectrograms."""
+
+    fold: int
+    model: Model
+    normalisation: Normalisation
+
+
+def load(record: Record, fold: int | None = None) -> list[FoldModel]:
+    """The models of a run's finished folds, or of one of them.
+
+    Raises RunError if there is none, StorageError if a file is damaged, SettingError for the run of another version.
+    """
+    finished = {folder.number: folder for folder in record.finished}
+    if not finished:
+        raise RunError(f"{record.path} has no finished fold yet: wait for one, or continue the run with --resume")
+    if fold is not None and fold not in finished:
+        raise RunError(f"--fold {fold}: the finished folds of {record.path} are {', '.join(map(str, finished))}")
+    chosen = finished.values() if fold is None else [finished[fold]]
+    config, classes = from_json(record.settings["config"]), len(record.settings["corpus"]["classes"])
+    return [_load(folder, config, classes) for folder in chosen]
+
+
+def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
+    model = Model(config, Signal.of(config).bins, classes)
+    result, checkpoint = folder.result(), folder.checkpoint()
+    if result is None or checkpoint is None:
+        raise StorageError(f"{folder.path} has a result but no checkpoint: restore it, or start a new run with --out")
+    values, best = model.parameters.values, checkpoint[0]["best"]
+    if best.shape != values.shape:
+        raise StorageError(
+            f"{folder.path} holds {best.size} parameters, this version's model has {values.size}: use the version"
+            " that made the run"
+        )
+    model.device.copy(best, values)
+    return FoldModel(folder.number, model, Normalisation(**result["normalisation"]))
+
+
+def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) -> dict[str, Any]:
+    """What --json prints (docs/predict.md). Files with a problem get no prediction."""
+    config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
+    corpus = Corpus("files", tuple(trained_on["classes"]), tuple(map(_utterance, dict.fromkeys(files))))
+    audio = survey(corpus, config.window_ms, lambda items: bar(items, "reading"))
+    problems = {problem.utterance: problem.what for problem in audio.problems}
+    corpus = corpus.without(problems)
+    features = extract(corpus, config)
+    problems |= {u.name: SILENT for n, u in enumerate(corpus.utterances) if is_silent(features.of(n))}
+    alphas = copies(config)
+    chosen = [n for n, u in enumerate(corpus.utterances) if u.name not in problems]
+    entries = {name: _entry(name, problem=what) for name, what in problems.items()}
+    if chosen:
+        prediction = ensemble(models, features, np.array(chosen, np.int64), alphas)
+        for row, n in enumerate(chosen):
+            name = corpus.utterances[n].name
+            entries[name] = _entry(name, seconds=audio.seconds[name], **_by_class(corpus.classes, prediction, row))
+    return plain(
+        {
+            "schema": SCHEMA,
+            "synthetic": trained_on["synthetic"],
+            "run": record.path,
+            "corpus": trained_on["name"],
+            "preset": record.settings["preset"],
+            "classes": corpus.classes,
+            "folds": [each.fold for each in models],
+            "alphas": alphas,
+            "warnings": [*conversions(audio), *cut_off(audio)],
+            "files": [entries[str(file)] for file in files],
+        }
+    )
+
+
+def ensemble(models: Sequence[FoldModel], features: Features, utterances: np.ndarray, alphas: np.ndarray) -> Prediction:
+    """The vote of M models over A copies of the utterances (U,), indices into `features`: M A votes for each."""
+    votes = [copy_probabilities(each.model, features, each.normalisation, utterances, alphas) for each in models]
+    return vote(np.concatenate(votes))
+
+
+def is_silent(spectrogram: np.ndarray) -> bool:
+    """True if a log spectrogram (T, F) is at its floor everywhere, except for a constant offset of the sound."""
+    return bool(np.ptp(spectrogram[:, OFFSET_BINS:]) == 0)
+
+
+def text(answer: dict[str, Any]) -> str:
+    """The answer as a table, without the files that have a problem."""
+    models, alphas, classes = len(answer["folds"]), len(answer["alphas"]), answer["classes"]
+    rows = [["file", "emotion", "second", "votes", *(f"{name} %" for name in classes)]]
+    for entry in answer["files"]:
+        if not entry["problem"]:
+            votes = f"{entry['votes'][entry['predicted']]} of {models * alphas}"
+            probabilities = [percent(entry["probabilities"][name]) for name in classes]
+            rows.append([entry["file"], entry["predicted"], entry["second"], votes, *probabilities])
+    data = "SYNTHETIC DATA, " * answer["synthetic"] + f"corpus {answer['corpus']}, preset {answer['preset']}"
+    ensemble = f"{models} model{'s' * (models > 1)} of {answer['run']} ({data})"
+    return f"{table(rows, left=3)}\n\n{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"
+
+
+def _utterance(file: Path) -> Utterance:
+    return Utterance(name=str(file), path=file, speaker="", gender="", session="", label=0, source=str(file))
+
+
+def _entry(name: str, **values: Any) -> dict[str, Any]:
+    keys = ("problem", "seconds", "predicted", "second", "probabilities", "votes")
+    return {"file": name, **dict.fromkeys(keys), **values}
+
+
+def _by_class(classes: Sequence[str], prediction: Prediction, row: int) -> dict[str, Any]:
+    return {
+        "predicted": classes[prediction.first[row]],
+        "second": classes[prediction.second[row]],
+        "probabilities": dict(zip(classes, prediction.mean[row], strict=True)),
+        "votes": dict(zip(classes, prediction.votes[row], strict=True)),
+    }
