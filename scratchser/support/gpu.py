@@ -1,6 +1,6 @@
-"""Where a run computes, and why a GPU is not to be had where one is asked for: each reason with its remedy.
+"""The device of a run, and the reason and remedy if a GPU cannot be used.
 
-With NUMBA_ENABLE_CUDASIM=1, `cuda` is Numba's simulator: the CUDA kernels thread by thread on the CPU, for tests.
+With NUMBA_ENABLE_CUDASIM=1, `cuda` means Numba's simulator, which runs the CUDA kernels on the CPU, for tests.
 """
 
 import importlib.util
@@ -13,46 +13,46 @@ from numba import config
 from scratchser.kernels.machine.device import CPU, SIMULATED, Device, gpu
 from scratchser.support.errors import UsageError
 
-EXTRAS = "pip install 'scratchser[cuda12]' (or [cuda13], for drivers from 580 on)"
+EXTRAS = "pip install -e '.[cuda12]' in the folder of the repository (or cuda13, for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
 
 
 class DeviceError(UsageError):
-    """A device that cannot be had: the reason and the remedy in one line."""
+    """A device that is not available: the reason and the remedy in one line."""
 
 
 def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tuple[str, str]:
-    """(device, sentence that says what was chosen and why) for "auto", "cpu", "cuda" or "cuda:K".
+    """Returns (device, message) for "auto", "cpu", "cuda" or "cuda:K", the device as `open_device` takes it.
 
-    The device is "cpu", "cuda:K" or "simulated": `open_device` takes it. `reason` tells why the GPU of a number cannot be
-    used, None if it can. Raises DeviceError where `name` asks for a GPU that is not to be had, or is none of these.
+    `reason(K)` returns why GPU number K cannot be used, or None if it can; the default is `missing`. Raises DeviceError
+    for another name, and for a GPU that cannot be used.
     """
     if name == "cpu":
-        return "cpu", "device: cpu, as asked for"
-    asked = re.fullmatch(r"cuda(?::(\d+))?|auto", name)
-    if not asked:
-        raise DeviceError(f"--device {name}: there are auto, cpu, cuda and cuda:K (K the number of a GPU)")
+        return "cpu", "device: cpu, as requested"
+    match = re.fullmatch(r"cuda(?::(\d+))?|auto", name)
+    if not match:
+        raise DeviceError(f"--device {name}: choose auto, cpu, cuda or cuda:K, where K is the number of a GPU")
     if config.ENABLE_CUDASIM and name != "auto":
         return "simulated", "device: Numba's simulator (NUMBA_ENABLE_CUDASIM=1), which is for tests: it is very slow"
-    number = int(asked[1] or 0)
+    number = int(match[1] or 0)
     why = (reason or missing)(number)
     if why is None:
-        return f"cuda:{number}", f"device: cuda:{number}, {'the fastest here' if name == 'auto' else 'as asked for'}"
+        return f"cuda:{number}", f"device: cuda:{number}, {'the fastest here' if name == 'auto' else 'as requested'}"
     if name == "auto":
-        return "cpu", f"device: cpu, chosen because {why}"
-    raise DeviceError(f"--device {name} is not to be had: {why}. Without --device the CPU is taken")
+        return "cpu", f"device: cpu, because {why}"
+    raise DeviceError(f"--device {name} is not available: {why}. Without --device the CPU is used")
 
 
 def open_device(name: str) -> Device:
-    """What `choose` chose."""
+    """The device that `choose` returned."""
     if name in ("cpu", "simulated"):
         return CPU if name == "cpu" else SIMULATED
     return gpu(int(name.partition(":")[2]))
 
 
 def describe(device: str) -> str:
-    """The device in words, a GPU with its name and driver."""
+    """The device for messages and reports; a GPU with its name and driver."""
     if not device.startswith("cuda"):
         return device
     import cupy
@@ -64,12 +64,12 @@ def describe(device: str) -> str:
 
 
 def missing(number: int) -> str | None:
-    """Why the GPU of this number cannot be used, and what helps; None if it can."""
+    """Why GPU number `number` cannot be used and what helps, or None if it can."""
     return next(_reasons(number), None)
 
 
 def _reasons(number: int) -> Iterator[str]:
-    """In the order in which one thing needs the other; only the first can be relied on."""
+    """Each check needs the ones before it, so only the first reason is certain."""
     for module, package in (("cupy", "CuPy"), ("numba_cuda", "numba-cuda")):
         if importlib.util.find_spec(module) is None:
             yield f"{package} is not installed: {EXTRAS}"
@@ -77,17 +77,17 @@ def _reasons(number: int) -> Iterator[str]:
     try:
         import cupy
     except ImportError as error:
-        yield f"CuPy is installed but does not import ({str(error).strip().splitlines()[0]}): {EXTRAS} again"
+        yield f"CuPy is installed but does not import ({str(error).strip().splitlines()[0]}). Again: {EXTRAS}"
         return
-    yield from _of_driver(cupy.cuda.runtime, number)
-    yield from _of_libraries()
+    yield from _driver_reasons(cupy.cuda.runtime, number)
+    yield from _library_reasons()
 
 
-def _of_driver(runtime: Any, number: int) -> Iterator[str]:
-    """runtime   cupy.cuda.runtime"""
+def _driver_reasons(runtime: Any, number: int) -> Iterator[str]:
+    """`runtime` is cupy.cuda.runtime."""
     driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if driver == 0:
-        yield "there is no NVIDIA driver: install it, or run on a machine with an NVIDIA GPU"
+        yield "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"
         return
     if driver // 1000 < needed // 1000:
         has, wants = driver // 1000, needed // 1000
@@ -106,12 +106,12 @@ def _of_driver(runtime: Any, number: int) -> Iterator[str]:
         yield f"there is no GPU number {number}: there are 0 ... {count - 1}"
 
 
-def _of_libraries() -> Iterator[str]:
-    """What numba-cuda compiles kernels with."""
+def _library_reasons() -> Iterator[str]:
+    """The libraries that numba-cuda needs to compile a kernel."""
     from cuda import pathfinder
 
     for name in LIBRARIES:
         try:
             pathfinder.load_nvidia_dynamic_lib(name)
         except pathfinder.DynamicLibNotFoundError:
-            yield f"NVIDIA's library {name} is missing, without which no kernel is compiled: {EXTRAS}"
+            yield f"NVIDIA's library {name} is missing, and kernels cannot be compiled without it: {EXTRAS}"

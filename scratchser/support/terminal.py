@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a bar with the time left on a terminal, plain lines in a log. All on stderr."""
+"""What a command prints: results on stdout, messages and progress on stderr (a bar on a terminal, lines in a log)."""
 
 import math
 import os
@@ -9,49 +9,54 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-
-def write(text: str) -> None:
-    """Print a text, ending with a newline. Where its reader has gone, the program ends quietly, with exit code 1."""
-    try:
-        print(text.removesuffix("\n"))
-        sys.stdout.flush()  # here and not at exit, where the error could not be caught
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter still flushes
-        sys.exit(1)
-
-
 Item = TypeVar("Item")
 
 
+def write(text: str) -> None:
+    """Print a text with one newline at its end. If nobody reads stdout any more, exit quietly with code 1."""
+    try:
+        print(text.removesuffix("\n"))
+        sys.stdout.flush()  # at exit, the error could not be caught
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes stdout again at exit
+        sys.exit(1)
+
+
 def say(line: str) -> None:
+    """Print a line on stderr without disturbing a bar."""
     tqdm.write(line, file=sys.stderr)
 
 
-def bar(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """The items, with a bar on a terminal."""
-    return tqdm(items, what, file=sys.stderr, leave=False, disable=not sys.stderr.isatty())
+def bar(items: Sequence[Item], description: str) -> Iterable[Item]:
+    """Returns the items, with a progress bar on a terminal."""
+    return _tqdm(items, desc=description, leave=False)
+
+
+def _tqdm(*items: Any, **options: Any) -> Any:
+    progress = tqdm(*items, file=sys.stderr, disable=not sys.stderr.isatty(), **options)
+    if not progress.disable and progress.ncols is not None and progress.ncols < 1:
+        progress.ncols, progress.nrows = 80, 24  # some containers' terminals report 0, where tqdm would print nothing
+    return progress
 
 
 class Epochs:
-    """Progress over all epochs of the folds that are not done yet, of one run or of several.
+    """Progress over all epochs of the unfinished folds, of one run or of several.
 
-    folds   per fold that is not done yet, by its name: its epochs at most, and those that an earlier start left there
-    alike   an epoch of any fold takes as long as that of another
+    Parameters
+    ----------
+    folds : for each unfinished fold, by its name: the number of epochs, and how many of them an earlier start has done
+    alike : whether an epoch takes the same time in all folds
     """
 
     def __init__(self, folds: Mapping[str, tuple[int, int]], alike: bool = True) -> None:
         self.alike = alike
-        self.epochs = {fold: most for fold, (most, _) in folds.items()}
-        self.open = {fold: most - already for fold, (most, already) in folds.items()}
-        self.heard: set[str] = set()  # folds that finished an epoch in this run of the program
+        self.epochs = {fold: epochs for fold, (epochs, _) in folds.items()}
+        self.open = {fold: epochs - done for fold, (epochs, done) in folds.items()}
+        self.warm: set[str] = set()  # folds that have done an epoch since this start
         self.started = 0.0  # when the first of them did
         self.timed = 0  # epochs since then
-        self.bar = tqdm(
-            total=self.left,
-            unit="epoch",
-            file=sys.stderr,
-            disable=not sys.stderr.isatty(),
-            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+        self.bar = _tqdm(
+            total=self.left, unit="epoch", bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
         )
 
     @property
@@ -60,20 +65,20 @@ class Epochs:
         return sum(self.open.values())
 
     def epoch(self, fold: str, row: dict[str, Any]) -> None:
-        """A fold finished an epoch."""
+        """Report that a fold has done an epoch; `row` is its line of metrics.jsonl."""
         self.open[fold] = self.epochs[fold] - row["epoch"]
         self._time(fold)
         scores = f"loss {row['train']['loss']:.3f}, validation UA {row['validation']['ua']:.3f}"
-        said, left = f"{fold} epoch {row['epoch']}/{self.epochs[fold]}: {scores}", self._time_left()
+        text, left = f"{fold} epoch {row['epoch']}/{self.epochs[fold]}: {scores}", self._time_left()
         if self.bar.disable:
-            print(", ".join(filter(None, [said, left])), file=sys.stderr, flush=True)
+            print(", ".join(filter(None, [text, left])), file=sys.stderr, flush=True)
         else:
-            self.bar.set_description(said, refresh=False)
+            self.bar.set_description(text, refresh=False)
             self.bar.set_postfix_str(left, refresh=False)
             self.bar.update()
 
     def fold(self, fold: str, result: dict[str, Any]) -> None:
-        """A fold was tested, now or by an earlier start; the epochs it left out need no time any more."""
+        """Report that a fold is finished, now or by an earlier start. Its remaining epochs no longer count."""
         self.open.pop(fold, None)
         self.bar.total = self.bar.n + self.left
         scores = f"WA {100 * result['wa']:.1f} %, UA {100 * result['ua']:.1f} %"
@@ -83,12 +88,12 @@ class Epochs:
         self.bar.close()
 
     def _time(self, fold: str) -> None:
-        """Count an epoch, but not a fold's first one here: in it the kernels may have been compiled."""
-        if not self.heard:
+        """Count an epoch, but not the first one of a fold, which may have compiled the kernels."""
+        if not self.warm:
             self.started = time.monotonic()
-        elif fold in self.heard:
+        elif fold in self.warm:
             self.timed += 1
-        self.heard.add(fold)
+        self.warm.add(fold)
 
     def _time_left(self) -> str:
         if self.timed == 0:

@@ -1,4 +1,4 @@
-"""Where a run computes; every way of not having a GPU has its own reason and remedy, and none is pretended."""
+"""The device of a run. Each reason why a GPU cannot be used has its own message and remedy."""
 
 import importlib.util
 import sys
@@ -17,28 +17,28 @@ def no_simulator(monkeypatch):
     monkeypatch.setattr(config, "ENABLE_CUDASIM", 0)
 
 
-def test_auto_says_what_it_chose_and_why():
-    assert choose("auto", lambda _: "it rains") == ("cpu", "device: cpu, chosen because it rains")
+def test_auto_reports_its_choice_and_the_reason():
+    assert choose("auto", lambda _: "it rains") == ("cpu", "device: cpu, because it rains")
     assert choose("auto", lambda _: None) == ("cuda:0", "device: cuda:0, the fastest here")
 
 
 @pytest.mark.parametrize(("name", "number"), [("cuda", 0), ("cuda:1", 1), ("cuda:12", 12)])
-def test_a_gpu_that_is_asked_for_by_number(name, number):
-    asked = []
-    assert choose(name, asked.append) == (f"cuda:{number}", f"device: cuda:{number}, as asked for")
-    assert asked == [number]
-    refusal = rf"--device {name} is not to be had: it rains\. Without --device the CPU is taken"
+def test_a_gpu_requested_by_number(name, number):
+    numbers = []
+    assert choose(name, numbers.append) == (f"cuda:{number}", f"device: cuda:{number}, as requested")
+    assert numbers == [number]
+    refusal = rf"--device {name} is not available: it rains\. Without --device the CPU is used"
     with pytest.raises(DeviceError, match=refusal):
         choose(name, lambda _: "it rains")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "cuda0", "automatic"])
-def test_unknown_names_are_answered(name):
+def test_unknown_names_are_refused(name):
     with pytest.raises(DeviceError, match="auto, cpu, cuda"):
         choose(name, lambda _: None)
 
 
-def test_the_simulator_is_chosen_by_its_variable_and_only_if_cuda_is_asked_for(monkeypatch):
+def test_the_simulator_needs_its_variable_and_a_request_for_cuda(monkeypatch):
     monkeypatch.setattr(config, "ENABLE_CUDASIM", 1)
     name, sentence = choose("cuda", lambda _: "it rains")
     assert name == "simulated" and "NUMBA_ENABLE_CUDASIM=1" in sentence
@@ -87,22 +87,22 @@ def machine(monkeypatch, installed=("cupy", "numba_cuda"), driver=12040, count=1
 
 
 MACHINES = {
-    "no CuPy": ({"installed": ("numba_cuda",)}, "CuPy is not installed: pip install 'scratchser"),
-    "no numba-cuda": ({"installed": ("cupy",)}, "numba-cuda is not installed: pip install 'scratchser"),
+    "no CuPy": ({"installed": ("numba_cuda",)}, "CuPy is not installed: pip install -e '."),
+    "no numba-cuda": ({"installed": ("cupy",)}, "numba-cuda is not installed: pip install -e '."),
     "no driver": ({"driver": 0}, "there is no NVIDIA driver: install it"),
     "driver too old": ({"driver": 11080}, r"too old: it is for CUDA 11, CuPy for CUDA 12\. Update the driver"),
     "no GPU": ({"error": 100}, "finds no GPU: look at nvidia-smi"),
     "hidden GPU": ({"count": 0}, "CUDA_VISIBLE_DEVICES"),
     "sick driver": ({"error": 999}, r"the driver does not answer \(error 999\): restart"),
     "other number": ({"count": 1}, r"there is no GPU number 1: there are 0 ... 0"),
-    "no NVRTC": ({"count": 2, "without": ("nvrtc",)}, "library nvrtc is missing.*pip install 'scratchser"),
-    "no NVVM": ({"count": 2, "without": ("nvvm",)}, "library nvvm is missing.*pip install 'scratchser"),
-    "no linker": ({"count": 2, "without": ("nvJitLink",)}, "library nvJitLink is missing.*pip install 'scratchser"),
+    "no NVRTC": ({"count": 2, "without": ("nvrtc",)}, "library nvrtc is missing.*pip install -e '."),
+    "no NVVM": ({"count": 2, "without": ("nvvm",)}, "library nvvm is missing.*pip install -e '."),
+    "no linker": ({"count": 2, "without": ("nvJitLink",)}, "library nvJitLink is missing.*pip install -e '."),
 }
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_way_of_not_having_a_gpu_has_its_reason_and_remedy(monkeypatch, name):
+def test_every_reason_against_a_gpu_has_its_remedy(monkeypatch, name):
     given, message = MACHINES[name]
     machine(monkeypatch, **given)
     with pytest.raises(DeviceError, match=message):
@@ -117,6 +117,6 @@ def test_a_cupy_that_does_not_import(monkeypatch):
         choose("cuda")
 
 
-def test_a_gpu_that_can_be_had(monkeypatch):
+def test_a_gpu_that_works(monkeypatch):
     machine(monkeypatch, count=2)
     assert choose("cuda:1")[0] == "cuda:1"

@@ -1,4 +1,12 @@
-"""One newline at the end; a pipe that nobody reads is met in test_corpus.py."""
+"""Output of the commands. A pipe that nobody reads is tested in tests/corpus/test_corpus.py."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 
 import pytest
 
@@ -9,3 +17,104 @@ from scratchser.support import terminal
 def test_the_text_ends_with_one_newline(capsys, text):
     terminal.write(text)
     assert capsys.readouterr().out == "a\nb\n"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only moves when move(seconds) is called."""
+    now = [1000.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+
+    def move(seconds):
+        now[0] += seconds
+
+    return move
+
+
+def epoch(number):
+    return {"epoch": number, "train": {"loss": 1.0}, "validation": {"ua": 0.5}}
+
+
+def result():
+    return {"test_speaker": "a", "wa": 0.5, "ua": 0.5}
+
+
+def last_line(capsys):
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_time_left_does_not_count_compilation(clock, capsys):
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    clock(3600)
+    epochs.epoch("fold 1", epoch(1))
+    assert last_line(capsys) == "fold 1 epoch 1/10: loss 1.000, validation UA 0.500"
+    clock(60)
+    epochs.epoch("fold 1", epoch(2))
+    assert last_line(capsys).endswith(", at most 18 min left")
+
+
+def test_the_time_left_of_unequal_folds_is_at_this_pace(clock, capsys):
+    epochs = terminal.Epochs({"a fold 1": (3, 0), "b fold 1": (10, 0)}, alike=False)
+    epochs.epoch("a fold 1", epoch(1))
+    clock(60)
+    epochs.epoch("a fold 1", epoch(2))
+    line = last_line(capsys)
+    assert line.startswith("a fold 1 epoch 2/3: ") and line.endswith(", at this pace 11 min left")
+
+
+def test_no_time_left_after_the_first_epochs_of_two_workers(clock, capsys):
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    for fold in ("fold 1", "fold 2"):
+        clock(1)
+        epochs.epoch(fold, epoch(1))
+        assert "left" not in last_line(capsys)
+
+
+def test_only_the_remaining_epochs_of_a_resumed_run_count(clock, capsys):
+    epochs = terminal.Epochs({"fold 2": (10, 6), "fold 3": (10, 0)})
+    epochs.fold("fold 1", result())  # done by an earlier start
+    assert epochs.left == 14
+    epochs.epoch("fold 2", epoch(7))
+    clock(60)
+    epochs.epoch("fold 2", epoch(8))
+    assert last_line(capsys).endswith(", at most 12 min left")
+
+
+def test_epochs_skipped_by_early_stopping_do_not_count(clock):
+    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
+    epochs.epoch("fold 1", epoch(1))
+    epochs.fold("fold 1", result())
+    assert epochs.left == 10
+
+
+def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
+    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
+    epochs = terminal.Epochs({"fold 1": (10, 7), "fold 2": (10, 0)})
+    for number in (8, 9):
+        clock(60)
+        epochs.epoch("fold 1", epoch(number))
+    epochs.fold("fold 1", result())
+    for number in (1, 2):
+        clock(60)
+        epochs.epoch("fold 2", epoch(number))
+    epochs.fold("fold 2", result())
+    epochs.close()
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "fold 2 epoch 2/10" in last and "100%" in last and "4/4" in last
+
+
+def test_progress_shows_on_a_terminal_of_width_0():
+    """Some containers' terminals report it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    program = """if True:
+        import time
+        from scratchser.support.terminal import bar, say
+        for _ in bar("ab", "reading"):
+            time.sleep(0.2)
+        say("end")
+    """
+    subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
+    assert b"reading:  50%" in os.read(ours, 10_000)
+    for end in (ours, theirs):
+        os.close(end)

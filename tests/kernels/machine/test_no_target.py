@@ -36,7 +36,7 @@ def test_a_learners_kernel_is_judged_all_the_same():
 
 def test_the_main_job_starts_and_says_that_there_is_no_gpu():
     done = without_target("from scratchser.cv import __main__ as cv; sys.exit(cv.main(['--device', 'cuda']))")
-    assert done.returncode == 2 and "is not to be had" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "is not available" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_launch_says_what_is_missing():
