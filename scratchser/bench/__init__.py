@@ -1,19 +1,13 @@
-"""python -m scratchser.bench: how fast the CPU side is, beside what a user would take instead.
+"""python -m scratchser.bench: speed beside PyTorch, SciPy and librosa.
 
-    problem    the fixed model, the fixed utterances, and the useful operations that they need
-    ours, torch_peers, stft_peers    the same tasks, by our kernels, by PyTorch, by SciPy and librosa
-    child      one contestant in a process of its own, with its own pool of threads
-    contest    equal answers first, then alternating rounds
-    start      one start in a fresh interpreter
-    measure    the sections, as plain dicts
-    report     the tables
-
-And without a GPU, what the CUDA side asks of one: --launches and --ptx.
-
-    paper_step      the calls of a training step at the paper's shapes, recorded
-    launches        its launches, counted
-    ptx             every kernel compiled, and what would be a fault
-    occupancy       how many of a kernel's blocks a multiprocessor holds
-    roofline        what memory, arithmetic and host allow at best
-    kernels_page    docs/kernels.md
+problem        the fixed model and utterances, and their useful operations
+ours, torch_peers, other_peers    the same tasks with our kernels, with PyTorch, with NumPy, SciPy and librosa
+child          a contestant in a process of its own
+contest        equal answers first, then alternating rounds
+clock          time and peak memory
+start          one start in a new interpreter
+measure        the sections, as plain dicts
+report         the tables
+command        what the command does after parsing
+cuda/          the CUDA kernels: on a GPU, compiled, counted
 """

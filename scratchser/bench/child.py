@@ -1,112 +1,94 @@
-"""A contestant in a process of its own: two pools of threads that take turns in one process lose a factor of ten."""
+"""A contestant in a process of its own: two pools of threads in one process make each other ten times slower."""
 
-import contextlib
-import multiprocessing
-import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from multiprocessing import get_context
+from os import environ
 from typing import Any
+from unittest import mock
 
-import numpy as np
+from numpy import ndarray
 
 from scratchser.bench.clock import peak_memory, seconds_per_call
-
-THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-class ChildError(RuntimeError):
-    """A contestant's process is gone."""
+from scratchser.support.errors import ProcessingError
 
 
-class Gemm:
-    """The machine's rate: NumPy's matrix product of two square float32 matrices."""
+class ChildError(ProcessingError):
+    """The process of a contestant failed."""
 
-    SIZE = 2048
 
-    def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        self.a, self.b = (rng.standard_normal((self.SIZE, self.SIZE), np.float32) for _ in range(2))
-
-    def run(self) -> None:
-        np.matmul(self.a, self.b)
+def thread_limits(threads: int) -> dict[str, str]:
+    """Environment variables that limit the threads of every library."""
+    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(threads))
 
 
 def tasks_of(contestant: str) -> Mapping[str, Callable[..., Any]]:
-    """Each library is imported by the process that is to use it, and by no other."""
-    if contestant == "blas":
-        return {"gemm": Gemm}
-    if contestant == "ours":
-        from scratchser.bench import ours
-
-        return ours.TASKS
-    if contestant in ("scipy", "librosa"):
-        from scratchser.bench import stft_peers
-
-        return stft_peers.TASKS[contestant]
-    from scratchser.bench import torch_peers
-
-    return torch_peers.TASKS[contestant]
-
-
-def serve(contestant: str, connection: Any) -> None:
-    """Answer the parent's questions until it sends None."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: the parent speaks, the others end
-    tasks, task = tasks_of(contestant), None  # type: Mapping[str, Callable[..., Any]], Any
-    while (question := connection.recv()) is not None:
-        word, *arguments = question
-        if word == "make":
-            name, *parameters = arguments
-            task = None  # the one before gives its memory back first
-            task = tasks[name](*parameters)
-            connection.send(getattr(task, "cycle", 1))
-        elif word == "run":
-            timed = getattr(task, "timed", None)  # a task on a GPU has a clock of its own
-            connection.send(timed(arguments[0]) if timed else seconds_per_call(task.run, arguments[0]))
-        elif word == "answer":
-            connection.send(task.answer())
-        elif word == "memory":
-            connection.send(peak_memory())
+    """The tasks by name. Their library is imported only in the process of its contestant."""
+    peers = "torch_peers" if contestant.startswith("torch") else "other_peers"
+    module = "ours" if contestant == "ours" else peers
+    return import_module(f"scratchser.bench.{module}").TASKS[contestant]
 
 
 class Child:
-    """The parent's end. Raises ChildError where the child has died; its own message is on standard error."""
+    """The process of one contestant, with one task at a time. Every method raises ChildError if the process fails."""
 
     def __init__(self, contestant: str, threads: int) -> None:
-        self.name = contestant
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        with _environment(dict.fromkeys(THREADS, str(threads))):
-            self.process = context.Process(target=serve, args=(contestant, theirs), daemon=True)
-            self.process.start()
-        theirs.close()
+        self.contestant = contestant
+        # Ctrl-C reaches all processes: the parent reports it, the children end without a traceback
+        self.pool = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
+        with mock.patch.dict(environ, thread_limits(threads)):
+            self._call(_load, contestant)  # starts the process, which inherits the environment
 
-    def ask(self, *question: Any) -> Any:
-        try:
-            self.connection.send(question)
-            return self.connection.recv()
-        except (EOFError, OSError) as error:
-            self.process.join()
-            raise ChildError(
-                f"the process of {self.name!r} ended at {' '.join(map(str, question))!r},"
-                f" with exit code {self.process.exitcode}; what it said stands above"
-            ) from error
+    def make(self, task: str, *parameters: Any) -> int:
+        """Make a task the current one. Returns its cycle: how many runs to time together, because they differ."""
+        return self._call(_make, task, *parameters)
+
+    def run(self, times: int) -> float:
+        """Mean seconds of a run."""
+        return self._call(_run, times)
+
+    def answer(self) -> dict[str, ndarray]:
+        return self._call(_answer)
+
+    def memory(self) -> int | None:
+        """Bytes of peak memory."""
+        return self._call(peak_memory)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # it may be gone already
-            self.connection.send(None)
-        self.process.join(timeout=5)
-        self.process.kill()  # one that is still at work, when another has failed
+        self.pool.shutdown()
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return self.pool.submit(function, *arguments).result()
+        except Exception as error:
+            message = f"the process of {self.contestant!r} failed: {error!r}"
+            raise ChildError(f"{message}{error.__cause__ or ''}") from error  # the cause is the child's traceback
 
 
-@contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+# ---- in the child ---------------------------------------------------------------------------------------------------
+
+_tasks: dict[str, Callable[..., Any]] = {}  # by name
+_current: list[Any] = []  # one task
+
+
+def _load(contestant: str) -> None:
+    _tasks.update(tasks_of(contestant))
+
+
+def _make(task: str, *parameters: Any) -> int:
+    _current.clear()  # frees the memory of the task before
+    _current.append(_tasks[task](*parameters))
+    return getattr(_current[0], "cycle", 1)
+
+
+def _run(times: int) -> float:
+    (task,) = _current
+    # a task that can run on a GPU has its own clock
+    return task.timed(times) if hasattr(task, "timed") else seconds_per_call(task.run, times)
+
+
+def _answer() -> dict[str, ndarray]:
+    return _current[0].answer()

@@ -1,4 +1,4 @@
-"""Equal answers first, then alternating rounds: in each round every contestant has one turn."""
+"""A contest: first the answers must agree, then the contestants take turns, one turn each in every round."""
 
 import contextlib
 import math
@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from scratchser.bench.child import Child
+from scratchser.support.errors import ProcessingError
 
 TOLERANCE = 1e-4  # of ||ours - theirs|| / ||theirs||, float32
-TURN = 0.05  # seconds that a turn lasts at least, behind a warm-up: sleeping threads and cold caches cost milliseconds
+TURN = 0.05  # seconds that a turn takes at least
 
 
-class DisagreementError(RuntimeError):
-    """Two contestants do not compute the same: no time of theirs means anything."""
+class DisagreementError(ProcessingError):
+    """Two contestants compute different results, so their times cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of a task: by contestant, one number a round."""
+    """Seconds of a task: for each contestant, one number a round."""
 
     rounds: dict[str, list[float]]
 
@@ -28,61 +29,57 @@ class Times:
         return float(np.median(self.rounds[name]))
 
     def ratios(self, slow: str, fast: str) -> np.ndarray:
-        """How many times as long `slow` took, round by round: what disturbs a round disturbs both."""
+        """`slow` divided by `fast`, round by round, because a disturbance slows all turns of a round."""
         return np.array(self.rounds[slow]) / np.array(self.rounds[fast])
 
 
 @contextlib.contextmanager
 def children(names: Sequence[str], threads: int) -> Iterator[dict[str, Child]]:
-    """The contestants' processes; they end with the block, also after an error."""
-    started: dict[str, Child] = {}
-    try:
-        for name in names:
-            started[name] = Child(name, threads)
-        yield started
-    finally:
-        for child in started.values():
-            child.close()
+    """The processes of the contestants. They end with the block, also after an error."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(contextlib.closing(Child(name, threads))) for name in names}
 
 
 def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
-    """The largest norm-relative difference from the first contestant's answer.
+    """The largest difference from the first contestant's answer, relative to the norm.
 
-    Raises DisagreementError above TOLERANCE, for NaN, and where something is missing.
+    Raises DisagreementError for a difference above TOLERANCE, for NaN, and for missing or additional arrays.
     """
     (first, reference), *others = answers.items()
-    worst = 0.0
+    largest = 0.0
     for name, answer in others:
         shapes, expected = ({key: value.shape for key, value in each.items()} for each in (answer, reference))
         if shapes != expected:
-            raise DisagreementError(f"{name} answers {shapes}, {first} {expected}")
+            raise DisagreementError(f"{name} returns {shapes}, {first} {expected}")
         for key, theirs in answer.items():
-            mine, size = reference[key].astype(float), np.linalg.norm(theirs.astype(float))
-            difference = np.linalg.norm(mine - theirs) / max(size, np.finfo(float).tiny)
-            if not difference <= TOLERANCE:
+            norm = max(np.linalg.norm(theirs.astype(float)), np.finfo(float).tiny)
+            difference = float(np.linalg.norm(reference[key].astype(float) - theirs) / norm)
+            if not difference <= TOLERANCE:  # true for NaN
                 raise DisagreementError(f"{key} of {first} and of {name} differ by {difference:.1e} of its norm")
-            worst = max(worst, float(difference))
-    return worst
+            largest = max(largest, difference)
+    return largest
 
 
 def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: Any) -> tuple[Times, float]:
-    """The times of a task, and the largest difference of the answers, which `compare` accepts or the contest ends.
+    """Returns the times and the largest difference of the answers. Raises DisagreementError, ChildError.
 
-    A turn is as many runs as fill TURN, in whole cycles where a task's runs differ; behind a fifth of it, untimed.
+    A turn is as many runs as take TURN seconds, in whole cycles if the runs of the task differ. A fifth of a turn comes
+    before it untimed: sleeping threads and cold caches cost milliseconds.
     """
-    cycles = {name: child.ask("make", task, *parameters) for name, child in contestants.items()}
+    cycles = {name: child.make(task, *parameters) for name, child in contestants.items()}
     difference = 0.0
     if len(contestants) > 1:
-        difference = compare({name: child.ask("answer") for name, child in contestants.items()})
+        difference = compare({name: child.answer() for name, child in contestants.items()})
     repeats = {}
     for name, child in contestants.items():
-        child.ask("run", cycles[name])
-        seconds = child.ask("run", cycles[name]) * cycles[name]
+        child.run(cycles[name])
+        seconds = child.run(cycles[name]) * cycles[name]
         repeats[name] = math.ceil(TURN / seconds) * cycles[name]
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(rounds):
-        names = list(contestants)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            contestants[name].ask("run", math.ceil(repeats[name] / 5))
-            times[name].append(contestants[name].ask("run", repeats[name]))
+    names = list(contestants)
+    for first in range(rounds):
+        for n in range(len(names)):
+            name = names[(first + n) % len(names)]  # another contestant begins in each round
+            contestants[name].run(math.ceil(repeats[name] / 5))
+            times[name].append(contestants[name].run(repeats[name]))
     return Times(times), difference

@@ -1,4 +1,8 @@
-"""The tasks by our own kernels. A task is made once, `run` is what is timed, `answer` is what peers must agree with."""
+"""The tasks with our own kernels.
+
+A task is made once; `run` is timed, and `answer` is what the other contestants must agree with. A task with a `cycle`
+runs that many different batches in turn.
+"""
 
 from dataclasses import replace
 
@@ -13,10 +17,10 @@ from scratchser.optim import Optimiser
 from scratchser.support.gpu import open_device
 
 
-class Step:
-    """Forward, backward and update over all utterances in random batches; one call of `run` is one batch."""
+class TrainingStep:
+    """Forward, backward and update of one random batch after the other."""
 
-    cycle = problem.BATCHES  # runs that are timed together, since they differ
+    cycle = problem.BATCHES
 
     def __init__(self, bins: int, device: str = "cpu") -> None:
         self.bins, self.device_name, self.device = bins, device, open_device(device)
@@ -26,7 +30,6 @@ class Step:
         self.turn = 0
 
     def timed(self, times: int) -> float:
-        """Seconds of a run, by the clock of the device."""
         return seconds_per_call(self.run, times, self.device)
 
     def _gradients(self, batch: Batch) -> tuple[Array, float]:
@@ -41,7 +44,7 @@ class Step:
         self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
-        fresh = Step(self.bins, self.device_name)
+        fresh = TrainingStep(self.bins, self.device_name)
         logits, loss = fresh._gradients(fresh.batches[0])
         gradients = {f"d {name}": self.device.download(value) for name, value in fresh.model.parameters.dW.items()}
         return {"logits": self.device.download(logits), "loss": np.array(loss), **gradients}
@@ -102,7 +105,7 @@ class Lstm:
 
 
 class Stft:
-    """Log power spectrogram of so many samples."""
+    """The log power spectrogram."""
 
     floor = 1e-2
 
@@ -120,7 +123,7 @@ class Stft:
 
 
 class Batches:
-    """A random batch, warped, normalised and padded; one call of `run` is one batch."""
+    """Build one random batch after the other: warped, normalised and padded."""
 
     cycle = problem.BATCHES
 
@@ -128,16 +131,16 @@ class Batches:
         lengths = problem.lengths()
         self.starts, self.lengths = np.cumsum(lengths) - lengths, lengths
         self.values = np.random.default_rng(9).standard_normal((int(lengths.sum()), bins), np.float32)
-        self.order = np.random.default_rng(2).permutation(problem.UTTERANCES)
+        self.order = problem.random_order()
         self.alphas = np.random.default_rng(10).uniform(0.9, 1.1, problem.UTTERANCES)
         self.turn = 0
 
     def run(self) -> None:
-        at = self.turn % problem.BATCHES * problem.BATCH
-        chosen = self.order[at : at + problem.BATCH]
-        lengths, alphas = self.lengths[chosen], self.alphas[at : at + problem.BATCH]
+        first = self.turn % problem.BATCHES * problem.BATCH
+        chosen = self.order[first : first + problem.BATCH]
+        lengths, alphas = self.lengths[chosen], self.alphas[first : first + problem.BATCH]
         vtlp.batch(self.values, self.starts[chosen], lengths, alphas, 0.1, 0.9, int(lengths.max()))
         self.turn += 1
 
 
-TASKS = {"step": Step, "conv": Conv, "lstm": Lstm, "stft": Stft, "batch": Batches}
+TASKS = {"ours": {"step": TrainingStep, "conv": Conv, "lstm": Lstm, "stft": Stft, "batch": Batches}}

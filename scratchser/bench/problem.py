@@ -1,7 +1,7 @@
-"""What is measured: one model and one set of utterances, fixed for good, whatever the presets become.
+"""The fixed problem of the bench: one model and one set of utterances, which do not change with the presets.
 
-The lengths are log-normal like IEMOCAP's at a shift of 32 ms: median 109 frames, 21 ... 909. Pixels are noise: no
-kernel's time depends on their values, but on denormal numbers, which noise does not have.
+The lengths are log-normal like IEMOCAP's at a shift of 32 ms: median 109 frames, 21 ... 909. The values are noise: the
+time of a kernel depends on values only for denormal numbers, which noise does not contain.
 """
 
 from dataclasses import dataclass, replace
@@ -17,11 +17,12 @@ CLASSES, BATCH, UTTERANCES = 4, 16, 192
 BATCHES = UTTERANCES // BATCH
 RATE, SAMPLES = 16000, 3600 * 16000  # an hour of audio
 WINDOW, HOP = 1024, 512
-CONV_FRAMES = 128  # of the utterances that a conv layer alone is timed with: nothing is padded
+GEMM = 2048  # rows and columns of the matrices that tell the rate of the machine
+CONV_FRAMES = 128  # of each utterance, if a conv layer is timed alone: no padding
 
 
 def config() -> Config:
-    """conv 16-24-32-48, kernels 5 x 5, strides 2 x 2, ReLU; Bi-LSTM 128; dense 4."""
+    """Four conv layers with ReLU, a Bi-LSTM and a dense layer."""
     return replace(
         Config(),
         conv_channels=(16, 24, 32, 48),
@@ -48,9 +49,13 @@ def lengths() -> np.ndarray:
     return np.clip(np.rint(drawn), 21, 909).astype(np.int64)
 
 
+def random_order() -> np.ndarray:
+    return np.random.default_rng(2).permutation(UTTERANCES)
+
+
 def batch_lengths() -> np.ndarray:
     """(16,) int64 frames of the first random batch."""
-    return lengths()[np.random.default_rng(2).permutation(UTTERANCES)[:BATCH]]
+    return lengths()[random_order()[:BATCH]]
 
 
 @dataclass(frozen=True)
@@ -62,23 +67,29 @@ class Batch:
 
 
 def batches(bins: int, similar: bool) -> list[Batch]:
-    """All utterances in twelve batches: in random order, or with those of similar length together."""
+    """All utterances in twelve batches: in random order, or utterances of similar length together."""
     all_lengths = lengths()
-    order = np.argsort(all_lengths, kind="stable") if similar else np.random.default_rng(2).permutation(UTTERANCES)
+    order = np.argsort(all_lengths, kind="stable") if similar else random_order()
     rng = np.random.default_rng(3)
     result = []
-    for at in range(0, UTTERANCES, BATCH):
-        chosen = all_lengths[order[at : at + BATCH]]
-        x = rng.standard_normal((BATCH, chosen.max(), bins, 1), np.float32)
-        for b, length in enumerate(chosen):
-            x[b, length:] = 0
+    for first in range(0, UTTERANCES, BATCH):
+        chosen = all_lengths[order[first : first + BATCH]]
+        x = padded_noise(rng, chosen, bins)[..., None]
         targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, BATCH)]
         result.append(Batch(x, chosen, targets, np.ones(BATCH, np.float32)))
     return result
 
 
+def padded_noise(rng: np.random.Generator, lengths: np.ndarray, features: int) -> np.ndarray:
+    """(B, T, features) float32, zero past an utterance's end."""
+    x = rng.standard_normal((BATCH, lengths.max(), features), np.float32)
+    for b, length in enumerate(lengths):
+        x[b, length:] = 0
+    return x
+
+
 def sound(samples: int) -> np.ndarray:
-    """Noise of a full-scale recording's size, (samples,) float32."""
+    """Noise as loud as a recording, (samples,) float32."""
     return np.random.default_rng(4).standard_normal(samples, np.float32) * np.float32(0.1)
 
 
@@ -92,20 +103,17 @@ def conv_input(bins: int, layer: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lstm_input(features: int, shrink: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (16, T, features) and lengths: those of the first random batch, divided by `shrink`, the longest first."""
+    """x (16, T, features) and lengths: those of the first random batch divided by `shrink`, in falling order."""
     shrunk = np.sort(-(-batch_lengths() // shrink))[::-1].copy()
-    x = np.random.default_rng(6).standard_normal((BATCH, shrunk.max(), features), np.float32)
-    for b, length in enumerate(shrunk):
-        x[b, length:] = 0
-    return x, shrunk
+    return padded_noise(np.random.default_rng(6), shrunk, features), shrunk
 
 
-# ---- useful operations: a multiplication or an addition each, of real frames alone --------------------------------
+# ---- useful operations: multiplications and additions of real frames ------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Work:
-    """Operations of one layer for one batch. The first layer's dx is nobody's use."""
+class Operations:
+    """Operations of one layer for one batch. Nothing needs the first layer's dx."""
 
     forward: int
     dW: int
@@ -116,28 +124,23 @@ class Work:
         return self.forward + self.dW + self.dx
 
 
-def conv_work(frames_out: int, positions: int, kernel: tuple[int, int], C: int, D: int, first: bool) -> Work:
-    one = 2 * frames_out * positions * kernel[0] * kernel[1] * C * D
-    return Work(one, one, 0 if first else one)
-
-
-def lstm_work(frames: int, D: int, H: int) -> Work:
-    """Input part and recurrent part of both directions; the gates' handful of operations is left out."""
+def lstm_operations(frames: int, D: int, H: int) -> Operations:
+    """The products of both directions; the few operations of a cell are left out."""
     one = 2 * frames * 8 * H * (D + H)
-    return Work(one, one, one)
+    return Operations(one, one, one)
 
 
-def work(batch_lengths: np.ndarray, bins: int) -> dict[str, Work]:
-    """By layer, for a batch of these lengths."""
+def operations(batch_lengths: np.ndarray, bins: int) -> dict[str, Operations]:
+    """By layer, for a batch with these lengths."""
     settings, result = config(), {}
-    C, positions, now = 1, bins, batch_lengths
-    for n, (D, kernel, stride) in enumerate(
-        zip(settings.conv_channels, settings.conv_kernels, settings.conv_strides, strict=True), 1
-    ):
-        now, positions = output_lengths(now, stride[0]), -(-positions // stride[1])
-        result[f"conv{n}"] = conv_work(int(now.sum()), positions, kernel, C, D, first=n == 1)
+    C, F, frames = 1, bins, batch_lengths
+    layers = zip(settings.conv_channels, settings.conv_kernels, settings.conv_strides, strict=True)
+    for n, (D, (I, J), stride) in enumerate(layers, 1):
+        frames, F = output_lengths(frames, stride[0]), -(-F // stride[1])
+        one = 2 * int(frames.sum()) * F * I * J * C * D
+        result[f"conv{n}"] = Operations(one, one, 0 if n == 1 else one)
         C = D
-    result["lstm1"] = lstm_work(int(now.sum()), positions * C, settings.lstm_units)
+    result["lstm1"] = lstm_operations(int(frames.sum()), F * C, settings.lstm_units)
     dense = 2 * len(batch_lengths) * 2 * settings.lstm_units * CLASSES
-    result["dense"] = Work(dense, dense, dense)
+    result["dense"] = Operations(dense, dense, dense)
     return result

@@ -1,4 +1,4 @@
-"""The result of measure.measure as Markdown, in columns that also line up in a terminal."""
+"""The result of measure.measure as Markdown tables, which also line up in a terminal."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -8,7 +8,6 @@ import numpy as np
 from scratchser.bench import problem
 from scratchser.bench.contest import Times
 
-EXPERTS = "torch, expert", "torch, compiled"
 Json = dict[str, Any]
 
 
@@ -23,7 +22,7 @@ def text(result: Json) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], left: int) -> str:
-    """The first row is the head; the first `left` columns begin at the left, the others end at the right."""
+    """A Markdown table. The first row is the head; the first `left` columns are aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [rows[0], rule, *rows[1:]]
@@ -31,23 +30,37 @@ def table(rows: Sequence[Sequence[str]], left: int) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in aligned)
 
 
+def bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def machine(environment: Json) -> list[str]:
+    """Machine, versions and commit, a line each."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
+    return [
+        f"machine: {environment['cpu']}, {environment['cores']} cores, {environment['platform']}",
+        f"versions: Python {environment['python']}, {versions}",
+        f"commit {environment['commit'] or 'unknown'}, {environment['started']}",
+    ]
+
+
 # ---- figures ------------------------------------------------------------------------------------------------------
 
 
 def ms(seconds: float) -> str:
-    """Three digits, or all in front of the point."""
+    """Milliseconds with three digits, or all digits before the point."""
     milliseconds = 1000 * seconds
     return f"{milliseconds:.0f}" if milliseconds >= 99.95 else f"{milliseconds:#.3g}"
 
 
 def spread(values: Iterable[float]) -> list[str]:
-    """Median, and least ... most."""
-    all_of_them = np.array(list(values))
-    return [f"{np.median(all_of_them):.2f}", f"{all_of_them.min():.2f} ... {all_of_them.max():.2f}"]
+    """The median, and the smallest ... the largest."""
+    sample = np.array(list(values))
+    return [f"{np.median(sample):.2f}", f"{sample.min():.2f} ... {sample.max():.2f}"]
 
 
 def against(times: Times, name: str, ours: str = "ours") -> list[str]:
-    """How many times as long as ours it takes."""
+    """The ratio to our time, with its spread."""
     return ["-", "-"] if name == ours else spread(times.ratios(name, ours))
 
 
@@ -59,103 +72,83 @@ def share(operations: int, seconds: float, rate: float) -> str:
     return f"{100 * operations / seconds / rate:.0f} %"
 
 
-def fastest(times: Times, names: Iterable[str]) -> str | None:
-    """Of those of the names that raced."""
-    return min((name for name in names if name in times.rounds), key=times.median, default=None)
+def step_rows(contest: Json) -> list[tuple[str, list[str]]]:
+    """For each contestant of a training step: its name, and milliseconds, utterances/s, ratio and spread."""
+    times = Times(contest["times"])
+    figures = [(name, times.median(name)) for name in times.rounds]
+    return [(name, [ms(seconds), f"{problem.BATCH / seconds:.0f}", *against(times, name)]) for name, seconds in figures]
 
 
 # ---- sections -----------------------------------------------------------------------------------------------------
 
 
 def _head(result: Json, rate: float) -> str:
-    machine, gemm = result["environment"], result["sgemm"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+    gemm = result["sgemm"]
     rates = gemm["operations"] / np.array(gemm["times"]) / 1e9
-    lines = [
-        f"machine: {machine['cpu']}, {machine['cores']} cores, {machine['platform']}",
-        f"versions: Python {machine['python']}, {versions}",
-        f"commit {machine['commit'] or 'unknown'}, {machine['started']}" + ", --quick" * result["quick"],
-        f"{result['threads']} threads each, where nothing else is said; 'times ours' is a contestant's time by ours,"
-        " median and least ... most over the rounds",
+    *lines, commit = machine(result["environment"])
+    lines += [
+        commit + ", --quick" * result["quick"],
+        f"{result['threads']} threads each, unless a table says otherwise; 'times ours' is a contestant's time divided"
+        " by ours, the median over the rounds, and the spread is the smallest ... the largest ratio",
         f"sgemm of NumPy: {rate / 1e9:.0f} GFLOP/s ({rates.min():.0f} ... {rates.max():.0f}), measured before and after"
-        " all else; the shares of it count useful operations only",
+        " everything else; shares of it count useful operations only",
         *result["notes"],
     ]
-    return "\n".join(f"- {line}" for line in lines)
+    return bullets(lines)
 
 
-def _steps(races: Sequence[Json], rate: float) -> str:
-    rows, remarks = [["bins", "contestant", "ms", "utterances/s", "times ours", "spread", "of sgemm"]], []
-    for race in races:
-        times = Times(race["times"])
-        for name in times.rounds:
-            seconds = times.median(name)
-            rows.append(
-                [
-                    str(race["bins"]),
-                    name,
-                    ms(seconds),
-                    f"{problem.BATCH / seconds:.0f}",
-                    *against(times, name),
-                    share(race["operations"], seconds, rate),
-                ]
-            )
-        if best := fastest(times, EXPERTS):
-            ratio, least_most = against(times, best)
-            remarks.append(f"{race['bins']} bins: the faster expert is '{best}', {ratio} times ours ({least_most}).")
-    return "\n\n".join([table(rows, left=2), *remarks])
-
-
-def _conv(races: Sequence[Json], rate: float) -> str:
-    head = ["bins", "layer", "part", "ms", "GFLOP/s", "of sgemm", "torch ms", "expert ms", "best torch, times ours"]
-    rows = [[*head, "spread"]]
-    for race in races:
-        times, operations = Times(race["times"]), race["operations"]
-        peers = ["torch", "torch, expert"]
-        what = [str(race[key]) for key in ("bins", "layer", "part")]
-        rows.append([*what, *_rate(times, operations, rate), *_peers(times, peers), *_best(times, peers)])
-    return table(rows, left=3)
-
-
-def _lstm(races: Sequence[Json], rate: float) -> str:
-    rows = [["features", "frames", "ms", "GFLOP/s", "of sgemm", "packed torch ms", "times ours", "spread"]]
-    for race in races:
-        times = Times(race["times"])
-        what = [str(race[key]) for key in ("features", "frames")]
-        rows.append(
-            [*what, *_rate(times, race["operations"], rate), *_peers(times, ["torch"]), *_best(times, ["torch"])]
-        )
-    return table(rows, left=0)
-
-
-def _rate(times: Times, operations: int, rate: float) -> list[str]:
-    seconds = times.median("ours")
-    return [ms(seconds), gflops(operations, seconds), share(operations, seconds, rate)]
-
-
-def _peers(times: Times, names: Iterable[str]) -> list[str]:
-    return [ms(times.median(name)) if name in times.rounds else "-" for name in names]
-
-
-def _best(times: Times, names: Iterable[str]) -> list[str]:
-    best = fastest(times, names)
-    return ["-", "-"] if best is None else against(times, best)
-
-
-def _stft(races: Sequence[Json], rate: float) -> str:
-    rows = [["minutes of audio", "contestant", "ms", "times ours", "spread"]]
-    for race in races:
-        times = Times(race["times"])
-        for name in times.rounds:
-            rows.append([f"{race['minutes']:g}", name, ms(times.median(name)), *against(times, name)])
+def _steps(contests: Sequence[Json], rate: float) -> str:
+    rows = [["bins", "contestant", "ms", "utterances/s", "times ours", "spread", "of sgemm"]]
+    for contest in contests:
+        times = Times(contest["times"])
+        for name, figures in step_rows(contest):
+            of_sgemm = share(contest["operations"], times.median(name), rate)
+            rows.append([str(contest["bins"]), name, *figures, of_sgemm])
     return table(rows, left=2)
 
 
-def _batch(races: Sequence[Json], rate: float) -> str:
+def _conv(contests: Sequence[Json], rate: float) -> str:
+    head = ["bins", "layer", "part", "ms", "GFLOP/s", "of sgemm", "torch ms", "expert ms", "best torch, times ours"]
+    return _products([*head, "spread"], contests, ["bins", "layer", "part"], ["torch", "torch, expert"], rate)
+
+
+def _lstm(contests: Sequence[Json], rate: float) -> str:
+    head = ["features", "frames", "ms", "GFLOP/s", "of sgemm", "packed torch ms", "times ours", "spread"]
+    return _products(head, contests, ["features", "frames"], ["torch"], rate)
+
+
+def _products(head: list[str], contests: Sequence[Json], keys: Sequence[str], peers: Sequence[str], rate: float) -> str:
+    """A row for each contest: our time and rate, the times of the peers, and the ratio of the fastest peer."""
+    rows = [head]
+    for contest in contests:
+        times, operations = Times(contest["times"]), contest["operations"]
+        seconds = times.median("ours")
+        fastest = min((name for name in peers if name in times.rounds), key=times.median, default="ours")
+        rows.append(
+            [
+                *(str(contest[key]) for key in keys),
+                *(ms(seconds), gflops(operations, seconds), share(operations, seconds, rate)),
+                *(ms(times.median(name)) if name in times.rounds else "-" for name in peers),
+                *against(times, fastest),
+            ]
+        )
+    return table(rows, left=len(keys))
+
+
+def _stft(contests: Sequence[Json], rate: float) -> str:
+    rows = [["minutes of audio", "contestant", "ms", "times ours", "spread"]]
+    for contest in contests:
+        times = Times(contest["times"])
+        for name in times.rounds:
+            rows.append([f"{contest['minutes']:g}", name, ms(times.median(name)), *against(times, name)])
+    return table(rows, left=2)
+
+
+def _batch(found: Sequence[Json], rate: float) -> str:
     rows = [["bins", "ms per batch", "ms per step", "of a step"]]
-    for race in races:
-        batch, step = (float(np.median(race[task]["ours"])) for task in ("batch", "step"))
-        rows.append([str(race["bins"]), ms(batch), ms(step), f"{100 * batch / step:.1f} %"])
+    for one in found:
+        batch, step = (float(np.median(one[task]["ours"])) for task in ("batch", "step"))
+        rows.append([str(one["bins"]), ms(batch), ms(step), f"{100 * batch / step:.1f} %"])
     return table(rows, left=1)
 
 
@@ -165,9 +158,8 @@ def _memory(found: Sequence[Json], rate: float) -> str:
         imported, peak = one["imported"], one["peak"]
         sizes = ["-"] * 3 if peak is None else [f"{size / 1e6:.0f}" for size in (imported, peak, peak - imported)]
         rows.append([str(one["bins"]), one["contestant"], *sizes])
-    return table(rows, left=2) + (
-        "\n\nResident in a fresh process that passes once over the batches. PyTorch's holds our imports too."
-    )
+    note = "Resident memory of a new process that runs all batches once. PyTorch's includes our imports."
+    return f"{table(rows, left=2)}\n\n{note}"
 
 
 def _start(found: Sequence[Json], rate: float) -> str:
@@ -176,16 +168,17 @@ def _start(found: Sequence[Json], rate: float) -> str:
         for kind, runs in (("first", [one["cold"]]), ("later", one["warm"])):
             parts = [f"{np.median([run[part] for run in runs]):.2f}" for part in ("import", "step")]
             rows.append([one["contestant"], kind, *parts, *spread(sum(run.values()) for run in runs)])
-    return table(rows, left=2) + "\n\nThe first start compiles our kernels, later ones find them in the cache."
+    return table(rows, left=2) + "\n\nThe first start compiles our kernels; later ones find them in the cache."
 
 
-def _threads(races: Sequence[Json], rate: float) -> str:
+def _threads(contests: Sequence[Json], rate: float) -> str:
     rows = [["bins", "contestant", "1 thread ms", "2 threads ms", "faster by", "spread"]]
-    for race in races:
-        times = Times(race["times"])
+    for contest in contests:
+        times = Times(contest["times"])
         for name in dict.fromkeys(each.rpartition(", ")[0] for each in times.rounds):
             one, two = f"{name}, 1", f"{name}, 2"
-            rows.append([str(race["bins"]), name, *_peers(times, [one, two]), *against(times, one, two)])
+            figures = [ms(times.median(one)), ms(times.median(two)), *against(times, one, two)]
+            rows.append([str(contest["bins"]), name, *figures])
     return table(rows, left=2)
 
 
@@ -197,5 +190,5 @@ SECTIONS: dict[str, tuple[str, Callable[[Sequence[Json], float], str]]] = {
     "batch": ("Batch building: VTLP, normalisation, padding", _batch),
     "memory": ("Memory of a training step", _memory),
     "start": ("Import and first step, 257 bins", _start),
-    "threads": ("Training step by one thread and by two", _threads),
+    "threads": ("Training step with one thread and with two", _threads),
 }

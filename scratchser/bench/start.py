@@ -1,4 +1,4 @@
-"""python -m scratchser.bench.start ours|torch: seconds to import it and of its first step, as JSON; for `measure`."""
+"""python -m scratchser.bench.start ours|torch: seconds of its import and of its first step, as JSON, for `measure`."""
 
 import importlib
 import json
@@ -7,8 +7,8 @@ import time
 
 
 def start(contestant: str) -> dict[str, float]:
-    """PyTorch's own import is timed, not that of its tasks, which take their inputs from our modules."""
-    began = time.perf_counter()
+    """For PyTorch this is its own import: the tasks also import our modules, for their inputs."""
+    begin = time.perf_counter()
     importlib.import_module({"ours": "scratchser.bench.ours", "torch": "torch"}[contestant])
     imported = time.perf_counter()
     from scratchser.bench.child import tasks_of
@@ -16,7 +16,7 @@ def start(contestant: str) -> dict[str, float]:
     task = tasks_of(contestant)["step"](257)
     ready = time.perf_counter()
     task.run()
-    return {"import": imported - began, "step": time.perf_counter() - ready}
+    return {"import": imported - begin, "step": time.perf_counter() - ready}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The same tasks as a user would write them with PyTorch; see ours.py for what a task is."""
+"""The same tasks as a user would write them with PyTorch. ours.py describes a task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,61 +15,74 @@ from scratchser.bench.clock import seconds_per_call
 from scratchser.bench.ours import Conv, Lstm, Stft
 from scratchser.kernels.conv2d import output_lengths
 
-# On a GPU PyTorch multiplies in TF32 if nobody objects, which keeps 10 bits of a number; ours keeps float32's 23
+# On a GPU, PyTorch's default is TF32, with 10 bits of precision; our kernels use float32 with 23
 for _products in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul):
     _products.fp32_precision = "ieee"
 
+# ---- our parameters and PyTorch's -----------------------------------------------------------------------------------
 
-def conv_weight(W: np.ndarray) -> torch.Tensor:
-    """Ours (I, J, C, D) as PyTorch's (D, C, I, J)."""
-    return torch.from_numpy(W.transpose(3, 2, 0, 1).copy())
+Pair = tuple[
+    str, Any, torch.nn.Parameter, tuple[int, ...]
+]  # our name, index in it, its parameter, its axes in our order
 
 
-def load_lstm(layer: torch.nn.LSTM, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray) -> None:
-    """Gates lie in the same order in both, i f g o. PyTorch's second bias stays 0: with both
-    training, their sum would learn twice as fast as ours."""
+def lstm_pairs(lstm: torch.nn.LSTM) -> Iterator[Pair]:
+    """Both have the gates in the order i f g o."""
+    for direction, suffix in enumerate(("", "_reverse")):
+        yield "Wx", (slice(None), direction), getattr(lstm, f"weight_ih_l0{suffix}"), (1, 0)
+        yield "Wh", (direction,), getattr(lstm, f"weight_hh_l0{suffix}"), (1, 0)
+        yield "b", (direction,), getattr(lstm, f"bias_ih_l0{suffix}"), (0,)
+
+
+def load(pairs: Iterator[Pair], ours: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
-        for direction, suffix in enumerate(("", "_reverse")):
-            getattr(layer, f"weight_ih_l0{suffix}").copy_(torch.from_numpy(Wx[:, direction].T.copy()))
-            getattr(layer, f"weight_hh_l0{suffix}").copy_(torch.from_numpy(Wh[direction].T.copy()))
-            getattr(layer, f"bias_ih_l0{suffix}").copy_(torch.from_numpy(b[direction].copy()))
-            getattr(layer, f"bias_hh_l0{suffix}").zero_().requires_grad_(False)
+        for name, index, parameter, axes in pairs:
+            parameter.permute(axes).copy_(torch.from_numpy(ours[name][index]))
 
 
-def lstm_gradients(layer: torch.nn.LSTM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dWx, dWh, db in our shapes."""
+def gradients(pairs: Iterator[Pair], ours: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """PyTorch's gradients, with our names and shapes."""
+    result = {name: np.empty_like(array) for name, array in ours.items()}
+    for name, index, parameter, axes in pairs:
+        assert parameter.grad is not None
+        result[name][index] = parameter.grad.cpu().permute(axes).numpy()
+    return result
 
-    def both(name: str) -> list[np.ndarray]:
-        return [getattr(layer, f"{name}_l0{suffix}").grad.numpy() for suffix in ("", "_reverse")]
 
-    return (
-        np.stack([g.T for g in both("weight_ih")], axis=1),
-        np.stack([g.T for g in both("weight_hh")]),
-        np.stack(both("bias_ih")),
-    )
+def new_lstm(features: int) -> torch.nn.LSTM:
+    """A Bi-LSTM with a single bias as in ours: PyTorch adds two, and their sum would learn twice as fast."""
+    lstm = torch.nn.LSTM(features, problem.config().lstm_units, batch_first=True, bidirectional=True)
+    for suffix in ("", "_reverse"):
+        bias = getattr(lstm, f"bias_hh_l0{suffix}").requires_grad_(False)
+        bias.zero_()
+    return lstm
+
+
+# ---- the training step ----------------------------------------------------------------------------------------------
 
 
 class Network(torch.nn.Module):
-    """The model of problem.py, with the same weights. What lies past an utterance's end is masked as we mask it."""
+    """The model of problem.py with the same weights. Frames past an utterance's end are masked, as in ours."""
 
     def __init__(self, bins: int) -> None:
         super().__init__()
         W = problem.model(bins).parameters.W
         self.convs = torch.nn.ModuleList()
         for n, stride in enumerate(problem.config().conv_strides, 1):
-            D, C, *kernel = conv_weight(W[f"conv{n}.W"]).shape
-            layer = torch.nn.Conv2d(C, D, kernel, stride, padding=(2, 2))
-            with torch.no_grad():
-                layer.weight.copy_(conv_weight(W[f"conv{n}.W"]))
-                layer.bias.copy_(torch.from_numpy(W[f"conv{n}.b"]))
-            self.convs.append(layer)
-        features, H = W["lstm1.Wx"].shape[0], problem.config().lstm_units
-        self.lstm = torch.nn.LSTM(features, H, batch_first=True, bidirectional=True)
-        load_lstm(self.lstm, *(W[f"lstm1.{part}"] for part in ("Wx", "Wh", "b")))
-        self.dense = torch.nn.Linear(2 * H, problem.CLASSES)
-        with torch.no_grad():
-            self.dense.weight.copy_(torch.from_numpy(W["dense.W"].T.copy()))
-            self.dense.bias.copy_(torch.from_numpy(W["dense.b"]))
+            I, J, C, D = W[f"conv{n}.W"].shape
+            self.convs.append(torch.nn.Conv2d(C, D, (I, J), stride, padding=(2, 2)))
+        self.lstm = new_lstm(len(W["lstm1.Wx"]))
+        self.dense = torch.nn.Linear(*W["dense.W"].shape)
+        load(self.pairs(), W)
+
+    def pairs(self) -> Iterator[Pair]:
+        for n, conv in enumerate(self.convs, 1):
+            yield f"conv{n}.W", (), conv.weight, (2, 3, 1, 0)
+            yield f"conv{n}.b", (), conv.bias, (0,)
+        for name, *rest in lstm_pairs(self.lstm):
+            yield f"lstm1.{name}", *rest
+        yield "dense.W", (), self.dense.weight, (1, 0)
+        yield "dense.b", (), self.dense.bias, (0,)
 
     def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return relu(z) * mask
@@ -79,7 +92,7 @@ class Network(torch.nn.Module):
             x, lengths = conv(x), output_lengths(lengths, conv.stride[0])
             mask = torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None]
             x = self.rectified(x, mask[:, None, :, None])
-        return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as ours
+        return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as in ours
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         frames = self.frames(x, lengths)
@@ -90,19 +103,19 @@ class Network(torch.nn.Module):
 
 
 class ExpertNetwork(Network):
-    """In place, and with the mask in front of the ReLU: its result then serves two backward passes, the ReLU's own and
-    the next layer's, where `relu(z) * mask` keeps two tensors (and torch.compile a slow one of booleans)."""
+    """In place, with the mask before the ReLU: one tensor then serves two backward passes, that of the ReLU and that of
+    the next layer. `relu(z) * mask` keeps two tensors."""
 
     def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return relu(z.mul_(mask), inplace=True)
 
 
 def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Only the time axis varies. dynamic=True would let all axes vary and ends in an error of the compiler's (2.13);
-    with this one it makes a graph for each of the batches' lengths."""
-    torch._dynamo.reset()  # what was compiled for another number of bins would make that axis vary too
+    """Only the time axis varies. With dynamic=True all axes would, and the compiler of PyTorch 2.13 fails; this way it
+    compiles once for each length of the batches."""
+    torch._dynamo.reset()  # else the number of bins would also vary, if another one was compiled before
     torch._dynamo.config.recompile_limit = 2 * problem.BATCHES
-    torch._inductor.config.compile_threads = 1  # its other way is child processes, which a daemonic one may not have
+    torch._inductor.config.compile_threads = 1  # in this process
     function = torch.compile(frames)
 
     def call(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -112,8 +125,8 @@ def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.T
     return call
 
 
-class Step:
-    """A training step as anybody writes it: random padded batches, masks, a packed LSTM, default layout."""
+class TrainingStep:
+    """The plain way: random padded batches, masks, a packed LSTM, the default memory layout."""
 
     cycle = problem.BATCHES
     network_class, similar, layout, compiled = Network, False, torch.contiguous_format, False
@@ -130,7 +143,7 @@ class Step:
     def _tensors(self, batch: problem.Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
         targets = torch.from_numpy(batch.targets)
-        return x.to(self.device), torch.from_numpy(batch.lengths), targets.to(self.device)  # lengths shape the launches
+        return x.to(self.device), torch.from_numpy(batch.lengths), targets.to(self.device)  # packing needs host lengths
 
     def _optimiser(self) -> torch.optim.Optimizer:
         c, groups = problem.config(), []
@@ -139,7 +152,7 @@ class Step:
             groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0 if "bias" in name else decay})
         return torch.optim.SGD(groups, momentum=c.momentum, nesterov=True)
 
-    def _gradients(
+    def _backward(
         self, x: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.network(x, lengths)
@@ -149,12 +162,11 @@ class Step:
         return logits, loss
 
     def run(self) -> None:
-        self._gradients(*self.batches[self.turn % len(self.batches)])
+        self._backward(*self.batches[self.turn % len(self.batches)])
         self.optimiser.step()
         self.turn += 1
 
     def timed(self, times: int) -> float:
-        """Seconds of a run, on a GPU by its own clock."""
         if self.device.type == "cpu":
             return seconds_per_call(self.run, times)
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -166,35 +178,31 @@ class Step:
         return begin.elapsed_time(end) / 1000 / times
 
     def answer(self) -> dict[str, np.ndarray]:
-        """Of the first random batch, whatever batches are timed."""
+        """For the first random batch, even if other batches are timed."""
         fresh = type(self)(self.bins, str(self.device))
-        logits, loss = fresh._gradients(*self._tensors(problem.batches(self.bins, similar=False)[0]))
-        fresh.network.cpu()
-        result = {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy()}
-        for n, conv in enumerate(fresh.network.convs, 1):
-            result[f"d conv{n}.W"] = conv.weight.grad.numpy().transpose(2, 3, 1, 0)
-            result[f"d conv{n}.b"] = conv.bias.grad.numpy()
-        for name, value in zip(("Wx", "Wh", "b"), lstm_gradients(fresh.network.lstm), strict=True):
-            result[f"d lstm1.{name}"] = value
-        result["d dense.W"] = fresh.network.dense.weight.grad.numpy().T
-        result["d dense.b"] = fresh.network.dense.bias.grad.numpy()
-        return result
+        logits, loss = fresh._backward(*self._tensors(problem.batches(self.bins, similar=False)[0]))
+        found = gradients(fresh.network.pairs(), problem.model(self.bins).parameters.W)
+        scores = {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy()}
+        return {**scores, **{f"d {name}": gradient for name, gradient in found.items()}}
 
 
-class ExpertStep(Step):
+class ExpertStep(TrainingStep):
     """As an expert writes it: batches of similar length, channels last."""
 
     network_class, similar, layout = ExpertNetwork, True, torch.channels_last
 
 
 class CompiledStep(ExpertStep):
-    """And the conv stack through torch.compile."""
+    """The expert's, with the conv layers compiled by torch.compile."""
 
     compiled = True
 
 
+# ---- single layers --------------------------------------------------------------------------------------------------
+
+
 class TorchConv:
-    """One product of one conv layer, ReLU included. Nothing is padded here, so no mask is needed."""
+    """One product of one conv layer, with ReLU. There is no padding, so no mask is needed."""
 
     layout = torch.contiguous_format
 
@@ -202,12 +210,11 @@ class TorchConv:
         ours = Conv(bins, layer, part)
         self.part, self.stride = part, list(ours.stride)
 
-        def tensor(a: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(a.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=self.layout)
+        def tensor(a: np.ndarray, axes: Sequence[int] = (0, 3, 1, 2)) -> torch.Tensor:
+            return torch.from_numpy(a).permute(*axes).contiguous(memory_format=self.layout)
 
         self.x, self.y, self.dy = tensor(ours.x), tensor(ours.y), tensor(ours.dy)
-        self.W = conv_weight(ours.W).contiguous(memory_format=self.layout)
-        self.bias = torch.from_numpy(ours.bias)
+        self.W, self.bias = tensor(ours.W, (3, 2, 0, 1)), torch.from_numpy(ours.bias)
 
     def run(self) -> None:
         with torch.no_grad():
@@ -232,12 +239,13 @@ class ExpertConv(TorchConv):
 
 
 class PackedLstm:
-    """PyTorch's packed Bi-LSTM, forward and backward."""
+    """PyTorch's Bi-LSTM on packed sequences, forward and backward."""
 
     def __init__(self, features: int, shrink: int) -> None:
         ours = Lstm(features, shrink)
-        self.layer = torch.nn.LSTM(features, problem.config().lstm_units, batch_first=True, bidirectional=True)
-        load_lstm(self.layer, *ours.parameters)
+        self.parameters = dict(zip(("Wx", "Wh", "b"), ours.parameters, strict=True))
+        self.layer = new_lstm(features)
+        load(lstm_pairs(self.layer), self.parameters)
         self.lengths = torch.from_numpy(ours.lengths)
         self.x = torch.from_numpy(ours.x).requires_grad_()
         self.dy = torch.from_numpy(ours.dy)
@@ -252,7 +260,8 @@ class PackedLstm:
     def answer(self) -> dict[str, np.ndarray]:
         self.run()
         assert self.x.grad is not None
-        weights = dict(zip(("dWx", "dWh", "db"), lstm_gradients(self.layer), strict=True))
+        found = gradients(lstm_pairs(self.layer), self.parameters)
+        weights = {f"d{name}": gradient for name, gradient in found.items()}
         return {"y": self.y.detach().numpy(), "dx": self.x.grad.numpy(), **weights}
 
 
@@ -266,7 +275,7 @@ class TorchStft(Stft):
 
 
 TASKS: dict[str, dict[str, Callable[..., Any]]] = {
-    "torch": {"step": Step, "conv": TorchConv, "lstm": PackedLstm, "stft": TorchStft},
+    "torch": {"step": TrainingStep, "conv": TorchConv, "lstm": PackedLstm, "stft": TorchStft},
     "torch, expert": {"step": ExpertStep, "conv": ExpertConv},
     "torch, compiled": {"step": CompiledStep},
 }

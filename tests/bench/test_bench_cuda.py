@@ -1,4 +1,4 @@
-"""The bench of a GPU: a tiny one in the simulator, and its tables."""
+"""The bench of a GPU: its tables, and all of it in the simulator with a tiny network."""
 
 from dataclasses import replace
 
@@ -8,19 +8,18 @@ from numba import config
 
 from scratchser.bench import problem
 from scratchser.bench.cuda import gpu
-from scratchser.bench.cuda import gpu as gpu_report
-from scratchser.bench.measure import Plan
+from scratchser.bench.measure import QUICK
 from scratchser.kernels import softmax
 from scratchser.kernels.machine import device
 
 
-def test_a_launch_is_replayed_from_step_to_step_in_turn(monkeypatch):
-    asked = []
-    monkeypatch.setattr(gpu, "launch_by_numba", lambda *launch: asked.append(launch[4][0].shape[0]))
+def test_a_launch_is_replayed_with_the_arguments_of_each_step(monkeypatch):
+    batches = []
+    monkeypatch.setattr(gpu, "launch_by_numba", lambda *launch: batches.append(launch[4][0].shape[0]))
     arrays = [device.SIMULATED.zeros((B, 3), np.float32) for B in (5, 6, 7)]
     launches = [(softmax.forward_cuda, 1, 32, 0, (array, array)) for array in arrays]
     times = gpu.launch_times(device.SIMULATED, launches, rounds=2)
-    assert asked[:7] == [5, 6, 7, 5, 6, 7, 5] and len(asked) == 3 + 2 * gpu.REPLAYS
+    assert batches[:7] == [5, 6, 7, 5, 6, 7, 5] and len(batches) == 3 + 2 * gpu.REPLAYS
     assert times["kernel"] == "softmax.forward_cuda" and len(times["times"]) == 2
     assert times["bytes"] == 2 * 6 * 3 * 4
 
@@ -37,20 +36,20 @@ def test_the_tables_add_up_the_launches_of_a_kernel():
         "kernels": [launch("a.x", 1000, [9, 1, 2]), launch("b.y", 4000, [10, 8, 9]), launch("a.x", 3000, [2, 2, 2])],
         "steps": {"times": {"ours": [0.01, 0.02], "torch": [0.03, 0.06]}, "difference": 0, "operations": 3e9},
     }
-    text = gpu_report.text(result)
+    text = gpu.text(result)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert rows[2:5] == [
         ["b.y", "1", "9.0", "0.4", "0.9"],
         ["a.x", "2", "4.0", "1.0", "2.0"],
         ["all", "3", "13.0", "", ""],
     ]
-    assert rows[7] == ["ours", "15.0", "1067", "200.0", "-", "-"]
-    assert rows[8] == ["torch", "45.0", "356", "66.7", "3.00", "3.00 ... 3.00"]
+    assert rows[7] == ["ours", "15.0", "1067", "-", "-", "200.0"]
+    assert rows[8] == ["torch", "45.0", "356", "3.00", "3.00 ... 3.00", "66.7"]
     assert "cuda:0, a card" in text and "commit unknown" in text
 
 
 @pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/kernels/test_simulator.py runs it, in the simulator")
-def test_everything_but_the_race_in_the_simulator(monkeypatch):
+def test_everything_but_pytorch_in_the_simulator(monkeypatch):
     tiny = replace(
         problem.config(), conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((2, 4),), lstm_units=2, batch_size=2
     )
@@ -61,13 +60,13 @@ def test_everything_but_the_race_in_the_simulator(monkeypatch):
     monkeypatch.setattr(problem, "BATCHES", 5)
     for name, number in (("BINS", 5), ("STEPS", 2), ("REPLAYS", 2)):
         monkeypatch.setattr(gpu, name, number)
-    race = {"times": {"ours": [0.1]}, "difference": 0.0, "operations": 1}
-    monkeypatch.setattr(gpu, "step_times", lambda name, plan: race)
+    steps = {"times": {"ours": [0.1]}, "difference": 0.0, "operations": 1}
+    monkeypatch.setattr(gpu, "step_times", lambda name, plan: steps)
     kept = []
-    result = gpu.measure("simulated", Plan(quick=True), kept.append)
-    assert {**kept[0], "steps": race} == result
+    result = gpu.measure("simulated", QUICK, kept.append)
+    assert {**kept[0], "steps": steps} == result
     names = {launch["kernel"] for launch in result["kernels"]}
     assert {"softmax.loss_cuda", "linear.backward_cuda", "nesterov.step_cuda"} <= names
     assert {name.partition(".")[0] for name in names} >= {"conv2d", "lstm"}
     assert all(len(launch["times"]) == 3 for launch in result["kernels"])
-    assert result["environment"]["device"] == "simulated" and "### Kernels" in gpu_report.text(result)
+    assert result["environment"]["device"] == "simulated" and "### Kernels" in gpu.text(result)

@@ -1,22 +1,22 @@
-"""Kernels compiled without a GPU: that a fault is seen, first in words of ptxas, then in kernels with planted ones."""
+"""Kernels compiled without a GPU: faults are seen in the output of ptxas, and in kernels with planted faults."""
 
 import numpy as np
 import pytest
 from planted import plant
 
-from scratchser.bench import __main__ as command
+from scratchser.bench import __main__ as main
 from scratchser.bench.cuda import kernels_page, paper_step, ptx
 from scratchser.bench.cuda.ptx import Build, PtxError, Variant
 from scratchser.kernels import linear, norms, softmax
 from scratchser.kernels.machine.compile import cuda, cuda_jit
 
-CLEAN = Build(registers=32, static=0, stack=0, spilled=0, doubles=0, accesses={"ld": {}, "st": {}})
+CLEAN = Build(registers=32, static=0, stack=0, spilled=0, doubles=0)
 
 
 def missing() -> str:
-    """Why nothing is compiled here; nothing where the compilers are installed."""
+    """Why nothing can be compiled here; empty if the compilers are installed."""
     try:
-        ptx.ptxas()
+        ptx.compilers()
     except PtxError as error:
         return str(error)
     return ""
@@ -24,9 +24,9 @@ def missing() -> str:
 
 needs_compilers = pytest.mark.skipif(bool(missing()), reason=missing())
 
-# ---- what ptxas says ------------------------------------------------------------------------------------------------
+# ---- the output of ptxas --------------------------------------------------------------------------------------------
 
-SAID = """
+OUTPUT = """
 ptxas info    : 8 bytes gmem, 8 bytes cmem[4]
 ptxas info    : Compiling entry function '_ZN5norms11pieces_cuda' for 'sm_75'
 ptxas info    : Function properties for _ZN5norms11pieces_cuda
@@ -44,31 +44,16 @@ DOUBLES = "ptxas kernel.ptx, line 57; warning : Program is doing double precisio
 
 
 def test_figures_are_read():
-    build = ptx.read("", SAID)
+    build = ptx.read(OUTPUT)
     assert (build.registers, build.static, build.stack, build.spilled, build.doubles) == (22, 1024, 0, 0, 0)
-    build = ptx.read("", DOUBLES + SPILLED)
+    build = ptx.read(DOUBLES + SPILLED)
     assert (build.registers, build.static, build.stack, build.spilled, build.doubles) == (40, 0, 232, 868, 3)
 
 
-def test_figures_that_are_not_there_are_no_zeros():
-    with pytest.raises(PtxError, match="did not say how many registers"):
-        ptx.read("", SAID.replace("Used", "Needs"))
-    with pytest.raises(PtxError, match="did not say how many registers"):
-        ptx.read("", SAID.replace("spill stores", "stores"))
-
-
-def test_accesses_are_counted_by_type_and_width():
-    text = """
-        ld.param.u64 \t%rd1, [p_0];
-        ld.global.f32 \t%f1, [%rd1];
-        ld.global.nc.f32 \t%f1, [%rd1];
-        ld.global.nc.v4.f32 \t{%f1, %f2, %f3, %f4}, [%rd1];
-        @%p1 ld.volatile.global.L1::no_allocate.v2.u64 \t{%rd1, %rd2}, [%rd1];
-        ld.shared.f32 \t%f1, [%rd1];
-        st.global.v2.f32 \t[%rd1], {%f1, %f2};
-        st.shared.f32 \t[%rd1], %f1;
-    """
-    assert ptx.read(text, SAID).accesses == {"ld": {"f32": 2, "v4.f32": 1, "v2.u64": 1}, "st": {"v2.f32": 1}}
+def test_a_missing_figure_is_not_zero():
+    for output in (OUTPUT.replace("Used", "Needs"), OUTPUT.replace("spill stores", "stores")):
+        with pytest.raises(PtxError, match="did not report registers and stack"):
+            ptx.read(output)
 
 
 # ---- what is a fault ------------------------------------------------------------------------------------------------
@@ -90,19 +75,32 @@ def test_each_fault_is_named():
     assert faults(doubles=2) == ["2 instructions in double precision"]
     assert faults(spilled=8) == ["8 bytes of registers spilled"]
     assert faults(dtype="float64", stack=8) == ["8 bytes of local memory a thread"]
-    assert faults(threads=1056) == ["1056 threads a block, of 1024"]
-    assert faults(static=40 * 1024, dynamic=8 * 1024 + 4) == ["49156 bytes of shared memory a block, of 49152"]
-    assert faults(threads=1024, registers=65) == ["65 registers a thread for 1024 threads, of 65536 together"]
-    assert faults(threads=563, registers=109) == ["109 registers for 563 threads do not fit once rounded up"]
+    assert faults(threads=1056) == ["1056 threads a block, at most 1024"]
+    assert faults(static=40 * 1024, dynamic=8 * 1024 + 4) == ["49156 bytes of shared memory a block, at most 49152"]
+    assert faults(threads=1024, registers=65) == ["73728 registers a block, at most 65536"]
     assert len(faults(doubles=1, spilled=1, stack=1)) == 3
+
+
+@pytest.mark.parametrize(
+    ("threads", "registers", "reserved"),
+    [
+        (431, 241, 126976),
+        (563, 109, 71680),  # 61367 registers, before warps and registers are rounded up
+        (299, 205, 79872),
+    ],
+)
+def test_registers_are_rounded_up_as_in_nvidias_header(threads, registers, reserved):
+    assert ptx.block_registers(threads, registers) == reserved
+    assert faults(threads=threads, registers=registers) == [f"{reserved} registers a block, at most 65536"]
 
 
 # ---- what is compiled -----------------------------------------------------------------------------------------------
 
 
 def by_name(dtype):
-    """The loss's variant and the update's, of a training step."""
-    variants = {variant.name: variant for variant in ptx.variants(paper_step.recorded(paper_step.STEP, dtype), dtype)}
+    """The variants of the loss and of the update in a training step."""
+    launches = paper_step.recorded((paper_step.training_step,), dtype)
+    variants = {variant.name: variant for variant in ptx.variants(launches, dtype)}
     return variants["softmax.loss_cuda"], variants["nesterov.step_cuda"]
 
 
@@ -146,7 +144,7 @@ def test_float64_that_hides_in_a_float32_kernel_is_seen(kernel, types, lines, ca
 
 @cuda_jit
 def scatters(x, y):
-    """An array whose index the compiler cannot know."""
+    """An array with an index that the compiler does not know."""
     part = cuda.local.array(16, x.dtype)
     for i in range(16):
         part[i] = x[i]
@@ -158,7 +156,7 @@ def scatters(x, y):
 
 @cuda_jit
 def hoards(x, y):
-    """144 sums at a time, in float64 of two registers each, where 255 is the most."""
+    """144 sums in float64, of two registers each; a thread has at most 255."""
     sums = cuda.local.array((12, 12), x.dtype)
     for i in range(12):
         for j in range(12):
@@ -181,7 +179,7 @@ def test_local_memory_and_spills_are_seen():
 
 
 @needs_compilers
-def test_what_does_not_compile_is_a_sentence():
+def test_a_kernel_that_does_not_compile_is_named():
     planted = plant(linear.forward_cuda.py_func, {"total = b[k]": "total = b[k].real_part"})
     with pytest.raises(PtxError, match=r"(?s)Numba does not compile forward_cuda for 7\.5: .*real_part"):
         ptx.build(planted, [("float32", n) for n in (2, 2, 1, 2)], (7, 5))
@@ -199,33 +197,25 @@ def test_numba_is_left_as_it_was():
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_without_the_compilers_the_command_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(ptx, "_installed", lambda wheel: False)
-    assert command.main(["--ptx"]) == 1
+def test_without_the_compilers_the_command_names_the_remedy(monkeypatch, capsys):
+    monkeypatch.setattr(ptx, "WHEELS", ("numba-cuda", "no-such-wheel"))
+    assert main.main(["--ptx"]) == 1
     assert capsys.readouterr().err == (
-        "error: numba-cuda and nvidia-cuda-nvcc-cu12 not installed, which compile without a GPU:"
-        " pip install -e '.[ptx]'\n"
+        "error: --ptx needs the compilers, and no-such-wheel is not installed: pip install -e '.[ptx]'\n"
     )
 
 
-def test_a_page_of_a_faulty_kernel_is_not_written(monkeypatch, capsys, tmp_path):
+def test_a_fault_is_reported_and_no_page_is_written(monkeypatch, capsys, tmp_path):
     builds = [{capability: CLEAN for capability in ptx.CAPABILITIES} for _ in kernels_page.variants()]
     builds[0][7, 5] = Build(**{**vars(CLEAN), "spilled": 8})
     monkeypatch.setattr(ptx, "build_all", lambda record: builds)
-    monkeypatch.setattr(ptx, "compilers", lambda: "made up")
+    monkeypatch.setattr(ptx, "compilers", lambda: "invented")
     name = kernels_page.variants()[0].name
-    assert command.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 1
+    assert main.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 1
     out, err = capsys.readouterr()
     assert err == f"error: {name}, float32, 7.5: 8 bytes of registers spilled\n"
     assert f"{len({v.name for v in kernels_page.variants()})} kernels, {len(builds) * 5} compilations, 1 fault\n" in out
     assert list(tmp_path.iterdir()) == []
     builds[0][7, 5] = CLEAN
-    assert command.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 0
+    assert main.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text("utf-8") == kernels_page.text(builds)
-
-
-@pytest.mark.parametrize("wrong", [["--write", "page.md"], ["--ptx", "--launches"]])
-def test_options_that_do_not_go_together_are_a_wrong_command(wrong, capsys):
-    with pytest.raises(SystemExit) as ended:
-        command.main(wrong)
-    assert ended.value.code == 2

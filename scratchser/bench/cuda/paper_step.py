@@ -1,14 +1,12 @@
-"""What a training step asks of the CUDA kernels, and what is asked besides, at the paper's shapes.
+"""The launches of a training step at the paper's shapes, and of every entry point that a step does not call.
 
-Preset `best`, a batch of 16 of the bench's utterances. The calls are recorded on simulated memory
-(scratchser.bench.cuda.costs.recorded) and not run, so that what is compiled, counted and accounted for without a GPU is what is
-launched, and no list of kernels or types is kept by hand.
+The shapes are those of the preset `best` and a batch of 16 of the bench's utterances. The calls are recorded on
+simulated memory and no kernel runs, so what is compiled and counted without a GPU is what a GPU launches.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,40 +26,32 @@ from scratchser.optim import Optimiser
 from scratchser.presets import PRESETS, pooled
 
 CONFIG = PRESETS["best"]
+SIGNAL = Signal.of(CONFIG)
 BATCH, CLASSES = CONFIG.batch_size, problem.CLASSES
-ALPHA = 1.05  # of a warp
+WARP_FACTOR = 1.05
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the paper's training step, and arrays of one dtype."""
+    """The lengths of a batch, and arrays of one dtype."""
 
     dtype: type
+    lengths: np.ndarray = field(default_factory=problem.batch_lengths)  # (B,) int64 frames
 
     def array(self, *shape: int) -> Any:
-        """Simulated memory. Nobody looks into it, so the system never has to provide it."""
+        """Simulated memory. It is never touched, so the system never has to provide it."""
         return SIMULATED.zeros(shape, self.dtype)
 
-    @cached_property
-    def signal(self) -> Signal:
-        return Signal.of(CONFIG)
-
-    @cached_property
-    def lengths(self) -> np.ndarray:
-        """(B,) int64, frames."""
-        return problem.batch_lengths()
-
-    @cached_property
     def features(self) -> Features:
-        """A corpus of nothing but this batch."""
+        """The spectrograms of the batch."""
         starts = np.cumsum(self.lengths) - self.lengths
-        return Features(self.array(int(self.lengths.sum()), self.signal.bins), starts, self.lengths)
+        return Features(self.array(int(self.lengths.sum()), SIGNAL.bins), starts, self.lengths)
 
 
 def training_step(s: Sizes) -> None:
-    """From the corpus to the updated weights, as train.py does it."""
-    model = Model(CONFIG, s.signal.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
-    x, lengths = assemble(s.features, Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, ALPHA))
+    """From the spectrograms to the updated weights, as in training."""
+    model = Model(CONFIG, SIGNAL.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
+    x, lengths = assemble(s.features(), Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, WARP_FACTOR))
     targets: np.ndarray = np.zeros((BATCH, CLASSES), s.dtype)
     _, dlogits = softmax.loss(model.forward(x, lengths), targets, targets[:, 0].copy())
     model.backward(dlogits)
@@ -69,38 +59,38 @@ def training_step(s: Sizes) -> None:
     Optimiser(model.parameters, CONFIG).step(1.0)
 
 
-# ---- asked besides: features before training, scores after it, and what no training needs ---------------------------
+# ---- what a training step does not call -----------------------------------------------------------------------------
 
 
 def spectrogram(s: Sizes) -> None:
-    """Of ten seconds."""
-    window = s.array(s.signal.window)
-    stft.forward(s.array(10 * RATE), window, s.signal.hop, s.signal.bins, s.signal.floor)
+    """The spectrogram of ten seconds."""
+    stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
 
 
 def statistics(s: Sizes) -> None:
-    """Of eq. (5)."""
-    mean_variance.moments(s.features.values, s.features.starts, s.features.lengths)
+    """Mean and variance for eq. (5)."""
+    features = s.features()
+    mean_variance.moments(features.values, features.starts, features.lengths)
 
 
 def long_sum(s: Sizes) -> None:
-    """The recurrent weights' gradient of one direction over so many frames that the sum is cut into parts."""
+    """The gradient of one direction's recurrent weights over so many frames that the sum is cut into parts."""
     H, frames = CONFIG.lstm_units, 2048
     h, dz, dWh = s.array(frames * H), s.array(frames * 4 * H), s.array(H * 4 * H)
     matmul.product(h, 1, H, dz, 4 * H, 1, dWh, H, 4 * H, frames)
 
 
 def pooling(s: Sizes) -> None:
-    """Behind the first layer of the preset's form with pooling, there and back."""
+    """Forward and backward after the first layer, in the preset's version with pooling."""
     config = pooled(CONFIG)
     (time, frequency), window = config.conv_strides[0], config.windows[0]
     lengths = output_lengths(s.lengths, time)
-    x = s.array(BATCH, int(lengths.max()), blocks(s.signal.bins, frequency), config.conv_channels[0])
+    x = s.array(BATCH, int(lengths.max()), blocks(SIGNAL.bins, frequency), config.conv_channels[0])
     pool.backward(pool.forward(x, lengths, window), x, lengths, window)
 
 
 def normalised(s: Sizes) -> None:
-    """A second Bi-LSTM layer with batch normalisation, in training and at inference: frame-wise, and layer-wise."""
+    """A second Bi-LSTM layer with batch normalisation, frame-wise and layer-wise, at inference and in training."""
     D, M = 2 * CONFIG.lstm_units, 4 * CONFIG.lstm_units
     lengths = -(-s.lengths // np.prod([time for time, _ in CONFIG.conv_strides]))
     x, Wx, Wh = s.array(BATCH, lengths.max(), D), s.array(D, 2, M), s.array(2, CONFIG.lstm_units, M)
@@ -117,38 +107,35 @@ def probabilities(s: Sizes) -> None:
 
 
 def warp(s: Sizes) -> None:
-    vtlp.forward(s.features.values, ALPHA)
+    vtlp.forward(s.features().values, WARP_FACTOR)
 
 
 def warp_backward(s: Sizes) -> None:
-    vtlp.backward(s.features.values, ALPHA)
+    vtlp.backward(s.features().values, WARP_FACTOR)
 
 
-STEP = (training_step,)
-BESIDES = (spectrogram, statistics, long_sum, pooling, normalised, probabilities, warp, warp_backward)
+Calls = Sequence[Callable[[Sizes], None]]
+CALLS: Calls = (
+    training_step,
+    spectrogram,
+    statistics,
+    long_sum,
+    pooling,
+    normalised,
+    probabilities,
+    warp,
+    warp_backward,
+)
 
 
-def recorded(calls: tuple[Callable[[Sizes], None], ...], dtype: type = np.float32) -> list[costs.RecordedLaunch]:
+def recorded(calls: Calls = CALLS, dtype: type = np.float32) -> list[costs.RecordedLaunch]:
     """The launches of these calls, in order."""
-    return costs.recorded(lambda: make(calls, dtype))
-
-
-def make(calls: tuple[Callable[[Sizes], None], ...], dtype: type) -> None:
     sizes = Sizes(dtype)
-    for call in calls:
-        call(sizes)
+    return costs.recorded(lambda: [call(sizes) for call in calls])
 
 
-def step() -> None:
-    """A training step, for whoever records it."""
-    make(STEP, np.float32)
-
-
-def launches_of(step: Callable[[], Any]) -> dict[str, int]:
-    """By kernel, in the order in which they come first. `step` works on simulated memory; no kernel is run."""
-    return dict(Counter(launch.name for launch in costs.recorded(step)))
-
-
-def text(counts: dict[str, int]) -> str:
+def launch_table(calls: Calls = (training_step,)) -> str:
+    """The launches, counted by kernel."""
+    counts = Counter(launch.name for launch in recorded(calls))
     rows = [["kernel", "launches"], *([name, str(count)] for name, count in counts.items())]
-    return table([*rows, ["together", str(sum(counts.values()))]], left=1) + "\n"
+    return table([*rows, ["total", str(counts.total())]], left=1)

@@ -110,12 +110,9 @@ def add_weight_gradient(sums, parts, dW, dbias) -> Cost:
 
 def pooled(lengths, T, F, C, I, J) -> tuple[int, int, int]:
     """Real elements of x, real elements of y, and threads, which each read a length: one for each element of y."""
-    row = blocks(F, J) * C
-    return (
-        int(lengths.sum()) * F * C,
-        int(blocks(lengths.astype(int), I).sum()) * row,
-        len(lengths) * blocks(T, I) * row,
-    )
+    row = blocks(F, J) * C  # elements of a frame of y
+    frames = int((-(-lengths.astype(int) // I)).sum())
+    return int(lengths.sum()) * F * C, frames * row, len(lengths) * blocks(T, I) * row
 
 
 @costs_of(pool.forward_cuda)

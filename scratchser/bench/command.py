@@ -1,0 +1,73 @@
+"""What python -m scratchser.bench does after its arguments are parsed."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from scratchser.bench import report
+from scratchser.bench.cuda import gpu, kernels_page, paper_step, ptx
+from scratchser.bench.measure import QUICK, SECTIONS, Json, Plan, measure
+from scratchser.support.errors import ProcessingError, UsageError
+from scratchser.support.gpu import DeviceError, choose
+from scratchser.support.terminal import say, write
+
+
+def run(args: Namespace) -> int:
+    plan = QUICK if args.quick else Plan()
+    if args.launches:
+        write(paper_step.launch_table())
+        return 0
+    if args.ptx:
+        return compile_kernels(args.write)
+    if args.device:
+        return time_gpu(args.device, plan, args.out or Path("bench-cuda.json"))
+    result = measure(plan, sections(args.only))
+    write(json.dumps(result, indent=1) if args.json else report.text(result))
+    return 0
+
+
+def sections(only: str | None) -> list[str]:
+    """In the order of SECTIONS. Raises UsageError for an unknown section."""
+    names = only.split(",") if only is not None else list(SECTIONS)
+    if unknown := [name for name in names if name not in SECTIONS]:
+        raise UsageError(f"--only {only}: unknown section {unknown[0]!r}; the sections are {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if name in names]
+
+
+def time_gpu(name: str, plan: Plan, out: Path) -> int:
+    """Returns the exit code. Raises DeviceError without this GPU, DisagreementError if its answers are wrong."""
+    device, reason = choose(name)
+    say(reason)
+    if not device.startswith("cuda"):
+        raise DeviceError("--device takes a GPU, cuda or cuda:K. Without --device the CPU is timed")
+
+    def save(result: Json) -> None:
+        write_file(out, json.dumps(result, indent=1))
+
+    result = gpu.measure(device, plan, save)
+    save(result)
+    write(gpu.text(result))
+    say(f"all rounds are in {out}")
+    return 0
+
+
+def compile_kernels(page: Path | None) -> int:
+    """Returns the exit code. Raises PtxError without compilers."""
+    builds = ptx.build_all(kernels_page.variants)
+    write(f"{kernels_page.build_table(builds)}\n\n{ptx.compilers()}\n{kernels_page.verdict(builds)}\n")
+    faults = kernels_page.faults(builds)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if faults:
+        return 1
+    if page:
+        write_file(page, kernels_page.text(builds))
+    return 0
+
+
+def write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ProcessingError(f"{path} cannot be written: {error}") from error
