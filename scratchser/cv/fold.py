@@ -94,10 +94,10 @@ def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
         fold,
         data.classes,
         metrics.confusion(data.labels[chosen], prediction.first, len(data.classes)),
-        validation=rows[training.best_epoch - 1]["validation"],
-        normalisation=asdict(training.normalisation),
         best_epoch=training.best_epoch,
         epochs_run=len(rows),
+        validation=rows[training.best_epoch - 1]["validation"],
+        normalisation=asdict(training.normalisation),
         seconds=sum(row["seconds"] for row in rows) + time.perf_counter() - started,
         frames_per_second=float(np.mean([row["frames_per_second"] for row in rows])),
     )

@@ -22,17 +22,7 @@ import numpy as np
 
 from scratchser.corpus.table import Utterance
 from scratchser.support import files
-from scratchser.support.files import (
-    StorageError,
-    load_npz,
-    read_json,
-    read_json_lines,
-    save_npz,
-    write_bytes,
-    write_json,
-    write_json_lines,
-    write_text,
-)
+from scratchser.support.files import StorageError, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -73,12 +63,12 @@ class FoldDir:
         return read_json(path) if path.exists() else []
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        save_npz(self.path / "checkpoint.npz", arrays, meta)
+        files.save_npz(self.path / "checkpoint.npz", arrays, meta)
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The last saved (arrays, meta), None before the first. Raises StorageError if the file is damaged."""
         path = self.path / "checkpoint.npz"
-        return load_npz(path) if path.exists() else None
+        return files.load_npz(path) if path.exists() else None
 
     def remove_checkpoint(self) -> None:
         """For a finished fold from which nothing will be predicted."""
@@ -87,12 +77,12 @@ class FoldDir:
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the metrics by these rows, one for each epoch so far."""
         marked = ({"fold": self.number, **row, "synthetic": self.synthetic} for row in rows)
-        write_json_lines(self.path / "metrics.jsonl", marked)
+        files.write_json_lines(self.path / "metrics.jsonl", marked)
 
     def metrics(self, until: int | None = None) -> list[dict[str, Any]]:
         """The metrics up to the epoch `until`: a killed run may have written one more than its checkpoint has."""
         path = self.path / "metrics.jsonl"
-        rows = _null_as_nan(read_json_lines(path)) if path.exists() else []
+        rows = _null_as_nan(files.read_json_lines(path)) if path.exists() else []
         return [row for row in rows if until is None or row["epoch"] <= until]
 
     def write_predictions(
@@ -111,20 +101,18 @@ class FoldDir:
         second          (U,) class indices of the second choice
         votes           (U, K) number of copies that voted for a class; None for a single pass
         """
+        columns = [f"p_{name}" for name in classes]
+        if votes is None:
+            votes = np.empty((len(utterances), 0), np.int64)
+        else:
+            columns += [f"votes_{name}" for name in classes]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        columns = [f"p_{name}" for name in classes]
-        if votes is not None:
-            columns += [f"votes_{name}" for name in classes]
         table.writerow(["utterance", "speaker", "fold", "truth", *columns, "predicted", "second", "synthetic"])
-        for i, utterance in enumerate(utterances):
-            table.writerow(
-                [utterance.name, utterance.speaker, self.number, classes[utterance.label]]
-                + [str(p) for p in probabilities[i]]
-                + ([str(v) for v in votes[i]] if votes is not None else [])
-                + [classes[predicted[i]], classes[second[i]], str(self.synthetic).lower()]
-            )
-        write_text(self.predictions, text.getvalue())
+        for u, p, v, first, other in zip(utterances, probabilities, votes, predicted, second, strict=True):
+            row = [u.name, u.speaker, self.number, classes[u.label], *map(str, p), *v]
+            table.writerow([*row, classes[first], classes[other], str(self.synthetic).lower()])
+        files.write_text(self.predictions, text.getvalue())
 
     def prediction_rows(self) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.predictions.read_text(encoding="utf-8"))))
@@ -139,20 +127,20 @@ class FoldDir:
         return read_json(path) if path.exists() else None
 
     def copy_from(self, source: FoldDir, starts: Sequence[Mapping[str, Any]]) -> None:
-        """Copy a finished fold of another run, unless this one is finished; `starts` are its environments."""
+        """Copy a finished fold of another run, unless this one is finished; `starts` are its environments.
+
+        Raises StorageError if a file of the other fold cannot be read.
+        """
         with self.locked():
             if self.result() is not None:
                 return
             write_json(self.path / "environment.json", starts)
             for name in ("metrics.jsonl", "checkpoint.npz", "predictions.csv", "result.json"):  # the result last
-                write_bytes(self.path / name, _read_bytes(source.path / name))
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}. Restore it, or run its fold again") from error
+                try:
+                    data = (source.path / name).read_bytes()
+                except OSError as error:
+                    raise StorageError(f"cannot copy a finished fold: {error}. Restore it, or run it again") from error
+                files.write_bytes(self.path / name, data)
 
 
 def _null_as_nan(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""The numbers that a run ends with, as result.json holds them: docs/result-schema.md says it key by key.
+"""The results of a fold and of a run, as result.json holds them; docs/result-schema.md documents each key.
 
-WA, UA and recalls are fractions; what cannot be known (the recall of a class without an utterance, the deviation over
-one fold) is None.
+WA, UA and recalls are fractions. None stands for what is undefined: the recall of a class without utterances, the
+deviation over a single fold.
 """
 
 from __future__ import annotations
@@ -23,25 +23,11 @@ from scratchser.support.files import plain
 SCHEMA = 2
 
 
-def fold_result(
-    fold: Fold,
-    classes: Sequence[str],
-    confusion: np.ndarray,
-    *,
-    validation: Mapping[str, float],
-    normalisation: Mapping[str, float],
-    best_epoch: int,
-    epochs_run: int,
-    seconds: float,
-    frames_per_second: float,
-) -> dict[str, Any]:
+def fold_result(fold: Fold, classes: Sequence[str], confusion: np.ndarray, **training: Any) -> dict[str, Any]:
     """A fold's entry in result.json.
 
-    confusion           (K, K) of the test speaker, row: label, column: prediction
-    validation          loss, wa and ua of the validation speaker at `best_epoch`, whose parameters were tested
-    normalisation       mean and scale of eq. (5), which whoever uses the fold's model needs again
-    seconds             time of the fold, training and test
-    frames_per_second   real frames trained on per second
+    confusion   (K, K) of the test speaker, row: label, column: prediction
+    training    the entries best_epoch, epochs_run, validation, normalisation, seconds, frames_per_second
     """
     recalls = metrics.recalls(confusion)
     return plain(
@@ -58,12 +44,7 @@ def fold_result(
             "recalls": recalls,
             "missing_classes": [name for name, recall in zip(classes, recalls, strict=True) if np.isnan(recall)],
             "confusion": confusion,
-            "best_epoch": best_epoch,
-            "epochs_run": epochs_run,
-            "validation": {key: validation[key] for key in ("loss", "wa", "ua")},
-            "normalisation": normalisation,
-            "seconds": seconds,
-            "frames_per_second": frames_per_second,
+            **training,
         }
     )
 
@@ -76,24 +57,21 @@ def result(
     tuned_on: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What result.json holds, from the run's settings and the results of one fold or more that are done.
+    """What result.json holds.
 
-    baselines  over all folds of the settings; those of the folds that are done are counted
-    tuned_on   the corpus's speakers by whom hyper-parameters were chosen: the headline is that of the others
-    warnings   what a reader of the figures should know
+    settings    of the run
+    folds       the results of one finished fold or more
+    baselines   of all folds in the settings; only the finished folds are used
+    tuned_on    speakers that hyper-parameters were tuned on: the headline leaves them out
+    warnings    what a reader of the results should know
     """
-    corpus = settings["corpus"]
     pooled = np.sum([fold["confusion"] for fold in folds], axis=0)
-    unseen = [fold for fold in folds if fold["test_speaker"] not in tuned_on]
-    speakers = [fold["test_speaker"] for fold in unseen]
-    places = {number: place for place, number in enumerate(settings["folds"])}
-    done = [places[fold["fold"]] for fold in folds]
-    headline = [places[fold["fold"]] for fold in unseen] if tuned_on else []
+    headline = [fold for fold in folds if fold["test_speaker"] not in tuned_on] if tuned_on else []
     return plain(
         {
             "schema": SCHEMA,
-            "synthetic": corpus["synthetic"],
-            "corpus": corpus,
+            "synthetic": settings["corpus"]["synthetic"],
+            "corpus": settings["corpus"],
             "preset": settings["preset"],
             "seed": settings["seed"],
             "config": settings["config"],
@@ -106,28 +84,32 @@ def result(
                 "recalls": metrics.recalls(pooled),
                 "confusion": pooled,
             },
-            "headline": {"speakers": speakers, **_summary(unseen)} if tuned_on else None,
+            "headline": {"speakers": [fold["test_speaker"] for fold in headline], **_summary(headline)}
+            if tuned_on
+            else None,
             "folds": folds,
-            "baselines": {each.name: _baseline(each, done, headline) for each in baselines},
+            "baselines": {
+                baseline.name: {
+                    **_of_folds(baseline, settings, folds),
+                    "headline": _of_folds(baseline, settings, headline) if headline else None,
+                }
+                for baseline in baselines
+            },
             "paper": _paper(settings),
             "left_out": settings["left_out"],
-            "warnings": [
-                *warnings,
-                *_seen_before(settings["config"]),
-                *(_missing(fold) for fold in folds if fold["missing_classes"]),
-            ],
+            "warnings": [*warnings, *_warnings(settings, folds)],
         }
     )
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyper-parameters that are not those of the preset; `settings` as config.json or result.json holds them."""
+    """The hyper-parameters that differ from the preset; `settings` as in config.json or result.json."""
     preset = plain(PRESETS[settings["preset"]])
     return {key: value for key, value in settings["config"].items() if value != preset[key]}
 
 
 def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Mean and sample standard deviation (n - 1) over folds; None where there are too few."""
+    """Mean and sample standard deviation (n - 1) over folds; None if there are too few."""
     summary: dict[str, float | None] = {}
     for name in ("wa", "ua"):
         scores = [fold[name] for fold in folds]
@@ -136,20 +118,14 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return summary
 
 
-def _baseline(baseline: Baseline, done: Sequence[int], headline: Sequence[int]) -> dict[str, Any]:
-    """A baseline over the folds at the places `done`, and over the headline's."""
-
-    def over(places: Sequence[int]) -> dict[str, Any]:
-        return Baseline(baseline.name, tuple(baseline.confusions[place] for place in places)).as_dict()
-
-    return {**over(done), "headline": over(headline) if headline else None}
+def _of_folds(baseline: Baseline, settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """The baseline on these folds alone."""
+    chosen = [settings["folds"].index(fold["fold"]) for fold in folds]
+    return Baseline(baseline.name, tuple(baseline.confusions[n] for n in chosen)).as_dict()
 
 
 def of_the_paper(settings: Mapping[str, Any]) -> bool:
-    """Whether a run is about the paper's utterances: all improvised ones of IEMOCAP in four classes.
-
-    Those that were left out are counted too.
-    """
+    """True for the paper's utterances: all improvised ones of IEMOCAP in four classes, left-out ones included."""
     corpus = settings["corpus"]
     total = sum(corpus["counts"]) + len({problem["utterance"] for problem in settings["left_out"]} - {""})
     same = corpus["name"] == "iemocap" and tuple(corpus["classes"]) == CLASSES and total == sum(IMPROVISED)
@@ -157,10 +133,7 @@ def of_the_paper(settings: Mapping[str, Any]) -> bool:
 
 
 def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paper's own figures for the preset.
-
-    None where its table 1 has no column with these settings, and where it is about other utterances than these.
-    """
+    """The paper's results for the preset; None if a setting was changed or the utterances are others."""
     column = settings["preset"]
     if column not in TABLE1 or changed(settings) or not of_the_paper(settings):
         return None
@@ -169,14 +142,11 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"column": column, "wa_mean": wa, "ua_mean": ua, "folds": folds}
 
 
-def _seen_before(config: Mapping[str, Any]) -> list[str]:
-    if config["normalisation"] != "whole-corpus":
-        return []
-    return ["normalisation whole-corpus: the mean and deviation of eq. (5) are taken over the test speaker too"]
-
-
-def _missing(fold: Mapping[str, Any]) -> str:
-    return (
+def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    leak = "normalisation whole-corpus: the mean and deviation of eq. (5) are taken over the test speaker too"
+    return [leak] * (settings["config"]["normalisation"] == "whole-corpus") + [
         f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
         " the fold's UA is the mean over the other classes"
-    )
+        for fold in folds
+        if fold["missing_classes"]
+    ]

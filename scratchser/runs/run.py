@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def settings(
     tuned      the TunedSettings that `config` contains; without them there is no such key
     """
     chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": describe(corpus), "config": config}
-    return plain({**chosen, "left_out": left_out, **({"tuned": tuned} if tuned else {})})
+    return plain({**chosen, "left_out": left_out} | ({"tuned": tuned} if tuned else {}))
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
@@ -97,12 +98,12 @@ def finished_folds(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[Fo
     return list(found.values())
 
 
+@dataclass(frozen=True)
 class Record:
     """A run's folder and `settings`, the contents of its config.json. It can be read at any time."""
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
-        self.settings: dict[str, Any] = plain(settings)
+    path: Path
+    settings: dict[str, Any]
 
     @property
     def folds(self) -> list[FoldDir]:

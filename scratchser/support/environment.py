@@ -59,7 +59,7 @@ def source() -> str:
     """
     texts = []
     for package in (scratchser, kernels):  # in a checkout the kernels lie in another folder
-        folder = Path(package.__file__).parent
+        folder = Path(str(package.__file__)).parent
         files = [path for path in sorted(folder.rglob("*.py")) if "kernels" not in path.relative_to(folder).parts]
         texts += [path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() for path in files]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()

@@ -90,13 +90,13 @@ def test_sessions_that_cannot_choose(corpus, tmp_path, capsys, sessions, message
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda found: {**found, "fingerprint": "0"}, "chosen on other utterances"),
-        (lambda found: {"settings": []}, "is no file of python -m scratchser.paper tune"),
-        (lambda found: {**found, "settings": [0.1]}, "is no file of python -m scratchser.paper tune"),
-        (lambda found: {**found, "speakers": [1, 2]}, "is no file of python -m scratchser.paper tune"),
-        (lambda found: {**found, "speakers": "ab"}, "is no file of python -m scratchser.paper tune"),
-        (lambda found: [1], "is no file of python -m scratchser.paper tune"),
-        (None, "there is no such file"),
+        (lambda found: {**found, "fingerprint": "0"}, "tuned on other utterances"),
+        (lambda found: {"settings": []}, "not a tuned.json of python -m scratchser.paper tune"),
+        (lambda found: {**found, "settings": [0.1]}, "not a tuned.json of python -m scratchser.paper tune"),
+        (lambda found: {**found, "speakers": [1, 2]}, "not a tuned.json of python -m scratchser.paper tune"),
+        (lambda found: {**found, "speakers": "ab"}, "not a tuned.json of python -m scratchser.paper tune"),
+        (lambda found: [1], "not a tuned.json of python -m scratchser.paper tune"),
+        (None, "missing, or not a tuned.json"),
     ],
 )
 def test_a_choice_that_is_not_for_this_corpus(corpus, tuned, tmp_path, capsys, change, message):
@@ -109,7 +109,7 @@ def test_a_choice_that_is_not_for_this_corpus(corpus, tuned, tmp_path, capsys, c
 
 def test_a_folder_is_no_choice(corpus, tuned, tmp_path, capsys):
     assert cv.main([str(corpus), "--tuned", str(tuned), "--out", str(tmp_path / "run")]) == 2
-    assert "name its tuned.json" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "not a tuned.json" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_a_candidate_that_changes_nothing_is_not_counted(corpus, tuned, tmp_path):
