@@ -8,22 +8,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser.check.exercises import EXERCISES
-from scratchser.check.judge import verdict as grades
-from scratchser.check.judge.limits import MEGABYTES, SECONDS, judged
-from scratchser.check.judge.verdict import text_of
-from scratchser.support import terminal
-from scratchser.support.files import StorageError, write_bytes
+from scratchser.check.exercises import NAMES
+from scratchser.check.judge.limits import MEGABYTES, SECONDS, judge_in_process
+from scratchser.check.judge.verdict import COLUMNS, files_below
 
 EXAMPLES = f"""
-python -m scratchser.check tutorials/exercises/linear_backward.py    one file, anywhere, under any name
-python -m scratchser.check CLASS --csv grades.csv                    every .py file below a folder, a row for each
+python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
+python -m scratchser.check CLASS --csv grades.csv                    every .py file in a folder, one row for each
 
-A file says which exercise it is by a line EXERCISE = "...", one of
-  {", ".join(EXERCISES)}.
+A line EXERCISE = "..." in the file says which exercise it is, one of
+  {", ".join(NAMES)}.
 
-Each file runs in a process of its own, held to its time and memory. That is no cage: judge files that you would run.
-Exit code: 0 when the file passes, or the table is written; 1 when the file does not pass; 2 for wrong use.
+Each file runs in a process of its own, with limits on time and memory. This is not a sandbox: judge only files that you
+would run yourself.
+Exit code: 0 if the file passes, or the table is written; 1 if the file does not pass; 2 for wrong use.
 """
 
 
@@ -32,53 +30,58 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scratchser.check", description=__doc__, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    p.add_argument("path", type=Path, help="a learner's file, or with --csv a folder of them")
-    p.add_argument("--csv", type=Path, metavar="FILE", help="judge all files of the folder and write this table")
-    p.add_argument("--seconds", type=_positive, default=SECONDS, help="for each file (default: %(default)s)")
-    p.add_argument(
-        "--megabytes", type=_positive, default=MEGABYTES, help="of memory for each file (default: %(default)s)"
-    )
+    p.add_argument("path", type=Path, help="a learner's file, or with --csv a folder of files")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="judge all files in the folder and write this table")
+    p.add_argument("--seconds", type=_positive, default=SECONDS, help="time for each file (default: %(default)s)")
+    p.add_argument("--megabytes", type=_positive, default=MEGABYTES, help="memory for each file (default: %(default)s)")
     return p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Gives the exit code that EXAMPLES tells."""
+    """Returns the exit code."""
     p = parser()
     args = p.parse_args(arguments)
     if not args.path.exists():
-        p.error(f"there is no {args.path}")
+        p.error(f"{args.path} does not exist")
     if args.path.is_dir() and not args.csv:
-        p.error(f"{args.path} is a folder: say where the table goes, --csv grades.csv")
+        p.error(f"{args.path} is a folder: say where to write the table, --csv grades.csv")
     if args.csv and not args.path.is_dir():
-        p.error(f"--csv goes with a folder, and {args.path} is a file")
+        p.error(f"--csv needs a folder, but {args.path} is a file")
+
+    from scratchser.support import terminal  # imports NumPy: not for --help
+    from scratchser.support.files import StorageError
+
     try:
         if args.csv:
             return _class(args)
-        verdict, printed = judged(args.path, args.seconds, args.megabytes)
+        verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes)
     except (StorageError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 2
-    terminal.write(text_of(verdict, printed))
+    terminal.write(verdict.as_text(printed))
     return 0 if verdict.passed else 1
 
 
 def _class(args: argparse.Namespace) -> int:
-    files = list(grades.files_of(args.path))
+    from scratchser.support import terminal
+    from scratchser.support.files import write_bytes
+
+    files = list(files_below(args.path))
     if not files:
-        print(f"error: there is no .py file below {args.path}", file=sys.stderr)
+        print(f"error: there is no .py file in {args.path}", file=sys.stderr)
         return 2
     table = io.StringIO()
-    writer = csv.DictWriter(table, grades.COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for number, file in enumerate(files, 1):
         started = time.perf_counter()
-        verdict, _ = judged(file, args.seconds, args.megabytes)
-        row = grades.row(verdict, args.path, time.perf_counter() - started)
+        verdict, _ = judge_in_process(file, args.seconds, args.megabytes)
+        row = verdict.as_row(args.path, time.perf_counter() - started)
         writer.writerow(row)
-        write_bytes(args.csv, table.getvalue().encode())  # row by row: what is judged is kept
+        write_bytes(args.csv, table.getvalue().encode())  # after each file, so that an interruption loses nothing
         terminal.write(f"{number}/{len(files)}  {'passed ' if verdict.passed else 'not yet'}  {row['file']}")
     terminal.write(f"{len(files)} files, {args.csv}")
     return 0

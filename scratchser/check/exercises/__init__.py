@@ -1,23 +1,21 @@
-"""The exercises by name: what each asks for, and how a learner's answer is told from the typical wrong ones."""
+"""The exercises, one module each, named like the exercise and like the learner's function.
 
-from scratchser.check.exercises.batch_norm import BATCH_NORM
-from scratchser.check.exercises.conv2d import CONV2D_BACKWARD, CONV2D_FORWARD
-from scratchser.check.exercises.cuda_block_sum import CUDA_BLOCK_SUM
-from scratchser.check.exercises.cuda_conv2d_forward import CUDA_CONV2D_FORWARD
-from scratchser.check.exercises.cuda_matmul_tiled import CUDA_MATMUL_TILED
-from scratchser.check.exercises.cuda_saxpy import CUDA_SAXPY
-from scratchser.check.exercises.exercise import CudaExercise, Exercise
-from scratchser.check.exercises.linear import LINEAR_BACKWARD
-from scratchser.check.exercises.lstm import LSTM_BACKWARD, LSTM_CELL_FORWARD
-from scratchser.check.exercises.nesterov import NESTEROV
-from scratchser.check.exercises.softmax import SOFTMAX_LOSS
-from scratchser.check.exercises.stft import STFT
-from scratchser.check.exercises.vtlp import VTLP
+exercise    what an exercise is, and what several of them share
+"""
 
-EXERCISES: dict[str, Exercise | CudaExercise] = {
-    exercise.name: exercise
-    for exercise in (
-        STFT, VTLP, CONV2D_FORWARD, CONV2D_BACKWARD, LSTM_CELL_FORWARD, LSTM_BACKWARD, LINEAR_BACKWARD, SOFTMAX_LOSS,
-        BATCH_NORM, NESTEROV, CUDA_SAXPY, CUDA_BLOCK_SUM, CUDA_MATMUL_TILED, CUDA_CONV2D_FORWARD,
-    )
-}  # fmt: skip
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scratchser.check.exercises.exercise import Exercise
+
+NAMES = (
+    "stft", "vtlp", "conv2d_forward", "conv2d_backward", "lstm_cell_forward", "lstm_backward", "linear_backward",
+    "softmax_loss", "batch_norm", "nesterov",
+    "cuda_saxpy", "cuda_block_sum", "cuda_matmul_tiled", "cuda_conv2d_forward",
+)  # fmt: skip
+
+
+def load(name: str) -> "Exercise":
+    """The exercise of this name. Only its own module is imported: the kernels of all of them take a second."""
+    return import_module(f"{__name__}.{name}").EXERCISE

@@ -1,61 +1,55 @@
-"""The sum of each block's numbers, in shared memory."""
+"""The sum of the elements of each block, in shared memory."""
 
 import numpy as np
 from numba import float32
 
-from scratchser.check.exercises.exercise import UNTOUCHED, Arguments, Cost, CudaExercise, Launch, Mistake, Outputs
+from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, Cost, CudaExercise, Launch, Outputs
 from scratchser.kernels.machine.block_sum import fold
 from scratchser.kernels.machine.compile import cuda
 from scratchser.kernels.machine.device import blocks
 from scratchser.tracer import trace
 
 MISTAKES = {
-    "no last halving": Mistake("one halving too few", "the halves go on down to one number: while half > 0."),
-    "first number": Mistake(
-        "missing accumulate", "the block's first number alone comes out: the halves are added, +=."
-    ),
-    "last number": Mistake("missing accumulate", "= keeps the block's last number: the numbers are added up, +=."),
-    "whole": Mistake("every block sums all", "block b sums its own numbers, x[b THREADS ... (b + 1) THREADS - 1]."),
-    "first block": Mistake(
-        "block index forgotten", "every block sums the numbers of block 0: a thread's number is cuda.grid(1)."
-    ),
-    "mean": Mistake("divided by the number of threads", "the sum is asked for, not the mean."),
-    "last thread": Mistake("off by one at the end", "the last thread's number belongs to the sum."),
-    "thread 0": Mistake("off by one at the beginning", "thread 0 has a number too."),
-    "sign": Mistake("sign", "the other half is subtracted: the halves are added, +=."),
+    "one halving too few": "halve until one element is left: while half > 0.",
+    "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
+    "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
+    "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
+    "block index forgotten": "every block sums the elements of block 0: the index of a thread is cuda.grid(1).",
+    "divided by the number of threads": "the result is the sum, not the mean.",
+    "off by one at the end": "the element of the last thread belongs to the sum.",
+    "off by one at the beginning": "the element of thread 0 belongs to the sum.",
+    "sign": "the other half is subtracted: add the halves with +=.",
 }
 
 
-def truth(a: Arguments, mistake: str, THREADS: int) -> Outputs:
+def block_sum(a: Arguments, mistake: str, THREADS: int) -> Outputs:
     x = a["x"].astype(np.float64)
     padded = np.zeros((a["sums"].size, THREADS))
     padded.flat[: x.size] = x
     sums = {
-        "no last halving": padded[:, ::2].sum(axis=1),
-        "first number": padded[:, 0],
-        "last number": padded[:, -1],
-        "whole": np.full(len(padded), x.sum()),
-        "first block": np.full(len(padded), padded[0].sum()),
-        "mean": padded.sum(axis=1) / THREADS,
-        "last thread": padded[:, :-1].sum(axis=1),
-        "thread 0": padded[:, 1:].sum(axis=1),
+        "one halving too few": padded[:, ::2].sum(axis=1),
+        "missing accumulate (first)": padded[:, 0],
+        "missing accumulate (last)": padded[:, -1],
+        "every block sums all": np.full(len(padded), x.sum()),
+        "block index forgotten": np.full(len(padded), padded[0].sum()),
+        "divided by the number of threads": padded.sum(axis=1) / THREADS,
+        "off by one at the end": padded[:, :-1].sum(axis=1),
+        "off by one at the beginning": padded[:, 1:].sum(axis=1),
         "sign": padded @ [(-1) ** t.bit_count() for t in range(THREADS)],  # one sign for each halving
     }.get(mistake, padded.sum(axis=1))
     return {"sums": sums.astype(np.float32)}
 
 
 def cases(THREADS: int) -> dict[str, Launch]:
-    rng, found = np.random.default_rng(2), {}
-    for name, n in {"3 blocks": 3 * THREADS, "the last block not full": 2 * THREADS + 1, "1 number": 1}.items():
-        x = rng.integers(1, 399, n).astype(np.float32) / 4  # no whole numbers: shared integers would do for those
-        sums = np.full(blocks(n, THREADS), UNTOUCHED, np.float32)
-        found[name] = Launch(len(sums), THREADS, {"x": x, "sums": sums})
-    return found
+    rng, launches = np.random.default_rng(2), {}
+    for name, n in {"3 blocks": 3 * THREADS, "the last block not full": 2 * THREADS + 1, "1 element": 1}.items():
+        x = rng.integers(1, 399, n).astype(np.float32) / 4  # not whole: a shared array of integers must not pass
+        sums = np.full(blocks(n, THREADS), UNWRITTEN, np.float32)
+        launches[name] = Launch(len(sums), THREADS, {"x": x, "sums": sums})
+    return launches
 
 
-def ours(THREADS: int):
-    """The package's fold, as a kernel."""
-
+def package_kernel(THREADS: int):
     @cuda.jit
     def kernel(x, sums):
         part = cuda.shared.array(THREADS, float32)
@@ -69,22 +63,22 @@ def ours(THREADS: int):
 
 
 def cost(launch: Launch) -> Cost:
-    given = [array.copy() for array in launch.arguments.values()]
-    counts = trace(ours(launch.block), launch.grid, launch.block, *given).counts
+    arrays = [array.copy() for array in launch.arguments.values()]
+    counts = trace(package_kernel(launch.block), launch.grid, launch.block, *arrays).counts
     return Cost("ours", **{kind: count.total for kind, count in vars(counts).items()})
 
 
-CUDA_BLOCK_SUM = CudaExercise(
+EXERCISE = CudaExercise(
     name="cuda_block_sum",
     parameters=("x", "sums"),
     changes=("sums",),
     constant=("THREADS", 2, 64),
     cases=cases,
-    truth=truth,
+    reference=block_sum,
     mistakes=MISTAKES,
     counted="3 blocks",
     cost=cost,
-    wasteful="Each number comes from global memory once, into shared memory; the halves are added up there, and one "
-    "thread writes the block's sum.",
+    wasteful="Read each element from global memory once, into shared memory; add up the halves there, and let one "
+    "thread write the sum of the block.",
     axes={"sums": ("block",)},
 )

@@ -1,71 +1,92 @@
-"""What an exercise is: its function's form, the cases it is tried on, the truth, and the mistakes that have a name.
+"""What an exercise is: its function, the cases that it is run on, its reference implementation and the known mistakes.
 
-The truth of an exercise is one slow text that can also be wrong on purpose: truth(arguments, mistake) returns what the
-function would give that has just this mistake, and "" is none. A learner's wrong result is then not guessed at: a
-mistake is named where the numbers are those of that mistake in every case, and not otherwise.
+The reference implementation also takes the name of a known mistake, and then returns what a function with just this
+mistake returns. The judge reports a mistake only where a learner's numbers are those of the mistake in every case.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from scratchser.gradcheck import GradientReport
+from scratchser import gradcheck
 
 Arguments = dict[str, Any]  # by parameter, in order
 Outputs = dict[str, np.ndarray]  # by name
 
-UNTOUCHED = -12345.0  # what stands in an output of a CUDA kernel before it is written
+UNWRITTEN = -12345.0  # in the outputs of a CUDA kernel before the launch
+FAULT_KINDS = 5  # that the tracer finds
+
+SUMS = {  # known mistakes of gradients that are added to what an argument contains
+    "missing accumulate (start lost)": "the value before the call is lost: use += instead of =.",
+    "missing accumulate (last utterance)": "only the last utterance is added: sum over all of them.",
+    "divided by the batch size": "the loss contains 1 / B already; here gradients are summed.",
+}
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """name   three or four words, for a teacher's table;   hint   what to look at"""
-
-    name: str
-    hint: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """A function of arrays, for the CPU.
+    """What exercises for the CPU and for CUDA have in common.
 
-    name        of the exercise and of its function
-    parameters  of the function
-    returns     names of what it returns
-    changes     parameters that it writes to
-    cases       name -> arguments in float64. NaN stands where the function must not look: past an utterance's end
-    truth       (arguments, mistake) -> outputs: what is returned and what is changed
-    mistakes    mistake -> its name and hint
-    axes        output -> what its indices are called
-    gradients   (function) -> reports of finite differences, for a backward pass; differences is their number
-    timed       arguments that take plain Python loops a fraction of a second
-    ours        the package's kernel for those; ours_is says what else it does
+    name         of the exercise and of its function
+    parameters   of the function
+    returns      names of what it returns
+    changes      parameters that it writes to
+    reference    (arguments, mistake) -> outputs, those with a mistake if one is given and "" if not
+    mistakes     known mistake -> hint. A text in parentheses distinguishes mistakes of the same name
+    axes         output -> names of its indices
     """
 
     name: str
     parameters: tuple[str, ...]
-    returns: tuple[str, ...]
-    cases: Callable[[], dict[str, Arguments]]
-    truth: Callable[[Arguments, str], Outputs]
-    mistakes: Mapping[str, Mistake]
+    returns: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    reference: Callable[..., Outputs]
+    mistakes: Mapping[str, str]
     axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    gradients: Callable[[Callable[..., Any]], list[GradientReport]] | None = None
-    differences: int = 0
-    timed: Callable[[], Arguments] | None = None
-    ours: Callable[[Arguments], Callable[[], Any]] | None = None
-    ours_is: str = "ours"
 
     @property
     def outputs(self) -> tuple[str, ...]:
         return self.returns + self.changes
 
+    @property
+    def checks(self) -> int:
+        """How many checks a right file passes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuExercise(Exercise):
+    """A function of arrays.
+
+    cases              () -> case -> arguments in float64. NaN stands where the function must not read
+    gradients          (function) -> reports of finite differences, for a backward pass
+    gradient_reports   how many these are
+    timed              () -> arguments that plain Python loops process in a fraction of a second
+    package            the package's kernel, timed for comparison
+    package_arguments  (arguments of the learner's function) -> arguments of the package's kernel
+    package_name       how the comparison names it
+    """
+
+    cases: Callable[[], dict[str, Arguments]]
+    gradients: Callable[[Callable[..., Any]], list[gradcheck.GradientReport]] | None = None
+    gradient_reports: int = 0
+    timed: Callable[[], Arguments]
+    package: Callable[..., Any] | None = None
+    package_arguments: Callable[[Arguments], Sequence] = lambda arguments: list(arguments.values())
+    package_name: str = "ours"
+
+    @property
+    def checks(self) -> int:
+        """How many checks a right file passes: form, outputs, float32, padding if there is any, gradients."""
+        padded = any(map(with_nan, self.cases().values()))
+        return 1 + len(self.outputs) + 1 + padded + self.gradient_reports
+
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a CUDA kernel; arguments as above, in float32."""
+    """A launch of a CUDA kernel; arguments as above, in float32."""
 
     grid: Any
     block: Any
@@ -74,50 +95,50 @@ class Launch:
 
 @dataclass(frozen=True)
 class Cost:
-    """Accesses of all threads of a launch together; `what` says of which kernel these are.
+    """Accesses of all threads of a launch together; `kernel` says of which kernel.
 
-    Those of global memory are the most that is allowed; those of shared memory are shown beside the learner's.
+    Those to global memory are the most that a learner's kernel may use; those to shared memory are only shown.
     """
 
-    what: str
+    kernel: str
     global_reads: int
     global_writes: int
     shared_reads: int | None = None
     shared_writes: int | None = None
 
 
-@dataclass(frozen=True)
-class CudaExercise:
-    """A CUDA kernel, run by the tracer.
+@dataclass(frozen=True, kw_only=True)
+class CudaExercise(Exercise):
+    """A CUDA kernel, run by the tracer. Its reference takes the value of the constant as a third argument.
 
-    constant   (name, smallest, largest) of the module's constant that the launch follows
-    cases      (constant) -> name -> launch. NaN stands where the kernel must not look
-    truth      (arguments, mistake, constant) -> what is changed
-    changes    parameters that the kernel writes to
+    constant   (name, smallest, largest) of the module's constant on which grid and block depend
+    cases      (constant) -> case -> launch. NaN stands where the kernel must not read
     counted    the case whose accesses are the score
-    cost       (launch of that case) -> the most that the score allows
+    cost       (launch of that case) -> the most accesses that are allowed
+    wasteful   hint for a kernel that needs more
     """
 
-    name: str
-    parameters: tuple[str, ...]
-    changes: tuple[str, ...]
     constant: tuple[str, int, int]
     cases: Callable[[int], dict[str, Launch]]
-    truth: Callable[..., Outputs]
-    mistakes: Mapping[str, Mistake]
     counted: str
     cost: Callable[[Launch], Cost]
-    wasteful: str  # the hint for a kernel that needs more
-    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    returns: tuple[str, ...] = ()
+    wasteful: str
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.changes
+    def checks(self) -> int:
+        """How many checks a right file passes: each kind of fault, outputs, padding if there is any, accesses."""
+        _, smallest, _ = self.constant
+        padded = any(with_nan(launch.arguments) for launch in self.cases(smallest).values())
+        return FAULT_KINDS + len(self.outputs) + padded + 1
+
+
+def name_of(mistake: str) -> str:
+    """The name without what distinguishes it from mistakes of the same name."""
+    return mistake.partition(" (")[0]
 
 
 def copied(arguments: Arguments, dtype: Any = None) -> Arguments:
-    """Arrays of their own, floating ones of another dtype if one is given."""
+    """Copies of all arrays; with a dtype, floating-point ones are converted to it."""
 
     def copy(value: Any) -> Any:
         if not isinstance(value, np.ndarray):
@@ -127,13 +148,54 @@ def copied(arguments: Arguments, dtype: Any = None) -> Arguments:
     return {name: copy(value) for name, value in arguments.items()}
 
 
+def with_nan(arguments: Arguments) -> list[str]:
+    """Names of the arrays that contain NaN."""
+    arrays = {name: value for name, value in arguments.items() if isinstance(value, np.ndarray)}
+    return [name for name, array in arrays.items() if array.dtype.kind == "f" and np.isnan(array).any()]
+
+
 def filled(arguments: Arguments, seed: int = 0) -> Arguments:
-    """NaN exchanged for numbers of ordinary size: what is read there shows as a wrong result, and can be recognised."""
-    rng = np.random.default_rng(seed)
+    """Copies with ordinary random numbers in place of NaN: if a function reads them, its result is wrong but finite."""
+    rng, result = np.random.default_rng(seed), copied(arguments)
+    for name in with_nan(arguments):
+        array = result[name]
+        array[:] = np.where(np.isnan(array), rng.standard_normal(array.shape), array)
+    return result
 
-    def fill(value: Any) -> Any:
-        if not (isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.isnan(value).any()):
-            return value
-        return np.where(np.isnan(value), rng.standard_normal(value.shape), value).astype(value.dtype)
 
-    return {name: fill(value) for name, value in copied(arguments).items()}
+def hide_padding(lengths: Sequence[int], *arrays: np.ndarray) -> None:
+    """Write NaN past the end of each utterance, in arrays (B, T, ...)."""
+    for u, length in enumerate(lengths):
+        for array in arrays:
+            array[u, length:] = np.nan
+
+
+def added(a: Arguments, sums: Outputs, mistake: str) -> Outputs:
+    """The gradients after the call: those before it plus the sums. Makes the mistakes of SUMS."""
+    start = 0 if mistake == "missing accumulate (start lost)" else 1
+    share = len(a["x"]) if mistake == "divided by the batch size" else 1
+    return {name: start * a[name] + value / share for name, value in sums.items()}
+
+
+def differences(
+    function: Callable[[Arguments], Outputs],
+    arguments: Callable[..., Arguments],
+    parameters: Sequence[str],
+    forward: Callable[..., Any],
+    inputs: Mapping[str, np.ndarray],
+    **options: Any,
+) -> list[gradcheck.GradientReport]:
+    """Compare a learner's backward pass with finite differences of `forward`.
+
+    function     (arguments) -> outputs, among them "d" + name for each input
+    arguments    (dy, **inputs) -> the function's arguments, without the gradients that it adds to
+    parameters   names of the inputs whose gradients it adds to; these are its last arguments
+    options      of gradcheck.check
+    """
+
+    def backward(dy: np.ndarray, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        zeros = {"d" + name: np.zeros_like(inputs[name]) for name in parameters}
+        outputs = function({**arguments(dy, **inputs), **zeros})
+        return {name: outputs["d" + name] for name in inputs}
+
+    return gradcheck.check(forward, backward, inputs, **options)

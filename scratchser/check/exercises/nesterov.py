@@ -1,88 +1,73 @@
-"""One step of SGD with Nesterov momentum and L2, in place."""
-
-from collections.abc import Callable
-from typing import Any
+"""One step of SGD with Nesterov momentum and L2 regularisation, in place."""
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, Exercise, Mistake, Outputs, copied
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
 from scratchser.kernels import nesterov
 
 MISTAKES = {
-    "plain": Mistake(
-        "momentum without looking ahead", "W moves by ρ (g + μ v), not by ρ v: that would be plain momentum."
-    ),
-    "no momentum": Mistake("momentum forgotten", "v = μ v + g keeps a part of the step before."),
-    "l2": Mistake("L2 forgotten", "g = dW + λ W."),
-    "l2 twice": Mistake("factor 2 in L2", "g = dW + λ W, without a 2."),
-    "l2 apart": Mistake(
-        "L2 outside of the momentum", "λ W is part of g, so that it goes through v as the gradient does."
-    ),
-    "sign": Mistake("sign", "W moves against the gradient: W - ρ (g + μ v)."),
-    "l2 sign": Mistake("sign of L2", "g = dW + λ W: weights are drawn to 0."),
-    "learning_rate in v": Mistake(
-        "learning rate inside v", "v sums gradients, not steps: the learning rate comes in when W moves."
-    ),
-    "dW kept": Mistake("gradient not cleared", "dW is 0 afterwards, for the next step's gradients to be added to."),
-    "first rate": Mistake("segments ignored", "each segment has its own rate and L2: ends says where it ends."),
-    "ends included": Mistake(
-        "off by one at the segments' ends", "segment s is [ends[s-1], ends[s]): ends[s] is the next one's first."
-    ),
+    "momentum without looking ahead": "W moves by ρ (g + μ v), not by ρ v, which is plain momentum.",
+    "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
+    "L2 forgotten": "g = dW + λ W.",
+    "factor 2 in L2": "g = dW + λ W, without a 2.",
+    "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
+    "sign": "W moves against the gradient: W - ρ (g + μ v).",
+    "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
+    "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
+    "gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it.",
+    "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
+    "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
 }
 
 
 def step(a: Arguments, mistake: str) -> Outputs:
     W, V, dW, ends, mu = a["W"], a["V"], a["dW"], a["ends"], a["momentum"]
-    owner = np.searchsorted(ends, np.arange(len(W)), side="left" if mistake == "ends included" else "right")
-    owner = np.zeros_like(owner) if mistake == "first rate" else owner
-    learning_rate, l2 = a["learning_rate"][owner], a["l2"][owner]
-    decay = {"l2": 0, "l2 twice": 2, "l2 sign": -1, "l2 apart": 0}.get(mistake, 1) * l2 * W
-    g = dW + decay
-    v = g if mistake == "no momentum" else mu * V + (learning_rate * g if mistake == "learning_rate in v" else g)
-    move = {"plain": v, "l2 apart": g + mu * v + l2 * W}.get(mistake, g + mu * v)
-    if mistake == "learning_rate in v":
-        new = W - (learning_rate * g + mu * v)
-    else:
-        new = W + learning_rate * move if mistake == "sign" else W - learning_rate * move
-    return {"W": new, "V": v, "dW": dW.copy() if mistake == "dW kept" else np.zeros_like(dW)}
+    ends = ends + (mistake == "off by one at the segments' ends")
+    segment = np.searchsorted(ends, np.arange(len(W)), side="right")
+    segment = np.zeros_like(segment) if mistake == "segments ignored" else segment
+    learning_rate, l2 = a["learning_rate"][segment], a["l2"][segment]
+    factor = {"L2 forgotten": 0, "factor 2 in L2": 2, "sign of L2": -1, "L2 outside of the momentum": 0}.get(mistake, 1)
+    g = dW + factor * l2 * W
+    inside = mistake == "learning rate inside v"
+    v = (learning_rate * g if inside else g) + (0 if mistake == "momentum forgotten" else mu * V)
+    move = learning_rate * (g + mu * v)
+    if inside:
+        move = learning_rate * g + mu * v
+    if mistake == "momentum without looking ahead":
+        move = learning_rate * v
+    if mistake == "L2 outside of the momentum":
+        move = learning_rate * (g + mu * v + l2 * W)
+    new = W + move if mistake == "sign" else W - move
+    return {"W": new, "V": v, "dW": dW.copy() if mistake == "gradient not cleared" else np.zeros_like(dW)}
 
 
 def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
     rng = np.random.default_rng(seed)
     n, G = sum(sizes), len(sizes)
-    numbers = {name: rng.standard_normal(n) for name in ("W", "V", "dW")}
-    learning_rates = {"learning_rate": rng.uniform(0.1, 1, G), "l2": rng.uniform(0.1, 1, G)}
-    return {**numbers, "ends": np.cumsum(sizes), **learning_rates, "momentum": 0.8}
+    vectors = {name: rng.standard_normal(n) for name in ("W", "V", "dW")}
+    settings = {"learning_rate": rng.uniform(0.1, 1, G), "l2": rng.uniform(0.1, 1, G)}
+    return {**vectors, "ends": np.cumsum(sizes), **settings, "momentum": 0.8}
 
 
 def cases() -> dict[str, Arguments]:
-    rng = np.random.default_rng(6)
-    found = {
+    return {
         "three segments": arguments((4, 3, 5)),
         "one segment": arguments((6,), 1),
         "an empty segment": arguments((2, 0, 3), 2),
+        "random shape 1": arguments((5, 5, 3), 10),
+        "random shape 2": arguments((3, 6, 3, 4, 8), 11),
+        "random shape 3": arguments((6, 4), 12),
     }
-    for n in range(3):
-        found[f"random shape {n + 1}"] = arguments(
-            tuple(int(i) for i in rng.integers(1, 9, rng.integers(2, 6))), 10 + n
-        )
-    return found
 
 
-def ours(a: Arguments) -> Callable[[], Any]:
-    given = copied(a)
-    return lambda: nesterov.step(*given.values())
-
-
-NESTEROV = Exercise(
+EXERCISE = CpuExercise(
     name="nesterov",
     parameters=("W", "V", "dW", "ends", "learning_rate", "l2", "momentum"),
-    returns=(),
     changes=("W", "V", "dW"),
     cases=cases,
-    truth=step,
+    reference=step,
     mistakes=MISTAKES,
     axes={"W": ("parameter",), "V": ("parameter",), "dW": ("parameter",)},
     timed=lambda: arguments((3000, 40, 7000)),
-    ours=ours,
+    package=nesterov.step,
 )

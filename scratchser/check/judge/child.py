@@ -1,7 +1,7 @@
-"""python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES, the process in which limits.py judges a file.
+"""python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES: the process that limits.py starts.
 
-The clock starts when everything of ours is imported. Whatever ends the process, the verdict so far lies in VERDICT, and
-TRACE says in which line the file was.
+The file's time starts when the judge is imported. Whatever ends the process, VERDICT contains the findings so far, and
+TRACE the line that was running.
 """
 
 import faulthandler
@@ -9,37 +9,38 @@ import sys
 import time
 from pathlib import Path
 
+from scratchser.check.exercises import NAMES, load
 from scratchser.check.judge.judge import judge
+from scratchser.check.judge.source import exercise_of
 
 try:
     import resource
-except ImportError:  # Windows: time is limited, memory is not
+except ImportError:  # Windows: only the time is limited
     resource = None  # type: ignore[assignment]
 
-OUTPUT_BYTES = 16 * 2**20  # what the file may write to any one place
+OUTPUT_BYTES = 16 * 2**20  # that the file may write to one place
 
 
 def limit(seconds: int, megabytes: int) -> None:
-    """Memory counts from here on: what numba and LLVM have mapped by now is not the file's."""
+    """Limit time and memory from here on. What the imports use already does not count."""
     if resource is None:
         return
     used = int(time.process_time())
-    caps = {
+    limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: OUTPUT_BYTES,
-        resource.RLIMIT_CPU: used + 4 * seconds,  # of all threads together; the wall clock comes first
+        resource.RLIMIT_CPU: used + 4 * seconds,  # of all threads together; the wall clock usually comes first
     }
     mapped = _mapped()
     if mapped:
-        caps[resource.RLIMIT_AS] = mapped + megabytes * 2**20
-    for kind, most in caps.items():
+        limits[resource.RLIMIT_AS] = mapped + megabytes * 2**20
+    for kind, value in limits.items():
         hard = resource.getrlimit(kind)[1]
-        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (soft, hard))
+        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def _mapped() -> int:
-    """Bytes of address space in use; 0 where the system does not tell."""
+    """Bytes of address space in use; 0 if the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except (OSError, ValueError):
@@ -50,11 +51,12 @@ def _mapped() -> int:
 def main() -> None:
     file, verdict, trace = map(Path, sys.argv[1:4])
     seconds, megabytes = map(int, sys.argv[4:6])
+    load(exercise_of(file, NAMES))  # imports the exercise before the time starts
     limit(seconds, megabytes)
-    with open(trace, "w", encoding="utf-8") as told:
-        faulthandler.enable(told)
-        faulthandler.dump_traceback_later(seconds, exit=True, file=told)
-        judge(file, heard=lambda found: found.save(verdict))
+    with open(trace, "w", encoding="utf-8") as output:
+        faulthandler.enable(output)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=output)
+        judge(file, report=lambda found: found.save(verdict))
         faulthandler.cancel_dump_traceback_later()
 
 

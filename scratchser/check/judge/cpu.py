@@ -1,191 +1,162 @@
-"""The judgement of a function of arrays: form, truth, what lies past an utterance's end, differences, time."""
+"""Judge a function of arrays: its form, its outputs, reading past the end of an utterance, its gradients, its time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, Exercise, Outputs, copied, filled
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs, copied, filled, with_nan
 from scratchser.check.judge import learner, timing
-from scratchser.check.judge.compare import Trial, findings_of, where
+from scratchser.check.judge.compare import Trial, compare, where
 from scratchser.check.judge.verdict import Finding
 
-TOLERANCE = 1e-9  # of the largest true number, in float64
+TOLERANCE = 1e-9  # relative to the largest expected number, in float64
 SINGLE = 1e-4  # the same in float32
-
-Found = Callable[[Finding], None]
-
-
-def checks_of(exercise: Exercise) -> int:
-    """Form, each output, float32, what lies past an end if there is anything, each gradient by differences."""
-    padded = any(_has_nan(value) for arguments in exercise.cases().values() for value in arguments.values())
-    return 1 + len(exercise.outputs) + 1 + padded + exercise.differences
 
 
 class Malformed(Exception):
-    """What the function returns is not even of the right form."""
+    """The function's outputs do not have the right form."""
 
 
-def judge(exercise: Exercise, function: Callable, path: Path, found: Found, notes: list[str]) -> None:
-    """Report each finding as it comes; stop where the rest would say the same again."""
+def judge(exercise: CpuExercise, function: Callable, path: Path, notes: list[str]) -> Iterator[Finding]:
+    """One finding after the other. Stops where the rest would repeat the same error."""
     try:
-        _judge(exercise, function, path, found, notes)
+        yield from _judge(exercise, function, path, notes)
     except Malformed as error:
-        found(Finding("it returns what it should", False, str(error)))
+        yield Finding("it returns what it should", False, str(error))
 
 
-def _judge(exercise: Exercise, function: Callable, path: Path, found: Found, notes: list[str]) -> None:
+def _judge(exercise: CpuExercise, function: Callable, path: Path, notes: list[str]) -> Iterator[Finding]:
     cases = exercise.cases()
     form = _form(exercise, function, next(iter(cases.values())))
-    found(form)
+    yield form
     if not form.passed:
         return
-    trials, error = _trials(exercise, function, cases)
-    findings = findings_of(exercise, trials)
-    if error:
-        for finding in findings:  # of the cases before the one that failed
-            if not finding.passed:
-                found(finding)
-        name, reason = error
-        text, hints = learner.explained(reason.__cause__, path) if reason.__cause__ else (str(reason), [])
-        found(Finding(f'it runs in the case "{name}"', False, text, hints))
-        return
-    for finding in findings:
-        found(finding)
+    trials: list[Trial] = []
+    for name, arguments in cases.items():
+        try:
+            trials.append(_trial(exercise, function, name, arguments))
+        except (Malformed, learner.Raised) as error:
+            yield from (finding for finding in compare(exercise, trials) if not finding.passed)
+            text, hints = learner.explained(error.__cause__, path) if error.__cause__ else (str(error), [])
+            yield Finding(f'it runs in the case "{name}"', False, text, hints)
+            return
+    findings = compare(exercise, trials)
+    yield from findings
     right = all(finding.passed for finding in findings)
     if right:
-        found(_in_single_precision(exercise, function, trials[0]))
-    _past_the_end(exercise, function, cases, trials, found)
+        yield _single_precision(exercise, function, trials[0])
+    yield from _past_the_end(exercise, function, cases, trials)
     if exercise.gradients:
-        _differences(exercise, function, found)
-    if right and exercise.timed:
-        module = learner.load(path)  # once more: indices are checked in what has run so far, which takes time
-        fresh = learner.function_of(module, exercise.name, exercise.parameters)
-        notes.extend(timing.beside_ours(exercise, fresh))
+        yield from _finite_differences(exercise, function)
+    if right:
+        module = learner.load(path)  # again, because the functions used so far check their bounds, which takes time
+        notes += timing.compared(exercise, learner.function_of(module, exercise.name, exercise.parameters))
 
 
-def called(exercise: Exercise, function: Callable, arguments: Arguments) -> Outputs:
-    """Copies of what the function returns and changes. The arguments are its own to change.
+def call(exercise: CpuExercise, function: Callable, arguments: Arguments) -> Outputs:
+    """Copies of what the function returns and changes. The function may change the arguments.
 
-    Raises Malformed where that is not what the exercise asks for, Raised where the function raises.
+    Raises Malformed if that is not what the exercise asks for, Raised if the function raises an error.
     """
-    truth = _truth(exercise, filled(arguments))
-    _soil(truth, arguments)
-    with learner.answering(), np.errstate(all="ignore"):  # a kernel in Numba does not warn
+    expected = _expected(exercise, filled(arguments))
+    _poison_free_memory(expected, arguments)
+    with learner.errors_marked(), np.errstate(all="ignore"):  # compiled by Numba it does not warn either
         result = function(*arguments.values())
     names = exercise.returns
     if names and result is None:
-        raise Malformed(f"{exercise.name} returns nothing; it is to return {', '.join(names)}")
+        raise Malformed(f"{exercise.name} returns nothing, but must return {', '.join(names)}")
     if not names and result is not None:
-        raise Malformed(f"{exercise.name} returns something; it is to write to its arguments and return nothing")
+        raise Malformed(f"{exercise.name} must write to its arguments and return nothing")
     if len(names) == 1 and isinstance(result, tuple):
         written = f"; it writes to {', '.join(exercise.changes)} in place" if exercise.changes else ""
-        raise Malformed(f"{exercise.name} returns a tuple of {len(result)}, it is to return {names[0]} alone{written}")
+        raise Malformed(f"{exercise.name} returns a tuple of {len(result)}, but must return {names[0]} only{written}")
     returned = result if len(names) > 1 else (result,) if names else ()
     if not (isinstance(returned, tuple | list) and len(returned) == len(names)):
-        raise Malformed(f"{exercise.name} is to return a tuple of {len(names)}: {', '.join(names)}")
+        raise Malformed(f"{exercise.name} must return a tuple of {len(names)}: {', '.join(names)}")
     for name, value in zip(names, returned, strict=True):
         if not isinstance(value, np.ndarray | float | np.floating):
             raise Malformed(f"{name} is a {type(value).__name__}, not a NumPy array")
-        if np.shape(value) != truth[name].shape:
-            raise Malformed(f"{name} has shape {np.shape(value)}, should be {truth[name].shape}")
+        if np.shape(value) != expected[name].shape:
+            raise Malformed(f"{name} has shape {np.shape(value)}, should be {expected[name].shape}")
         if np.asarray(value).dtype.kind != "f":
-            raise Malformed(f"{name} is {np.asarray(value).dtype}, should be of the arguments' dtype")
+            raise Malformed(f"{name} is {np.asarray(value).dtype}, should have the arguments' dtype")
     outputs = dict(zip(names, returned, strict=True)) | {name: arguments[name] for name in exercise.changes}
     return {name: np.array(value) for name, value in outputs.items()}
 
 
-def _soil(truth: Outputs, arguments: Arguments) -> None:
-    """Leave NaN in memory that is free: what np.empty gives, and nobody writes, is then seen and not 0 by luck."""
-    dtypes = {value.dtype for value in arguments.values() if isinstance(value, np.ndarray) and value.dtype.kind == "f"}
-    for dtype in dtypes:
-        for value in truth.values():
-            _ = [np.full(value.shape, np.nan, dtype) for _ in range(8)]  # NumPy keeps 7 freed ones of a size
+def _poison_free_memory(expected: Outputs, arguments: Arguments) -> None:
+    """Leave NaN in free memory of the outputs' sizes, so that np.empty does not give zeros by chance."""
+    arrays = (value for value in arguments.values() if isinstance(value, np.ndarray))
+    for dtype in {array.dtype for array in arrays if array.dtype.kind == "f"}:
+        for value in expected.values():
+            _ = [np.full(value.shape, np.nan, dtype) for _ in range(8)]  # NumPy keeps 7 freed blocks of a size
 
 
-def _form(exercise: Exercise, function: Callable, arguments: Arguments) -> Finding:
-    """Dtypes, and that no argument is changed that is none of its business. Raises Malformed as `called` does."""
+def _form(exercise: CpuExercise, function: Callable, arguments: Arguments) -> Finding:
+    """Checks the dtypes, and that no other arguments are changed. Raises Malformed as `call` does."""
     for dtype in (np.float64, np.float32):
         given = copied(filled(arguments), dtype)
-        kept = copied(given)
-        outputs = called(exercise, function, given)
+        before = copied(given)
+        outputs = call(exercise, function, given)
         for output in exercise.returns:
             if outputs[output].ndim and outputs[output].dtype != dtype:
-                text = f"{output} is {outputs[output].dtype} where all arguments are {np.dtype(dtype)}"
-                hint = "Make arrays like the arguments': np.zeros(shape, x.dtype), np.zeros_like(x)."
+                text = f"{output} is {outputs[output].dtype}, but all arguments are {np.dtype(dtype)}"
+                hint = "Create arrays like the arguments: np.zeros(shape, x.dtype), np.zeros_like(x)."
                 return Finding("shapes and dtypes", False, text, [hint])
-        for parameter, value in kept.items():
+        for parameter, value in before.items():
             changed = isinstance(value, np.ndarray) and not np.array_equal(value, given[parameter])
             if changed and parameter not in exercise.changes:
-                text = f"{parameter} is changed: others still need it"
-                return Finding("arguments are left alone", False, text, ["Work on a copy, or write to a new array."])
+                text = f"{parameter} is changed, but the caller still needs it"
+                return Finding("arguments are not changed", False, text, ["Work on a copy, or write to a new array."])
     return Finding("shapes and dtypes, float32 and float64", True)
 
 
-def _in_single_precision(exercise: Exercise, function: Callable, trial: Trial) -> Finding:
-    """The first case, which is right in float64, once more in float32."""
-    got = called(exercise, function, copied(trial.arguments, np.float32))
-    single = Trial(trial.name, trial.arguments, got, trial.truth, SINGLE)
-    wrong = [output for output in exercise.outputs if not single.right(output)]
+def _single_precision(exercise: CpuExercise, function: Callable, trial: Trial) -> Finding:
+    """The first case, which is right in float64, in float32."""
+    outputs = call(exercise, function, copied(trial.arguments, np.float32))
+    single = Trial(trial.name, trial.arguments, outputs, trial.expected, SINGLE)
+    wrong = [output for output in exercise.outputs if not single.right(output).all()]
     if not wrong:
         return Finding("float32 is right to its rounding", True)
     text = f'"{trial.name}": {where(single, wrong[0], exercise.axes.get(wrong[0], ()))}'
     return Finding("float32 is right to its rounding", False, text, ["In float64 it is right: what is rounded here?"])
 
 
-def _truth(exercise: Exercise, arguments: Arguments) -> Outputs:
-    return {name: np.asarray(value) for name, value in exercise.truth(arguments, "").items()}
+def _expected(exercise: CpuExercise, arguments: Arguments) -> Outputs:
+    return {name: np.asarray(value) for name, value in exercise.reference(arguments, "").items()}
 
 
-def _trials(
-    exercise: Exercise, function: Callable, cases: dict[str, Arguments]
-) -> tuple[list[Trial], tuple[str, Exception] | None]:
-    """The cases up to the first that raises, and which that is and what it raised."""
-    trials: list[Trial] = []
-    for name, arguments in cases.items():
-        arguments = filled(arguments)
-        try:
-            got = called(exercise, function, copied(arguments))
-        except (Malformed, learner.Raised) as error:
-            return trials, (name, error)
-        trials.append(Trial(name, arguments, got, _truth(exercise, arguments), TOLERANCE))
-    return trials, None
+def _trial(exercise: CpuExercise, function: Callable, name: str, arguments: Arguments) -> Trial:
+    arguments = filled(arguments)
+    outputs = call(exercise, function, copied(arguments))
+    return Trial(name, arguments, outputs, _expected(exercise, arguments), TOLERANCE)
 
 
 def _past_the_end(
-    exercise: Exercise, function: Callable, cases: dict[str, Arguments], trials: list[Trial], found: Found
-) -> None:
-    """The cases as they are, with NaN where the function must not look: nothing may come of it."""
-    check, tried = "nothing past an utterance's end is read", False
-    for trial in trials:
+    exercise: CpuExercise, function: Callable, cases: dict[str, Arguments], trials: list[Trial]
+) -> Iterator[Finding]:
+    """The cases with NaN where the function must not read: no output may become NaN. Nothing for cases without NaN."""
+    check = "nothing past the end of an utterance is read"
+    padded = [trial for trial in trials if with_nan(cases[trial.name])]
+    for trial in padded:
         arguments = cases[trial.name]
-        blind = [name for name, a in arguments.items() if _has_nan(a)]
-        if not blind:
-            continue
-        tried = True
-        got = called(exercise, function, copied(arguments))
-        for output, value in got.items():
-            leaked = np.isnan(value) & ~np.isnan(trial.got[output])
-            if leaked.any():
-                index = [int(i) for i in np.argwhere(leaked)[0]]
-                text = f'"{trial.name}": with NaN there in {", ".join(blind)}, {output}{index if index else ""} is NaN'
-                hint = "Loop up to the utterance's length. To multiply by 0 is not enough: 0 · NaN is NaN."
-                found(Finding(check, False, text, [hint]))
+        for output, value in call(exercise, function, copied(arguments)).items():
+            leaked = np.argwhere(np.isnan(value) & ~np.isnan(trial.outputs[output]))
+            if len(leaked):
+                index = leaked[0].tolist() or ""
+                text = f'"{trial.name}": with NaN there in {", ".join(with_nan(arguments))}, {output}{index} is NaN'
+                hint = "Stop loops at the utterance's length. Multiplying by 0 is not enough: 0 · NaN is NaN."
+                yield Finding(check, False, text, [hint])
                 return
-    if tried:
-        found(Finding(check, True))
+    if padded:
+        yield Finding(check, True)
 
 
-def _has_nan(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool(np.isnan(value).any())
-
-
-def _differences(exercise: Exercise, function: Callable, found: Found) -> None:
+def _finite_differences(exercise: CpuExercise, function: Callable) -> Iterator[Finding]:
     assert exercise.gradients
-    reports = exercise.gradients(lambda arguments: called(exercise, function, copied(arguments)))
-    seen: set[str] = set()  # a small layer comes first, coordinate by coordinate
-    for report in reports:
-        how = "random directions" if report.name in seen else "every coordinate"
-        seen.add(report.name)
-        found(Finding(f"finite differences of d{report.name}, {how}", report.passed, str(report)[5:]))
+    checked: set[str] = set()  # a small layer comes first, coordinate by coordinate
+    for report in exercise.gradients(lambda arguments: call(exercise, function, copied(arguments))):
+        probes = "random directions" if report.name in checked else "every coordinate"
+        checked.add(report.name)
+        yield Finding(f"finite differences of d{report.name}, {probes}", report.passed, str(report)[5:])

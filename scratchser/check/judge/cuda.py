@@ -1,9 +1,9 @@
-"""The judgement of a CUDA kernel, run by the tracer without a GPU: faults, truth, and what it reads and writes."""
+"""Judge a CUDA kernel, which the tracer runs without a GPU: its faults, its outputs, and its memory accesses."""
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -12,164 +12,155 @@ from typing import Any
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, copied, filled
+from scratchser.check.exercises.exercise import Cost, CudaExercise, Launch, copied, filled, with_nan
 from scratchser.check.judge import learner
-from scratchser.check.judge.compare import Trial, findings_of
+from scratchser.check.judge.compare import Trial, compare
+from scratchser.check.judge.source import Refused
 from scratchser.check.judge.verdict import Finding
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
 
-TOLERANCE = 1e-5  # of the largest true number: the cases are quarters and halves, whose sums are exact in float32
-ARRAYS = {"array", "arange", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"}
+TOLERANCE = 1e-5  # relative to the largest expected number: the cases are quarters and halves, with exact sums
+NUMPY_ARRAYS = {
+    "array", "arange", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
+}  # fmt: skip
 
-FAULTS = {
-    "launch": ("a GPU takes the launch", "A block has at most 1024 threads and 48 KB of shared memory."),
+FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint
+    "launch": ("a GPU accepts the launch", "", "A block has at most 1024 threads and 48 KB of shared memory."),
     "out_of_range": (
         "every index is in range",
-        "index out of range: there are more threads than numbers, let only those that have one read and write; or two "
-        "indices are exchanged, or a tap or a tile reaches past the array.",
+        "index out of range",
+        "there are more threads than elements: only threads that have one may read and write. Or two indices are "
+        "exchanged, or a tap or a tile reaches past the array.",
     ),
     "uninitialised": (
         "nothing is read before it is written",
-        "unwritten read: shared memory holds anything when a block begins. Which thread should have written here, and "
-        "in which case does none?",
+        "unwritten read",
+        "shared memory contains arbitrary numbers when a block begins. Which thread should have written here, and "
+        "in which case does no thread write?",
     ),
     "divergence": (
         "all threads of a block reach the same barriers",
-        "divergent barrier: cuda.syncthreads() stands where not every thread comes, behind an if or a return, or in a "
-        "loop of its own length. Move it out, and let the if guard the reading and writing only.",
+        "divergent barrier",
+        "not every thread reaches cuda.syncthreads(): it stands behind an if or a return, or in a loop of another "
+        "length. Move it out, and guard only the reading and writing with the if.",
     ),
     "races": (
         "no race",
-        "race: one thread writes what another one reads or writes, and nothing says who is first. Within a block "
-        "cuda.syncthreads() must lie between the two; between blocks nothing can, each has to keep to its own numbers.",
+        "race",
+        "one thread writes what another one reads or writes, in no fixed order. Within a block cuda.syncthreads() must "
+        "stand between the two; different blocks must use different elements.",
     ),
 }
 
 
-def checks_of(exercise: CudaExercise) -> int:
-    """Each kind of fault, each output, what lies past an end if there is anything, the accesses."""
-    _, smallest, _ = exercise.constant
-    padded = any(_has_nan(launch.arguments) for launch in exercise.cases(smallest).values())
-    return len(FAULTS) + len(exercise.outputs) + padded + 1
-
-
-def judge(
-    exercise: CudaExercise,
-    module: ModuleType,
-    kernel: Any,
-    found: Callable[[Finding], None],
-    notes: list[str],
-) -> None:
-    """Report each finding as it comes."""
-    compiled = hasattr(kernel, "py_func") and type(kernel).__module__.startswith(("numba", "scratchser"))
-    if not compiled or isinstance(kernel, CPUDispatcher):
-        raise learner.Refused(f"{exercise.name} is no CUDA kernel", "Write @cuda.jit in the line above its def.")
-    _no_arrays_of_numpy(kernel.py_func)
+def judge(exercise: CudaExercise, module: ModuleType, kernel: Any, notes: list[str]) -> Iterator[Finding]:
+    """One finding after the other. Raises Refused for what is not a kernel or cannot be run."""
+    is_kernel = hasattr(kernel, "py_func") and type(kernel).__module__.startswith(("numba", "scratchser"))
+    if not is_kernel or isinstance(kernel, CPUDispatcher):
+        raise Refused(f"{exercise.name} is not a CUDA kernel", "Write @cuda.jit in the line above its def.")
+    _refuse_numpy_arrays(kernel.py_func)
     constant = _constant(exercise, module)
     cases = exercise.cases(constant)
-    exercise = replace(exercise, truth=partial(exercise.truth, **{exercise.constant[0]: constant}))
+    exercise = replace(exercise, reference=partial(exercise.reference, **{exercise.constant[0]: constant}))
     trials: list[Trial] = []
     reports: dict[str, Report] = {}
     for name, launch in cases.items():
         trial, reports[name] = _trial(exercise, kernel, name, launch)
         trials.append(trial)
-    for kind in FAULTS:
-        found(_faults(kind, reports))
+    yield from (_faults(kind, reports) for kind in FAULTS)
     in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
-    everywhere = len(in_range) == len(trials)
-    for finding in findings_of(exercise, in_range):  # of the others nothing is to be learnt from the numbers
-        if everywhere or not finding.passed:
-            found(finding)
-    if everywhere and all(trial.right(output) for trial in trials for output in exercise.changes):
-        _past_the_end(exercise, kernel, cases, found)
+    all_in_range = len(in_range) == len(trials)
+    for finding in compare(exercise, in_range):  # after an index out of range the numbers mean nothing
+        if all_in_range or not finding.passed:
+            yield finding
+    if all_in_range and all(trial.right(output).all() for trial in trials for output in exercise.changes):
+        yield from _past_the_end(exercise, kernel, cases)
         counts, cost = reports[exercise.counted].counts, exercise.cost(cases[exercise.counted])
-        found(_spent(exercise, counts, cost))
-        notes.extend(_table(exercise, counts, cost))
+        yield _accesses(exercise, counts, cost)
+        notes += _table(exercise, counts, cost)
 
 
-def _no_arrays_of_numpy(function: Any) -> None:
-    """Raises Refused for np.zeros and the like, which Python runs and no GPU."""
+def _refuse_numpy_arrays(function: Any) -> None:
+    """Raises Refused for np.zeros and the like, which Python runs but a GPU does not."""
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError):  # a lambda, exec: what it does is seen when it runs
+    except (OSError, SyntaxError):  # a lambda or exec: it shows when it runs
         return
     for node in ast.walk(tree):
         call = node.func if isinstance(node, ast.Call) else None
-        if not (isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.attr in ARRAYS):
+        if not (isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.attr in NUMPY_ARRAYS):
             continue
         if function.__globals__.get(call.value.id) is np:
             text = f"line {first + call.lineno - 1}: {lines[call.lineno - 1].strip()}\n"
-            text += f"np.{call.attr} makes an array of each thread's own, in Python; a GPU has no such thing"
-            shared = "What a block's threads share is cuda.shared.array(shape, dtype), "
-            raise learner.Refused(text, f"{shared}what a thread has for itself cuda.local.array(shape, dtype).")
+            raise Refused(
+                f"{text}np.{call.attr} makes an array in Python; a GPU cannot do that",
+                "Use cuda.shared.array(shape, dtype) for what the threads of a block share, "
+                "cuda.local.array(shape, dtype) for what one thread needs.",
+            )
 
 
 def _trial(exercise: CudaExercise, kernel: Any, name: str, launch: Launch) -> tuple[Trial, Report]:
     arguments = filled(launch.arguments)
     given = copied(arguments)
-    with learner.answering():
+    with learner.errors_marked():
         report = trace(kernel, launch.grid, launch.block, *given.values())
     for parameter, before in arguments.items():
         if parameter not in exercise.changes and not np.array_equal(before, given[parameter]):
-            raise learner.Refused(f"the kernel writes to {parameter}, which is only to be read")
-    got = {output: given[output] for output in exercise.changes}
-    return Trial(name, arguments, got, exercise.truth(arguments, ""), TOLERANCE), report
+            raise Refused(f"the kernel writes to {parameter}, but may only read it")
+    outputs = {output: given[output] for output in exercise.changes}
+    return Trial(name, arguments, outputs, exercise.reference(arguments, ""), TOLERANCE), report
 
 
 def _constant(exercise: CudaExercise, module: ModuleType) -> int:
     name, smallest, largest = exercise.constant
     value = getattr(module, name, None)
     if not isinstance(value, int) or not smallest <= value <= largest:
-        asked = f"It is a whole number from {smallest} to {largest}, for the tracer runs every thread one by one."
-        raise learner.Refused(f"the constant {name} is {value!r}", asked)
+        required = f"It must be a whole number from {smallest} to {largest}: the tracer runs every thread one by one."
+        raise Refused(f"the constant {name} is {value!r}", required)
     return value
 
 
 def _faults(kind: str, reports: dict[str, Report]) -> Finding:
-    check, hint = FAULTS[kind]
+    check, mistake, hint = FAULTS[kind]
     faults = [(name, fault) for name, report in reports.items() for fault in getattr(report, kind)]
     if not faults:
         return Finding(check, True)
     text = f'"{faults[0][0]}": {faults[0][1]}'
     others = len({name for name, _ in faults}) - 1
     if others:
-        text += f"\nlikewise in {others} more of the cases"
-    name, colon, _ = hint.partition(":")
-    return Finding(check, False, text, [hint], [name] if colon else [])
+        text += f"\nalso in {others} more of the cases"
+    if not mistake:
+        return Finding(check, False, text, [hint])
+    return Finding(check, False, text, [f"{mistake}: {hint}"], [mistake])
 
 
-def _past_the_end(exercise: CudaExercise, kernel: Any, cases: dict[str, Launch], found: Callable) -> None:
-    """Once more with NaN where the kernel must not look; nothing may come of it."""
-    padded = {name: launch for name, launch in cases.items() if _has_nan(launch.arguments)}
-    if not padded:
-        return
-    check = "nothing past an utterance's end is read"
+def _past_the_end(exercise: CudaExercise, kernel: Any, cases: dict[str, Launch]) -> Iterator[Finding]:
+    """The cases with NaN where the kernel must not read: no output may become NaN. Nothing for cases without NaN."""
+    check = "nothing past the end of an utterance is read"
+    padded = {name: launch for name, launch in cases.items() if with_nan(launch.arguments)}
     for name, launch in padded.items():
         given = copied(launch.arguments)
-        with learner.answering():
+        with learner.errors_marked():
             trace(kernel, launch.grid, launch.block, *given.values())
         if any(np.isnan(given[output]).any() for output in exercise.changes):
-            hint = "Guard the reading by the utterance's length. To multiply by 0 is not enough: 0 · NaN is NaN."
-            found(Finding(check, False, f'"{name}": with NaN there, NaN comes out', [hint]))
+            hint = "Guard reads with the utterance's length. Multiplying by 0 is not enough: 0 · NaN is NaN."
+            yield Finding(check, False, f'"{name}": with NaN there, the result contains NaN', [hint])
             return
-    found(Finding(check, True))
+    if padded:
+        yield Finding(check, True)
 
 
-def _has_nan(arguments: Arguments) -> bool:
-    return any(isinstance(a, np.ndarray) and a.dtype.kind == "f" and np.isnan(a).any() for a in arguments.values())
+# ---- the score: memory accesses -------------------------------------------------------------------------------------
 
 
-# ---- the score: what it reads and writes ----------------------------------------------------------------------------
-
-
-def _spent(exercise: CudaExercise, counts: Counts, cost: Cost) -> Finding:
-    """Fails above the limit."""
-    check = "it reads and writes no more than it has to"
+def _accesses(exercise: CudaExercise, counts: Counts, cost: Cost) -> Finding:
+    check = "it reads and writes no more than necessary"
+    limits = {"global_reads": cost.global_reads, "global_writes": cost.global_writes}
     over = [
-        f"{kind.replace('_', ' ')}: {getattr(counts, kind).total}, {cost.what} needs {limit}"
-        for kind, limit in (("global_reads", cost.global_reads), ("global_writes", cost.global_writes))
+        f"{kind.replace('_', ' ')}: {getattr(counts, kind).total}, {cost.kernel} needs {limit}"
+        for kind, limit in limits.items()
         if getattr(counts, kind).total > limit
     ]
     if not over:
@@ -178,13 +169,13 @@ def _spent(exercise: CudaExercise, counts: Counts, cost: Cost) -> Finding:
 
 
 def _table(exercise: CudaExercise, counts: Counts, cost: Cost) -> list[str]:
-    """Yours, the measure, and the busiest thread."""
+    """The learner's accesses, those of the thread with most accesses, and those of the kernel for comparison."""
     lines = [
         f'accesses in "{exercise.counted}", which are the score:',
-        f"{'':16}{'yours':>10}{'most by a thread':>20}   {cost.what}",
+        f"{'':16}{'yours':>10}{'most by a thread':>20}   {cost.kernel}",
     ]
     count: Count
     for kind, count in vars(counts).items():
-        most, limit = int(count.accesses.max(initial=0)), getattr(cost, kind)
-        lines.append(f"{kind.replace('_', ' '):16}{count.total:10}{most:20}   {'' if limit is None else limit}")
+        most, other = int(count.accesses.max(initial=0)), getattr(cost, kind)
+        lines.append(f"{kind.replace('_', ' '):16}{count.total:10}{most:20}   {'' if other is None else other}")
     return lines

@@ -1,13 +1,12 @@
-"""A learner's file: which exercise it is, its function, and what its errors mean."""
+"""A learner's file: loading it, finding its function, and explaining its errors."""
 
-import ast
 import difflib
 import importlib.util
 import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,117 +15,56 @@ from typing import Any
 import numba
 from numba.core.registry import CPUDispatcher
 
+from scratchser.check.judge.source import Refused
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
 
 
-class Refused(Exception):
-    """The file cannot be judged; the message says why, and the hints what to do.
-
-    exercise   which one it is all the same, where that can be seen
-    """
-
-    def __init__(self, text: str, *hints: str, exercise: str = "") -> None:
-        super().__init__(text)
-        self.hints = [hint for hint in hints if hint]
-        self.exercise = exercise
-
-
 class Raised(Exception):
-    """The file raised an error, here or in its function; `__cause__` is that."""
+    """The learner's code raised an error, which is `__cause__`."""
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Around what runs the learner's text: whatever it raises is an answer, and no fault of ours."""
+def errors_marked() -> Iterator[None]:
+    """Around the learner's code: its errors become Raised, so that they differ from errors of the judge itself."""
     try:
         yield
     except (Exception, SystemExit) as error:
         raise Raised from error
 
 
-def exercise_of(path: Path, known: Iterable[str]) -> str:
-    """The value of the file's line `EXERCISE = "..."`, read without running the file.
-
-    Raises Refused for a file that is no Python, has no such line, or names no known exercise.
-    """
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except SyntaxError as error:
-        raise _unreadable(error, path, known) from error
-    except ValueError as error:  # null bytes
-        raise Refused(f"the file is no Python text: {error}") from error
-    names = [
-        node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        and any(isinstance(target, ast.Name) and target.id == "EXERCISE" for target in node.targets)
-    ]  # fmt: skip
-    known = sorted(known)
-    there_are = f"One of: {', '.join(known)}."
-    if not names:
-        raise Refused('no line EXERCISE = "...": which exercise is it?', there_are)
-    if names[-1] not in known:
-        near = difflib.get_close_matches(str(names[-1]), known, n=1)
-        raise Refused(f"there is no exercise {names[-1]!r}", f"Did you mean {near[0]}?" if near else there_are)
-    return names[-1]
-
-
-def _unreadable(error: SyntaxError, path: Path, known: Iterable[str]) -> Refused:
-    """Where Python stops reading, and the exercise by the text of its line, which stands where it is all the same."""
-    text = path.read_bytes().decode(errors="replace")
-    lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
-    exercise = lines[-1] if lines and lines[-1] in known else ""
-    source = (error.text or "").rstrip()
-    escape = "unicodeescape" in error.msg
-    if not error.lineno or not source or ("codec" in error.msg and not escape):
-        hint = "Python cannot read the file. Is it saved as UTF-8?"
-        return Refused(f"{type(error).__name__}: {error.msg}", hint, exercise=exercise)
-    column = error.offset or 1
-    rest = source[column - 1 :].strip()
-    place = f"line {error.lineno}, column {column}"
-    what = f"{place}: {source.strip()}\n{type(error).__name__}: {error.msg}"
-    there = f"at `{rest}`" if rest else "at the line's end"
-    hint = f"Python stops reading in {place}, {there}. "
-    hint += "What is wrong stands there, or in the line before: a bracket, a quote, a colon, the indentation."
-    if escape:
-        hint = 'In a text \\ begins a special character: write a path as r"..." or with /.'
-    return Refused(what, hint, exercise=exercise)
-
-
 def load(path: Path) -> ModuleType:
-    """The file, run as a module. Its own folder is searched last, so that no file there takes another module's name.
+    """Run the file as a module. Its folder is searched last, so that a file there cannot hide another module.
 
-    Raises Raised where the file does.
+    Raises Raised if the file raises an error.
     """
-    if cuda is no_cuda:  # `from numba import cuda` is what a learner writes
+    if cuda is no_cuda:  # a learner writes `from numba import cuda`
         numba.cuda = sys.modules["numba.cuda"] = cuda
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location("learner", path)
     assert spec and spec.loader
     module = sys.modules["learner"] = importlib.util.module_from_spec(spec)
-    with answering():
+    with errors_marked():
         spec.loader.exec_module(module)
     return module
 
 
 def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
-    """The exercise's function. Raises Refused where it is missing or takes other parameters."""
+    """The exercise's function. Raises Refused if it is missing or has other parameters."""
     function: Any = getattr(module, name, None)
-    asked = f"def {name}({', '.join(parameters)})"
+    required = f"Write: def {name}({', '.join(parameters)})"
     if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
         near = difflib.get_close_matches(name, [key for key, value in vars(module).items() if callable(value)], n=1)
-        there_is = f"there is no function {name}" + (f", but {near[0]}" if near else "")
-        raise Refused(there_is, f"It is to be: {asked}.")
-    taken = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
-    if taken != parameters:
-        raise Refused(f"{name} takes ({', '.join(taken)})", f"It is to be: {asked}; the order counts.")
+        raise Refused(f"there is no function {name}{f', but {near[0]}' if near else ''}", f"{required}.")
+    found = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
+    if found != parameters:
+        raise Refused(f"{name} has the parameters ({', '.join(found)})", f"{required}; the order counts.")
     return function
 
 
-def with_bounds_checked(module: ModuleType) -> None:
-    """What the file compiles by numba raises IndexError where it would read or write other memory."""
+def check_bounds(module: ModuleType) -> None:
+    """Make the functions that the file compiles with Numba raise IndexError for an index out of range."""
     for value in vars(module).values():
         if isinstance(value, CPUDispatcher):
             value.targetoptions["boundscheck"] = True
@@ -135,59 +73,62 @@ def with_bounds_checked(module: ModuleType) -> None:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 HINTS = {
-    IndexError: "An index leaves its array. Print the index and the shape there; check both ends of the range.",
+    IndexError: "An index is out of range. Print the index and the shape; check both ends of the range.",
     ZeroDivisionError: "Something is divided by zero.",
-    NotImplementedError: "Write it in place of `raise NotImplementedError`; the maths is in the text above it.",
-    MemoryError: "The memory is used up: is an array far larger than its arguments made, or a list filled without end?",
+    NotImplementedError: "Replace `raise NotImplementedError` by your code; the maths is in the docstring above it.",
+    MemoryError: "The memory is full: is an array far larger than the arguments, or does a list grow without end?",
     RecursionError: "A function calls itself without end.",
-    NameError: "Is it spelt as where it gets its value, and does it get one before this line?",
-    ModuleNotFoundError: "The file may import NumPy, SciPy and Numba, the package itself, and files beside it.",
+    NameError: "Is the name spelt as where it is assigned, and is it assigned before this line?",
+    ModuleNotFoundError: "The file may import NumPy, SciPy, Numba, this package, and files in the same folder.",
 }
 
 
 def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
-    """(what happened in which line of the file, hints), without a stack trace."""
+    """What happened in which line of the file, and hints; without a stack trace."""
     line = _line(error, path)
-    text = f"{type(error).__name__}: {_first_words(error)}"
+    text = f"{type(error).__name__}: {_first_line(error)}"
     if isinstance(error, SystemExit):
-        text = "the file ends the process by sys.exit() or exit()"
+        text = "the file ends the process with sys.exit() or exit()"
+    unwritten = isinstance(error, NotImplementedError) and not str(error)
+    if unwritten:
+        text = "the body is not written yet"
+    source = _source(path, line) if line and not unwritten else ""
     if line:
-        source = _source(path, line)
         text = f"line {line}: {source}\n{text}" if source else f"line {line}: {text}"
-    hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
+    return text, [*_hints(error, text, line), *getattr(error, "__notes__", [])]
+
+
+def _hints(error: BaseException, text: str, line: int | None) -> list[str]:
     if "not supported by the tracer" in text:
-        hints = ["The exercise needs indices, barriers, shared and local arrays only."]
-    elif line is None and isinstance(error, IndexError):
-        hints.append("In which line, the same text says as plain Python, without its decorator.")
+        return ["The exercise needs indices, barriers, shared and local arrays only."]
+    hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
+    if line is None and isinstance(error, IndexError):
+        hints.append("To see the line, remove the decorator: the function then runs as plain Python.")
     if "broadcast" in str(error) or "matmul" in str(error) or "not aligned" in str(error):
-        hints.append("Two shapes do not fit. Print both; an operand may have to be transposed.")
+        hints.append("Two shapes do not fit. Print both; perhaps an operand must be transposed.")
     if "Cannot cast" in str(error):
-        hints.append("An array is of another dtype: make it like the arguments', np.zeros_like(x).")
+        hints.append("An array has another dtype: create it like the arguments, np.zeros_like(x).")
     if type(error).__module__.startswith("numba"):
-        hints.append("Numba cannot compile this. Without its decorator the same lines run as plain Python.")
-    if isinstance(error, NotImplementedError) and not str(error):
-        text = "the body is still to be written" if not line else f"line {line}: the body is still to be written"
-    return text, hints + [note for note in getattr(error, "__notes__", [])]
+        hints.append("Numba cannot compile this. Without the decorator the same lines run as plain Python.")
+    return hints
 
 
 def _line(error: BaseException, path: Path) -> int | None:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _same(frame.filename, path)]
-    told = re.findall(r'File "([^"]+)", line (\d+)', str(error))  # numba says where in its message
-    told_here = [int(number) for name, number in told if Path(name).name == path.name]
-    if type(error).__module__.startswith("numba") and told_here:
-        return told_here[-1]
+    """The line of the file in which the error was raised; Numba's errors have it in their message."""
+    in_message = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    in_file = [int(number) for name, number in in_message if Path(name).name == path.name]
+    if type(error).__module__.startswith("numba") and in_file:
+        return in_file[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return lines[-1] if lines else None
 
 
-def _same(name: str, path: Path) -> bool:
-    return Path(name).name == path.name and Path(name).resolve() == path.resolve()
-
-
-def _first_words(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("Failed in", "During:", "File "))]
-    words = lines[0] if lines else "no message"
-    return words if len(words) <= 300 else words[:300] + " ..."
+    line = lines[0] if lines else "no message"
+    return line if len(line) <= 300 else line[:300] + " ..."
 
 
 def _source(path: Path, line: int) -> str:

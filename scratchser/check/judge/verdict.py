@@ -1,4 +1,4 @@
-"""What a judgement says: a finding for each thing checked, and notes that are no verdict (time, counts)."""
+"""The result of judging a file: what was checked and found, as text for the learner and as a row of a class's table."""
 
 import json
 import os
@@ -7,14 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+LINE_WIDTH, INDENT = 110, 6
+COLUMNS = ["file", "exercise", "passed", "checks passed", "checks", "recognised", "first failure", "hint", "seconds"]
+
 
 @dataclass
 class Finding:
-    """check   what was checked, in words that complete 'ok:' and 'FAIL:'
-    text       what was found; empty where there is nothing to add
-    hints      what to look at, one each
+    """The result of one check.
+
+    check      what was checked, in words that complete "ok:" and "FAIL:"
+    text       what was found; empty if there is nothing to add
+    hints      what to look at
     mistakes   names of the mistakes that were recognised
-    counts     whether it is one of the exercise's checks; no file, a loop or a crash is none
+    counts     False if it is not a check of the exercise: the file cannot be judged, loops or crashes
     """
 
     check: str
@@ -27,25 +32,27 @@ class Finding:
 
 @dataclass
 class Verdict:
-    """exercise   its name; empty where the file has none
-    checks        how many the exercise has, reached or not; 0 where the file has no exercise
-    finished      whether everything was checked: no endless loop, no crash
+    """All findings about one file.
+
+    exercise   its name; empty if the file has none
+    checks     how many checks the exercise has, reached or not; 0 if the file has no exercise
+    notes      lines that are not a verdict: time, number of accesses
+    finished   False as long as checks are missing: an endless loop or a crash
     """
 
     file: str
     exercise: str = ""
+    checks: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     finished: bool = False
-    checks: int = 0
 
     @property
     def passed(self) -> bool:
-        return self.finished and bool(self.findings) and all(finding.passed for finding in self.findings)
+        return self.finished and bool(self.findings) and not self.failures
 
     @property
-    def passes(self) -> int:
-        """How many of the exercise's checks are passed."""
+    def checks_passed(self) -> int:
         return sum(finding.passed and finding.counts for finding in self.findings)
 
     @property
@@ -54,11 +61,11 @@ class Verdict:
 
     @property
     def mistakes(self) -> list[str]:
-        """Each once, in the order in which they were seen."""
+        """Each once, in the order of the findings."""
         return list(dict.fromkeys(name for finding in self.findings for name in finding.mistakes))
 
     def save(self, path: Path) -> None:
-        """Whole or not at all: the process may be ended in the middle of it."""
+        """Replace the file in one step: the process may be ended at any moment."""
         new = path.with_suffix(".new")
         new.write_text(json.dumps(asdict(self)), encoding="utf-8")
         os.replace(new, path)
@@ -68,67 +75,55 @@ class Verdict:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Verdict(**{**content, "findings": [Finding(**finding) for finding in content["findings"]]})
 
+    def as_text(self, printed: Sequence[str] = ()) -> str:
+        """The findings with their hints, the notes, the lines that the file printed, and a summary in one line."""
+        lines = [f"{self.exercise or 'no exercise'}   {self.file}", ""]
+        for finding in self.findings:
+            lines.append(f"{'ok' if finding.passed else 'FAIL':{INDENT}}{finding.check}")
+            for line in [*finding.text.splitlines(), *(f"-> {hint}" for hint in finding.hints)]:
+                lines += _wrapped(line)
+        if self.notes:
+            lines += ["", *self.notes]
+        if printed:
+            lines += ["", "Your file printed:", *(f"  {line}" for line in printed)]
+        return "\n".join([*lines, "", self._summary()])
 
-WIDTH, COLUMNS = 6, 110
+    def _summary(self) -> str:
+        if self.passed:
+            return f"Passed: all {self.checks_passed} checks."
+        names = f" Recognised: {', '.join(self.mistakes)}." if self.mistakes else ""
+        missing = self.checks - sum(finding.counts for finding in self.findings)
+        not_reached = f", {missing} not reached" if missing > 0 else ""
+        return f"Not yet: {self.checks_passed} of {self.checks} checks passed{not_reached}.{names}"
 
-
-def text_of(verdict: Verdict, printed: Sequence[str] = ()) -> str:
-    """Findings, failed ones with what to look at; notes; what the file printed; the verdict in one line."""
-    lines = [f"{verdict.exercise or 'no exercise'}   {verdict.file}", ""]
-    for finding in verdict.findings:
-        lines.append(f"{'ok' if finding.passed else 'FAIL':{WIDTH}}{finding.check}")
-        lines += _indented(finding.text, WIDTH)
-        for hint in finding.hints:
-            lines += _indented(f"-> {hint}", WIDTH)
-    if verdict.notes:
-        lines += ["", *verdict.notes]
-    if printed:
-        lines += ["", "Your file printed:", *(f"  {line}" for line in printed)]
-    if verdict.passed:
-        summary = f"Passed: all {verdict.passes} checks."
-    else:
-        names = f" Recognised: {', '.join(verdict.mistakes)}." if verdict.mistakes else ""
-        left = verdict.checks - sum(finding.counts for finding in verdict.findings)
-        reached = f", {left} not reached" if left > 0 else ""
-        summary = f"Not yet: {verdict.passes} of {verdict.checks} checks passed{reached}.{names}"
-    return "\n".join([*lines, "", summary])
-
-
-def _indented(text: str, width: int) -> list[str]:
-    """Wrapped for a terminal; what is longer than a line stays whole."""
-    space = " " * width
-    return [
-        part
-        for line in text.splitlines()
-        for part in textwrap.wrap(
-            line, COLUMNS, initial_indent=space, subsequent_indent=space, break_long_words=False, break_on_hyphens=False
-        )
-    ]
-
-
-COLUMNS = ["file", "exercise", "passed", "checks passed", "checks", "recognised", "first failure", "hint", "seconds"]
+    def as_row(self, folder: Path, seconds: float) -> dict[str, object]:
+        """A row of the table, by column. No text begins with =, which a spreadsheet would run as a formula."""
+        first = self.failures[0] if self.failures else None
+        lines = [" ".join(line.split()) for line in first.text.splitlines()] if first else []
+        return {
+            "file": Path(self.file).relative_to(folder).as_posix(),
+            "exercise": self.exercise,
+            "passed": "yes" if self.passed else "no",
+            "checks passed": self.checks_passed,
+            "checks": self.checks or "",
+            "recognised": "; ".join(self.mistakes),
+            "first failure": f"{first.check}: {'; '.join(lines)}" if first else "",
+            "hint": first.hints[0] if first and first.hints else "",
+            "seconds": f"{seconds:.1f}",
+        }
 
 
-def files_of(folder: Path) -> Iterator[Path]:
-    """All Python files below the folder, in order; hidden folders and caches left out."""
+def _wrapped(line: str) -> list[str]:
+    indent = " " * INDENT
+    return textwrap.wrap(
+        line, LINE_WIDTH, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All Python files in the folder and its subfolders, in order, except in hidden folders and caches."""
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).parts
         if not any(part.startswith(".") or part == "__pycache__" for part in parts):
             yield path
-
-
-def row(verdict: Verdict, folder: Path, seconds: float) -> dict[str, object]:
-    """Texts begin with words, never with a sign that a spreadsheet would take for a formula."""
-    first = verdict.failures[0] if verdict.failures else None
-    lines = [" ".join(line.split()) for line in first.text.splitlines()] if first else []
-    return {
-        "file": Path(verdict.file).relative_to(folder).as_posix(),
-        "exercise": verdict.exercise,
-        "passed": "yes" if verdict.passed else "no",
-        "checks passed": verdict.passes,
-        "checks": verdict.checks or "",
-        "recognised": "; ".join(verdict.mistakes),
-        "first failure": f"{first.check}: {'; '.join(lines)}" if first else "",
-        "hint": first.hints[0] if first and first.hints else "",
-        "seconds": f"{seconds:.1f}",
-    }

@@ -1,0 +1,166 @@
+"""The three gradients of the strided convolution."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scratchser import gradcheck, reference
+from scratchser.check.exercises import conv2d_forward
+from scratchser.check.exercises.conv2d_forward import AXES, padding
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Outputs,
+    added,
+    differences,
+    hide_padding,
+)
+from scratchser.kernels import conv2d
+
+EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."
+MEETS = "output t meets input t · st + i - ⌊(I - 1) / 2⌋, here it is one frame too"
+LAST = {  # kept by = in place of +=, in the order of the loops
+    "missing accumulate (last position)": "= keeps the last position only: sum over all positions with +=.",
+    "missing accumulate (last open position)": "= keeps the last position with an open ReLU: sum over all with +=.",
+    "missing accumulate (last product)": "= keeps the last channel of the last position: sum over all with +=.",
+}
+MISTAKES = {
+    "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
+    "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
+    "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
+    "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
+    "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
+    "lengths ignored": "each utterance has its own length, in x and in dy.",
+    "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
+    "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier taps.",
+    "transposed index in W": "dx sums over output channels: dz @ W[i, j].T.",
+    "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
+    "strides exchanged": EXCHANGED,
+    "strides exchanged (lengths too)": EXCHANGED,
+    "off by one in time (late)": f"{MEETS} late.",
+    "off by one in time (early)": f"{MEETS} early.",
+    "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
+    "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier, t · st - pt.",
+    "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: np.outer(x, dz).",
+    **SUMS,
+    **LAST,
+    "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
+}
+
+
+def backward(a: Arguments, mistake: str) -> Outputs:
+    dy, x, y, lengths, W, (st, sf) = a["dy"], a["x"], a["y"], a["lengths"], a["W"], a["stride"]
+    (B, T, F, _), (I, J, C, D) = x.shape, W.shape
+    masks = {
+        "ReLU mask forgotten": np.full(y.shape, True),
+        "mask of the wrong array": dy > 0,
+        "sign of the mask": ~(y > 0),
+    }
+    dz = np.where(masks.get(mistake, y > 0), dy, 0)
+    pt, pf = padding(I, J, mistake)
+    step = {"stride forgotten": (1, 1)}.get(mistake, (sf, st) if mistake.startswith("strides") else (st, sf))
+    divisor = sf if mistake == "strides exchanged (lengths too)" else st
+    lowest = -1 - I - J if mistake == "negative index" else 0
+    kernel_turned = mistake == "transposed index in W (kernel)" and I == J
+    back = W[::-1, ::-1] if mistake == "kernel not flipped" else W
+    if mistake == "transposed index in W" and C == D:
+        back = back.swapaxes(2, 3)
+    if kernel_turned:
+        back = back.swapaxes(0, 1)
+    dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
+    if mistake in LAST:  # a tap that meets no input and a channel that is never open keep their old values
+        dW, dbias = a["dW"].copy(), a["dbias"].copy()
+    for u in range(B):
+        end = T if mistake in ("length mask forgotten", "lengths ignored") else lengths[u]
+        frames = dy.shape[1] if mistake.startswith("lengths ignored") else min(-(-lengths[u] // divisor), dy.shape[1])
+        if mistake == "missing accumulate (last utterance)":
+            dW[:], dbias[:] = 0, 0
+        for t in range(frames):
+            for f in range(dy.shape[2]):
+                d = dz[u, t, f]
+                kept = y[u, t, f] > 0 if mistake == "missing accumulate (last open position)" else np.full(D, True)
+                if mistake in LAST:
+                    dbias[kept] = d[kept]
+                else:
+                    dbias = dbias + d
+                for i in range(I):
+                    for j in range(J):
+                        frame, bin = t * step[0] + i - pt, f * step[1] + j - pf
+                        if not (max(lowest, -T) <= frame < end and max(lowest, -F) <= bin < F):
+                            continue
+                        to_x, to_W = back[i, j] @ d, np.outer(x[u, frame, bin], d)
+                        if mistake not in LAST:
+                            dx[u, frame, bin] += to_x
+                            dW[i, j] += to_W
+                            continue
+                        dW[i, j][:, kept] = to_W[:, kept]
+                        if mistake == "missing accumulate (last position)":
+                            dx[u, frame, bin] = to_x
+                        elif kept.any():
+                            k = np.flatnonzero(kept)[-1]
+                            dx[u, frame, bin] = back[i, j, :, k] * d[k]
+    dW = dW.swapaxes(0, 1) if kernel_turned else dW
+    dW = dW.swapaxes(2, 3) if mistake == "transposed index in dW" and C == D else dW
+    if mistake in LAST:
+        return {"dx": dx, "dW": dW, "dbias": dbias}
+    return {"dx": dx, **added(a, {"dW": dW, "dbias": dbias}, mistake)}
+
+
+def with_gradient(a: Arguments, seed: int = 0) -> Arguments:
+    """Arguments of the backward pass for those of the forward pass; NaN past the ends of dy and y."""
+    rng = np.random.default_rng(seed)
+    y = reference.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])
+    dy = rng.standard_normal(y.shape)
+    hide_padding([-(-length // a["stride"][0]) for length in a["lengths"]], y, dy)
+    dW, dbias = rng.standard_normal(a["W"].shape), rng.standard_normal(a["bias"].shape)
+    given = {"dy": dy, "x": a["x"], "y": y, "lengths": a["lengths"], "W": a["W"], "stride": a["stride"]}
+    return {**given, "dW": dW, "dbias": dbias}
+
+
+def cases() -> dict[str, Arguments]:
+    return {name: with_gradient(a, 20 + n) for n, (name, a) in enumerate(conv2d_forward.cases().items())}
+
+
+def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+    """Every coordinate of a small layer, and random directions of a larger one."""
+    small = conv2d_forward.arguments((4, 2), 3, 2, 2, (3, 2), (2, 1), spare=1, seed=30)
+    large = conv2d_forward.arguments((6, 3), 7, 2, 3, (3, 4), (1, 2), seed=31)
+    return [*_gradients(function, small, None), *_gradients(function, large, 2)]
+
+
+def _gradients(function: Callable, a: Arguments, directions: int | None) -> list[gradcheck.GradientReport]:
+    def before_relu(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return reference.conv2d.forward(x, a["lengths"], W, bias, a["stride"], relu=False)
+
+    def layer(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return np.maximum(before_relu(x, W, bias), 0)
+
+    def given(dy: np.ndarray, x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> Arguments:
+        y = layer(x, W, bias)
+        return {"dy": dy, "x": x, "y": y, "lengths": a["lengths"], "W": W, "stride": a["stride"]}
+
+    return differences(
+        function, given, ("W", "bias"), layer, {name: a[name] for name in ("x", "W", "bias")},
+        directions=directions, time_axis={"x": 1}, kinks=before_relu,
+    )  # fmt: skip
+
+
+EXERCISE = CpuExercise(
+    name="conv2d_backward",
+    parameters=("dy", "x", "y", "lengths", "W", "stride", "dW", "dbias"),
+    returns=("dx",),
+    changes=("dW", "dbias"),
+    cases=cases,
+    reference=backward,
+    mistakes=MISTAKES,
+    axes={
+        "dx": AXES,
+        "dW": ("kernel row", "kernel column", "input channel", "output channel"),
+        "dbias": ("output channel",),
+    },
+    gradients=gradients,
+    gradient_reports=6,
+    timed=lambda: with_gradient(conv2d_forward.timed()),
+    package=conv2d.backward,
+)

@@ -1,0 +1,79 @@
+"""The dense layer's backward pass."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scratchser import gradcheck, reference
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences
+from scratchser.kernels import linear
+
+MISTAKES = {
+    **SUMS,
+    "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all of them with +=.",
+    "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
+    "transposed index in W": "dx = dy Wᵀ.",
+    "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
+}
+
+
+def backward(a: Arguments, mistake: str) -> Outputs:
+    dy, x, W = a["dy"], a["x"], a["W"]
+    square = W.shape[0] == W.shape[1]
+    dx = dy @ (W if mistake == "transposed index in W" and square else W.T)
+    dW, db = x.T @ dy, dy.sum(axis=0)
+    if mistake == "missing accumulate (last class)":
+        dx = np.outer(dy[:, -1], W[:, -1])
+    if mistake.startswith("missing accumulate (last utterance"):
+        dW, db = np.outer(x[-1], dy[-1]), dy[-1]
+    if mistake == "transposed index in dW" and square:
+        dW = dW.T
+    if mistake == "missing accumulate (last utterance, start lost)":
+        return {"dx": dx, "dW": dW, "db": db}
+    return {"dx": dx, **added(a, {"dW": dW, "db": db}, mistake)}
+
+
+def arguments(B: int, D: int, K: int, seed: int = 0) -> Arguments:
+    rng = np.random.default_rng(seed)
+    shapes = {"dy": (B, K), "x": (B, D), "W": (D, K), "dW": (D, K), "db": (K,)}
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def cases() -> dict[str, Arguments]:
+    """As many features as classes in the first: a transposed index gives wrong numbers there, and no error."""
+    shapes = {
+        "as many features as classes": (4, 3, 3),
+        "one of each": (1, 1, 1),
+        "5 utterances, 7 features, 2 classes": (5, 7, 2),
+        "random shape 1": (5, 5, 7),
+        "random shape 2": (9, 1, 2),
+        "random shape 3": (8, 9, 3),
+        "random shape 4": (3, 8, 4),
+    }
+    return {name: arguments(*shape, seed=n) for n, (name, shape) in enumerate(shapes.items())}
+
+
+def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+    a = arguments(4, 5, 3, seed=9)
+    inputs = {"x": a["x"], "W": a["W"], "b": a["db"]}
+
+    def given(dy: np.ndarray, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> Arguments:
+        return {"dy": dy, "x": x, "W": W}
+
+    return differences(function, given, ("W", "b"), reference.linear.forward, inputs)
+
+
+EXERCISE = CpuExercise(
+    name="linear_backward",
+    parameters=("dy", "x", "W", "dW", "db"),
+    returns=("dx",),
+    changes=("dW", "db"),
+    cases=cases,
+    reference=backward,
+    mistakes=MISTAKES,
+    axes={"dx": ("utterance", "feature"), "dW": ("feature", "class"), "db": ("class",)},
+    gradients=gradients,
+    gradient_reports=3,
+    timed=lambda: arguments(32, 64, 4),
+    package=linear.backward,
+)

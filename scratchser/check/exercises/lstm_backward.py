@@ -1,0 +1,208 @@
+"""Backpropagation through time with lengths, one direction of an LSTM."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from scratchser import gradcheck
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Outputs,
+    added,
+    differences,
+    hide_padding,
+)
+from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
+from scratchser.kernels import lstm
+
+WRAPS = "NumPy reads index -1 as the last frame: before the first step the states are h0 and c0."
+MISTAKES = {
+    **SWAPPED,
+    "off by one in time (h)": "dWh pairs dz[n] with h[n-1], the state before step n, not with h[n].",
+    "off by one in time (c)": "the forget gate multiplied c[n-1], not c[n].",
+    "off by one in time (f)": "dc comes from step n+1 times f[n+1], the gate of that step.",
+    "cell state not carried": "dc of step n+1, times f[n+1], is a part of dc of step n.",
+    "state not carried": "dz of step n+1 is a part of dh of step n: dh = dy[n] + dz[n+1] Whᵀ.",
+    "forget gate forgotten": "multiply dc of step n+1 by f[n+1] before it is used in step n.",
+    "initial state forgotten (h)": "before the first step of an utterance the state is h0.",
+    "initial state forgotten (c)": "before the first step of an utterance the cell state is c0.",
+    "negative index (y)": WRAPS,
+    "negative index (c)": WRAPS,
+    "negative index (both)": WRAPS,
+    "length mask forgotten": "the time loop of an utterance begins at its own last frame, length - 1.",
+    "state of another utterance": "dh and dc are 0 when the time loop of an utterance begins.",
+    "derivative of tanh c forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
+    "derivative of σ forgotten": "from i to its z: multiply by i (1 - i); likewise for f and o.",
+    "derivative of tanh for g forgotten": "from g to its z: multiply by 1 - g².",
+    "missing accumulate (last dy)": "add the dy of every frame to dh, not only that of the last one.",
+    "missing accumulate (dy)": "dh is the sum of dy[n] and what comes from step n+1: one does not replace the other.",
+    "missing accumulate (dc)": "dc is the sum of two parts, from h and from step n+1: one does not replace the other.",
+    **SUMS,
+    "missing accumulate (last step)": "= keeps the first frame of the last utterance only: sum over all with +=.",
+    "transposed index in Wx": "dx = dz Wxᵀ.",
+}
+
+
+def forward(
+    x: np.ndarray, lengths: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray, h0: np.ndarray, c0: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """y and c (B, T, H) and the gates (B, T, 4H) of one direction, zero past the ends."""
+    (B, T, _), H = x.shape, Wh.shape[0]
+    y, c, gates = np.zeros((B, T, H)), np.zeros((B, T, H)), np.zeros((B, T, 4 * H))
+    for u in range(B):
+        h, state = h0[u], c0[u]
+        for t in range(int(lengths[u])):
+            z = x[u, t] @ Wx + h @ Wh + b
+            step = cell({"z": z[None], "c": state[None]}, "")
+            gates[u, t], state, h = step["gates"][0], step["c_after"][0], step["h"][0]
+            y[u, t], c[u, t] = h, state
+    return y, c, gates
+
+
+def backward(a: Arguments, mistake: str) -> Outputs:
+    dy, x, lengths, Wx, Wh = a["dy"], a["x"], a["lengths"], a["Wx"], a["Wh"]
+    h0, c0, gates, c = a["h0"], a["c0"], a["gates"], a["c"]
+    (B, T, _), H = x.shape, Wh.shape[0]
+    order = ORDERS.get(mistake, (0, 1, 2, 3))
+    dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(4 * H)
+    dh0, dc0 = np.zeros_like(h0), np.zeros_like(c0)
+    dh, dc = np.zeros(H), np.zeros(H)
+    for u in range(B):
+        if mistake != "state of another utterance":
+            dh, dc = np.zeros(H), np.zeros(H)
+        if mistake == "missing accumulate (last utterance)":
+            dWx[:], dWh[:], db[:] = 0, 0, 0
+        frames = T if mistake == "length mask forgotten" else int(lengths[u])
+        for t in reversed(range(frames)):
+            parts = np.split(gates[u, t], 4)
+            i, f, g, o = (parts[order.index(gate)] for gate in range(4))
+            h_before, c_before = _before(a, u, t, mistake)
+            if mistake == "missing accumulate (dy)":
+                dh = dy[u, t] if t == frames - 1 else dh
+            elif mistake != "missing accumulate (last dy)" or t == frames - 1:
+                dh = dh + dy[u, t]
+            tanh_c = np.tanh(c[u, t])
+            from_h = dh * o * (1 if mistake == "derivative of tanh c forgotten" else 1 - tanh_c**2)
+            from_next = dc * f if mistake == "off by one in time (f)" else dc
+            dc = from_h if mistake == "missing accumulate (dc)" else from_h + from_next
+            slopes = [1, 1, 1] if mistake == "derivative of σ forgotten" else [s * (1 - s) for s in (i, f, o)]
+            slope_g = 1 if mistake == "derivative of tanh for g forgotten" else 1 - g**2
+            parts = [dc * g * slopes[0], dc * c_before * slopes[1], dc * i * slope_g, dh * tanh_c * slopes[2]]
+            dz = np.concatenate([parts[gate] for gate in order])
+            dx[u, t] = dz @ (Wx if mistake == "transposed index in Wx" and Wx.shape[0] == 4 * H else Wx.T)
+            step = np.outer(x[u, t], dz), np.outer(h_before, dz), dz
+            if mistake == "missing accumulate (last step)":
+                dWx, dWh, db = step
+            else:
+                dWx, dWh, db = dWx + step[0], dWh + step[1], db + step[2]
+            dh = np.zeros(H) if mistake == "state not carried" else dz @ Wh.T
+            if mistake == "cell state not carried":
+                dc = np.zeros(H)
+            elif mistake not in ("forget gate forgotten", "off by one in time (f)"):
+                dc = dc * f
+        dh0[u], dc0[u] = dh, dc
+    sums = {"dWx": dWx, "dWh": dWh, "db": db}
+    if mistake != "missing accumulate (last step)":
+        sums = added(a, sums, mistake)
+    return {"dx": dx, "dh0": dh0, "dc0": dc0, **sums}
+
+
+def _before(a: Arguments, u: int, t: int, mistake: str) -> tuple[np.ndarray, np.ndarray]:
+    """h and c before step t of utterance u."""
+    h = a["y"][u, t - 1] if t or mistake in ("negative index (y)", "negative index (both)") else a["h0"][u]
+    c = a["c"][u, t - 1] if t or mistake in ("negative index (c)", "negative index (both)") else a["c0"][u]
+    if t == 0 and mistake == "initial state forgotten (h)":
+        h = 0 * h
+    if t == 0 and mistake == "initial state forgotten (c)":
+        c = 0 * c
+    h = a["y"][u, t] if mistake == "off by one in time (h)" else h
+    c = a["c"][u, t] if mistake == "off by one in time (c)" else c
+    return h, c
+
+
+def arguments(lengths: tuple[int, ...], D: int, H: int, spare: int = 0, seed: int = 0) -> Arguments:
+    """NaN past the ends of x, dy, gates, c and y; `spare` frames of padding even for the longest utterance."""
+    rng = np.random.default_rng(seed)
+    B, T = len(lengths), max(lengths) + spare
+    x, dy = rng.standard_normal((B, T, D)), rng.standard_normal((B, T, H))
+    Wx, Wh, b = rng.standard_normal((D, 4 * H)), rng.standard_normal((H, 4 * H)), rng.standard_normal(4 * H)
+    h0, c0 = rng.uniform(-1, 1, (B, H)), rng.standard_normal((B, H))
+    y, c, gates = forward(x, np.array(lengths), Wx, Wh, b, h0, c0)
+    hide_padding(lengths, x, dy, gates, c, y)
+    sums = {"d" + name: rng.standard_normal(w.shape) for name, w in (("Wx", Wx), ("Wh", Wh), ("b", b))}
+    return {
+        "dy": dy, "x": x, "lengths": np.array(lengths, np.int64), "Wx": Wx, "Wh": Wh, "h0": h0, "c0": c0,
+        "gates": gates, "c": c, "y": y, **sums,
+    }  # fmt: skip
+
+
+def cases() -> dict[str, Arguments]:
+    """As many features as gate units in the first: a transposed index gives wrong numbers there, and no error."""
+    return {
+        "3 utterances of 4, 2 and 3 frames": arguments((4, 2, 3), D=12, H=3, spare=1),
+        "one step": arguments((1,), D=2, H=2, seed=1),
+        "equal lengths": arguments((5, 5), D=3, H=4, seed=2),
+        "random shape 1": arguments((1, 2, 2, 2), D=5, H=5, spare=1, seed=10),
+        "random shape 2": arguments((1, 2), D=3, H=4, spare=1, seed=11),
+        "random shape 3": arguments((1, 5), D=5, H=2, seed=12),
+    }
+
+
+def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+    """Every coordinate of a small layer, and random directions of a larger one."""
+    small, large = arguments((4, 2), 2, 2, 1, seed=20), arguments((6, 3, 5), 5, 4, 2, seed=21)
+    return [*_gradients(function, small, None), *_gradients(function, large, 2)]
+
+
+def _gradients(function: Callable, a: Arguments, directions: int | None) -> list[gradcheck.GradientReport]:
+    lengths = a["lengths"]
+
+    def given(dy: np.ndarray, x: Any, Wx: Any, Wh: Any, h0: Any, c0: Any, b: Any) -> Arguments:
+        y, c, gates = forward(x, lengths, Wx, Wh, b, h0, c0)
+        return {
+            "dy": dy, "x": x, "lengths": lengths, "Wx": Wx, "Wh": Wh, "h0": h0, "c0": c0,
+            "gates": gates, "c": c, "y": y,
+        }  # fmt: skip
+
+    b = np.random.default_rng(22).standard_normal(a["Wx"].shape[1])
+    inputs = {name: a[name] for name in ("x", "Wx", "Wh", "h0", "c0")} | {"b": b}
+    return differences(
+        function, given, ("Wx", "Wh", "b"), lambda **inputs: forward(lengths=lengths, **inputs)[0], inputs,
+        directions=directions, time_axis={"x": 1},
+    )  # fmt: skip
+
+
+def both_directions(a: Arguments) -> Sequence:
+    """Arguments of the package's layer, which runs in both directions: here with the same weights for each."""
+    Wx, Wh = (np.ascontiguousarray(np.stack([a[name]] * 2, axis=axis)) for name, axis in (("Wx", 1), ("Wh", 0)))
+    _, cache = lstm.forward(a["x"], a["lengths"], Wx, Wh, np.zeros((2, Wh.shape[2]), Wx.dtype))
+    dy = np.concatenate([a["dy"]] * 2, axis=2)
+    return dy, cache, Wx, Wh, np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wh[:, 0])
+
+
+EXERCISE = CpuExercise(
+    name="lstm_backward",
+    parameters=("dy", "x", "lengths", "Wx", "Wh", "h0", "c0", "gates", "c", "y", "dWx", "dWh", "db"),
+    returns=("dx", "dh0", "dc0"),
+    changes=("dWx", "dWh", "db"),
+    cases=cases,
+    reference=backward,
+    mistakes=MISTAKES,
+    axes={
+        "dx": ("utterance", "frame", "feature"),
+        "dh0": ("utterance", "unit"),
+        "dc0": ("utterance", "unit"),
+        "dWx": ("feature", "gate unit"),
+        "dWh": ("unit", "gate unit"),
+        "db": ("gate unit",),
+    },
+    gradients=gradients,
+    gradient_reports=12,
+    timed=lambda: arguments((40, 30, 25, 10), D=24, H=16, seed=30),
+    package=lstm.backward,
+    package_arguments=both_directions,
+    package_name="ours, in both directions,",
+)

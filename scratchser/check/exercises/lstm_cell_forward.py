@@ -1,0 +1,74 @@
+"""One step of an LSTM."""
+
+import numpy as np
+
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.reference.lstm import sigmoid
+
+GATES = "ifgo"  # the order in which z and the gates are stored
+ORDERS = {  # mistake -> which gate stands where
+    f"swapped gate order ({order})": tuple(map(GATES.index, order))
+    for order in ("ifog", "igfo", "figo", "iogf", "gifo", "fiog", "ofgi", "gfio")
+}
+SWAPPED = {
+    mistake: f"the four parts are i f g o; these numbers follow from {mistake[-5:-1]}, one gate after the other."
+    for mistake in ORDERS
+}
+MISTAKES = {
+    **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # that is f and i exchanged
+    "σ in place of tanh for g": "the candidate g goes through tanh: it may be negative.",
+    "σ forgotten": "i, f and o go through σ, g through tanh.",
+    "tanh of the cell state forgotten": "h = o tanh c.",
+    "off by one step": "h is computed from the new cell state, not from the previous one.",
+    "missing accumulate": "c = f c_before + i g: the old state is missing.",
+    "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
+    "input gate forgotten": "multiply the candidate by i before you add it.",
+    "forget gate forgotten": "multiply the old state by f before you add the candidate.",
+}
+
+
+def cell(a: Arguments, mistake: str) -> Outputs:
+    order, before = ORDERS.get(mistake, (0, 1, 2, 3)), a["c"]
+    parts = np.split(a["z"], 4, axis=1)
+    i, f, g, o = (parts[order.index(gate)] for gate in range(4))
+    g = sigmoid(g) if mistake == "σ in place of tanh for g" else np.tanh(g)
+    if mistake != "σ forgotten":
+        i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
+    c = {
+        "missing accumulate": i * g,
+        "f and i exchanged": i * before + f * g,
+        "input gate forgotten": f * before + g,
+        "forget gate forgotten": before + i * g,
+    }.get(mistake, f * before + i * g)
+    state = before if mistake == "off by one step" else c
+    h = o * (state if mistake == "tanh of the cell state forgotten" else np.tanh(state))
+    return {"gates": np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1), "c_after": c, "h": h}
+
+
+def arguments(B: int, H: int, seed: int = 0) -> Arguments:
+    rng = np.random.default_rng(seed)
+    return {"z": 2 * rng.standard_normal((B, 4 * H)), "c": rng.standard_normal((B, H))}
+
+
+def cases() -> dict[str, Arguments]:
+    shapes = {
+        "3 utterances, 4 units": (3, 4),
+        "one of each": (1, 1),
+        "5 utterances, 1 unit": (5, 1),
+        "random shape 1": (6, 6),
+        "random shape 2": (4, 3),
+        "random shape 3": (2, 2),
+    }
+    return {name: arguments(*shape, seed=n) for n, (name, shape) in enumerate(shapes.items())}
+
+
+EXERCISE = CpuExercise(
+    name="lstm_cell_forward",
+    parameters=("z", "c"),
+    returns=("gates", "c_after", "h"),
+    cases=cases,
+    reference=cell,
+    mistakes=MISTAKES,
+    axes={"gates": ("utterance", "gate unit"), "c_after": ("utterance", "unit"), "h": ("utterance", "unit")},
+    timed=lambda: arguments(16, 64),
+)

@@ -1,0 +1,95 @@
+"""Softmax cross-entropy with soft targets and weights: the loss and its gradient."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scratchser import gradcheck, reference
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.kernels import softmax
+
+MISTAKES = {
+    "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
+    "weights forgotten": "utterance b counts weight[b] times.",
+    "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
+    "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
+    "hard targets": "the target is a distribution: every class counts with its share, not the largest one only.",
+    "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
+    "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
+    "logarithm forgotten": "the cross-entropy is -Σ t log p.",
+    "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
+    "missing accumulate": "the loss is the sum over all utterances: use +=.",
+    "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
+}
+
+
+def loss(a: Arguments, mistake: str) -> Outputs:
+    z, t, w = a["logits"], a["target"], a["weight"]
+    B = len(z)
+    z = z - z.max(axis=1, keepdims=True)  # exp does not overflow
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    p = np.exp(log_p)
+    if mistake == "softmax over the wrong axis":
+        e = np.exp(a["logits"] - a["logits"].max(axis=0))
+        p = e / e.sum(axis=0)
+        log_p = np.log(np.maximum(p, np.finfo(float).tiny))
+    if mistake == "hard targets":
+        t = np.eye(t.shape[1])[t.argmax(axis=1)]
+    w = np.ones(B) if mistake == "weights forgotten" else w
+    divisor = {"factor 1/B forgotten": 1, "divided by the sum of weights": w.sum()}.get(mistake, B)
+    rows = -(t * (p if mistake == "logarithm forgotten" else log_p)).sum(axis=1)
+    if mistake == "p and t exchanged":
+        rows = -(p * log_p).sum(axis=1)
+    rows = w * rows / divisor
+    mass = 1 if mistake == "targets assumed to sum to 1" else t.sum(axis=1, keepdims=True)
+    dz = w[:, None] / divisor * (p * mass - t)
+    if mistake == "derivative of p twice":
+        dz = dz * p * (1 - p)
+    sign = -1 if mistake == "sign" else 1
+    total = rows[-1] if mistake == "missing accumulate" else rows.sum()
+    return {"loss": np.asarray(sign * total), "dlogits": sign * dz}
+
+
+def arguments(B: int, K: int, seed: int = 0, mass: float = 0.6, scale: float = 2.0) -> Arguments:
+    rng = np.random.default_rng(seed)
+    target = mass * rng.dirichlet(np.ones(K), B)
+    return {"logits": scale * rng.standard_normal((B, K)), "target": target, "weight": rng.uniform(0.2, 1, B)}
+
+
+def cases() -> dict[str, Arguments]:
+    return {
+        "5 utterances, 4 classes": arguments(5, 4, 1),
+        "one utterance, 2 classes": arguments(1, 2, 2),
+        "targets sum to 1": arguments(4, 3, 3, mass=1),
+        "random shape 1": arguments(7, 3, 10),
+        "random shape 2": arguments(2, 3, 11),
+        "random shape 3": arguments(4, 6, 12),
+        "large scores: exp overflows": arguments(4, 3, 4, scale=1000),
+    }
+
+
+def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+    a = arguments(5, 4, 20)
+
+    def forward(logits: np.ndarray) -> float:
+        return float(reference.softmax.loss(logits, a["target"], a["weight"]))
+
+    def backward(dy: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
+        return {"logits": dy * function({**a, "logits": logits})["dlogits"]}
+
+    return gradcheck.check(forward, backward, {"logits": a["logits"]})
+
+
+EXERCISE = CpuExercise(
+    name="softmax_loss",
+    parameters=("logits", "target", "weight"),
+    returns=("loss", "dlogits"),
+    cases=cases,
+    reference=loss,
+    mistakes=MISTAKES,
+    axes={"dlogits": ("utterance", "class")},
+    gradients=gradients,
+    gradient_reports=1,
+    timed=lambda: arguments(64, 4),
+    package=softmax.loss,
+)

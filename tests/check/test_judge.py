@@ -1,0 +1,276 @@
+"""What the judge reports about wrong files: errors, wrong numbers, wrong memory accesses."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchser.check.exercises import load
+from scratchser.check.exercises.exercise import copied
+from scratchser.check.judge import compare, cpu, learner, timing
+from scratchser.check.judge.judge import judge
+
+SOLUTIONS = Path(__file__).parent / "solutions"
+LINEAR = (SOLUTIONS / "linear_backward.py").read_text()
+CONV = (SOLUTIONS / "conv2d_backward.py").read_text().replace("@njit\n", "")
+SAXPY = (SOLUTIONS / "cuda_saxpy.py").read_text()
+SUM = (SOLUTIONS / "cuda_block_sum.py").read_text()
+HEAD = 'import numpy as np\nEXERCISE = "linear_backward"\ndef linear_backward(dy, x, W, dW, db):\n'
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch):
+    """judged(text) is the verdict on a file with this text, without the time: the package's kernels compile slowly."""
+    monkeypatch.setattr(timing, "compared", lambda exercise, function: [])
+
+    def call(text):
+        path = tmp_path / "mine.py"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return judge(path)
+
+    return call
+
+
+def hints_of(verdict):
+    return [hint for finding in verdict.failures for hint in finding.hints]
+
+
+# ---- files that cannot be judged, and errors ------------------------------------------------------------------------
+
+REPORTS = {  # file, what the finding contains, what its hints contain
+    "no exercise": ("x = 1\n", 'no line EXERCISE = "..."', "One of: "),
+    "misspelt": ('EXERCISE = "linear_backwards"\n', "there is no exercise 'linear_backwards'", "linear_backward?"),
+    "no Python": (
+        HEAD + "    return (\n",
+        "line 4, column 12: return (\nSyntaxError: '(' was never closed",
+        "at `(`.",
+    ),
+    "end of a line": (
+        HEAD.replace("):", ")"),
+        "line 3, column 38: def linear_backward(dy, x, W, dW, db)\n",
+        "line 3, column 38, at the end of the line",
+    ),
+    "indentation": (
+        HEAD + "    x = 1\n  return x\n",
+        "line 5, column 11: return x\nIndentationError",
+        "the indentation",
+    ),
+    "no UTF-8": (HEAD.encode() + b"    x = '\xe4'\n", "SyntaxError: (unicode error) 'utf-8' codec", "saved as UTF-8?"),
+    "no encoding": (b"# coding: foo\n" + HEAD.encode(), "foo", "saved as UTF-8?"),
+    "backslashes": (LINEAR + 'open("C:\\Users\\me")\n', f"line {LINEAR.count(chr(10)) + 1},", 'r"..."'),
+    "no function": ('EXERCISE = "vtlp"\n', "there is no function vtlp", "def vtlp(S, alpha)"),
+    "other parameters": (
+        LINEAR.replace("dy, x, W, dW", "x, dy, W, dW"),
+        "has the parameters (x, dy, W, dW, db)",
+        "the order counts",
+    ),
+    "no such module": ("import nowhere\n" + LINEAR, "line 1: import nowhere\nModuleNotFoundError", "the same folder"),
+    "an index": (
+        LINEAR.replace("x[b, d] * dy[b, k]", "x[b, d] * dy[b, k + 1]"),
+        "IndexError: index",
+        "is out of range",
+    ),
+    "shapes": (HEAD + "    return x @ dy\n", "line 4: return x @ dy\nValueError: matmul", "must be transposed"),
+    "returns nothing": (LINEAR.replace("    return dx\n", ""), "returns nothing, but must return dx", ""),
+    "returns too much": (
+        LINEAR.replace("return dx", "return dx, dW"),
+        "returns a tuple of 2, but must return dx only; it writes to dW, db in place",
+        "",
+    ),
+    "misspelt function": (
+        LINEAR.replace("def linear_", "def linear"),
+        "there is no function linear_backward, but linearbackward",
+        "def linear_backward(dy",
+    ),
+    "misspelt name": (
+        LINEAR.replace("return dx", "return dX"),
+        "NameError: name 'dX' is not defined",
+        "Is the name spelt",
+    ),
+    "cast": (
+        HEAD + "    dx = np.zeros(x.shape, int)\n    dx += dy @ W.T\n    return dx\n",
+        "Cannot cast",
+        "has another dtype",
+    ),
+    "a list": (LINEAR.replace("return dx", "return dx.tolist()"), "dx is a list, not a NumPy array", ""),
+    "another shape": (HEAD + "    return np.zeros((7, 7))\n", "dx has shape (7, 7), should be (4, 3)", ""),
+    "another dtype": (
+        LINEAR.replace("np.zeros_like(x)", "np.zeros(x.shape)"),
+        "dx is float64, but all arguments are float32",
+        "np.zeros_like(x)",
+    ),
+    "integers": (LINEAR.replace("return dx", "return dx.astype(int)"), "dx is int64, should have the arguments'", ""),
+    "another shape in a later case": (
+        LINEAR.replace("return dx", "return dx if len(x) == 4 else dx.T"),
+        "dx has shape (7, 5), should be (5, 7)",
+        "",
+    ),
+    "coarse": (
+        LINEAR.replace("return dx", "return dx if dx.dtype == 'd' else dx.astype(np.float16).astype(dx.dtype)"),
+        "dx at [",
+        "what is rounded here?",
+    ),
+    "changes its input": (LINEAR.replace("    dx = np", "    x *= 2\n    dx = np"), "x is changed", "Work on a copy"),
+    "ends itself": ("raise SystemExit\n" + LINEAR, "the file ends the process with sys.exit()", ""),
+    "recursion": (HEAD + "    return linear_backward(dy, x, W, dW, db)\n", "line 4: return linear", "without end"),
+    "not compiled": (
+        "from numba import njit\n" + HEAD.replace("def ", "@njit\ndef ") + "    return dy.no_such(x)\n",
+        "TypingError: ",
+        "run as plain Python",
+    ),
+    "compiled index": (
+        "from numba import njit\n" + LINEAR.replace("def ", "@njit\ndef ").replace("db[k] +=", "db[k + 1] +="),
+        "IndexError: index is out of bounds",
+        "remove the decorator",
+    ),
+    "no kernel": (SAXPY.replace("@cuda.jit\n", ""), "cuda_saxpy is not a CUDA kernel", "@cuda.jit"),
+    "compiled for the CPU": (
+        "import numba\n" + SAXPY.replace("cuda.jit", "numba.njit"),
+        "cuda_saxpy is not a CUDA kernel",
+        "@cuda.jit",
+    ),
+    "NumPy in a kernel": (
+        "import numpy as np\n" + SUM.replace("cuda.shared.array(THREADS, float32)", "np.zeros(THREADS)"),
+        "line 10: part = np.zeros(THREADS)\nnp.zeros makes an array in Python",
+        "cuda.shared.array(shape, dtype)",
+    ),
+    "too many threads": (SAXPY.replace("BLOCK = 4", "BLOCK = 4096"), "the constant BLOCK is 4096", "from 1 to 64"),
+    "no constant": (SAXPY.replace("BLOCK = 4", ""), "the constant BLOCK is None", "from 1 to 64"),
+    "writes its input": (SAXPY.replace("        y[i] =", "        x[i] ="), "the kernel writes to x", ""),
+    "unknown to the tracer": (
+        SAXPY.replace("y[i] = a * x[i] + y[i]", "cuda.atomic.add(y, i, a * x[i])"),
+        "cuda.atomic is not supported by the tracer",
+        "indices, barriers",
+    ),
+    "wasteful": (
+        SAXPY.replace("a * x[i] + y[i]", "a * x[i] + y[i] + x[i] - x[i]"),
+        "global reads: 56, each element once needs 28",
+        "in a variable",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_wrong_file_gets_one_finding_with_a_hint_and_no_stack_trace(name, judged):
+    text, reported, hint = REPORTS[name]
+    verdict = judged(text)
+    assert not verdict.passed and verdict.finished
+    (finding,) = verdict.failures
+    assert reported in finding.text and "Traceback" not in finding.text
+    assert hint in " ".join(finding.hints)
+
+
+def test_a_file_with_a_syntax_error_keeps_its_exercise(judged):
+    for line, exercise, checks in (
+        ('EXERCISE = "linear_backward"', "linear_backward", 8),
+        ("EXERCISE='vtlp'", "vtlp", 3),
+        ('EXERCISE = "no_such"', "", 0),
+    ):
+        verdict = judged(f"{line}\ndef linear_backward(:\n")
+        assert (verdict.exercise, verdict.checks) == (exercise, checks)
+        assert "line 2, column 21" in verdict.findings[0].text
+
+
+def test_an_error_of_the_judge_is_not_reported_as_the_learners(judged, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("an error of the judge")
+
+    monkeypatch.setattr(learner, "function_of", broken)
+    with pytest.raises(RuntimeError, match="an error of the judge"):
+        judged(LINEAR)
+
+
+# ---- wrong numbers --------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_number_is_reported_with_its_index_and_factor(judged):
+    verdict = judged(LINEAR.replace("    return dx", "    dW[0, 0] *= 1.5\n    return dx"))
+    text = " ".join(verdict.as_text().split())
+    assert "dW at [feature 0, class 0] is" in text and "(1.5 times); 1 of 9 elements are wrong" in text
+    assert "FAIL finite differences of dW" in text and "is 1.5 times the differences'" in text
+    assert "Recognised" not in text
+
+
+@pytest.mark.parametrize(
+    ("got", "text"),
+    [
+        (3.0, "x is 3, should be 2 (1.5 times)"),
+        (2.00002, "x is 2.00002, should be 2 (relative error 1.0e-05)"),
+        (-2.0, "x is -2, should be 2 (wrong sign)"),
+        (np.nan, "x is not a number (NaN), should be 2"),
+        (np.inf, "x is inf, should be 2"),
+        (0.0, "x is 0, should be 2"),
+    ],
+)
+def test_two_numbers_are_compared_by_a_factor_only_where_it_says_something(got, text):
+    trial = compare.Trial("", {}, {"x": np.array(got)}, {"x": np.array(2.0)}, 1e-9)
+    assert compare.where(trial, "x", ()) == text
+
+
+def test_a_common_factor_and_an_unwritten_output_are_reported(judged):
+    hints = hints_of(judged(LINEAR.replace("dW[d, k] +=", "dW[d, k] += 1.00003 *")))
+    assert any("Every element of every case is 1.00003 times what it should be" in hint for hint in hints)
+    hints = hints_of(judged(LINEAR.replace("dW[d, k] +=", "dW[d, k] += -3 *").replace("db[k] += dy[b, k]", "pass")))
+    assert any("Every element of every case is -3 times what it should be" in hint for hint in hints)
+    assert any("db is as it was before the call" in hint for hint in hints)
+
+
+def test_of_several_hints_for_one_name_the_first_is_given(judged):
+    assert "keeps the last position only" in judged(CONV.replace("dW[i, j] +=", "dW[i, j] =")).failures[0].hints[0]
+
+
+@pytest.mark.parametrize("size", [1, 400])
+def test_unwritten_memory_contains_nan(size):
+    """np.empty often gives zeros by chance: a file that needs them would pass."""
+    shapes = {"dy": (size, 1), "x": (size, 2), "W": (2, 1), "dW": (2, 1), "db": (1,)}
+    a = {name: np.ones(shape) for name, shape in shapes.items()}
+    for dtype in (np.float64, np.float32):
+        outputs = cpu.call(load("linear_backward"), lambda dy, x, W, dW, db: np.empty_like(x), copied(a, dtype))
+        assert np.isnan(outputs["dx"]).any()
+
+
+def test_a_result_from_unwritten_memory_is_reported(judged):
+    finding = judged(CONV.replace("np.zeros_like(x)", "np.empty_like(x)")).failures[0]
+    assert "dx at [" in finding.text and "computed from unwritten memory" in finding.hints[0]
+
+
+def test_reading_past_the_end_is_found_although_the_numbers_are_right(judged):
+    finding = judged(CONV.replace("    return dx", "    dx += 0 * x\n    return dx")).failures[0]
+    assert finding.check == "nothing past the end of an utterance is read"
+    assert "with NaN there in dy, x, y" in finding.text
+    text = (SOLUTIONS / "cuda_conv2d_forward.py").read_text()
+    text = text.replace("total = bias[d]", "total = bias[d] + 0 * x[b, x.shape[1] - 1, 0, 0]")
+    assert judged(text).failures[0].check == finding.check
+
+
+# ---- CUDA kernels ---------------------------------------------------------------------------------------------------
+
+
+def test_after_an_index_out_of_range_no_output_counts_as_right(judged):
+    verdict = judged(SUM.replace("[cuda.blockIdx.x]", "[cuda.blockIdx.x + 1]"))
+    assert verdict.mistakes == ["index out of range"] and len(verdict.failures) == 1
+    assert not any("sums" in finding.check or "no more than" in finding.check for finding in verdict.findings)
+    assert "4 of 7 checks passed, 2 not reached" in verdict.as_text()
+
+
+def test_a_kernel_that_adds_to_an_unwritten_output_is_reported(judged):
+    (hint,) = judged(SUM.replace("[cuda.blockIdx.x] =", "[cuda.blockIdx.x] +=")).failures[0].hints
+    assert "sums is added to" in hint and "here -12345" in hint and "with =, not +=" in hint
+
+
+def test_a_kernel_inside_a_block_of_code_is_judged(judged):
+    """Its source does not parse on its own."""
+    head, kernel = SUM.split("@cuda.jit\n")
+    indented, line = textwrap.indent(f"@cuda.jit\n{kernel}", "    "), "            half //= 2\n"
+    indented = indented.replace(line, f"# a comment\n{line}")
+    assert judged(f"{head}if True:\n{indented}").passed
+
+
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_compilation_the_time_is_not_measured(monkeypatch):
+    monkeypatch.setattr(timing.config, "DISABLE_JIT", 1)
+    (line,) = timing.compared(load("stft"), lambda *arguments: None)
+    assert line.startswith("time: not measured, because NUMBA_DISABLE_JIT=1")
