@@ -38,7 +38,7 @@ def load(
         kind = "synthetic"
     elif kind == "auto" and root is not None:
         kind, reason = detect(root)
-        reasons = (f"taken for {kind}: {reason}",)
+        reasons = (f"detected as {kind}: {reason}",)
     if kind != "iemocap" and (scripted or merge_excited):
         raise CorpusError(f"scripted dialogs and excited speech are IEMOCAP's; this corpus is {kind}")
     asked = Origin(root and root.absolute(), kind, scripted, merge_excited, tuple(classes) if classes else None)
@@ -96,7 +96,7 @@ def _named(corpus: Corpus) -> tuple[Problem, ...]:
 
 
 def _nothing_left(corpus: Corpus, scripted: bool) -> str:
-    aside = ", ".join(f"{label} {count}" for label, count in corpus.aside)
+    aside = ", ".join(f"{label} {count}" for label, count in corpus.other_labels)
     improvised = corpus.name == "iemocap" and not scripted
     where = " in the improvised dialogs (--scripted reads the others too)" if improvised else ""
     return f"no utterance of the classes {', '.join(corpus.classes)}{where}; of others: {aside or 'none'}"

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from scratchser.corpus import KINDS, baselines, load, wants_synthetic
-from scratchser.corpus.audio import has_audio, survey
+from scratchser.corpus.audio import check_audio, has_audio
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.summary import Json, render, summarise
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
@@ -76,7 +76,7 @@ def _show(options: argparse.Namespace) -> int:
         merge_excited=options.merge_excited,
         classes=options.classes.split(",") if options.classes else None,
     )
-    heard = survey(corpus, progress=_bar("listening")) if has_audio(corpus) else None
+    heard = check_audio(corpus, progress=_bar("listening")) if has_audio(corpus) else None
     summary = summarise(corpus, heard)
     sound = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
     folds = _folds(sound, summary)
@@ -114,7 +114,7 @@ def _verdict(summary: Json, in_full: bool) -> int:
     if problems:
         lines = [f"broken: {problem['where']}: {problem['what']}" for problem in problems] if in_full else []
         print(*lines, f"{len(problems)} broken", sep="\n", file=sys.stderr)
-    differ = summary["gold"]["differ"] if summary["gold"] else []
+    differ = summary["expected_counts"]["differ"] if summary["expected_counts"] else []
     if differ:
         print(f"{len(differ)} counts differ from those of the complete release", file=sys.stderr)
     return 1 if problems or differ else 0

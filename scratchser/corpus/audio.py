@@ -19,13 +19,13 @@ Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]  # e.g. tqdm
 
 
 @dataclass
-class Survey:
+class AudioReport:
     """What was heard, by utterance. Those with a problem have no entry in `seconds` and `formats`."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     formats: dict[str, tuple[int, int]] = field(default_factory=dict)  # rate in Hz, channels
     problems: list[Problem] = field(default_factory=list)
-    cut_off: list[Path] = field(default_factory=list)  # files that end before their header says
+    truncated: list[Path] = field(default_factory=list)  # files that end before their header says
 
 
 def has_audio(corpus: Corpus) -> bool:
@@ -33,13 +33,13 @@ def has_audio(corpus: Corpus) -> bool:
     return any(u.path is None or u.path.is_file() for u in corpus.utterances)
 
 
-def survey(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> Survey:
+def check_audio(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> AudioReport:
     """Reads the audio of all utterances. `window_ms` is the shortest length that is still an utterance.
 
     A file that is missing, unreadable, empty, too short or holds samples that are no numbers or above LOUDEST becomes a
     Problem.
     """
-    heard = Survey()
+    heard = AudioReport()
     for utterance in progress(corpus.utterances):
         what = _listen(corpus, utterance, window_ms, heard)
         if what:
@@ -48,7 +48,7 @@ def survey(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = it
     return heard
 
 
-def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Survey) -> str:
+def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: AudioReport) -> str:
     """Enters one utterance into the survey, or says what is wrong with it."""
     path = utterance.path
     if path is not None and not path.is_file():
@@ -70,7 +70,7 @@ def _listen(corpus: Corpus, utterance: Utterance, window_ms: float, heard: Surve
     if (loudest := np.abs(sound).max()) > LOUDEST:
         return f"sound file with samples up to {loudest:.3g}, where 1 is full scale"
     if path is not None and _ends_early(path):
-        heard.cut_off.append(path)
+        heard.truncated.append(path)
     heard.seconds[utterance.name] = seconds
     heard.formats[utterance.name] = rate, 1 if sound.ndim == 1 else sound.shape[1]
     return ""

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from scratchser.corpus.audio import RATE, WINDOW_MS, Progress, Survey, has_audio, survey
+from scratchser.corpus.audio import RATE, WINDOW_MS, AudioReport, Progress, check_audio, has_audio
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
 
 
-def check(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> tuple[Problem, ...]:
-    """All broken things, in the labels and in the audio. Raises CorpusError where there is no audio at all.
-
-    `corpus.without({problem.utterance for problem in ...})` is what remains when they are skipped.
-    """
-    return inspect(corpus, window_ms, progress)[0]
-
-
-def inspect(
+def check(
     corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """What `check` finds, and a sentence for each thing about the audio that is not broken but bears on the results."""
@@ -25,12 +17,12 @@ def inspect(
         raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files is there")
     if all(u.path is None for u in corpus.utterances):
         return corpus.problems, ()  # the corpus makes its sound itself
-    heard = survey(corpus, window_ms, progress)
+    heard = check_audio(corpus, window_ms, progress)
     problems = (*corpus.problems, *heard.problems)
-    return problems, (*conversions(heard, {problem.utterance for problem in problems}), *cut_off(heard))
+    return problems, (*conversions(heard, {problem.utterance for problem in problems}), *truncated(heard))
 
 
-def conversions(heard: Survey, left_out: Collection[str] = ()) -> tuple[str, ...]:
+def conversions(heard: AudioReport, left_out: Collection[str] = ()) -> tuple[str, ...]:
     """A sentence for each rate and number of channels that is changed; none where everything is 16 kHz mono."""
     formats = [found for name, found in heard.formats.items() if name not in left_out]
     rates, channels = Counter(rate for rate, _ in formats), Counter(many for _, many in formats)
@@ -44,21 +36,21 @@ def _resampled(rate: int) -> str:
     return f"resampled from {rate} to {RATE} Hz" + (f", with nothing above {rate / 2:g} Hz" if rate < RATE else "")
 
 
-def cut_off(heard: Survey) -> tuple[str, ...]:
+def truncated(heard: AudioReport) -> tuple[str, ...]:
     """The sentence about wav files that end too early, where there are any."""
-    if not heard.cut_off:
+    if not heard.truncated:
         return ()
-    shown = ", ".join(map(str, heard.cut_off[:5])) + " ..." * (len(heard.cut_off) > 5)
-    return (f"{len(heard.cut_off)} wav files end before their header says, as interrupted copies do: {shown}",)
+    shown = ", ".join(map(str, heard.truncated[:5])) + " ..." * (len(heard.truncated) > 5)
+    return (f"{len(heard.truncated)} wav files end before their header says, as interrupted copies do: {shown}",)
 
 
-def warnings(corpus: Corpus) -> tuple[str, ...]:
+def label_warnings(corpus: Corpus) -> tuple[str, ...]:
     """One sentence for each thing about the labels that is not broken but bears on the results."""
     return (*_unlike_the_release(corpus), *_missing_classes(corpus), *_outvoted(corpus))
 
 
 def _unlike_the_release(corpus: Corpus) -> list[str]:
-    differ = [f"{gold.what} {gold.found} of {gold.expected}" for gold in corpus.gold if gold.found != gold.expected]
+    differ = [f"{count.what} {count.found} of {count.expected}" for count in corpus.expected_counts if count.found != count.expected]
     if not differ:
         return []
     shown = ", ".join(differ[:5]) + ", ..." * (len(differ) > 5)

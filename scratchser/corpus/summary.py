@@ -8,15 +8,15 @@ from math import fsum
 from statistics import median
 from typing import Any
 
-from scratchser.corpus.audio import Survey
-from scratchser.corpus.check import cut_off, warnings
+from scratchser.corpus.audio import AudioReport
+from scratchser.corpus.check import label_warnings, truncated
 from scratchser.corpus.table import Corpus, Problem, Utterance, natural
 from scratchser.corpus.votes import unanimous
 
 Json = dict[str, Any]
 
 
-def summarise(corpus: Corpus, survey: Survey | None) -> Json:
+def summarise(corpus: Corpus, survey: AudioReport | None) -> Json:
     """All but folds and baselines. `survey` is None for a corpus without audio; broken utterances are still counted."""
     seconds = survey.seconds if survey else {}
     problems = (*corpus.problems, *(survey.problems if survey else ()))
@@ -42,10 +42,10 @@ def summarise(corpus: Corpus, survey: Survey | None) -> Json:
             for speaker, gender, session in speakers
         ],
         "all": {"counts": _counts(corpus, corpus.utterances), **_group(corpus, corpus.utterances, seconds)},
-        "aside": dict(corpus.aside),
+        "other_labels": dict(corpus.other_labels),
         "audio": _audio(survey),
-        "gold": _expected_counts(corpus),
-        "warnings": [*warnings(corpus), *(cut_off(survey) if survey else ())],
+        "expected_counts": _expected_counts(corpus),
+        "warnings": [*label_warnings(corpus), *(truncated(survey) if survey else ())],
         "problems": [_problem(problem) for problem in problems],
     }
 
@@ -72,25 +72,25 @@ def _seconds(heard: list[float]) -> Json:
     return {"all": fsum(heard), "min": min(heard), "median": median(heard), "max": max(heard)}
 
 
-def _audio(survey: Survey | None) -> Json | None:
+def _audio(survey: AudioReport | None) -> Json | None:
     if survey is None:
         return None
     formats = [
         {"rate_hz": rate, "channels": channels, "utterances": count}
         for (rate, channels), count in Counter(survey.formats.values()).most_common()
     ]
-    return {"formats": formats, "cut_off": [str(path) for path in survey.cut_off]}
+    return {"formats": formats, "truncated": [str(path) for path in survey.truncated]}
 
 
 def _expected_counts(corpus: Corpus) -> Json | None:
-    if not corpus.gold:
+    if not corpus.expected_counts:
         return None
     differ = [
         {"what": count.what, "found": count.found, "expected": count.expected}
-        for count in corpus.gold
+        for count in corpus.expected_counts
         if count.found != count.expected
     ]
-    return {"compared": len(corpus.gold), "differ": differ}
+    return {"compared": len(corpus.expected_counts), "differ": differ}
 
 
 def _problem(problem: Problem) -> Json:
@@ -120,7 +120,7 @@ def _head(summary: Json) -> str:
     if summary["folder"]:
         rows.append(("folder", summary["folder"]))
     rows += [("", note) for note in summary["notes"]]
-    aside = ", ".join(f"{label} {count}" for label, count in summary["aside"].items())
+    aside = ", ".join(f"{label} {count}" for label, count in summary["other_labels"].items())
     total = summary["all"]
     rows.append(("utterances", f"{total['utterances']}" + (f"; left aside, of other labels: {aside}" if aside else "")))
     if total["unanimous"] is not None:
@@ -194,11 +194,11 @@ def _baselines(summary: Json) -> str:
 
 
 def _expected_counts_text(summary: Json) -> str:
-    gold = summary["gold"]
-    if not gold:
+    counts = summary["expected_counts"]
+    if not counts:
         return ""
-    if not gold["differ"]:
-        return f"known counts of the complete release: all {gold['compared']} agree"
+    if not counts["differ"]:
+        return f"known counts of the complete release: all {counts['compared']} agree"
     rows = [["count", "found", "known"]]
-    rows += [[each["what"], str(each["found"]), str(each["expected"])] for each in gold["differ"]]
-    return f"known counts of the complete release: {len(gold['differ'])} of {gold['compared']} DIFFER\n{columns(rows)}"
+    rows += [[each["what"], str(each["found"]), str(each["expected"])] for each in counts["differ"]]
+    return f"known counts of the complete release: {len(counts['differ'])} of {counts['compared']} DIFFER\n{columns(rows)}"

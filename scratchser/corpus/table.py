@@ -53,7 +53,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class GoldCount:
+class ExpectedCount:
     """A count of a complete release that is known beforehand."""
 
     what: str
@@ -93,8 +93,8 @@ class Corpus:
     problems: tuple[Problem, ...] = ()
     root: Path | None = None  # the folder; None where the corpus lives in the program
     read: Callable[[Utterance], tuple[np.ndarray, int]] = read_wav
-    aside: tuple[tuple[str, int], ...] = ()  # labels outside the classes and how many utterances each
-    gold: tuple[GoldCount, ...] = ()  # empty where nothing is known beforehand
+    other_labels: tuple[tuple[str, int], ...] = ()  # labels outside the classes and how many utterances each
+    expected_counts: tuple[ExpectedCount, ...] = ()  # empty where nothing is known beforehand
     notes: tuple[str, ...] = ()  # one sentence each, for whoever reads the counts
     origin: Origin | None = None  # None where `corpus.load` did not make it
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scratchser.corpus.check import inspect, warnings
+from scratchser.corpus.check import check, label_warnings
 from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.cv import options
@@ -64,13 +64,13 @@ def prepare(
     corpus = options.load(args)
     accept(corpus)
     say("\n".join([reason, *corpus.notes]))
-    problems, notes = inspect(corpus, window_ms, lambda items: bar(items, "checking audio"))
+    problems, notes = check(corpus, window_ms, lambda items: bar(items, "checking audio"))
     if problems and not args.skip_broken:
         lines = [f"{problem.where}: {problem.what}" for problem in problems]
         advice = f"{len(problems)} broken; nothing was trained. Fix them, or leave them out with --skip-broken"
         raise BrokenCorpusError("\n".join([*lines, advice]))
     corpus = corpus.without({problem.utterance for problem in problems if problem.utterance})
-    notes = (*notes, *warnings(corpus))
+    notes = (*notes, *label_warnings(corpus))
     if tuned:
         tuned.check(corpus)
         notes = (*notes, tuned.sentence())

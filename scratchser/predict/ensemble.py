@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchser.corpus.audio import survey
+from scratchser.corpus.audio import check_audio
 from scratchser.corpus.batches import Normalisation
-from scratchser.corpus.check import conversions, cut_off
+from scratchser.corpus.check import conversions, truncated
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
@@ -75,7 +75,7 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
     """What --json prints (docs/predict.md). Files with a problem get no prediction."""
     config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
     corpus = Corpus("files", tuple(trained_on["classes"]), tuple(map(_utterance, dict.fromkeys(files))))
-    audio = survey(corpus, config.window_ms, lambda items: bar(items, "reading"))
+    audio = check_audio(corpus, config.window_ms, lambda items: bar(items, "reading"))
     problems = {problem.utterance: problem.what for problem in audio.problems}
     corpus = corpus.without(problems)
     features = extract(corpus, config)
@@ -98,7 +98,7 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
             "classes": corpus.classes,
             "folds": [each.fold for each in models],
             "alphas": alphas,
-            "warnings": [*conversions(audio), *cut_off(audio)],
+            "warnings": [*conversions(audio), *truncated(audio)],
             "files": [entries[str(file)] for file in files],
         }
     )

@@ -16,8 +16,8 @@ from trees import agreed, block, dialog, sentence, wav
 
 from scratchser.corpus import CorpusError, detect, load, wants_synthetic
 from scratchser.corpus.__main__ import main
-from scratchser.corpus.audio import survey
-from scratchser.corpus.check import check, inspect, warnings
+from scratchser.corpus.audio import check_audio
+from scratchser.corpus.check import check, label_warnings
 from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER
 
 WORDS = ("Neutral", "Happiness", "Sadness", "Anger")
@@ -54,7 +54,7 @@ class TestKinds:
         assert detect(tree)[0] == "iemocap"
         assert detect(emodb) == ("emodb", "emodb holds wav files named like 03a01Wa.wav")
         assert detect(table) == ("csv", "mine.csv has the columns path, speaker, emotion")
-        assert load(table).notes[0] == "taken for csv: mine.csv has the columns path, speaker, emotion"
+        assert load(table).notes[0] == "detected as csv: mine.csv has the columns path, speaker, emotion"
 
     def test_unclear_or_none(self, tree, tmp_path):
         (tree / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
@@ -113,7 +113,7 @@ class TestAudio:
     def test_lengths_and_forms(self, tree):
         first = load(tree).utterances[0]
         wav(first.path, 1.25, rate=44100, channels=2)
-        heard = survey(load(tree))
+        heard = check_audio(load(tree))
         assert heard.problems == []
         assert heard.seconds[first.name] == pytest.approx(1.25)
         assert Counter(heard.formats.values()) == {(16000, 1): 14, (44100, 2): 1}
@@ -129,7 +129,7 @@ class TestAudio:
         soundfile.write(paths[6], np.full(2823 - 1, 0.1, dtype="float32"), 44100)  # 63.99 ms
         soundfile.write(paths[7], np.linspace(-1e30, 1, 2000), 16000, subtype="FLOAT")
         corpus = load(tree)
-        problems = check(corpus)
+        problems = check(corpus)[0]
         expected = ["missing", "0 bytes", "unreadable", "no samples", "63.9 ms of at least 64 ms", "no numbers"]
         expected += ["63.9 ms of at least 64 ms", "samples up to 1e+30, where 1 is full scale"]
         assert len(problems) == len(expected)
@@ -137,39 +137,39 @@ class TestAudio:
             assert what in problem.what and str(utterance.path) in problem.what
             assert re.fullmatch(r".*/Ses01F_impro01\.txt:\d+", problem.where)
             assert problem.utterance == utterance.name
-        assert check(corpus.without({p.utterance for p in problems})) == ()
+        assert check(corpus.without({p.utterance for p in problems}))[0] == ()
 
     def test_one_window_is_enough_at_any_rate(self, tree):
         path = load(tree).utterances[0].path
         cases = [(16000, 1024, 0), (8000, 512, 0), (8000, 511, 1), (44100, 2823, 0), (44100, 2822, 1)]
         for rate, samples, broken in cases:
             soundfile.write(path, np.zeros(samples, dtype="float32"), rate)
-            assert len(check(load(tree))) == broken, (rate, samples)
+            assert len(check(load(tree))[0]) == broken, (rate, samples)
 
     def test_an_interrupted_copy_is_noticed(self, tree):
         path = load(tree).utterances[0].path
         path.write_bytes(path.read_bytes()[:-1000])
-        assert survey(load(tree)).cut_off == [path]
-        problems, (warning,) = inspect(load(tree))
+        assert check_audio(load(tree)).truncated == [path]
+        problems, (warning,) = check(load(tree))
         assert problems == () and str(path) in warning and "1 wav files end before" in warning
         path.unlink()
-        problems, said = inspect(load(tree))
-        assert problems == check(load(tree)) and len(problems) == 1 and said == ()
+        problems, said = check(load(tree))
+        assert problems == check(load(tree))[0] and len(problems) == 1 and said == ()
 
     def test_labels_without_audio(self, tree):
         for path in tree.rglob("*.wav"):
             path.unlink()
         with pytest.raises(CorpusError, match="labels only"):
-            check(load(tree))
+            check(load(tree))[0]
 
 
 class TestWarnings:
     def test_a_class_that_a_speaker_lacks(self, tree):
-        assert warnings(load(tree)) == ("speaker 2M has no anger: the UA is the mean over 3 classes there",)
+        assert label_warnings(load(tree)) == ("speaker 2M has no anger: the UA is the mean over 3 classes there",)
 
     def test_a_label_that_the_annotators_do_not_bear_out(self, tree):
         dialog(tree, "Ses02M_impro09", block("Ses02M_impro09_M000", "ang", "Anger", "Sadness", "Sadness"))
-        (warning,) = warnings(load(tree))
+        (warning,) = label_warnings(load(tree))
         assert "1 utterances" in warning and "Ses02M_impro09_M000" in warning
 
 

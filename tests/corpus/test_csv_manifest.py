@@ -33,7 +33,7 @@ def test_reads_names_codes_and_votes(tmp_path):
     assert [corpus.classes[u.label] for u in corpus.utterances] == ["neutral", "happiness", "anger", "sadness"]
     assert anna.path == tmp_path / "anna/1.wav" and corpus.root == tmp_path
     assert anna.source == f"{file}:2" and dora.source == f"{file}:8"
-    assert corpus.aside == (("frustration", 1),)
+    assert corpus.other_labels == (("frustration", 1),)
     assert any("remark" in note for note in corpus.notes)
 
 
@@ -50,7 +50,7 @@ def test_classes_of_ones_own(tmp_path):
     corpus = load(file, classes=["Zorn", "Trauer"])
     assert not corpus.problems
     assert [(u.label, u.votes) for u in corpus.utterances] == [(0, (("Zorn",), ("Trauer", "neutral"))), (1, ())]
-    assert corpus.aside == (("neutral", 1),)
+    assert corpus.other_labels == (("neutral", 1),)
     assert len(load(file).problems) == 2  # neither is a known word without the list
 
 

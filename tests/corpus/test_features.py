@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scratchser import reference
-from scratchser.corpus.audio import survey
+from scratchser.corpus.audio import check_audio
 from scratchser.corpus.check import conversions
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
@@ -90,18 +90,18 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
     }
     corpus = corpus_of(**sounds)
     features = extract(corpus, CONFIG)
-    assert conversions(survey(corpus)) == (
+    assert conversions(check_audio(corpus)) == (
         "1 of 4 utterances resampled from 44100 to 16000 Hz",
         "2 of 4 utterances resampled from 48000 to 16000 Hz",
         "2 of 4 utterances mixed down from 2 channels",
     )
-    assert conversions(survey(corpus), {"b"}) == (
+    assert conversions(check_audio(corpus), {"b"}) == (
         "1 of 3 utterances resampled from 44100 to 16000 Hz",
         "1 of 3 utterances resampled from 48000 to 16000 Hz",
         "1 of 3 utterances mixed down from 2 channels",
     )
-    assert conversions(survey(corpus_of(**SOUNDS))) == ()
-    assert conversions(survey(corpus_of(low=(tone(1000, 11025), 11025)))) == (
+    assert conversions(check_audio(corpus_of(**SOUNDS))) == ()
+    assert conversions(check_audio(corpus_of(low=(tone(1000, 11025), 11025)))) == (
         "1 of 1 utterances resampled from 11025 to 16000 Hz, with nothing above 5512.5 Hz",
     )
     assert len(set(features.lengths)) == 1  # 0.5 s each

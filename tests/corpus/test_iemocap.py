@@ -6,7 +6,7 @@ import pytest
 from trees import CODES, agreed, block, dialog
 
 from scratchser.corpus import CorpusError, load
-from scratchser.corpus.check import warnings
+from scratchser.corpus.check import label_warnings
 from scratchser.corpus.readers import iemocap
 
 # Neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the real release.
@@ -53,8 +53,8 @@ def test_improvised_dialogs_and_four_classes_by_default(odd):
         "Ses03M_impro05b_M000": ("3M", "M", "3", "happiness"),
     }
     assert list(rows) == sorted(rows)
-    assert dict(corpus.aside) == {"undecided": 1, "excited": 1, "frustration": 1}
-    assert any("5 of 151" in note for note in corpus.notes) and not corpus.gold
+    assert dict(corpus.other_labels) == {"undecided": 1, "excited": 1, "frustration": 1}
+    assert any("5 of 151" in note for note in corpus.notes) and not corpus.expected_counts
 
 
 def test_votes_are_those_of_the_external_annotators(odd):
@@ -79,7 +79,7 @@ def test_scripted_dialogs_and_merging(odd):
     excited = next(u for u in merged.utterances if u.name == "Ses01F_impro01_M001")
     assert merged.classes[excited.label] == "happiness"
     assert excited.votes == (("happiness",), ("happiness",), ("neutral",))  # excited and happiness have become one
-    assert dict(merged.aside) == {"undecided": 1, "frustration": 1}
+    assert dict(merged.other_labels) == {"undecided": 1, "frustration": 1}
 
 
 def test_a_class_list_of_ones_own(odd):
@@ -169,8 +169,8 @@ def complete(tmp_path_factory):
 def test_known_counts_of_the_improvised_dialogs(complete):
     corpus = load(complete)
     assert len(corpus.utterances) == 2280
-    assert len(corpus.gold) == 5 + 5 + 50
-    assert [count for count in corpus.gold if count.found != count.expected] == []
+    assert len(corpus.expected_counts) == 5 + 5 + 50
+    assert [count for count in corpus.expected_counts if count.found != count.expected] == []
 
 
 def test_known_counts_of_all_dialogs(complete):
@@ -180,8 +180,8 @@ def test_known_counts_of_all_dialogs(complete):
     labels = Counter(merged.classes[u.label] for u in merged.utterances)
     assert labels == {"neutral": 1708, "happiness": 1636, "anger": 1103, "sadness": 1084}
     for corpus in (everything, merged):
-        assert len(corpus.gold) == 5 and all(count.found == count.expected for count in corpus.gold)
-    assert load(complete, merge_excited=True).gold == ()  # no known counts for this choice
+        assert len(corpus.expected_counts) == 5 and all(count.found == count.expected for count in corpus.expected_counts)
+    assert load(complete, merge_excited=True).expected_counts == ()  # no known counts for this choice
 
 
 def test_differing_counts_are_told(complete):
@@ -192,15 +192,15 @@ def test_differing_counts_are_told(complete):
         corpus = load(complete)
     finally:
         file.write_text(before)
-    differ = {c.what: (c.found, c.expected) for c in corpus.gold if c.found != c.expected}
+    differ = {c.what: (c.found, c.expected) for c in corpus.expected_counts if c.found != c.expected}
     assert differ == {
         "anger": (288, 289),
         "sadness": (609, 608),
         "speaker 4M anger": (36, 37),
         "speaker 4M sadness": (41, 40),
     }
-    assert warnings(corpus)[0] == (
+    assert label_warnings(corpus)[0] == (
         "4 counts are not those of the complete release: "
         "sadness 609 of 608, anger 288 of 289, speaker 4M sadness 41 of 40, speaker 4M anger 36 of 37"
     )
-    assert "complete release" not in str(warnings(load(complete)))
+    assert "complete release" not in str(label_warnings(load(complete)))

@@ -96,7 +96,7 @@ def test_reading_the_tree_gives_the_same_table_and_the_same_sound(tree):
         return [(u.name, u.speaker, u.gender, u.session, corpus.classes[u.label], u.votes) for u in corpus.utterances]
 
     assert rows(read) == rows(direct) and len(rows(read)) == 40
-    assert read.problems == () and dict(read.aside) == dict(direct.aside)
+    assert read.problems == () and dict(read.other_labels) == dict(direct.other_labels)
     assert direct.synthetic and read.synthetic and "No human speaks" in (tree[0] / "SYNTHETIC.txt").read_text()
     for u, v in zip(read.utterances, direct.utterances, strict=True):
         (a, rate_a), (b, rate_b) = read.read(u), direct.read(v)

@@ -61,7 +61,7 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
         utterances=tuple(sorted(reader.utterances.values(), key=lambda u: u.name)),
         problems=tuple(reader.problems),
         root=files[0].parent,
-        aside=tuple(reader.aside.most_common()),
+        other_labels=tuple(reader.other_labels.most_common()),
         notes=(f"columns not read: {', '.join(ignored)}",) if ignored else (),
     )
 
@@ -113,7 +113,7 @@ class _Reader:
         self.speakers: dict[str, tuple[str, str, int]] = {}
         self.utterances: dict[str, Utterance] = {}
         self.problems: list[Problem] = []
-        self.aside: Counter[str] = Counter()
+        self.other_labels: Counter[str] = Counter()
 
     def add(self, line: int, row: Row) -> None:
         where, name = f"{self.file}:{line}", os.path.normpath(row["path"])
@@ -126,7 +126,7 @@ class _Reader:
             self._problem(line, f"unknown label {row['emotion']!r}; the classes are {', '.join(self.classes)}", "")
             return
         if label not in self.classes:
-            self.aside[label] += 1
+            self.other_labels[label] += 1
             return
         gender, session = GENDERS.get(row.get("gender", "").lower()), row.get("session", "")
         if gender is None:

@@ -65,7 +65,7 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
         seen[path.stem] = path.name
         label, gender = chosen.index(emotion), GENDERS.get(speaker, "")
         utterances.append(Utterance(path.stem, path, speaker, gender, "", label, source=str(path)))
-    return Corpus("emodb", chosen, tuple(utterances), tuple(problems), root, aside=tuple(aside.most_common()))
+    return Corpus("emodb", chosen, tuple(utterances), tuple(problems), root, other_labels=tuple(aside.most_common()))
 
 
 def _wav_files(root: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from scratchser.corpus.table import CLASSES, GoldCount, Utterance
+from scratchser.corpus.table import CLASSES, ExpectedCount, Utterance
 from scratchser.corpus.votes import unanimous
 
 DIALOGS = 151  # label files of a complete release, 80 of them improvised
@@ -32,7 +32,7 @@ EVERYTHING = (1708, 595, 1084, 1103)
 EVERYTHING_MERGED = (1708, 1636, 1084, 1103)
 
 
-def gold_counts(utterances: Sequence[Utterance], scripted: bool, merge_excited: bool) -> tuple[GoldCount, ...]:
+def compare(utterances: Sequence[Utterance], scripted: bool, merge_excited: bool) -> tuple[ExpectedCount, ...]:
     """Found beside expected, for a complete release and the four classes; empty where nothing is known beforehand."""
     labels = Counter(CLASSES[u.label] for u in utterances)
     if scripted:
@@ -47,6 +47,6 @@ def gold_counts(utterances: Sequence[Utterance], scripted: bool, merge_excited: 
     return counts
 
 
-def _compare(prefix: str, found: Counter[str], expected: Sequence[int]) -> tuple[GoldCount, ...]:
+def _compare(prefix: str, found: Counter[str], expected: Sequence[int]) -> tuple[ExpectedCount, ...]:
     rows = [(name, found[name], count) for name, count in zip(CLASSES, expected, strict=True)]
-    return tuple(GoldCount(prefix + what, *counts) for what, *counts in [*rows, ("all", found.total(), sum(expected))])
+    return tuple(ExpectedCount(prefix + what, *counts) for what, *counts in [*rows, ("all", found.total(), sum(expected))])

@@ -74,8 +74,8 @@ def load(
         utterances=utterances,
         problems=tuple(reader.problems),
         root=root,
-        aside=tuple(reader.aside.most_common()),
-        gold=expected_counts.gold_counts(utterances, scripted, merge_excited)
+        other_labels=tuple(reader.other_labels.most_common()),
+        expected_counts=expected_counts.compare(utterances, scripted, merge_excited)
         if complete and classes == CLASSES
         else (),
         notes=tuple(notes),
@@ -104,7 +104,7 @@ class _Reader:
         self.seen: dict[str, str] = {}
         self.utterances: dict[str, Utterance] = {}
         self.problems: list[Problem] = []
-        self.aside: Counter[str] = Counter()
+        self.other_labels: Counter[str] = Counter()
 
     def read(self, file: Path) -> None:
         dialog = DIALOG.fullmatch(file.stem)
@@ -185,7 +185,7 @@ class _Reader:
                 source=where,
             )
         elif turn.label:
-            self.aside[turn.label] += 1
+            self.other_labels[turn.label] += 1
 
 
 def _lines(file: Path) -> list[str]:

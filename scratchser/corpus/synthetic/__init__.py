@@ -128,7 +128,7 @@ def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
     )
     aside = Counter(line.take.hard or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
     read = Reader(seed, listed, tract_spread)
-    return Corpus("synthetic", CLASSES, utterances, read=read, aside=tuple(aside.most_common()))
+    return Corpus("synthetic", CLASSES, utterances, read=read, other_labels=tuple(aside.most_common()))
 
 
 def script(seed: int = 0, size: int = SIZE) -> list[Line]:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scratchser.corpus.audio import RATE, has_audio, survey
+from scratchser.corpus.audio import RATE, check_audio, has_audio
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 from scratchser.kernels import vtlp
@@ -41,7 +41,7 @@ def median_utterance(corpus: Corpus, window_ms: float) -> Utterance:
     """
     if not has_audio(corpus):
         raise CorpusError(f"{corpus.root}: figure 2 needs sound, and none of the corpus's wav files is there")
-    seconds = survey(corpus, window_ms).seconds
+    seconds = check_audio(corpus, window_ms).seconds
     if not seconds:
         raise CorpusError(f"{corpus.root}: figure 2 needs sound, and none of the corpus's wav files can be read")
     order = sorted(seconds, key=lambda name: (seconds[name], name))
