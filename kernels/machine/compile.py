@@ -67,6 +67,11 @@ def _cache_folder(file: str) -> str:
     return os.path.join(home, digest)
 
 
+def is_compiled(file: str) -> bool:
+    """True if the compile cache holds kernels of this file."""
+    return any(Path(_cache_folder(file)).rglob("*.nbi"))
+
+
 def _cached(compiler: Callable[..., Any], function: Callable[..., Any], **options: Any) -> Any:
     # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are;
     # numba-cuda reads this very config

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -125,8 +126,8 @@ def connect(address: str, device: str, workers: int) -> Iterator[Cluster]:
                 f"--cluster {address}: no scheduler answers within {CONNECT_SECONDS:g} s ({reason}). Start one with"
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
-        if address == LOCAL:
-            client.run(fold_job.ignore_ctrl_c)
+        if address == LOCAL:  # Ctrl-C reaches the workers too; the cluster's end stops them
+            client.run(signal.signal, signal.SIGINT, signal.SIG_IGN)
         cluster = Cluster(client, device)
         cluster.count_workers()
         yield cluster

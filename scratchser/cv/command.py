@@ -40,13 +40,12 @@ def run(args: Namespace) -> int:
         for fold in finished:
             opened.take(fold)
         if args.sources:
-            say(
-                f"{len(finished)} of {len(numbers)} folds are finished in other runs, {len(numbers) - len(finished)} to run"
-            )
+            say(f"{len(finished)} of {len(numbers)} folds are copied from other runs")
         todo = [OpenRun(opened, config, args.seed, notes)]
         (result,) = Experiment(
             todo, ready.corpus, ready.folds, ready.device, path / "features", audio=args.audio
         ).train(run_folds)
     say(f"results in {path}")  # before the report, which may be piped into `head`
     terminal.write(json.dumps(result, indent=1) if args.json else text.render(result))
+    say(f"next: open {path / 'report.html'}, or try python -m scratchser.predict {path} FILE.wav")
     return 0

@@ -14,6 +14,8 @@ from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, Corpus, read_wav
 from scratchser.cv.workers import Job, Notify, Task
+from scratchser.kernels import lstm
+from scratchser.kernels.machine.compile import is_compiled
 from scratchser.model import tensors
 from scratchser.presets import Config, SettingError
 from scratchser.report import page, summary
@@ -21,7 +23,7 @@ from scratchser.runs.run import Run
 from scratchser.runs.tuned_settings import tuned_on
 from scratchser.support import suggest
 from scratchser.support.gpu import open_device
-from scratchser.support.terminal import Epochs, bar
+from scratchser.support.terminal import Epochs, bar, say
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
 
@@ -75,6 +77,8 @@ class Experiment:
             if each.run.done:
                 self._report(each)
         epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
+        if tasks and not is_compiled(lstm.__file__):
+            say("compiling kernels (once; about a minute)")
         with closing(Epochs(epochs, alike=len({each.config for each in self.runs}) == 1)) as progress:
             for task, result in run_folds(tasks, lambda task, row: progress.epoch(self._name(task), row)):
                 progress.fold(self._name(task), result)
@@ -130,7 +134,7 @@ def check(config: Config) -> None:
 
 
 def oversample_notes(config: Config, classes: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:
-    """A note if the preset oversamples classes that the corpus lacks. Raises SettingError if the user requested them."""
+    """A note if the preset oversamples classes that the corpus lacks. Raises SettingError if --set requests them."""
     unknown = [name for name in config.oversample if name not in classes]
     if not unknown:
         return ()

@@ -9,7 +9,6 @@ folder and the features are on storage that all machines share; the result is wh
 
 import json
 import platform
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -75,8 +74,8 @@ def run(
     machine = platform.node()
     if job["source"] != SOURCE:
         raise WorkerError(
-            f"{machine} has another version of scratchser than the program that started the run: install the same on all"
-            " machines and start the workers again"
+            f"{machine} has another version of scratchser than the program that started the run: install the same one"
+            " on all machines and start the workers again"
         )
     data = _load(json.dumps(job["corpus"], sort_keys=True))
     features = Path(job["features"])
@@ -84,12 +83,15 @@ def run(
         raise WorkerError(f"{machine} does not see {features}: --out has to be on storage that all machines share")
     device, _ = gpu.choose(job["device"])
     here = {**environment.describe(gpu.describe(device)), "threads_per_worker": numba.get_num_threads()}
-    folder = FoldDir(Path(job["run"]), job["fold"], data.synthetic, here)
-    fold = make_folds(data)[job["fold"] - 1]
+    task = Task(
+        Job(data, features, from_json(job["config"]), job["seed"], device),
+        make_folds(data)[job["fold"] - 1],
+        FoldDir(Path(job["run"]), job["fold"], data.synthetic, here),
+    )
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return Job(data, features, from_json(job["config"]), job["seed"], device).run(fold, folder, notify)
+            return task.run(notify)
         except files.Held:
             check()
             if time.monotonic() > deadline:
@@ -117,11 +119,6 @@ def run_on_worker(job: dict[str, Any], topic: str) -> None:
         check()
         numba.set_num_threads(min(worker.state.nthreads, numba.config.NUMBA_NUM_THREADS))
         run(job, notify, check)
-
-
-def ignore_ctrl_c() -> None:
-    """For workers on the same terminal as the process that started them: that process ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=1)

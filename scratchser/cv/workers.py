@@ -35,7 +35,7 @@ class WorkerError(ProcessingError):
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs for any fold of a run. The features stay on the disk; each process maps them."""
+    """What is the same for all folds of a run. The features stay on the disk; each process maps them."""
 
     corpus: Corpus
     features: Path
@@ -43,22 +43,20 @@ class Job:
     seed: int
     device: str = "cpu"
 
-    def run(self, fold: Fold, folder: FoldDir, notify: Callable[[Row], None]) -> dict[str, Any]:
-        features = Features.open(self.features, self.corpus, self.config)
-        data = Dataset.of(self.corpus.classes, self.corpus.utterances, features, self.config)
-        return run_fold(data, fold, self.config, self.seed, folder, notify, open_device(self.device))
-
 
 @dataclass(frozen=True)
 class Task:
-    """One fold of a job, and its folder."""
+    """One fold of a job, and its folder: all that a process needs."""
 
     job: Job
     fold: Fold
     folder: FoldDir
 
     def run(self, notify: Callable[[Row], None]) -> dict[str, Any]:
-        return self.job.run(self.fold, self.folder, notify)
+        job = self.job
+        features = Features.open(job.features, job.corpus, job.config)
+        data = Dataset.of(job.corpus.classes, job.corpus.utterances, features, job.config)
+        return run_fold(data, self.fold, job.config, job.seed, self.folder, notify, open_device(job.device))
 
 
 class Runnable(Protocol):
@@ -131,13 +129,12 @@ def _end_with_parent() -> None:
 
 
 def _run_in_worker(task: Runnable, number: int) -> dict[str, Any]:
-    _check_stop()
-    return task.run(partial(_notify_parent, number))
+    def notify(row: Row) -> None:
+        _check_stop()  # first: the queue blocks once the parent reads no more
+        _rows.put((number, row))
 
-
-def _notify_parent(number: int, row: Row) -> None:
-    _check_stop()  # first: the queue blocks once the parent reads no more
-    _rows.put((number, row))
+    _check_stop()  # the pool hands out one task more than it has processes
+    return task.run(notify)
 
 
 def _check_stop() -> None:
