@@ -1,27 +1,31 @@
-"""A launch of a CUDA kernel, watched access by access, without a GPU.
+"""Run a CUDA kernel without a GPU and watch every memory access.
 
-    report = trace(kernel, grid, block, *arguments)      kernel[grid, block](*arguments), and what happened in it
-    report.require_clean()                               AssertionError with every fault found
-    print(report.counts)                                 what the launch reads and writes: the kernel's cost score
+    report = trace(kernel, grid, block, *arguments)      like kernel[grid, block](*arguments)
+    report.require_clean()                               AssertionError with every fault
+    print(report.counts)                                 reads and writes of the launch, the cost of the kernel
 
-The kernel's Python text runs as it stands; only the names in it that mean the GPU are exchanged: `cuda`, the device
-functions, the arrays. The threads of a block run one after the other, each alone up to its next barrier, so two runs
-are alike to the last access, and a race is found in what was accessed and not by the luck of a schedule. Numba's
-simulator is not involved; whether it is switched on (NUMBA_ENABLE_CUDASIM) and whether `numba.cuda` is Numba's own or
-the package numba-cuda makes no difference.
+The kernel runs as Python. Only the names that mean the GPU are replaced: `cuda`, device functions, arrays. The threads
+of a block run one after the other, each up to its next barrier. So every run is the same, and a race is found in the
+accesses themselves, whatever the schedule. Numba's simulator is not used, and `numba.cuda` may be Numba's own or that
+of the package numba-cuda.
 
-What it finds:
+Faults:
 
-    races            two threads, one address, at least one of them writing: within a block if no barrier lies between,
-                     in different blocks always
-    divergence       threads of a block that reach different barriers, or not all of them
-    uninitialised    reads of shared or local memory that nobody has written since the block, or the array, began
-    out_of_range     indices below 0 or past the end. Numba wraps negative ones, here they are faults
-    launch           block, grid or shared memory larger than a GPU takes
+    races            two threads access one address, one of them writes, and no barrier lies between (within a block) or
+                     they are in different blocks
+    divergence       not all threads of a block reach the same barrier
+    uninitialised    reads of shared or local memory that was not written since the block, or the array, began
+    out_of_range     indices below 0 or past the end. Numba wraps negative indices; here they are faults
+    launch           a block, a grid or shared memory larger than a GPU allows
 
-What it cannot see: what a compiler makes of the text (its types, its rounding, whether it compiles at all); faults that
-need other input values; results that are wrong without a fault, which only a comparison with a truth finds. An access
-costs about 2 µs, a barrier 10 to 40 µs for each thread.
+The tracer cannot see what a compiler does (types, rounding, whether it compiles at all), faults that other input values
+cause, and wrong results without a fault: compare them with a reference implementation. An access takes about 2 µs, a
+barrier 10 to 40 µs for each thread.
+
+launch     shape of the grid and the blocks        link      the kernel with the names of the GPU replaced
+module     what replaces `cuda`                    arrays    what replaces an array
+blocks     runs the threads of a block             log       records accesses and faults
+races      finds races in the log                  report    faults and counts
 """
 
 import inspect
@@ -33,7 +37,6 @@ import numpy as np
 
 from scratchser.tracer.arrays import Array, Memory
 from scratchser.tracer.blocks import Workers, run_block
-from scratchser.tracer.counts import counts
 from scratchser.tracer.launch import Launch
 from scratchser.tracer.link import Linker
 from scratchser.tracer.log import Log
@@ -45,41 +48,43 @@ __all__ = ["Report", "trace"]
 
 
 def trace(kernel: Any, grid: Any, block: Any, *arguments: Any, shared_bytes: int = 0) -> Report:
-    """Launch a kernel under watch; its arrays come back changed as after a real launch.
+    """Launch a kernel and record what it does. Arrays are changed as by a real launch.
 
     kernel        decorated by numba.cuda.jit
-    grid, block   blocks, and threads of a block: an integer or up to three, x first
+    grid, block   number of blocks, and of threads in a block: an integer or up to three of them, x first
     arguments     NumPy arrays and scalars
-    shared_bytes  dynamic shared memory, what `cuda.shared.array(0, ...)` shares out
+    shared_bytes  dynamic shared memory, for `cuda.shared.array(0, ...)`
 
-    A launch that no GPU accepts is reported and not run. Raises what the kernel raises, NotImplementedError where it
-    uses what the tracer does not know (atomics, warp intrinsics), TypeError for other arguments.
+    A launch that no GPU accepts is reported and not run. Raises what the kernel raises, NotImplementedError if it uses
+    what the tracer does not support (atomics, warp intrinsics), TypeError for other arguments.
     """
     launch = Launch(grid, block)
     log = Log(launch)
     cuda = Cuda(launch, log, shared_bytes)
-    linker = Linker(cuda, log)
-    if launch.accepted(log):
-        given = _arguments(kernel.py_func, arguments, log)
-        body = linker.link(kernel.py_func)
+    refused = launch.refusals()
+    for reason in refused:
+        log.launch_fault(reason)
+    if not refused:
+        given = _traced(kernel.py_func, arguments, log)
+        body = Linker(cuda, log).link(kernel.py_func)
         with Workers() as workers:
             for number in range(launch.blocks):
                 cuda.enter_block(number)
                 run_block(lambda: body(*given), number, workers, cuda, log)
-    launch.accept_shared(cuda.shared.bytes, log)
+    cuda.shared.check_size()
     accesses = log.accesses()
     return Report(
         races=races(log, accesses),
-        divergence=log.seen("divergence"),
-        uninitialised=log.seen("uninitialised"),
-        out_of_range=log.seen("out of range"),
-        launch=log.seen("launch"),
-        counts=counts(log, accesses),
+        divergence=log.faults_of("divergence"),
+        uninitialised=log.faults_of("uninitialised"),
+        out_of_range=log.faults_of("out of range"),
+        launch=log.faults_of("launch"),
+        counts=log.counts(accesses),
     )
 
 
-def _arguments(function: Callable[..., None], arguments: tuple, log: Log) -> list:
-    """The arrays among them exchanged for traced ones, under the names of the kernel's parameters."""
+def _traced(function: Callable[..., None], arguments: tuple, log: Log) -> list:
+    """The arguments with traced arrays, which have the names of the kernel's parameters."""
     bound = inspect.signature(function).bind(*arguments).arguments
     for name, value in bound.items():
         if isinstance(value, np.ndarray):

@@ -1,8 +1,7 @@
-"""What a kernel sees in place of an array: every index is checked, every access is logged at its address.
+"""What replaces an array in a traced kernel: it checks every index and logs the address of every access.
 
-A Memory is an array as declared or passed; an Array is the whole of it or a view (`row = x[b, t]`), which knows the
-addresses of the same memory. Addresses are those of the NumPy array below, so two arguments that are parts of one
-buffer overlap here as they do on the card.
+A Memory is an array as declared or passed. An Array is all of it or a view (`row = x[b, t]`) of the same memory.
+Addresses are those of the NumPy array, so two arguments that are parts of one buffer overlap as on a GPU.
 
     space      accesses logged    must be written before it is read
     global     yes                no
@@ -32,7 +31,7 @@ def address_of(data: np.ndarray) -> int:
 class Memory:
     """One declared array or argument.
 
-    written   a byte for each byte of the array, 0 until it is written; None where that is not asked
+    written   a byte for each byte of the array, 0 until it is written; None if reading unwritten memory is allowed
     """
 
     def __init__(self, log: Log, space: str, name: str, data: np.ndarray, written: bytearray | None = None) -> None:
@@ -46,21 +45,21 @@ class Memory:
 
     def read(self, address: int, frame: FrameType) -> None:
         if self.written is not None:
-            at = address - self.start
-            if self.written.find(0, at, at + self.itemsize) >= 0:
+            first = address - self.start
+            if self.written.find(0, first, first + self.itemsize) >= 0:
                 self.log.access_fault("uninitialised", self, "reads", lambda: self.element_at(address), frame)
         if self.logged:
             self.log.access(self, "reads", address, frame)
 
     def write(self, address: int, frame: FrameType) -> None:
         if self.written is not None:
-            at = address - self.start
-            self.written[at : at + self.itemsize] = self._ones
+            first = address - self.start
+            self.written[first : first + self.itemsize] = self._ones
         if self.logged:
             self.log.access(self, "writes", address, frame)
 
     def element_at(self, address: int) -> tuple[tuple[int, ...], str]:
-        """Index and name of the element that holds the byte at an address."""
+        """Index and name of the element that contains the byte at an address."""
         offsets = np.zeros(self.data.shape, np.int64)
         for axis, (length, stride) in enumerate(zip(self.data.shape, self.data.strides, strict=True)):
             offsets += np.arange(length).reshape(-1, *[1] * (self.data.ndim - axis - 1)) * stride
@@ -76,7 +75,7 @@ class Memory:
 
 
 class Array:
-    """A Memory or a part of it, with the indexing, the slices and the properties that kernels use."""
+    """A Memory or a part of it, with the indices, slices and properties that kernels use."""
 
     __slots__ = ("data", "memory", "shape", "start", "strides")
 
@@ -101,7 +100,7 @@ class Array:
 
     def __iter__(self) -> Iterator:
         for i in range(len(self)):
-            yield self._get(i, sys._getframe(1))  # the frame that asked for the next one
+            yield self._get(i, sys._getframe(1))  # the frame of the loop
 
     def _get(self, index: Any, frame: FrameType) -> Any:
         address = self._address(index)
@@ -120,13 +119,13 @@ class Array:
             self.data[index] = value
         elif address == VIEW:
             part = self._view(index, "writes", frame)
-            for place in np.ndindex(part.shape):
-                part._set(place, value._get(place, frame) if isinstance(value, Array) else value, frame)
+            for element in np.ndindex(part.shape):
+                part._set(element, value._get(element, frame) if isinstance(value, Array) else value, frame)
         else:
             self._outside(index, "writes", frame)
 
     def _address(self, index: Any) -> int:
-        """Of one element; VIEW where the index means several, OUTSIDE where it leaves the array."""
+        """The address of one element; VIEW if the index selects several, OUTSIDE if it is out of range."""
         if type(index) is not tuple:
             index = (index,)
         if len(index) != len(self.shape):
@@ -142,24 +141,24 @@ class Array:
         return address
 
     def _view(self, index: Any, verb: str, frame: FrameType) -> Array:
-        """A part of the array. Numba cuts slices at the end, so only their negative ends are faults; a part outside
-        is empty, so that whatever is done with it is a fault as well."""
-        whole = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in whole:
-            at = whole.index(Ellipsis)
-            whole = (*whole[:at], *[slice(None)] * (self.ndim - len(whole) + 1), *whole[at + 1 :])
-        for i, length in zip(whole, self.shape, strict=False):
+        """A part of the array. Numba cuts slices at the end, so only their negative ends are faults. A part out of
+        range is empty, so that its use is a fault as well."""
+        full = index if isinstance(index, tuple) else (index,)
+        if Ellipsis in full:
+            dots = full.index(Ellipsis)
+            full = (*full[:dots], *[slice(None)] * (self.ndim - len(full) + 1), *full[dots + 1 :])
+        for i, length in zip(full, self.shape, strict=False):
             ends = (i.start or 0, i.stop or 0) if isinstance(i, slice) else (i,)
             if min(ends) < 0 or (not isinstance(i, slice) and i >= length):
                 self._outside(index, verb, frame)
-                left = self.ndim - sum(not isinstance(i, slice) for i in whole)
-                return Array(self.memory, np.empty([0] * left, self.data.dtype))
+                axes = self.ndim - sum(not isinstance(i, slice) for i in full)
+                return Array(self.memory, np.empty([0] * axes, self.data.dtype))
         return Array(self.memory, self.data[index])
 
     def _outside(self, index: Any, verb: str, frame: FrameType) -> None:
         index = index if isinstance(index, tuple) else (index,)
         part = "" if self.data is self.memory.data else "a part of "
-        name = f"{part}{self.memory}{_text(index)}, its shape being {self.shape},"
+        name = f"{part}{self.memory}{_text(index)}, shape {self.shape},"
         self.memory.log.access_fault("out of range", self.memory, verb, lambda: (index, name), frame)
 
 

@@ -1,7 +1,7 @@
-"""The threads of a block, one after the other: each runs alone up to its next barrier or its end.
+"""Run the threads of a block one after the other, each up to its next barrier or its end.
 
-A CUDA thread is a thread of the operating system, because a barrier stops it in the middle of the kernel's text; it
-runs only while the caller of `resume` waits for it.
+Each CUDA thread has a thread of the operating system, because a barrier stops it in the middle of the kernel. It runs
+only while the caller of `resume` waits for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scratchser.tracer.log import Log, Place, place
+from scratchser.tracer.log import Log, SourceLine, source_line
 from scratchser.tracer.report import Fault
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """Ends a thread that waits at a barrier which will not be passed."""
+    """Ends a thread that waits at a barrier which the others do not reach."""
 
 
 class Worker:
-    """A thread of the operating system, for one CUDA thread after another: to start one takes as long as some hundred
+    """A thread of the operating system. It runs many CUDA threads, since starting one takes as long as some hundred
     accesses."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Worker:
         _thread.start_new_thread(self._run, ())
 
     def resume(self) -> None:
-        """Until the next pause."""
+        """Run until the next pause."""
         self._turn.release()
         self._pause.acquire()
 
@@ -53,7 +53,7 @@ class Worker:
 
 
 class Workers:
-    """Those that are idle; all end with the launch."""
+    """Idle workers, which end with the launch."""
 
     def __init__(self) -> None:
         self.idle: list[Worker] = []
@@ -76,19 +76,19 @@ class Thread:
     """A CUDA thread.
 
     number    counted through the launch
-    barrier   the calls that led to the barrier at which it waits, innermost first; empty before and after
+    barrier   the barrier at which it waits, and the calls that led to it, innermost first; empty if it does not wait
     error     what the kernel raised in it
     """
 
     def __init__(self, number: int, body: Callable[[], None], workers: Workers) -> None:
         self.number, self.body, self.workers = number, body, workers
-        self.barrier: tuple[Place, ...] = ()
+        self.barrier: tuple[SourceLine, ...] = ()
         self.error: BaseException | None = None
         self._worker: Worker | None = None
         self._stopping = False
 
     def resume(self) -> None:
-        """Until the next barrier or the end."""
+        """Run until the next barrier or the end."""
         if self._worker is None:
             self._worker = self.workers.take(self)
         self._worker.resume()
@@ -101,7 +101,7 @@ class Thread:
             self.resume()
 
     def wait(self, frame: FrameType) -> None:
-        """At a barrier, called by the kernel."""
+        """Wait at a barrier. Called by the kernel."""
         assert self._worker is not None
         self.barrier = _calls(frame)
         self._worker.pause()
@@ -120,47 +120,44 @@ class Thread:
 
 
 def run_block(body: Callable[[], None], number: int, workers: Workers, cuda: Cuda, log: Log) -> None:
-    """All threads of one block to their end, or to a barrier that not all of them reach."""
+    """Run all threads of a block to their end, or to a barrier that not all of them reach."""
     size = log.launch.threads
     threads = [Thread(number * size + i, body, workers) for i in range(size)]
     try:
-        _intervals(threads, cuda, log)
+        while _run_interval(threads, cuda, log):
+            pass
     finally:
         for thread in threads:
             thread.stop()
     log.end_block()
 
 
-def _intervals(threads: list[Thread], cuda: Cuda, log: Log) -> None:
-    while True:
-        log.interval += 1
-        for thread in threads:
-            cuda.enter_thread(thread)
-            log.turn(thread.number)
-            thread.resume()
-            if thread.error is not None:
-                thread.error.add_note(f"raised in {log.launch.who(thread.number)}")
-                raise thread.error
-        first = threads[0]
-        other = next((thread for thread in threads if thread.barrier != first.barrier), None)
-        if other:
-            _diverged(first, other, log)
-        if other or not first.barrier:
-            return
+def _run_interval(threads: list[Thread], cuda: Cuda, log: Log) -> bool:
+    """Run every thread to its next barrier. Returns whether all of them wait at the same one."""
+    log.interval += 1
+    for thread in threads:
+        cuda.enter_thread(thread)
+        log.turn(thread.number)
+        thread.resume()
+        if thread.error is not None:
+            thread.error.add_note(f"raised in {log.launch.full_name(thread.number)}")
+            raise thread.error
+    first = threads[0]
+    other = next((thread for thread in threads if thread.barrier != first.barrier), None)
+    if other:
+        text = f"divergent barrier: {_state(first, log)}, {_state(other, log)}"
+        log.fault(("divergence", first.barrier, other.barrier), lambda: Fault("divergence", text))
+    return bool(first.barrier) and other is None
 
 
-def _diverged(first: Thread, other: Thread, log: Log) -> None:
-    def state(thread: Thread) -> str:
-        name = log.launch.who(thread.number)
-        return f"{name} waits at {thread.barrier[0]}" if thread.barrier else f"{name} has ended"
-
-    text = f"divergent barrier: {state(first)}, {state(other)}"
-    log.fault(("divergence", first.barrier, other.barrier), lambda: Fault("divergence", text))
+def _state(thread: Thread, log: Log) -> str:
+    name = log.launch.full_name(thread.number)
+    return f"{name} waits at {thread.barrier[0]}" if thread.barrier else f"{name} has ended"
 
 
-def _calls(frame: FrameType | None) -> tuple[Place, ...]:
+def _calls(frame: FrameType | None) -> tuple[SourceLine, ...]:
     calls = []
     while frame:
-        calls.append(place(frame.f_code, frame.f_lasti))
+        calls.append(source_line(frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return tuple(calls)

@@ -1,16 +1,13 @@
-"""The shape of a launch: how its threads are numbered and named, and what a GPU accepts.
+"""The shape of a launch, the names of its threads, and what a GPU accepts.
 
-Blocks and threads are counted x first, as CUDA counts them; thread n of the launch is thread n % threads of block
-n // threads. The limits are those of every compute capability from 7.5 on; 48 KB of shared memory is what a block
-gets without asking the driver for more, which Numba cannot do.
+Blocks and threads are numbered with x first, as CUDA does: thread n of the launch is thread n % threads of block
+n // threads. The limits hold for every compute capability from 7.5 on. A block gets 48 KB of shared memory without a
+request to the driver, which Numba cannot make.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from scratchser.tracer.log import Log
+from typing import Any, NamedTuple
 
 THREADS = 1024
 BLOCK = (1024, 1024, 64)
@@ -31,41 +28,34 @@ class Dim3(NamedTuple):
 
 
 class Launch:
-    """Grid and block, given as an integer or as up to three."""
+    """Grid and block, each given as an integer or up to three of them."""
 
     def __init__(self, grid: Any, block: Any) -> None:
         self.shapes = tuple(tuple(shape) if isinstance(shape, tuple | list) else (shape,) for shape in (grid, block))
         self.grid, self.block = (Dim3(*shape) for shape in self.shapes)
         self.blocks, self.threads = self.grid.size(), self.block.size()
 
-    def accepted(self, log: Log) -> bool:
-        """Whether a GPU takes this grid and this block; what it does not take is logged."""
-        faults = [
-            f"{what} {shape}: each side must be 1 to {most}"
-            for what, shape, most in (("grid", self.grid, GRID), ("block", self.block, BLOCK))
-            if not all(1 <= side <= limit for side, limit in zip(shape, most, strict=True))
+    def refusals(self) -> list[str]:
+        """Why a GPU does not accept this grid and block."""
+        reasons = [
+            f"{name} {shape}: each side must be 1 to {limits}"
+            for name, shape, limits in (("grid", self.grid, GRID), ("block", self.block, BLOCK))
+            if not all(1 <= side <= limit for side, limit in zip(shape, limits, strict=True))
         ]
         if self.threads > THREADS:
-            faults.append(f"{self.threads} threads in a block: a GPU takes at most {THREADS}")
-        for fault in faults:
-            log.launch_fault(fault)
-        return not faults
-
-    def accept_shared(self, size: int, log: Log) -> None:
-        """size   shared memory of a block, in bytes"""
-        if size > SHARED:
-            log.launch_fault(f"{size} bytes of shared memory in a block: Numba gives at most {SHARED}")
+            reasons.append(f"{self.threads} threads in a block: a GPU allows at most {THREADS}")
+        return reasons
 
     def block_name(self, number: int) -> str:
         return f"block {self._name(self.grid.at(number), self.shapes[0])}"
 
     def thread_name(self, thread: int) -> str:
-        """Of a thread of the launch, within its block."""
+        """The name within its block; `thread` counts through the launch."""
         return f"thread {self._name(self.block.at(thread % self.threads), self.shapes[1])}"
 
-    def who(self, thread: int) -> str:
+    def full_name(self, thread: int) -> str:
         return f"{self.thread_name(thread)} of {self.block_name(thread // self.threads)}"
 
     @staticmethod
-    def _name(place: Dim3, shape: tuple) -> str:
-        return str(place.x if len(shape) == 1 else tuple(place[: len(shape)]))
+    def _name(index: Dim3, shape: tuple) -> str:
+        return str(index.x if len(shape) == 1 else tuple(index[: len(shape)]))

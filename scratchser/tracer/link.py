@@ -1,7 +1,4 @@
-"""A kernel's Python text with the names that mean the GPU exchanged: `cuda`, device functions, constant arrays.
-
-Functions are copied, never changed: a name found among the globals or in a closure is looked up in the copy's own.
-"""
+"""A copy of a kernel in which the names that mean the GPU are replaced: `cuda`, device functions, constant arrays."""
 
 from collections.abc import Callable
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -14,30 +11,30 @@ from scratchser.tracer.arrays import Array, Memory
 from scratchser.tracer.log import Log
 from scratchser.tracer.module import Cuda
 
-CUDA_MODULES = "numba.cuda", "scratchser.kernels.machine.no_cuda"  # whether Numba has a CUDA target or not
+CUDA_MODULES = "numba.cuda", "scratchser.kernels.machine.no_cuda"  # the second one if Numba has no CUDA target
 
 
 class Linker:
     def __init__(self, cuda: Cuda, log: Log) -> None:
         self.cuda, self.log = cuda, log
-        self._done: dict[FunctionType, FunctionType] = {}
+        self._copies: dict[FunctionType, FunctionType] = {}
 
     def link(self, function: FunctionType) -> FunctionType:
-        """The copy. Its code is a copy too, since sites are told apart by it: two device functions made by one
-        factory would otherwise share their shared arrays."""
-        if function not in self._done:
+        """The copy, with its own globals and closure. Its code is a copy too, because it identifies source lines: two
+        device functions made by one factory would otherwise share their shared arrays."""
+        if function not in self._copies:
             names = dict(function.__globals__)
             cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-            closure = tuple(CellType(self._exchanged(name, cell.cell_contents)) for name, cell in cells)
+            closure = tuple(CellType(self._replacement(name, cell.cell_contents)) for name, cell in cells)
             code = function.__code__.replace()
             copy = FunctionType(code, names, function.__name__, function.__defaults__, closure)
             copy.__kwdefaults__ = function.__kwdefaults__
-            self._done[function] = copy
+            self._copies[function] = copy
             for name in _names(code) & names.keys():
-                names[name] = self._exchanged(name, names[name])
-        return self._done[function]
+                names[name] = self._replacement(name, names[name])
+        return self._copies[function]
 
-    def _exchanged(self, name: str, value: Any) -> Any:
+    def _replacement(self, name: str, value: Any) -> Any:
         if isinstance(value, ModuleType) and value.__name__ in CUDA_MODULES:
             return self.cuda
         if isinstance(value, np.ndarray):
@@ -49,7 +46,7 @@ class Linker:
         return value
 
     def _shared_maths(self, compiled: Any) -> Callable:
-        """A function compiled for the CPU does as it is, and rounds like the device's, unless it is to read arrays."""
+        """Call a function compiled for the CPU as it is, since it rounds like the device's, but trace its arrays."""
 
         def call(*arguments: Any) -> Any:
             if any(isinstance(argument, Array) for argument in arguments):
@@ -60,5 +57,5 @@ class Linker:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Global names that a function uses, those of its comprehensions and lambdas included."""
+    """Global names that a function uses, also in its comprehensions and lambdas."""
     return set(code.co_names).union(*(_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))

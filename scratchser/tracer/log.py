@@ -1,8 +1,8 @@
-"""What happens in a launch: every access to global and shared memory, and the faults seen on the way.
+"""The log of a launch: every access to global and shared memory, and the faults seen while it runs.
 
-An access is two numbers, its address in bytes and its site; which thread made it, between which barriers, follows
-from its place in the log, since threads run one at a time. A site is one place in the kernel's text that reads or
-writes one array.
+An access is two numbers, its address in bytes and its site. Its thread, and the barriers between which it happened,
+follow from its position in the log, because threads run one at a time. A site is a source line that reads or writes
+one array.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from scratchser.tracer.launch import Launch
-from scratchser.tracer.report import Fault
+from scratchser.tracer.report import Count, Counts, Fault
 
 if TYPE_CHECKING:
     from scratchser.tracer.arrays import Memory
 
 
-class Place(NamedTuple):
-    """Of an expression in a function's text. The number of the instruction would not do: the interpreter moves on by
-    some when it has specialised a call, and compiles the head of a loop twice."""
+class SourceLine(NamedTuple):
+    """The lines and columns of an expression. An instruction's number would not do: the interpreter changes it when it
+    specialises a call, and compiles the head of a loop twice."""
 
     code: CodeType
     line: int | None
@@ -36,12 +36,12 @@ class Place(NamedTuple):
         return f"{os.path.basename(self.code.co_filename)}:{self.line}"
 
     def key(self) -> tuple:
-        """The code by its identity: copies of it are equal, and different functions."""
+        """The identity of the code, because its copies are equal but belong to different functions."""
         return id(self.code), *self[1:]
 
 
-def place(code: CodeType, instruction: int) -> Place:
-    return Place(code, *_positions(code)[instruction // 2])
+def source_line(code: CodeType, instruction: int) -> SourceLine:
+    return SourceLine(code, *_positions(code)[instruction // 2])
 
 
 @cache
@@ -52,11 +52,11 @@ def _positions(code: CodeType) -> list:
 class Site(NamedTuple):
     memory: Memory
     verb: str  # reads, writes
-    place: Place
+    line: SourceLine
 
 
 class Accesses(NamedTuple):
-    """Columns (n,) in the order of the accesses; an interval is what lies between two barriers of one block."""
+    """Columns (n,) in the order of the accesses. An interval lies between two barriers of one block."""
 
     address: np.ndarray
     site: np.ndarray
@@ -68,43 +68,40 @@ class Log:
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
         self.thread = 0  # that runs now, counted through the launch
-        self.interval = 0  # likewise
+        self.interval = 0  # counted through the launch
         self.sites: list[Site] = []
         self.memories: list[Memory] = []
         self.faults: dict[tuple, Fault] = {}
-        self._numbers: dict[tuple, int] = {}  # of sites, by instruction
-        self._same_place: dict[tuple, int] = {}  # likewise, by place
+        self._site_of_instruction: dict[tuple, int] = {}
+        self._site_of_line: dict[tuple, int] = {}
+        # of the block that runs now
         self._addresses: list[int] = []
         self._sites: list[int] = []
-        self._turns: list[tuple[int, int, int]] = []
+        self._turns: list[tuple[int, int, int]] = []  # first access, thread, interval
         self._blocks: list[Accesses] = []
 
-    @property
-    def blocks(self) -> int:
-        """That have run."""
-        return len(self._blocks)
-
     def turn(self, thread: int) -> None:
-        """From here on this thread accesses."""
+        """The following accesses are those of this thread."""
         self.thread = thread
         self._turns.append((len(self._addresses), thread, self.interval))
 
     def access(self, memory: Memory, verb: str, address: int, frame: FrameType) -> None:
         key = memory.number, verb, id(frame.f_code), frame.f_lasti
-        number = self._numbers.get(key)
+        number = self._site_of_instruction.get(key)
         if number is None:
-            number = self._numbers[key] = self._site(memory, verb, place(frame.f_code, frame.f_lasti))
+            number = self._site_of_instruction[key] = self._site(memory, verb, frame)
         self._addresses.append(address)
         self._sites.append(number)
 
-    def _site(self, memory: Memory, verb: str, where: Place) -> int:
-        number = self._same_place.setdefault((memory.number, verb, where.key()), len(self.sites))
+    def _site(self, memory: Memory, verb: str, frame: FrameType) -> int:
+        line = source_line(frame.f_code, frame.f_lasti)
+        number = self._site_of_line.setdefault((memory.number, verb, line.key()), len(self.sites))
         if number == len(self.sites):
-            self.sites.append(Site(memory, verb, where))
+            self.sites.append(Site(memory, verb, line))
         return number
 
     def end_block(self) -> None:
-        """Numbers in lists take four times the memory that they take in arrays."""
+        """Move the block's accesses into arrays, which take a quarter of the memory of lists."""
         starts, threads, intervals = np.array(self._turns, np.int64).T
         lengths = np.diff(starts, append=len(self._addresses))
         self._blocks.append(
@@ -119,12 +116,28 @@ class Log:
             column.clear()
 
     def accesses(self) -> Accesses:
-        """Of the whole launch."""
+        """Those of the whole launch."""
         empty = Accesses(*(np.zeros(0, np.int64) for _ in Accesses._fields))
         return Accesses(*map(np.concatenate, zip(empty, *self._blocks, strict=True)))
 
+    def counts(self, accesses: Accesses) -> Counts:
+        kinds = [(space, verb) for space in ("global", "shared") for verb in ("reads", "writes")]
+        return Counts(*(self._count(accesses, *kind) for kind in kinds))
+
+    def _count(self, accesses: Accesses, space: str, verb: str) -> Count:
+        of_kind = np.array([site.memory.space == space and site.verb == verb for site in self.sites], bool)
+        sizes = np.array([site.memory.itemsize for site in self.sites], np.int64)
+        mask = of_kind[accesses.site]
+        thread, size = accesses.thread[mask], sizes[accesses.site[mask]]
+        shape = len(self._blocks), self.launch.threads
+        number = np.bincount(thread, minlength=shape[0] * shape[1])
+        total = np.bincount(thread, weights=size, minlength=shape[0] * shape[1]).astype(np.int64)
+        return Count(number.reshape(shape), total.reshape(shape))
+
+    # ---- faults
+
     def fault(self, key: tuple, make: Callable[[], Fault]) -> None:
-        """The first of its key is kept, and how often it came again."""
+        """Keep the first fault of each key, and count the others."""
         if key in self.faults:
             self.faults[key].times += 1
         else:
@@ -136,15 +149,15 @@ class Log:
     def access_fault(
         self, kind: str, memory: Memory, verb: str, element: Callable[[], tuple[tuple, str]], frame: FrameType
     ) -> None:
-        """element   gives the index and how to name it; asked for the first time only"""
-        where = place(frame.f_code, frame.f_lasti)
+        """element   () -> index and name of the element; called for the first fault of its kind and line only"""
+        line = source_line(frame.f_code, frame.f_lasti)
 
         def make() -> Fault:
             index, name = element()
-            text = f"{kind}: {self.launch.who(self.thread)} {verb} {name} at {where}"
+            text = f"{kind}: {self.launch.full_name(self.thread)} {verb} {name} at {line}"
             return Fault(kind, text, memory.name, index)
 
-        self.fault((kind, memory.name, verb, where.key()), make)
+        self.fault((kind, memory.name, verb, line.key()), make)
 
-    def seen(self, kind: str) -> list[Fault]:
+    def faults_of(self, kind: str) -> list[Fault]:
         return [fault for fault in self.faults.values() if fault.kind == kind]

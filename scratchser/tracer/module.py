@@ -1,4 +1,4 @@
-"""The module `cuda` as a traced kernel sees it: indices, barriers, shared and local arrays, and nothing else."""
+"""What replaces the module `cuda` in a traced kernel: indices, barriers, shared and local arrays, and nothing else."""
 
 import dis
 import sys
@@ -11,8 +11,8 @@ import numpy as np
 
 from scratchser.tracer.arrays import POISON, Array, Memory
 from scratchser.tracer.blocks import Thread
-from scratchser.tracer.launch import Dim3, Launch
-from scratchser.tracer.log import Log, place
+from scratchser.tracer.launch import SHARED, Dim3, Launch
+from scratchser.tracer.log import Log, source_line
 
 
 class Cuda:
@@ -29,16 +29,16 @@ class Cuda:
 
     def enter_block(self, number: int) -> None:
         self.blockIdx = self.launch.grid.at(number)
-        self.shared.forget()
+        self.shared.clear()
 
     def enter_thread(self, thread: Thread) -> None:
         self.thread = thread
         self.threadIdx = self.launch.block.at(thread.number % self.launch.threads)
 
     def grid(self, dimensions: int) -> int | tuple[int, ...]:
-        corner = (b * n for b, n in zip(self.blockIdx, self.blockDim, strict=True))
-        at = tuple(start + i for start, i in zip(corner, self.threadIdx, strict=True))
-        return at[0] if dimensions == 1 else at[:dimensions]
+        axes = zip(self.blockIdx, self.blockDim, self.threadIdx, strict=True)
+        index = tuple(block * size + thread for block, size, thread in axes)
+        return index[0] if dimensions == 1 else index[:dimensions]
 
     def gridsize(self, dimensions: int) -> int | tuple[int, ...]:
         size = tuple(blocks * n for blocks, n in zip(self.gridDim, self.blockDim, strict=True))
@@ -49,30 +49,30 @@ class Cuda:
 
     @staticmethod
     def fma(a: Any, b: Any, c: Any) -> Any:
-        """a b + c, but rounded twice, which the device does not."""
+        """a b + c, but rounded twice; the device rounds once."""
         return a * b + c
 
 
 class Shared:
-    """Shared arrays: one for each declaration, the same for all threads of a block, unwritten when a block begins."""
+    """Shared arrays: one for each declaration, common to all threads of a block, unwritten when a block begins."""
 
     def __init__(self, log: Log, dynamic_bytes: int) -> None:
         self.log = log
         self.bytes = dynamic_bytes
-        self.dynamic = np.empty(dynamic_bytes, np.uint8), bytearray(dynamic_bytes)
+        self.dynamic = unwritten(dynamic_bytes)
         self._buffers = [self.dynamic]
         self._declared: dict[tuple, Memory] = {}
 
     def array(self, shape: Any, dtype: Any) -> Array:
-        """Shape 0 is all of the dynamic shared memory. Raises ValueError for a shape that is not always the same."""
+        """Shape 0 is all of the dynamic shared memory. Raises ValueError if the shape of a declaration changes."""
         frame = sys._getframe(1)
-        key = place(frame.f_code, frame.f_lasti).key()
+        key = source_line(frame.f_code, frame.f_lasti).key()
         shape = shape if isinstance(shape, tuple) else (shape,)
         if key not in self._declared:
             self._declared[key] = self._declare(shape, _dtype(dtype), frame)
         memory = self._declared[key]
         if shape != (0,) and memory.data.shape != shape:
-            raise ValueError(f"shared array {memory.name} is once {memory.data.shape} and once {shape}")
+            raise ValueError(f"shared array {memory.name} has shape {memory.data.shape} first and {shape} later")
         return Array(memory)
 
     def _declare(self, shape: tuple, dtype: np.dtype, frame: FrameType) -> Memory:
@@ -85,14 +85,18 @@ class Shared:
             self.bytes += len(data)
         return Memory(self.log, "shared", variable(frame), _elements(data, shape, dtype), written)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         for data, written in self._buffers:
             data[:] = POISON
             written[:] = bytes(len(written))
 
+    def check_size(self) -> None:
+        if self.bytes > SHARED:
+            self.log.launch_fault(f"{self.bytes} bytes of shared memory in a block: Numba allows at most {SHARED}")
+
 
 class Local:
-    """Local arrays: unwritten whenever a thread comes to the declaration."""
+    """Local arrays: unwritten each time when a thread reaches the declaration."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -111,6 +115,7 @@ class Constant:
 
 
 def unwritten(size: int) -> tuple[np.ndarray, bytearray]:
+    """Bytes, and for each of them whether it is written."""
     return np.full(size, POISON, np.uint8), bytearray(size)
 
 
@@ -119,18 +124,18 @@ def _elements(data: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
 
 
 def _dtype(dtype: Any) -> np.dtype:
-    """Of a NumPy type, or of a Numba type, which has a name."""
+    """For a NumPy type, or for a Numba type, which has a name."""
     return np.dtype(getattr(dtype, "name", dtype))
 
 
 def variable(frame: FrameType) -> str:
-    """The name that the result of the call under way is stored under; the line where it is not stored at once."""
+    """The variable to which the result of the running call is assigned, or the source line if it is none."""
     code, call = frame.f_code, frame.f_lasti
-    return _stored_after(code, call) or f"declared at {place(code, call)}"
+    return _assigned_to(code, call) or f"declared at {source_line(code, call)}"
 
 
 @cache
-def _stored_after(code: CodeType, call: int) -> str | None:
+def _assigned_to(code: CodeType, call: int) -> str | None:
     after = next(step for step in dis.get_instructions(code) if step.offset > call)
     if not after.opname.startswith("STORE_"):
         return None

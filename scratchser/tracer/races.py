@@ -1,7 +1,7 @@
-"""Races, found in the log of a launch after it.
+"""Find the races of a launch in its log.
 
-Two accesses to one address, at least one of them a write, race when nothing orders them: in one interval of a block
-if they come from different threads, in the whole launch if they come from different blocks.
+Two accesses to one address race if at least one of them is a write and they happen in no fixed order: in one interval
+of a block if their threads are different, in the whole launch if their blocks are different.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from scratchser.tracer.report import Fault
 
 
 def races(log: Log, accesses: Accesses) -> list[Fault]:
-    """One for each pair of sites, the first write with the first access that races with it."""
+    """One fault for each pair of sites: the first write, and the first access that races with it."""
     if not log.sites:
         return []
     accesses = _in_bytes_where_sizes_mix(log, accesses)
@@ -20,13 +20,17 @@ def races(log: Log, accesses: Accesses) -> list[Fault]:
     blocks = outside.thread // log.launch.threads
     return [
         *_faults(log, accesses, *_conflicts(log, accesses, accesses.interval, accesses.thread), "no barrier between"),
-        *_faults(log, outside, *_conflicts(log, outside, np.zeros_like(blocks), blocks), "and nothing orders blocks"),
+        *_faults(
+            log, outside, *_conflicts(log, outside, np.zeros_like(blocks), blocks), "and blocks run in no fixed order"
+        ),
     ]
 
 
 def _conflicts(log: Log, accesses: Accesses, scope: np.ndarray, actor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Within each scope, addresses that an actor writes and another one touches: positions of the first write and of
-    the first access by another actor, (m,) each."""
+    """Addresses that one actor (a thread or a block) writes and another one accesses, within each scope.
+
+    Returns the positions of the first write and of the first access by another actor, (m,) each.
+    """
     n = len(actor)
     if n == 0:
         return np.zeros(0, int), np.zeros(0, int)
@@ -38,7 +42,7 @@ def _conflicts(log: Log, accesses: Accesses, scope: np.ndarray, actor: np.ndarra
     position = np.arange(n)
 
     def first(condition: np.ndarray) -> np.ndarray:
-        """In each run of one address; n where there is none."""
+        """The first position for each address; n if there is none."""
         return np.minimum.reduceat(np.where(condition, position, n), starts)
 
     write = first(writes)
@@ -64,8 +68,8 @@ def _fault(log: Log, accesses: Accesses, write: int, other: int, times: int, why
 
     def access(i: int, block: int) -> str:
         site = log.sites[accesses.site[i]]
-        where = "" if blocks[0] == blocks[1] else f" of {launch.block_name(block)}"
-        return f"{launch.thread_name(int(accesses.thread[i]))}{where} {site.verb} at {site.place}"
+        of_block = "" if blocks[0] == blocks[1] else f" of {launch.block_name(block)}"
+        return f"{launch.thread_name(int(accesses.thread[i]))}{of_block} {site.verb} at {site.line}"
 
     within = f" in {launch.block_name(blocks[0])}" if blocks[0] == blocks[1] else ""
     text = f"race on {name}{within}: {access(write, blocks[0])}, {access(other, blocks[1])}, {why}"
@@ -73,8 +77,8 @@ def _fault(log: Log, accesses: Accesses, write: int, other: int, times: int, why
 
 
 def _in_bytes_where_sizes_mix(log: Log, accesses: Accesses) -> Accesses:
-    """Accesses meet at one address, unless arrays of different element sizes share memory: theirs are taken apart
-    into bytes."""
+    """Split accesses into bytes if arrays of different element sizes share memory: only then do two accesses to the
+    same bytes have different addresses."""
 
     def overlap(a, b) -> bool:
         return a.start < b.start + b.data.nbytes and b.start < a.start + a.data.nbytes
@@ -87,6 +91,6 @@ def _in_bytes_where_sizes_mix(log: Log, accesses: Accesses) -> Accesses:
     if not mixed:
         return accesses
     sizes = np.array([mixed.get(site.memory.number, 1) for site in log.sites])[accesses.site]
-    parts = Accesses(*(np.repeat(column, sizes) for column in accesses))
-    byte = np.arange(len(parts.address)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return parts._replace(address=parts.address + byte)
+    split = Accesses(*(np.repeat(column, sizes) for column in accesses))
+    byte = np.arange(len(split.address)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return split._replace(address=split.address + byte)

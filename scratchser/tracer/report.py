@@ -1,4 +1,4 @@
-"""What a traced launch has shown: its faults, and what every thread has read and written."""
+"""The result of a traced launch: its faults, and the memory accesses of every thread."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,11 @@ import numpy as np
 
 @dataclass
 class Fault:
-    """array   its name in the kernel, and index an element of it; empty where the fault is not about one
-    times   how often the same lines were at fault in the launch; text tells the first time
+    """A fault, described at its first occurrence.
+
+    array   name of the array in the kernel; empty if the fault is not about an array
+    index   of an element of the array
+    times   how often the same source lines were at fault
     """
 
     kind: str
@@ -25,7 +28,7 @@ class Fault:
 
 @dataclass
 class Count:
-    """accesses, bytes   (blocks, threads): of each thread, counted x first"""
+    """Accesses and their bytes, both (blocks, threads), counted with x first."""
 
     accesses: np.ndarray
     bytes: np.ndarray

@@ -199,7 +199,7 @@ def test_two_blocks_writing_one_cell(N):
     at = line_of(block_sum, "sums[cuda.blockIdx.x] = part[0]")
     assert str(fault) == (
         f"race on global array sums[0]: thread 0 of block 0 writes at {at}, thread 0 of block 1 writes at {at}, "
-        "and nothing orders blocks"
+        "and blocks run in no fixed order"
     )
 
 
@@ -233,7 +233,7 @@ def test_a_shared_array_read_beyond_its_end(N):
     ("grid", "block", "text"),
     [
         (1, 1025, "each side must be 1 to (1024, 1024, 64)"),
-        (1, (1024, 2), "2048 threads in a block: a GPU takes at most 1024"),
+        (1, (1024, 2), "2048 threads in a block: a GPU allows at most 1024"),
         (1, (1, 1, 65), "each side must be 1 to (1024, 1024, 64)"),
         (1, 0, "each side must be 1 to"),
         ((1, 65536), 1, "each side must be 1 to (2147483647, 65535, 65535)"),
@@ -260,7 +260,7 @@ def test_more_than_48_kilobytes_of_shared_memory_are_refused(size, dynamic, acce
     assert [str(fault) for fault in only(report, "launch")] == (
         []
         if accepted
-        else [f"launch refused: {4 * size + dynamic} bytes of shared memory in a block: Numba gives at most 49152"]
+        else [f"launch refused: {4 * size + dynamic} bytes of shared memory in a block: Numba allows at most 49152"]
     )
 
 
@@ -284,7 +284,7 @@ def test_faults_of_the_same_lines_are_told_once_and_counted():
     report = trace(add_one, 1, 5, np.zeros(2, np.float32))
     read, write = report.out_of_range
     assert read.times == write.times == 3
-    assert str(read).startswith("out of range: thread 2 of block 0 reads global array x[2], its shape being (2,), at ")
+    assert str(read).startswith("out of range: thread 2 of block 0 reads global array x[2], shape (2,), at ")
     assert str(read).endswith("(and 2 times more)")
     read, _ = trace(add_one, 1, 4, np.zeros(2, np.float32)).out_of_range
     assert str(read).endswith("(and once more)")
@@ -568,7 +568,7 @@ def test_a_shared_array_has_one_shape():
     def kernel(x):
         cuda.shared.array(cuda.threadIdx.x + 1, float32)
 
-    with pytest.raises(ValueError, match="is once"):
+    with pytest.raises(ValueError, match="has shape"):
         trace(kernel, 1, 2, numbers(1))
 
 
