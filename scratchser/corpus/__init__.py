@@ -1,6 +1,18 @@
-"""Corpora of emotional speech as one table of utterances; docs/corpora.md tells how each is laid out on disk.
+"""Corpora of emotional speech, from the files to the batches of an epoch.
 
-`python -m scratchser.corpus DIR` shows what a folder holds before anything is trained.
+readers/     the utterances and labels of IEMOCAP, EmoDB or a CSV file
+synthetic/   the built-in corpus
+table        Corpus and Utterance, which all readers return
+audio        reads every audio file once and reports what is broken
+check        problems and warnings before training
+summary      the counts that python -m scratchser.corpus prints
+split        leave-one-speaker-out folds
+votes        soft labels and agreement of several annotators
+features     log power spectrograms
+batches      order, warping and normalisation in an epoch
+baselines    how well one number of an utterance predicts its class
+
+docs/corpora.md explains how each kind of corpus is laid out on disk.
 """
 
 from __future__ import annotations
@@ -25,25 +37,32 @@ def load(
     merge_excited: bool = False,
     classes: Sequence[str] | None = None,
 ) -> Corpus:
-    """The corpus in the folder `root`; None, or the kind `synthetic`, is the one that the package makes itself.
+    """Returns the corpus in the folder `root`. None, or the kind `synthetic`, is the built-in corpus.
 
-    `scripted` and `merge_excited` belong to IEMOCAP: all dialogs instead of the improvised ones, and excited counted
-    as happiness. `classes` replaces the paper's four. Raises CorpusError where the folder is no corpus, the kind is
-    not clear, an option does not fit, or no utterance is left; single broken things are the corpus's `problems`.
+    Parameters
+    ----------
+    root : folder, or CSV file
+    kind : one of KINDS; "auto" detects it from the folder
+    scripted : IEMOCAP: use all dialogs instead of the improvised ones
+    merge_excited : IEMOCAP: count excited as happiness
+    classes : labels to use instead of the paper's four
+
+    Single broken things become the corpus's `problems`. Raises CorpusError if the folder is no corpus, its kind is not
+    clear, an option does not fit, or no utterance is left.
     """
     if kind not in KINDS:
         raise CorpusError(f"unknown kind of corpus {kind!r}: choose from {', '.join(KINDS)}")
-    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if root is None and kind == "auto":
         kind = "synthetic"
     elif kind == "auto" and root is not None:
         kind, reason = detect(root)
-        reasons = (f"detected as {kind}: {reason}",)
+        notes = (f"detected as {kind}: {reason}",)
     if kind != "iemocap" and (scripted or merge_excited):
-        raise CorpusError(f"scripted dialogs and excited speech are IEMOCAP's; this corpus is {kind}")
-    asked = Origin(root and root.absolute(), kind, scripted, merge_excited, tuple(classes) if classes else None)
+        raise CorpusError(f"--scripted and --merge-excited are for IEMOCAP, but this corpus is {kind}")
+    origin = Origin(root and root.absolute(), kind, scripted, merge_excited, tuple(classes) if classes else None)
     if kind == "synthetic":
-        return replace(_synthetic(root, classes), origin=asked)
+        return replace(_synthetic(root, classes), origin=origin)
     if root is None or not root.exists():
         raise CorpusError(f"{root}: no such folder" if root else f"the corpus {kind} needs its folder")
     if kind == "iemocap":
@@ -52,16 +71,16 @@ def load(
         corpus = (emodb if kind == "emodb" else csv_manifest).load(root, classes=classes)
     if not corpus.utterances and not corpus.problems:
         raise CorpusError(f"{root}: {_nothing_left(corpus, scripted)}")
-    return replace(corpus, notes=reasons + corpus.notes, problems=_named(corpus), origin=asked)
+    return replace(corpus, notes=notes + corpus.notes, problems=_problems(corpus), origin=origin)
 
 
-def wants_synthetic(place: Path | None) -> bool:
-    """True for the word synthetic in the folder's place, unless there is a folder of that name."""
-    return place == Path("synthetic") and not place.exists()
+def wants_synthetic(folder: Path | None) -> bool:
+    """True for the word synthetic instead of a folder, unless there is a folder with that name."""
+    return folder == Path("synthetic") and not folder.exists()
 
 
 def detect(root: Path) -> tuple[str, str]:
-    """The kind of the corpus in `root` and the reason. Raises CorpusError where no kind fits or more than one does."""
+    """Returns the kind of the corpus in `root` and the reason. Raises CorpusError unless exactly one kind fits."""
     if not root.exists():
         raise CorpusError(f"{root}: no such folder")
     found = {}
@@ -70,33 +89,33 @@ def detect(root: Path) -> tuple[str, str]:
     if root.is_dir() and iemocap.looks_like(root):
         found["iemocap"] = "it holds SessionN/dialog/EmoEvaluation"
     if root.is_dir() and emodb.looks_like(root):
-        found["emodb"] = f"{emodb.folder(root).name} holds wav files named like 03a01Wa.wav"
+        found["emodb"] = f"{emodb.folder(root).name} holds wav files with names like 03a01Wa.wav"
     if len(found) == 1:
         return next(iter(found.items()))
     if found:
-        raise CorpusError(f"{root}: could be {' or '.join(found)}: say which with --corpus")
+        raise CorpusError(f"{root}: could be {' or '.join(found)}: choose one with --corpus")
     raise CorpusError(
-        f"{root}: no corpus found. Looked for SessionN/dialog/EmoEvaluation (iemocap), wav files named like "
+        f"{root}: no corpus found. Looked for SessionN/dialog/EmoEvaluation (iemocap), wav files with names like "
         f"03a01Wa.wav (emodb) and a CSV file with the columns {', '.join(csv_manifest.NEEDED)} (csv)"
     )
 
 
 def _synthetic(root: Path | None, classes: Sequence[str] | None) -> Corpus:
     if root is not None or classes is not None:
-        raise CorpusError("the synthetic corpus is made by the package: it takes no folder and no class list")
-    from scratchser.corpus import synthetic  # imported only here: other corpora need none of its machinery
+        raise CorpusError("the synthetic corpus is built-in: it takes no folder and no classes")
+    from scratchser.corpus import synthetic  # compiles the synthesiser, which other corpora do not need
 
     return synthetic.load()
 
 
-def _named(corpus: Corpus) -> tuple[Problem, ...]:
-    """The problems, each with an utterance's name only where that utterance is in the table and can be skipped."""
+def _problems(corpus: Corpus) -> tuple[Problem, ...]:
+    """The problems. Only the names of utterances in the table are kept, since only those can be left out."""
     names = {u.name for u in corpus.utterances}
     return tuple(p if p.utterance in names else replace(p, utterance="") for p in corpus.problems)
 
 
 def _nothing_left(corpus: Corpus, scripted: bool) -> str:
-    aside = ", ".join(f"{label} {count}" for label, count in corpus.other_labels)
+    others = ", ".join(f"{label} {count}" for label, count in corpus.other_labels)
     improvised = corpus.name == "iemocap" and not scripted
     where = " in the improvised dialogs (--scripted reads the others too)" if improvised else ""
-    return f"no utterance of the classes {', '.join(corpus.classes)}{where}; of others: {aside or 'none'}"
+    return f"no utterance of the classes {', '.join(corpus.classes)}{where}; of others: {others or 'none'}"

@@ -1,105 +1,103 @@
-"""python -m scratchser.corpus: look at a corpus before anything is trained."""
+"""python -m scratchser.corpus: look at a corpus before training."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from scratchser.corpus import KINDS, baselines, load, wants_synthetic
-from scratchser.corpus.audio import check_audio, has_audio
-from scratchser.corpus.split import Fold, make_folds
-from scratchser.corpus.summary import Json, render, summarise
-from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.corpus import KINDS, Corpus, load, wants_synthetic
 from scratchser.support import terminal
+from scratchser.support.errors import exit_code
+from scratchser.support.terminal import bar
+
+if TYPE_CHECKING:
+    from scratchser.corpus.split import Fold
 
 DESCRIPTION = """\
-Counts per class, speaker and agreement, durations, and all that is broken, with file and line. Labels are
-counted even where there is no audio. docs/corpora.md tells how each kind of corpus is laid out.
+Print counts per class, speaker and agreement, durations, and everything that is broken, with file and line. Labels are
+counted even without audio. docs/corpora.md explains the layout of each kind of corpus.
 """
-EXAMPLES = """\
+EPILOG = """\
 examples
   python -m scratchser.corpus IEMOCAP_full_release              improvised dialogs, the paper's four classes
   python -m scratchser.corpus IEMOCAP_full_release --scripted --merge-excited
-  python -m scratchser.corpus emodb/wav --baselines             what does clip length alone give away?
+  python -m scratchser.corpus emodb/wav --baselines             how well does the duration alone predict the class?
   python -m scratchser.corpus mine.csv --classes calm,joy,grief --json
-  python -m scratchser.corpus synthetic --write tree            the built-in corpus as an IEMOCAP release tree
+  python -m scratchser.corpus synthetic --write tree            write the built-in corpus as an IEMOCAP release tree
 
-exit code  0 nothing is broken   1 something is, or a complete release does not have its known counts   2 usage
+exit code  0 nothing is broken   1 something is broken, or a complete release has unexpected counts   2 a wrong command
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if wants_synthetic(options.dir):
-        options.dir = None
-    try:
-        if options.write is not None:
-            return _write(parser, options)
-        return _show(options)
-    except CorpusError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    """Returns the exit code."""
+    p = _parser()
+    args = p.parse_args(arguments)
+    folder = None if wants_synthetic(args.dir) else args.dir
+    if args.write and folder is not None:
+        p.error("--write needs the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
+    return exit_code(_write if args.write else lambda args: _show(folder, args), args)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    p = argparse.ArgumentParser(
         prog="python -m scratchser.corpus",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "dir", metavar="DIR", nargs="?", type=Path, help="folder or CSV file; nothing or synthetic: built-in"
+    p.add_argument(
+        "dir",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        help="folder or CSV file (default, and with the word synthetic: built-in)",
     )
-    parser.add_argument("--corpus", choices=KINDS, default="auto", help="what DIR holds (default: auto, and says why)")
-    parser.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
-    parser.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
-    parser.add_argument("--merge-excited", action="store_true", help="IEMOCAP: excited counts as happiness")
-    parser.add_argument("--baselines", action="store_true", help="evaluate trivial baselines, leave-one-speaker-out")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
-    parser.add_argument("--write", metavar="DIR", type=Path, help="synthetic only: write it as an IEMOCAP release tree")
-    return parser
+    p.add_argument("--corpus", choices=KINDS, default="auto", help="kind of corpus (default: auto, detected from DIR)")
+    p.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
+    p.add_argument("--scripted", action="store_true", help="IEMOCAP: use the scripted dialogs too")
+    p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
+    p.add_argument("--baselines", action="store_true", help="evaluate trivial baselines, leave-one-speaker-out")
+    p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    p.add_argument("--write", metavar="DIR", type=Path, help="synthetic corpus: write it as an IEMOCAP release tree")
+    return p
 
 
-def _show(options: argparse.Namespace) -> int:
+def _show(folder: Path | None, args: argparse.Namespace) -> int:
+    from scratchser.corpus import baselines  # these take seconds to import
+    from scratchser.corpus.audio import check_audio, has_audio
+    from scratchser.corpus.summary import render, summarise
+
     corpus = load(
-        options.dir,
-        options.corpus,
-        scripted=options.scripted,
-        merge_excited=options.merge_excited,
-        classes=options.classes.split(",") if options.classes else None,
+        folder,
+        args.corpus,
+        scripted=args.scripted,
+        merge_excited=args.merge_excited,
+        classes=args.classes.split(",") if args.classes else None,
     )
-    heard = check_audio(corpus, progress=_bar("listening")) if has_audio(corpus) else None
-    summary = summarise(corpus, heard)
-    sound = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
-    folds = _folds(sound, summary)
-    if options.baselines:
-        found = baselines.evaluate(sound, folds, _bar("measuring")) if folds else ()
+    report = check_audio(corpus, progress=lambda items: bar(items, "checking audio")) if has_audio(corpus) else None
+    summary = summarise(corpus, report)
+    good = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
+    folds = _folds(good, summary)
+    if args.baselines:
+        found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
         summary["baselines"] = {each.name: each.as_dict() for each in found}
-    terminal.write(json.dumps(summary, indent=1) if options.json else render(summary))
-    return _verdict(summary, in_full=not options.json)
+    terminal.write(json.dumps(summary, indent=1) if args.json else render(summary))
+    return _report_problems(summary, in_full=not args.json)
 
 
-def _bar(what: str) -> Any:
-    def progress(utterances: Sequence[Utterance]) -> Iterable[Utterance]:
-        return tqdm(utterances, desc=what, unit=" utterances", leave=False, disable=None)
+def _folds(corpus: Corpus, summary: dict[str, Any]) -> tuple[Fold, ...]:
+    """Adds the folds to the summary, or the reason why there are none."""
+    from scratchser.corpus.split import FoldsError, make_folds
 
-    return progress
-
-
-def _folds(corpus: Corpus, summary: Json) -> tuple[Fold, ...]:
-    """Enters the folds of the unbroken part, or the reason why there are none."""
+    folds: tuple[Fold, ...] = ()
     try:
         folds = make_folds(corpus)
-    except ValueError as error:
-        folds = ()
+    except FoldsError as error:
         summary["warnings"].append(f"no folds can be made: {error}")
     summary["folds"] = [
         {"fold": fold.number, "test": fold.test, "validation": fold.validation, "train": list(fold.train)}
@@ -108,31 +106,29 @@ def _folds(corpus: Corpus, summary: Json) -> tuple[Fold, ...]:
     return folds
 
 
-def _verdict(summary: Json, in_full: bool) -> int:
-    """Names all problems on the error output; gives the exit code."""
+def _report_problems(summary: dict[str, Any], in_full: bool) -> int:
+    """Print the problems on stderr. Returns the exit code."""
     problems = summary["problems"]
     if problems:
         lines = [f"broken: {problem['where']}: {problem['what']}" for problem in problems] if in_full else []
         print(*lines, f"{len(problems)} broken", sep="\n", file=sys.stderr)
     differ = summary["expected_counts"]["differ"] if summary["expected_counts"] else []
     if differ:
-        print(f"{len(differ)} counts differ from those of the complete release", file=sys.stderr)
+        print(f"{len(differ)} counts are not those of the complete release", file=sys.stderr)
     return 1 if problems or differ else 0
 
 
-def _write(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    if options.dir is not None:
-        parser.error("--write belongs to the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
-    from scratchser.corpus.synthetic.tree import write_iemocap_tree  # imported only here: it compiles the synthesiser
+def _write(args: argparse.Namespace) -> int:
+    from scratchser.corpus.synthetic.tree import write_iemocap_tree  # compiles the synthesiser
 
-    folder = options.write
     try:
-        count = write_iemocap_tree(folder)
+        count = write_iemocap_tree(args.write)
     except OSError as error:
-        exists = isinstance(error, FileExistsError)
-        parser.exit(2 if exists else 1, f"{parser.prog}: {error.filename or folder}: {error.strerror}\n")
+        print(f"error: {error.filename or args.write}: {error.strerror}", file=sys.stderr)
+        return 2 if isinstance(error, FileExistsError) else 1
     terminal.write(
-        f"SYNTHETIC speech, {count} utterances, written to {folder}; look:\n  {parser.prog} {folder} --scripted"
+        f"SYNTHETIC speech, {count} utterances, written to {args.write}. Look at it with\n"
+        f"  python -m scratchser.corpus {args.write} --scripted"
     )
     return 0
 

@@ -1,9 +1,9 @@
-"""What has to be mended before a corpus is trained on, and what one should know about it."""
+"""What must be fixed in a corpus before training, and warnings about it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from scratchser.corpus.audio import RATE, WINDOW_MS, AudioReport, Progress, check_audio, has_audio
 from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
@@ -12,71 +12,71 @@ from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, nat
 def check(
     corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """What `check` finds, and a sentence for each thing about the audio that is not broken but bears on the results."""
+    """Returns all problems in the labels and the audio, and notes about the audio that may affect the results.
+
+    `corpus.without({problem.utterance for problem in problems})` leaves the broken utterances out.
+
+    Raises CorpusError if there is no audio at all.
+    """
     if not has_audio(corpus):
-        raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files is there")
+        raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files exists")
     if all(u.path is None for u in corpus.utterances):
-        return corpus.problems, ()  # the corpus makes its sound itself
-    heard = check_audio(corpus, window_ms, progress)
-    problems = (*corpus.problems, *heard.problems)
-    return problems, (*conversions(heard, {problem.utterance for problem in problems}), *truncated(heard))
+        return corpus.problems, ()  # the built-in corpus
+    report = check_audio(corpus, window_ms, progress)
+    problems = (*corpus.problems, *report.problems)
+    return problems, (*conversions(report, {problem.utterance for problem in problems}), *truncated(report))
 
 
-def conversions(heard: AudioReport, left_out: Collection[str] = ()) -> tuple[str, ...]:
-    """A sentence for each rate and number of channels that is changed; none where everything is 16 kHz mono."""
-    formats = [found for name, found in heard.formats.items() if name not in left_out]
-    rates, channels = Counter(rate for rate, _ in formats), Counter(many for _, many in formats)
-    what = [(rates[rate], _resampled(rate)) for rate in sorted(rates) if rate != RATE]
-    what += [(channels[many], f"mixed down from {many} channels") for many in sorted(channels) if many > 1]
-    return tuple(f"{count} of {len(formats)} utterances {done}" for count, done in what)
+def conversions(report: AudioReport, left_out: Collection[str] = ()) -> tuple[str, ...]:
+    """A sentence for each sampling rate and number of channels other than 16 kHz mono."""
+    formats = [found for name, found in report.formats.items() if name not in left_out]
+    rates, channels = Counter(rate for rate, _ in formats), Counter(number for _, number in formats)
+    notes = [(rates[rate], _resampled(rate)) for rate in sorted(rates) if rate != RATE]
+    notes += [(channels[number], f"mixed down from {number} channels") for number in sorted(channels) if number > 1]
+    return tuple(f"{count} of {len(formats)} utterances {note}" for count, note in notes)
 
 
 def _resampled(rate: int) -> str:
-    """With what is not there for a model that listens up to 8 kHz: resampling makes no new frequencies."""
+    """Resampling from a lower rate makes no new frequencies, although the model may use them up to 8 kHz."""
     return f"resampled from {rate} to {RATE} Hz" + (f", with nothing above {rate / 2:g} Hz" if rate < RATE else "")
 
 
-def truncated(heard: AudioReport) -> tuple[str, ...]:
-    """The sentence about wav files that end too early, where there are any."""
-    if not heard.truncated:
+def truncated(report: AudioReport) -> tuple[str, ...]:
+    """A sentence about wav files that are shorter than their header says, if there are any."""
+    files = report.truncated
+    if not files:
         return ()
-    shown = ", ".join(map(str, heard.truncated[:5])) + " ..." * (len(heard.truncated) > 5)
-    return (f"{len(heard.truncated)} wav files end before their header says, as interrupted copies do: {shown}",)
+    return (f"{len(files)} wav files end before their header says, as interrupted copies do: {_first(files, 5)}",)
 
 
 def label_warnings(corpus: Corpus) -> tuple[str, ...]:
-    """One sentence for each thing about the labels that is not broken but bears on the results."""
-    return (*_unlike_the_release(corpus), *_missing_classes(corpus), *_outvoted(corpus))
+    """A sentence for each thing about the labels that is not broken but may affect the results."""
+    return (*_other_counts(corpus), *_missing_classes(corpus), *_minority_labels(corpus))
 
 
-def _unlike_the_release(corpus: Corpus) -> list[str]:
-    differ = [f"{count.what} {count.found} of {count.expected}" for count in corpus.expected_counts if count.found != count.expected]
-    if not differ:
-        return []
-    shown = ", ".join(differ[:5]) + ", ..." * (len(differ) > 5)
-    return [f"{len(differ)} counts are not those of the complete release: {shown}"]
+def _first(items: Collection[object], number: int) -> str:
+    return ", ".join(map(str, list(items)[:number])) + ", ..." * (len(items) > number)
 
 
-def _missing_classes(corpus: Corpus) -> list[str]:
-    spoken: dict[str, set[int]] = {speaker: set() for speaker in sorted(corpus.speakers, key=natural)}
-    for utterance in corpus.utterances:
-        spoken[utterance.speaker].add(utterance.label)
-    lines = []
-    for speaker, labels in spoken.items():
+def _other_counts(corpus: Corpus) -> Iterable[str]:
+    counts = [f"{c.what} {c.found} of {c.expected}" for c in corpus.expected_counts if c.found != c.expected]
+    if counts:
+        yield f"{len(counts)} counts are not those of the complete release: {_first(counts, 5)}"
+
+
+def _missing_classes(corpus: Corpus) -> Iterable[str]:
+    for speaker in sorted(corpus.speakers, key=natural):
+        labels = {u.label for u in corpus.utterances if u.speaker == speaker}
         missing = [name for index, name in enumerate(corpus.classes) if index not in labels]
         if missing:
-            names = ", ".join(missing)
-            lines.append(f"speaker {speaker} has no {names}: the UA is the mean over {len(labels)} classes there")
-    return lines
+            yield f"speaker {speaker} has no {', '.join(missing)}: the UA is the mean over {len(labels)} classes there"
 
 
-def _outvoted(corpus: Corpus) -> list[str]:
+def _minority_labels(corpus: Corpus) -> Iterable[str]:
     def share(utterance: Utterance) -> float:
         label = corpus.classes[utterance.label]
-        return sum(label in given for given in utterance.votes) / len(utterance.votes)
+        return sum(label in labels for labels in utterance.votes) / len(utterance.votes)
 
     names = [u.name for u in corpus.utterances if u.votes and share(u) < 0.5]
-    if not names:
-        return []
-    shown = ", ".join(names[:5]) + " ..." * (len(names) > 5)
-    return [f"the label of {len(names)} utterances was given by fewer than half of their annotators: {shown}"]
+    if names:
+        yield f"fewer than half of the annotators gave the label of {len(names)} utterances: {_first(names, 5)}"

@@ -1,7 +1,7 @@
-"""Speaker-out cross-validation, section 3 of the paper: as many folds as speakers.
+"""Leave-one-speaker-out (LOSO) cross-validation, section 3 of the paper: one fold per speaker.
 
-A fold's test speaker is one of a session, its validation speaker the other of the same session, and the speakers of
-all other sessions are for training. The test is thus never on a voice or a conversation heard in training.
+The test speaker of a fold is one of a session, the validation speaker is the other one of the same session, and the
+speakers of all other sessions train. So training contains no voice and no conversation of the test.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from scratchser.support.errors import UsageError
 
 
 class FoldsError(UsageError):
-    """Folds that cannot be made or do not exist; the message says why."""
+    """The corpus cannot be split into folds, or a fold does not exist. The message says why."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Who is heard where. `session` and `gender` are the test speaker's."""
+    """The speakers of one fold. `session` and `gender` are those of the test speaker."""
 
     number: int  # from 1
     session: str
@@ -32,17 +32,18 @@ class Fold:
 def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
     """One fold per speaker: sessions ascending, the woman before the man, as in the paper's table 2.
 
-    Speakers of a corpus without sessions are paired into pseudo-sessions numbered from 1 (see `pair`). A speaker who
-    is alone in a session takes the first of the next session for validation, who then does not train. Raises
-    FoldsError where a session has more than two speakers, some utterances have a session and others have none, a
-    speaker is in two sessions, or nobody is left to train on.
+    Without sessions, speakers are paired into pseudo-sessions (see `pair`). A speaker who is alone in a session takes
+    the first speaker of the next session for validation, who then does not train.
+
+    Raises FoldsError if a session has more than two speakers, only some utterances have a session, a speaker is in two
+    sessions, or no speaker is left to train on.
     """
     genders = {u.speaker: u.gender for u in corpus.utterances}
     sessions = _sessions(corpus) or pair(genders)
     order = sorted(sessions, key=natural)
     folds: list[Fold] = []
-    for place, session in enumerate(order):
-        following = sessions[order[(place + 1) % len(order)]]
+    for position, session in enumerate(order):
+        following = sessions[order[(position + 1) % len(order)]]
         for test in sessions[session]:
             others = [speaker for speaker in sessions[session] if speaker != test]
             validation = others[0] if others else following[0]
@@ -54,15 +55,15 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
 
 
 def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """Pseudo-sessions: women with men in the order of their names, then those left over together, one perhaps alone.
+    """Pseudo-sessions: women with men in the order of their names, then the remaining speakers, perhaps one alone.
 
-    The pairs are numbered in the order of the first name in each, the women stand first.
+    The pairs are numbered from 1 in the order of the first name in each. Women come first.
     """
     names = sorted(genders, key=natural)
     women = [name for name in names if genders[name] == "F"]
     men = [name for name in names if genders[name] == "M"]
     pairs = list(zip(women, men, strict=False))
-    paired = {name for both in pairs for name in both}
+    paired = {name for members in pairs for name in members}
     rest = [name for name in names if name not in paired]
     groups = [*pairs, *(tuple(rest[i : i + 2]) for i in range(0, len(rest), 2))]
     groups.sort(key=lambda group: min(natural(name) for name in group))
@@ -70,7 +71,7 @@ def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _sessions(corpus: Corpus) -> dict[str, tuple[str, ...]]:
-    """The corpus's own sessions, women first; empty where it has none."""
+    """The sessions of the corpus, women first; empty if it has none."""
     speakers: dict[str, dict[str, str]] = defaultdict(dict)
     for utterance in corpus.utterances:
         speakers[utterance.session][utterance.speaker] = utterance.gender
@@ -81,8 +82,8 @@ def _sessions(corpus: Corpus) -> dict[str, tuple[str, ...]]:
     for session, members in speakers.items():
         if len(members) > 2:
             raise FoldsError(
-                f"session {session} has {len(members)} speakers, the protocol knows two; "
-                "without any sessions the speakers are paired"
+                f"session {session} has {len(members)} speakers, but the protocol needs two; "
+                "without any sessions, the speakers are paired"
             )
     if sum(map(len, speakers.values())) > len(corpus.speakers):
         raise FoldsError("a speaker is in more than one session")

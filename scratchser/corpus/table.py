@@ -1,7 +1,6 @@
-"""The one table that every corpus becomes: a row per utterance.
+"""The table of a corpus: one row per utterance. Every reader returns it, and everything else starts from it.
 
-Readers of corpora (iemocap.py, emodb.py, csv_manifest.py, synthetic.py) end here, and everything later begins here.
-Labels never depend on the audio: a table can be read, counted and split into folds where there is no wav file at all.
+Labels never depend on the audio: without any wav file, a table can still be read, counted and split into folds.
 """
 
 from __future__ import annotations
@@ -18,33 +17,33 @@ import soundfile
 from scratchser.support.errors import UsageError
 
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
-SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file of this name in a corpus's folder says that no human spoke there
+SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file with this name marks the folder of a synthetic corpus
 
 
 class CorpusError(UsageError):
-    """No table can be made; the message says why and what to do."""
+    """The corpus cannot be read. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One clip and what is known about it."""
+    """One audio clip with one label."""
 
     name: str  # unique within the corpus, e.g. "Ses01F_impro01_F000" or "03a01Wa"
-    path: Path | None  # its wav file; None where the corpus makes its sound itself
+    path: Path | None  # its wav file; None in the built-in corpus, which synthesises it
     speaker: str  # "1F" ... "5M" for IEMOCAP, "03" ... "16" for EmoDB
     gender: str  # "F", "M", or "" if unknown
     session: str  # "1" ... "5", or "" where the corpus has none
     label: int  # index into Corpus.classes
-    votes: tuple[tuple[str, ...], ...] = ()  # per annotator, the class names given; () = no annotators
+    votes: tuple[tuple[str, ...], ...] = ()  # the labels that each annotator gave; () without annotators
     source: str = ""  # "file:line" where the label was read, for messages
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A broken thing, named so that it can be found and mended.
+    """Something broken, and where to find it.
 
-    Where an utterance of the table has to be skipped because of it, `utterance` is its name. A problem that names
-    none, such as a line that cannot be read, never reached the table.
+    `utterance` is the name of the utterance of the table that has to be left out because of it. It is empty if there is
+    none, for example if a line cannot be read.
     """
 
     where: str  # "path" or "path:line"
@@ -54,7 +53,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ExpectedCount:
-    """A count of a complete release that is known beforehand."""
+    """A count that a complete release is known to have, and the count that was found."""
 
     what: str
     found: int
@@ -62,9 +61,9 @@ class ExpectedCount:
 
 
 def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
-    """The utterance's audio as float32 in [-1, 1], (samples,) or (samples, channels), and its rate in Hz.
+    """Returns the audio, (samples,) or (samples, channels) float32 in [-1, 1], and its sampling rate in Hz.
 
-    Raises ValueError where the utterance has no file, soundfile.LibsndfileError where it is missing or unreadable.
+    Raises ValueError if the utterance has no file, soundfile.LibsndfileError if the file is missing or unreadable.
     """
     if utterance.path is None:
         raise ValueError(f"{utterance.name} has no wav file")
@@ -73,7 +72,7 @@ def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
 
 @dataclass(frozen=True)
 class Origin:
-    """What another process loads the same corpus by: the arguments of `corpus.load`, and the names left out since."""
+    """How another process loads the same corpus: the arguments of `corpus.load`, and the utterances left out since."""
 
     root: Path | None  # absolute
     kind: str
@@ -85,22 +84,22 @@ class Origin:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances sorted by name, the classes that their labels index, and what was noticed while reading the labels."""
+    """Utterances sorted by name, the classes that their labels index, and the problems in the label files."""
 
     name: str  # "iemocap", "emodb", "csv" or "synthetic"
     classes: tuple[str, ...]
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...] = ()
-    root: Path | None = None  # the folder; None where the corpus lives in the program
+    root: Path | None = None  # the folder; None for the built-in corpus
     read: Callable[[Utterance], tuple[np.ndarray, int]] = read_wav
-    other_labels: tuple[tuple[str, int], ...] = ()  # labels outside the classes and how many utterances each
-    expected_counts: tuple[ExpectedCount, ...] = ()  # empty where nothing is known beforehand
-    notes: tuple[str, ...] = ()  # one sentence each, for whoever reads the counts
-    origin: Origin | None = None  # None where `corpus.load` did not make it
+    other_labels: tuple[tuple[str, int], ...] = ()  # labels outside the classes, and their numbers of utterances
+    expected_counts: tuple[ExpectedCount, ...] = ()  # empty if none are known
+    notes: tuple[str, ...] = ()  # sentences to print beside the counts
+    origin: Origin | None = None  # None if `corpus.load` did not make it
 
     @property
     def synthetic(self) -> bool:
-        """True where no human spoke: the built-in corpus, or a release tree written by it."""
+        """True for the built-in corpus, and for a release tree written from it."""
         return self.name == "synthetic" or (self.root is not None and (self.root / SYNTHETIC_MARKER).exists())
 
     @property
@@ -108,7 +107,7 @@ class Corpus:
         return tuple(sorted({u.speaker for u in self.utterances}))
 
     def without(self, names: Collection[str]) -> Corpus:
-        """The corpus less the utterances of these names, and less the problems that they were."""
+        """The corpus without the utterances of these names and their problems."""
         origin = self.origin
         return replace(
             self,
@@ -118,9 +117,9 @@ class Corpus:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256, as hex, of all that decides a run: classes, rows, and the size of each wav file in bytes.
+        """SHA-256, as hex, of everything that decides a run: classes, rows, and the size of each wav file in bytes.
 
-        Paths do not count, so that a corpus that was moved stays the same corpus.
+        Paths do not count, so a moved corpus keeps its fingerprint.
         """
         rows = [
             (u.name, u.speaker, u.gender, u.session, self.classes[u.label], u.votes, _size(u.path))
@@ -134,5 +133,5 @@ def _size(path: Path | None) -> int:
 
 
 def natural(name: str) -> tuple[bool, int, str]:
-    """Sorting key that puts "2" before "10", and numbers before words."""
+    """Sort key that puts "2" before "10", and numbers before words."""
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

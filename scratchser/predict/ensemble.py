@@ -20,12 +20,12 @@ from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
-from scratchser.report.text import percent, table
+from scratchser.report.text import percent
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
 from scratchser.support.files import StorageError, plain
-from scratchser.support.terminal import bar
+from scratchser.support.terminal import bar, table
 
 SCHEMA = 1
 SILENT = "silent: nothing in it is louder than the floor of the spectrogram"

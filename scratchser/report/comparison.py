@@ -11,10 +11,11 @@ import numpy as np
 
 from scratchser.presets import completed
 from scratchser.report.templates import render
-from scratchser.report.text import SYNTHETIC, percent, setting, table
+from scratchser.report.text import SYNTHETIC, percent, setting
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
 from scratchser.support.files import read_json
+from scratchser.support.terminal import table
 
 MOST = len(string.ascii_uppercase)
 

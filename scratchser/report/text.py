@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scratchser.runs.result import changed
+from scratchser.support.terminal import table
 
 SYNTHETIC = "SYNTHETIC DATA, made by this package: the results say nothing about real speech."
 
@@ -99,12 +100,3 @@ def _wa_ua(scores: Mapping[str, Any]) -> list[str]:
 def percent(fraction: float | None) -> str:
     """In percent; "-" for None and NaN."""
     return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f}"
-
-
-def table(rows: Iterable[Sequence[str]], left: int) -> str:
-    """Rows in columns; the first `left` columns are aligned to the left, the others to the right."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    columns = [f"{'<' if i < left else '>'}{width}" for i, width in enumerate(widths)]
-    lines = ("  ".join(f"{cell:{column}}" for cell, column in zip(row, columns, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)

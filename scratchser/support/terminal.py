@@ -22,6 +22,15 @@ def write(text: str) -> None:
         sys.exit(1)
 
 
+def table(rows: Iterable[Sequence[str]], left: int) -> str:
+    """Rows in columns. The first `left` columns are aligned to the left, the others to the right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [f"{'<' if i < left else '>'}{width}" for i, width in enumerate(widths)]
+    lines = ("  ".join(f"{cell:{column}}" for cell, column in zip(row, columns, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def say(line: str) -> None:
     """Print a line on stderr without disturbing a bar."""
     tqdm.write(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What holds for every corpus: telling kinds apart, listening, checking, and the command that shows it all."""
+"""What holds for every corpus: detection, the audio check, warnings, and the command that prints it all."""
 
 import json
 import os
@@ -46,19 +46,19 @@ def run(capsys, *arguments):
 
 
 class TestKinds:
-    def test_told_apart_with_a_reason(self, tree, tmp_path):
+    def test_detected_with_a_reason(self, tree, tmp_path):
         emodb, table = tmp_path / "emodb", tmp_path / "table"
         wav(emodb / "03a01Wa.wav", 0.1)
         table.mkdir()
         (table / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
         assert detect(tree)[0] == "iemocap"
-        assert detect(emodb) == ("emodb", "emodb holds wav files named like 03a01Wa.wav")
+        assert detect(emodb) == ("emodb", "emodb holds wav files with names like 03a01Wa.wav")
         assert detect(table) == ("csv", "mine.csv has the columns path, speaker, emotion")
         assert load(table).notes[0] == "detected as csv: mine.csv has the columns path, speaker, emotion"
 
     def test_unclear_or_none(self, tree, tmp_path):
         (tree / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
-        with pytest.raises(CorpusError, match="csv or iemocap: say which with --corpus"):
+        with pytest.raises(CorpusError, match="csv or iemocap: choose one with --corpus"):
             load(tree)
         assert load(tree, "iemocap").name == "iemocap"
         with pytest.raises(CorpusError, match="no corpus found"):
@@ -68,7 +68,7 @@ class TestKinds:
 
     def test_options_that_do_not_fit(self, tmp_path):
         wav(tmp_path / "03a01Wa.wav", 0.1)
-        with pytest.raises(CorpusError, match="IEMOCAP's"):
+        with pytest.raises(CorpusError, match="for IEMOCAP"):
             load(tmp_path, scripted=True)
         with pytest.raises(CorpusError, match="unknown kind"):
             load(tmp_path, "timit")
@@ -85,13 +85,13 @@ class TestKinds:
 
 class TestTable:
     def test_a_problem_names_an_utterance_of_the_table_or_none(self, tree):
-        """What is left out is then what is missing in the counts."""
-        heard = [block("Ses01M_impro01_F000", "ang", "Anger", "Anger"), block("Ses01M_impro01_F001", "xxx", "Anger")]
-        dialog(tree, "Ses01M_impro01", *heard)
-        named = {problem.where.rpartition(":")[2]: problem.utterance for problem in load(tree).problems}
-        assert sorted(named.values()) == ["", "Ses01M_impro01_F000"]
+        """So what is left out is what is missing in the counts."""
+        turns = [block("Ses01M_impro01_F000", "ang", "Anger", "Anger"), block("Ses01M_impro01_F001", "xxx", "Anger")]
+        dialog(tree, "Ses01M_impro01", *turns)
+        names = {problem.where.rpartition(":")[2]: problem.utterance for problem in load(tree).problems}
+        assert sorted(names.values()) == ["", "Ses01M_impro01_F000"]
 
-    def test_fingerprint_is_of_the_content_and_not_of_the_place(self, tree):
+    def test_fingerprint_depends_on_the_content_and_not_on_the_path(self, tree):
         corpus = load(tree)
         before = corpus.fingerprint()
         moved = tree.rename(tree.parent / "elsewhere")
@@ -103,7 +103,7 @@ class TestTable:
         wav(first.path, 0.9)
         assert load(moved).fingerprint() != before
 
-    def test_a_tree_written_by_the_synthesiser_says_so(self, tree):
+    def test_a_tree_written_by_the_synthesiser_is_marked(self, tree):
         assert not load(tree).synthetic
         (tree / SYNTHETIC_MARKER).touch()
         assert load(tree).synthetic
@@ -118,7 +118,7 @@ class TestAudio:
         assert heard.seconds[first.name] == pytest.approx(1.25)
         assert Counter(heard.formats.values()) == {(16000, 1): 14, (44100, 2): 1}
 
-    def test_everything_broken_is_named_at_once(self, tree):
+    def test_everything_broken_is_reported_at_once(self, tree):
         paths = [u.path for u in load(tree).utterances]
         paths[0].unlink()
         paths[1].write_bytes(b"")
@@ -130,7 +130,7 @@ class TestAudio:
         soundfile.write(paths[7], np.linspace(-1e30, 1, 2000), 16000, subtype="FLOAT")
         corpus = load(tree)
         problems = check(corpus)[0]
-        expected = ["missing", "0 bytes", "unreadable", "no samples", "63.9 ms of at least 64 ms", "no numbers"]
+        expected = ["missing", "0 bytes", "unreadable", "no samples", "63.9 ms of at least 64 ms", "not finite"]
         expected += ["63.9 ms of at least 64 ms", "samples up to 1e+30, where 1 is full scale"]
         assert len(problems) == len(expected)
         for problem, utterance, what in zip(problems, corpus.utterances, expected, strict=False):
@@ -153,28 +153,28 @@ class TestAudio:
         problems, (warning,) = check(load(tree))
         assert problems == () and str(path) in warning and "1 wav files end before" in warning
         path.unlink()
-        problems, said = check(load(tree))
-        assert problems == check(load(tree))[0] and len(problems) == 1 and said == ()
+        problems, notes = check(load(tree))
+        assert problems == check(load(tree))[0] and len(problems) == 1 and notes == ()
 
     def test_labels_without_audio(self, tree):
         for path in tree.rglob("*.wav"):
             path.unlink()
         with pytest.raises(CorpusError, match="labels only"):
-            check(load(tree))[0]
+            check(load(tree))
 
 
 class TestWarnings:
     def test_a_class_that_a_speaker_lacks(self, tree):
         assert label_warnings(load(tree)) == ("speaker 2M has no anger: the UA is the mean over 3 classes there",)
 
-    def test_a_label_that_the_annotators_do_not_bear_out(self, tree):
+    def test_a_label_that_few_annotators_gave(self, tree):
         dialog(tree, "Ses02M_impro09", block("Ses02M_impro09_M000", "ang", "Anger", "Sadness", "Sadness"))
         (warning,) = label_warnings(load(tree))
         assert "1 utterances" in warning and "Ses02M_impro09_M000" in warning
 
 
 class TestCommand:
-    def test_shows_all_counts(self, tree, capsys):
+    def test_prints_all_counts(self, tree, capsys):
         code, out, err = run(capsys, tree)
         assert code == 0 and err == ""
         lines = {line.split()[0]: line.split() for line in out.splitlines() if line}
@@ -195,7 +195,7 @@ class TestCommand:
         assert shown["baselines"]["duration"]["ua_mean"] == 1.0  # here the length gives the class away
         assert set(shown["baselines"]) == {"majority", "duration", "loudness", "mean F0"}
 
-    def test_broken_things_go_to_the_error_output(self, tree, capsys):
+    def test_problems_go_to_stderr(self, tree, capsys):
         gone = load(tree).utterances[3].path
         gone.unlink()
         code, out, err = run(capsys, tree, "--baselines")
@@ -216,7 +216,7 @@ class TestCommand:
         assert code == 0
         assert "no folds can be made: 1 speakers are too few" in out
 
-    def test_a_reader_who_leaves_is_no_error(self, tree):
+    def test_a_closed_pipe_is_no_error(self, tree):
         reading, writing = os.pipe()
         os.close(reading)
         command = [sys.executable, "-m", "scratchser.corpus", str(tree)]
@@ -231,10 +231,10 @@ class TestCommand:
         code, out, err = run(capsys, *arguments)
         assert code == 2 and out == "" and "Traceback" not in err and err
 
-    def test_differing_counts_fail(self, tree, capsys, monkeypatch):
+    def test_unexpected_counts_fail(self, tree, capsys, monkeypatch):
         monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", 2)
         code, out, err = run(capsys, tree)
-        assert code == 1 and "counts differ" in err
+        assert code == 1 and "60 counts are not those" in err
         assert re.search(r"^speaker 5M all +0 +259$", out, re.M)
 
 
@@ -243,7 +243,7 @@ def test_the_classes_are_in_the_papers_order():
 
 
 def test_the_built_in_corpus_is_written_once(tmp_path, capsys):
-    """Its tree is tested beside the synthesiser; here the command: what is there already stays as it is."""
+    """The tree has its own tests; this is the command. Files that exist stay unchanged."""
     (tmp_path / "mine.txt").write_text("mine")
     code, out, err = run(capsys, "synthetic", "--write", tmp_path)
     assert code == 2 and out == "" and "not an empty folder" in err

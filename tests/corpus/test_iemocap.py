@@ -180,7 +180,9 @@ def test_known_counts_of_all_dialogs(complete):
     labels = Counter(merged.classes[u.label] for u in merged.utterances)
     assert labels == {"neutral": 1708, "happiness": 1636, "anger": 1103, "sadness": 1084}
     for corpus in (everything, merged):
-        assert len(corpus.expected_counts) == 5 and all(count.found == count.expected for count in corpus.expected_counts)
+        assert len(corpus.expected_counts) == 5 and all(
+            count.found == count.expected for count in corpus.expected_counts
+        )
     assert load(complete, merge_excited=True).expected_counts == ()  # no known counts for this choice
 
 

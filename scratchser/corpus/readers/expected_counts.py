@@ -49,4 +49,6 @@ def compare(utterances: Sequence[Utterance], scripted: bool, merge_excited: bool
 
 def _compare(prefix: str, found: Counter[str], expected: Sequence[int]) -> tuple[ExpectedCount, ...]:
     rows = [(name, found[name], count) for name, count in zip(CLASSES, expected, strict=True)]
-    return tuple(ExpectedCount(prefix + what, *counts) for what, *counts in [*rows, ("all", found.total(), sum(expected))])
+    return tuple(
+        ExpectedCount(prefix + what, *counts) for what, *counts in [*rows, ("all", found.total(), sum(expected))]
+    )
