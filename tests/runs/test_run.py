@@ -1,4 +1,4 @@
-"""A run's folder is never overwritten, goes on only with its own settings, and can be killed at any moment."""
+"""A run's folder is never overwritten, continues only with its own settings, and can be killed at any moment."""
 
 import csv
 import json
@@ -18,10 +18,12 @@ import pytest
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.presets import PRESETS
-from scratchser.runs import run as rundir
+from scratchser.runs import run as runs
+from scratchser.runs.fold_dir import FoldDir
+from scratchser.runs.folder import RunError, begin, check
 from scratchser.support.files import StorageError
 
-# Trains for ever: an epoch's metrics, then its checkpoint, of some size so that a kill falls into the writing
+# Trains without end: an epoch's metrics, then its checkpoint, large enough that some kills hit the writing
 ENDLESS = """
 import sys
 from pathlib import Path
@@ -29,11 +31,11 @@ import numpy as np
 from scratchser.runs.fold_dir import FoldDir
 
 fold = FoldDir(Path(sys.argv[1]), 1, False)
-with fold:
+with fold.locked():
     saved = fold.checkpoint()
     epoch = saved[1]["epoch"] if saved else 0
     rows = fold.metrics(until=epoch)
-    print("going", flush=True)
+    print("training", flush=True)
     while True:
         epoch += 1
         rows.append({"epoch": epoch, "train": {"loss": 1 / epoch}})
@@ -51,16 +53,21 @@ def corpus() -> Corpus:
     return made_up.corpus()
 
 
-def test_a_run_killed_again_and_again_goes_on(tmp_path):
-    fold, reached = rundir.FoldDir(tmp_path, 1, False), 0
+def start(path: Path, settings: dict, environment: dict = made_up.ENVIRONMENT, resume: bool = False) -> None:
+    with runs.open_run(path, settings, environment, resume=resume):
+        pass
+
+
+def test_a_run_killed_again_and_again_continues(tmp_path):
+    fold, reached = FoldDir(tmp_path, 1, False), 0
     for delay in random.Random(0).sample([0.01, 0.05, 0.1, 0.15, 0.2], 4):
         command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None and process.stdout.readline() == "going\n"
+            assert process.stdout is not None and process.stdout.readline() == "training\n"
             time.sleep(delay)
             process.kill()
         assert process.returncode == -signal.SIGKILL
-        with fold:  # the dead process's lock is gone, and so are its leftovers
+        with fold.locked():  # the dead process's lock is gone, and so are its temporary files
             saved = fold.checkpoint()
             assert not list(fold.path.glob("*.tmp")) and not list(fold.path.glob(".*.tmp"))
         if saved is None:  # killed before the first checkpoint
@@ -75,107 +82,104 @@ def test_a_run_killed_again_and_again_goes_on(tmp_path):
 
 
 def test_a_run_is_never_overwritten(tmp_path, corpus):
-    made_up.run(tmp_path / "run", corpus, folds=(1,)).close()
+    start(tmp_path / "run", made_up.settings(corpus, (1,)))
     before = contents(tmp_path)
-    with pytest.raises(rundir.RunError, match=r"run holds a run already.*--resume.*--out"):
-        rundir.create(tmp_path / "run", made_up.settings(corpus), made_up.ENVIRONMENT)
+    with pytest.raises(RunError, match=r"run holds a run already.*--resume.*--out"):
+        start(tmp_path / "run", made_up.settings(corpus))
     assert contents(tmp_path) == before
-    rundir.resume(tmp_path / "run", made_up.settings(corpus, folds=(1,)), made_up.ENVIRONMENT).close()  # unlocked
+    start(tmp_path / "run", made_up.settings(corpus, (1,)), resume=True)  # not locked any more
 
 
-def test_somebody_elses_folder_is_left_alone(tmp_path, corpus):
+def test_a_folder_with_other_files_is_left_alone(tmp_path, corpus):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(rundir.RunError, match=r"thesis\.txt.*--out"):
-        rundir.create(tmp_path, made_up.settings(corpus), made_up.ENVIRONMENT)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
-    assert not (tmp_path / "config.json").exists()
+    with pytest.raises(RunError, match=r"thesis\.txt.*--out"):
+        start(tmp_path, made_up.settings(corpus))
+    assert {path.name for path in tmp_path.iterdir()} <= {"thesis.txt", ".lock"}
 
 
-def test_a_start_that_was_killed_can_be_started_again(tmp_path, corpus):
+def test_a_killed_start_can_be_started_again(tmp_path, corpus):
     (tmp_path / ".lock").write_text("12345")
     (tmp_path / "environment.json").write_text("[]\n")
     (tmp_path / ".config.json.12345.tmp").write_text('{"half')
-    with rundir.create(tmp_path, made_up.settings(corpus), made_up.ENVIRONMENT):
-        assert json.loads((tmp_path / "config.json").read_text()) == made_up.settings(corpus)
-        assert json.loads((tmp_path / "environment.json").read_text()) == [made_up.ENVIRONMENT]
-        assert not list(tmp_path.glob(".*.tmp"))
+    start(tmp_path, made_up.settings(corpus))
+    assert json.loads((tmp_path / "config.json").read_text()) == made_up.settings(corpus)
+    assert json.loads((tmp_path / "environment.json").read_text()) == [made_up.ENVIRONMENT]
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_two_runs_at_once_are_refused(tmp_path, corpus):
-    asked = made_up.settings(corpus), made_up.ENVIRONMENT
-    for start in (rundir.create, rundir.resume):
-        with start(tmp_path, *asked), pytest.raises(StorageError, match="is writing"):
-            rundir.resume(tmp_path, *asked)
-
-
-def test_a_fold_has_one_writer(tmp_path):
-    with (
-        rundir.FoldDir(tmp_path, 1, False),
-        rundir.FoldDir(tmp_path, 2, False),
-        pytest.raises(StorageError, match="is writing"),
-    ):
-        rundir.FoldDir(tmp_path, 1, False).__enter__()
+def test_runs_and_folds_have_one_writer(tmp_path, corpus):
+    settings = made_up.settings(corpus)
+    for resume in (False, True):
+        with runs.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=resume):
+            with pytest.raises(StorageError, match="is writing"):
+                start(tmp_path, settings, resume=True)
+            one, two = FoldDir(tmp_path, 1, False), FoldDir(tmp_path, 2, False)
+            with one.locked(), two.locked(), pytest.raises(StorageError, match="is writing"), one.locked():
+                pass
 
 
 def test_resume_without_a_run(tmp_path, corpus):
-    with pytest.raises(rundir.RunError, match="no run to go on with"):
-        rundir.resume(tmp_path / "run", made_up.settings(corpus), made_up.ENVIRONMENT)
+    with pytest.raises(RunError, match="holds no run"):
+        start(tmp_path / "run", made_up.settings(corpus), resume=True)
     assert not (tmp_path / "run").exists()
 
 
-def test_resume_names_every_difference(tmp_path, corpus):
-    rundir.create(tmp_path, made_up.settings(corpus), made_up.ENVIRONMENT).close()
+def test_resume_lists_every_difference(tmp_path, corpus):
+    start(tmp_path, made_up.settings(corpus))
     before = contents(tmp_path)
     other = replace(corpus, utterances=corpus.utterances[1:])
-    asked = rundir.settings(
-        other,
-        replace(PRESETS["best"], learning_rate=0.5, conv_kernels=((3, 3),) * 4),
-        preset="best",
-        seed=4,
-        folds=(1, 2),
-        left_out=[Problem("a.wav", "empty", "1F_neutral_0")],
-    )
-    with pytest.raises(rundir.RunError) as caught:
-        rundir.resume(tmp_path, asked, made_up.ENVIRONMENT)
-    said = str(caught.value)
-    assert f"config.learning_rate: the run has {PRESETS['best'].learning_rate}, asked for is 0.5" in said
-    assert "config.conv_kernels: the run has [[" in said and "asked for is [[3, 3], [3, 3], [3, 3], [3, 3]]" in said
-    assert "seed: the run has 3, asked for is 4" in said
-    assert "folds: the run has [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], asked for is [1, 2]" in said
-    assert f"corpus.fingerprint: the run has {corpus.fingerprint()}, asked for is {other.fingerprint()}" in said
-    assert "left_out: the run has [], asked for is ['1F_neutral_0']" in said
-    assert "corpus.name" not in said and "config.epochs" not in said and "\n" not in said
+    config = replace(PRESETS["best"], learning_rate=0.5, conv_kernels=((3, 3),) * 4)
+    left_out = [Problem("a.wav", "empty", "1F_neutral_0")]
+    settings = runs.settings(other, config, preset="best", seed=4, folds=(1, 2), left_out=left_out)
+    with pytest.raises(RunError) as caught:
+        start(tmp_path, settings, resume=True)
+    message = str(caught.value)
+    assert f"config.learning_rate was {PRESETS['best'].learning_rate} and is now 0.5" in message
+    assert "config.conv_kernels was [[" in message and "is now [[3, 3], [3, 3], [3, 3], [3, 3]]" in message
+    assert "seed was 3 and is now 4" in message
+    assert "folds was [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] and is now [1, 2]" in message
+    assert f"corpus.fingerprint was {corpus.fingerprint()} and is now {other.fingerprint()}" in message
+    assert "left_out was [] and is now ['1F_neutral_0']" in message
+    assert "corpus.name" not in message and "config.epochs" not in message and "\n" not in message
     assert contents(tmp_path) == before
 
 
-def test_resume_of_a_run_of_a_version_without_some_settings(tmp_path, corpus):
-    """Its missing ones are the default ones, and nothing else."""
+def test_settings_that_an_older_version_lacked_have_their_defaults(tmp_path, corpus):
     settings = made_up.settings(corpus)
     older = {key: value for key, value in settings["config"].items() if key not in ("pool", "tta_copies")}
-    rundir.create(tmp_path, {**settings, "config": older}, made_up.ENVIRONMENT).close()
-    rundir.resume(tmp_path, settings, made_up.ENVIRONMENT).close()
+    start(tmp_path, {**settings, "config": older})
+    start(tmp_path, settings, resume=True)
     other = {**settings, "config": {**settings["config"], "tta_copies": 1}}
-    with pytest.raises(rundir.RunError, match=r"config.tta_copies: the run has 0, asked for is 1\. "):
-        rundir.resume(tmp_path, other, made_up.ENVIRONMENT)
+    with pytest.raises(RunError, match=r"config.tta_copies was 0 and is now 1\. "):
+        start(tmp_path, other, resume=True)
 
 
-def test_resume_from_another_place_with_the_same_corpus(tmp_path, corpus):
+def test_resume_with_a_moved_corpus(tmp_path, corpus):
     problem = Problem("/old/a.wav", "empty", "gone")
-    rundir.create(
-        tmp_path, made_up.settings(replace(corpus, root=tmp_path / "old"), left_out=[problem]), made_up.ENVIRONMENT
-    ).close()
+    start(tmp_path, made_up.settings(replace(corpus, root=tmp_path / "old"), left_out=[problem]))
     moved = made_up.settings(replace(corpus, root=tmp_path / "new"), left_out=[replace(problem, where="/new/a.wav")])
-    with rundir.resume(tmp_path, moved, made_up.ENVIRONMENT) as run:
+    with runs.open_run(tmp_path, moved, made_up.ENVIRONMENT, resume=True) as run:
         assert run.warnings == []
         assert run.settings["corpus"]["root"] == str(tmp_path / "old")
 
 
-def test_another_machine_is_said(tmp_path, corpus):
-    asked = made_up.settings(corpus)
-    rundir.create(tmp_path, asked, made_up.ENVIRONMENT).close()
+def test_any_folder_of_results_can_begin_and_continue(tmp_path):
+    folder, settings = tmp_path / "claims", {"vtlp": {"seeds": [1, 2]}}
+    with begin(folder, settings, {"cpu": "one"}, resume=False) as saved:
+        assert saved == settings
+    check(folder, settings, resume=True)
+    with pytest.raises(RunError, match=r"vtlp.seeds was \[1, 2\] and is now \[1\]"):
+        check(folder, {"vtlp": {"seeds": [1]}}, resume=True)
+    with begin(folder, settings, {"cpu": "two"}, resume=True):
+        assert json.loads((folder / "environment.json").read_text()) == [{"cpu": "one"}, {"cpu": "two"}]
+
+
+def test_a_warning_for_another_machine(tmp_path, corpus):
+    settings = made_up.settings(corpus)
+    start(tmp_path, settings)
     elsewhere = {**made_up.ENVIRONMENT, "libraries": {"numpy": "2.1"}, "cpu": "two", "threads": 64}
-    rundir.resume(tmp_path, asked, elsewhere).close()
-    with rundir.resume(tmp_path, asked, made_up.ENVIRONMENT) as run:  # back again, and still said
+    start(tmp_path, settings, elsewhere, resume=True)
+    with runs.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=True) as run:  # the first machine again
         assert len(run.warnings) == 2
         assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
         assert "cpu was one at first and two later" in run.warnings[1]
@@ -183,7 +187,35 @@ def test_another_machine_is_said(tmp_path, corpus):
     assert starts == [made_up.ENVIRONMENT, elsewhere, made_up.ENVIRONMENT]
 
 
-def test_merge_puts_the_done_folds_together(tmp_path, corpus):
+def test_a_warning_for_a_fold_on_another_machine(tmp_path, corpus):
+    elsewhere = {**made_up.ENVIRONMENT, "libraries": {"numpy": "2.1"}, "commit": "abc", "cores": 64}
+    with made_up.run(tmp_path, corpus, (1, 2)) as run:
+        assert run.warnings == []
+        for fold, environment in zip(run.folds, (made_up.ENVIRONMENT, elsewhere), strict=True):
+            (fold.path / "result.json").unlink()
+            with replace(fold, environment=environment).locked():
+                pass
+        assert len(run.warnings) == 2 and "commit was None at first and abc later" in run.warnings[1]
+        assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
+
+
+def test_copied_folds_are_compared_with_each_other_alone(tmp_path, corpus):
+    """The run that collects them has computed nothing."""
+    for number, numpy in ((1, "2.1"), (2, "2.1"), (3, "2.2")):
+        with made_up.run(tmp_path / str(number), corpus, (number,)) as run:
+            environment = {**made_up.ENVIRONMENT, "libraries": {"numpy": numpy}}
+            (run.path / "environment.json").write_text(json.dumps([environment]))
+            run.folds[0].save_checkpoint({}, {})
+    for other, warnings in ((2, 0), (3, 1)):
+        out, settings = tmp_path / f"1-{other}", made_up.settings(corpus, (1, other))
+        with runs.open_run(out, settings, made_up.ENVIRONMENT, resume=False) as run:
+            for fold in runs.finished_folds([tmp_path / "1", tmp_path / str(other)], settings):
+                run.take(fold)
+            assert run.done and len(run.warnings) == warnings
+            assert not warnings or "was 2.1 at first and 2.2 later" in run.warnings[0]
+
+
+def test_merge_joins_the_finished_folds(tmp_path, corpus):
     with made_up.run(tmp_path, corpus, folds=(1, 4)) as run:
         run.merge()
         assert [result["fold"] for result in run.results()] == [1, 4]
@@ -198,11 +230,11 @@ def test_merge_puts_the_done_folds_together(tmp_path, corpus):
 
 
 def test_merge_while_folds_are_running(tmp_path, corpus):
-    with rundir.create(tmp_path, made_up.settings(corpus, (1, 2)), made_up.ENVIRONMENT) as run:
+    with runs.open_run(tmp_path, made_up.settings(corpus, (1, 2)), made_up.ENVIRONMENT, resume=False) as run:
         first, second = run.folds
         run.merge()
         assert (tmp_path / "predictions.csv").read_text() == ""
-        with second:
+        with second.locked():
             second.write_metrics(made_up.rows(2, 3))
             second.write_predictions(corpus.classes, corpus.utterances[:1], np.eye(4)[:1], np.array([0]), np.array([1]))
         made_up.play(corpus, make_folds(corpus)[0], first)
@@ -216,8 +248,8 @@ def test_merge_while_folds_are_running(tmp_path, corpus):
 def test_predictions_keep_their_digits(tmp_path, corpus):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), 3).astype(np.float32)
     votes = np.array([[11, 0, 0, 0], [5, 6, 0, 0], [0, 0, 0, 11]])
-    fold = rundir.FoldDir(tmp_path, 7, True)
-    with fold:
+    fold = FoldDir(tmp_path, 7, True)
+    with fold.locked():
         chosen = np.array([0, 1, 3]), np.array([2, 0, 1])
         fold.write_predictions(corpus.classes, corpus.utterances[:3], probabilities, *chosen, votes)
     table = list(csv.DictReader(fold.predictions.read_text().splitlines()))
@@ -230,9 +262,9 @@ def test_predictions_keep_their_digits(tmp_path, corpus):
     assert [(row["fold"], row["synthetic"]) for row in table] == [("7", "true")] * 3
 
 
-def test_a_measure_that_is_no_number_stays_one(tmp_path):
-    fold = rundir.FoldDir(tmp_path, 1, True)
-    with fold:
+def test_nan_is_null_on_disk(tmp_path):
+    fold = FoldDir(tmp_path, 1, True)
+    with fold.locked():
         fold.write_metrics([{"epoch": 1, "validation": {"loss": math.nan, "ua": 0.5}}])
     assert (fold.path / "metrics.jsonl").read_text().count("null") == 1
     (row,) = fold.metrics()
@@ -240,11 +272,11 @@ def test_a_measure_that_is_no_number_stays_one(tmp_path):
     assert (row["fold"], row["synthetic"]) == (1, True)
 
 
-def test_settings_say_what_the_run_is_about(tmp_path):
+def test_settings_describe_the_corpus(tmp_path):
     synthetic = made_up.corpus("synthetic", lacking=("2F", "anger"))
-    said = made_up.settings(synthetic, folds=(4, 2))
-    assert said["folds"] == [2, 4]
-    assert said["corpus"] == {
+    settings = made_up.settings(synthetic, folds=(4, 2))
+    assert settings["folds"] == [2, 4]
+    assert settings["corpus"] == {
         "name": "synthetic",
         "root": None,
         "synthetic": True,
@@ -253,4 +285,4 @@ def test_settings_say_what_the_run_is_about(tmp_path):
         "classes": ["neutral", "happiness", "sadness", "anger"],
         "counts": [20, 30, 20, 27],
     }
-    assert said["config"]["conv_kernels"] == [list(pair) for pair in PRESETS["best"].conv_kernels]
+    assert settings["config"]["conv_kernels"] == [list(pair) for pair in PRESETS["best"].conv_kernels]
