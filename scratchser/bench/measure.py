@@ -1,7 +1,7 @@
 """The sections of the bench, as plain dicts: times in seconds, memory in bytes, counted operations.
 
 A contest is one task by several contestants:
-    {parameters of the task ..., "operations": of a run or None, "difference": of the answers,
+    {"parameters": of the task, "operations": of a run or None, "difference": of the answers,
      "times": {contestant: [seconds of each round]}}
 """
 
@@ -77,44 +77,35 @@ def sgemm(plan: Plan) -> list[float]:
 
 
 def timed(
-    contestants: dict[str, Child], plan: Plan, what: Json, operations: int | None, task: str, *parameters: Any
+    contestants: dict[str, Child], plan: Plan, parameters: Json, operations: int | None, task: str, *arguments: Any
 ) -> Json:
     """The contest as a dict."""
-    say(", ".join([task, *(f"{key} {value}" for key, value in what.items())]))
-    times, difference = contest(contestants, plan.rounds, task, *parameters)
-    return {**what, "operations": operations, "difference": difference, "times": times.rounds}
+    say(", ".join([task, *(f"{name} {value}" for name, value in parameters.items())]))
+    times, difference = contest(contestants, plan.rounds, task, *arguments)
+    return {"parameters": parameters, "operations": operations, "difference": difference, "times": times.rounds}
 
 
 def steps(plan: Plan) -> list[Json]:
     with children(installed(plan.steps), THREADS) as contestants:
-        return timed_steps(contestants, plan)
-
-
-def timed_steps(contestants: dict[str, Child], plan: Plan) -> list[Json]:
-    return [timed(contestants, plan, {"bins": bins}, step_operations(bins), "step", bins) for bins in plan.bins]
+        return [timed(contestants, plan, {"bins": bins}, step_operations(bins), "step", bins) for bins in plan.bins]
 
 
 def step_operations(bins: int) -> int:
     """Useful operations of a mean step; the sum does not depend on how the batches are composed."""
-    return sum(layer.total for layer in problem.operations(problem.lengths(), bins).values()) // problem.BATCHES
+    layers = problem.operations(problem.lengths(), bins).values()
+    return sum(sum(layer.values()) for layer in layers) // problem.BATCHES
 
 
 def conv(plan: Plan) -> list[Json]:
     contests = []
+    frames = np.full(problem.BATCH, problem.CONV_FRAMES)
     with children(installed(["ours", "torch", "torch, expert"]), THREADS) as contestants:
         for bins in plan.bins:
             for layer in range(1, len(problem.config().conv_channels) + 1):
-                for part, operations in conv_operations(bins, layer).items():
-                    what = {"bins": bins, "layer": layer, "part": part}
-                    contests.append(timed(contestants, plan, what, operations, "conv", bins, layer, part))
+                for part, operations in problem.operations(frames, bins)[f"conv{layer}"].items():
+                    parameters = {"bins": bins, "layer": layer, "part": part}
+                    contests.append(timed(contestants, plan, parameters, operations, "conv", bins, layer, part))
     return contests
-
-
-def conv_operations(bins: int, layer: int) -> dict[str, int]:
-    """Useful operations of each part of the layer, for problem.conv_input."""
-    frames = np.full(problem.BATCH, problem.CONV_FRAMES)
-    counts = problem.operations(frames, bins)[f"conv{layer}"]
-    return {part: count for part, count in vars(counts).items() if count}
 
 
 def lstm(plan: Plan) -> list[Json]:
@@ -122,16 +113,16 @@ def lstm(plan: Plan) -> list[Json]:
     with children(installed(["ours", "torch"]), THREADS) as contestants:
         for features, shrink in ((1584, 4), (1584, 16), (816, 16)):
             frames = int(problem.lstm_input(features, shrink)[1].sum())
-            counts = problem.lstm_operations(frames, features, problem.config().lstm_units)
-            what = {"features": features, "frames": frames}
-            contests.append(timed(contestants, plan, what, counts.total, "lstm", features, shrink))
+            operations = sum(problem.lstm_operations(frames, features, problem.config().lstm_units).values())
+            parameters = {"features": features, "frames": frames}
+            contests.append(timed(contestants, plan, parameters, operations, "lstm", features, shrink))
     return contests
 
 
 def stft(plan: Plan) -> list[Json]:
     with children(installed(["ours", "torch", "scipy", "librosa"]), THREADS) as contestants:
-        what = {"minutes": plan.samples / problem.RATE / 60}
-        return [timed(contestants, plan, what, None, "stft", plan.samples)]
+        parameters = {"minutes": plan.samples // problem.RATE // 60}
+        return [timed(contestants, plan, parameters, None, "stft", plan.samples)]
 
 
 def batch(plan: Plan) -> list[Json]:
@@ -184,10 +175,14 @@ def new_start(contestant: str, cache: str) -> Json:
 
 
 def threads(plan: Plan) -> list[Json]:
-    names = installed(["ours", "torch"])
-    with children(names, 1) as one, children(names, 2) as two:
-        contestants = {f"{name}, {number}": group[name] for number, group in ((1, one), (2, two)) for name in names}
-        return timed_steps(contestants, plan)
+    contests = []
+    for name in installed(["ours", "torch"]):
+        with children([name], 2) as two, children([name], 1) as one:
+            contestants = {"2 threads": two[name], "1 thread": one[name]}
+            for bins in plan.bins:
+                parameters = {"library": name, "bins": bins}
+                contests.append(timed(contestants, plan, parameters, step_operations(bins), "step", bins))
+    return contests
 
 
 SECTIONS: dict[str, Callable[[Plan], list[Json]]] = {

@@ -108,39 +108,26 @@ def lstm_input(features: int, shrink: int) -> tuple[np.ndarray, np.ndarray]:
     return padded_noise(np.random.default_rng(6), shrunk, features), shrunk
 
 
-# ---- useful operations: multiplications and additions of real frames ------------------------------------------------
+# ---- useful operations of a batch: multiplications and additions of real frames -------------------------------------
+
+PARTS = "forward", "dW", "dx"
 
 
-@dataclass(frozen=True)
-class Operations:
-    """Operations of one layer for one batch. Nothing needs the first layer's dx."""
-
-    forward: int
-    dW: int
-    dx: int
-
-    @property
-    def total(self) -> int:
-        return self.forward + self.dW + self.dx
+def lstm_operations(frames: int, D: int, H: int) -> dict[str, int]:
+    """The products of both directions, by part; the few operations of a cell are left out."""
+    return dict.fromkeys(PARTS, 2 * frames * 8 * H * (D + H))
 
 
-def lstm_operations(frames: int, D: int, H: int) -> Operations:
-    """The products of both directions; the few operations of a cell are left out."""
-    one = 2 * frames * 8 * H * (D + H)
-    return Operations(one, one, one)
-
-
-def operations(batch_lengths: np.ndarray, bins: int) -> dict[str, Operations]:
-    """By layer, for a batch with these lengths."""
+def operations(batch_lengths: np.ndarray, bins: int) -> dict[str, dict[str, int]]:
+    """By layer and part. The first layer needs no dx."""
     settings, result = config(), {}
     C, F, frames = 1, bins, batch_lengths
     layers = zip(settings.conv_channels, settings.conv_kernels, settings.conv_strides, strict=True)
     for n, (D, (I, J), stride) in enumerate(layers, 1):
         frames, F = output_lengths(frames, stride[0]), -(-F // stride[1])
-        one = 2 * int(frames.sum()) * F * I * J * C * D
-        result[f"conv{n}"] = Operations(one, one, 0 if n == 1 else one)
+        result[f"conv{n}"] = dict.fromkeys(PARTS if n > 1 else PARTS[:2], 2 * int(frames.sum()) * F * I * J * C * D)
         C = D
-    result["lstm1"] = lstm_operations(int(frames.sum()), F * C, settings.lstm_units)
-    dense = 2 * len(batch_lengths) * 2 * settings.lstm_units * CLASSES
-    result["dense"] = Operations(dense, dense, dense)
+    H = settings.lstm_units
+    result["lstm1"] = lstm_operations(int(frames.sum()), F * C, H)
+    result["dense"] = dict.fromkeys(PARTS, 2 * len(batch_lengths) * 2 * H * CLASSES)
     return result

@@ -11,7 +11,6 @@ from scratchser.bench import __main__ as main
 from scratchser.bench import command, contest, measure, ours, problem, report
 from scratchser.bench.child import Child, ChildError, tasks_of
 from scratchser.bench.contest import DisagreementError, Times, compare
-from scratchser.bench.problem import Operations
 
 # ---- the problem ---------------------------------------------------------------------------------------------------
 
@@ -35,22 +34,20 @@ def test_batches_hold_every_utterance_once_and_similar_ones_less_padding():
 def test_useful_operations_by_hand():
     layers = problem.operations(np.array([5, 2]), bins=9)
     # after layer 1: 3 + 1 frames, 5 positions; each output is 5 x 5 products and sums over 1 channel, for 16 channels
-    assert layers["conv1"] == Operations(4 * 5 * 25 * 16 * 2, 4 * 5 * 25 * 16 * 2, 0)
+    assert layers["conv1"] == dict.fromkeys(("forward", "dW"), 4 * 5 * 25 * 16 * 2)
     # after layer 2: 2 + 1 frames, 3 positions, 16 -> 24 channels
-    assert layers["conv2"].dx == layers["conv2"].forward == 3 * 3 * 25 * 16 * 24 * 2
+    assert layers["conv2"] == dict.fromkeys(("forward", "dW", "dx"), 3 * 3 * 25 * 16 * 24 * 2)
     # after layers 3 and 4: 1 + 1 frames; 2 positions, then 1, of 48 channels: the LSTM's features
-    assert layers["conv3"].forward == 2 * 2 * 25 * 24 * 32 * 2
-    assert layers["conv4"].forward == 2 * 1 * 25 * 32 * 48 * 2
+    assert layers["conv3"]["forward"] == 2 * 2 * 25 * 24 * 32 * 2
+    assert layers["conv4"]["forward"] == 2 * 1 * 25 * 32 * 48 * 2
     # a frame: two directions, four gates, 128 units, from 48 features and 128 states
-    assert layers["lstm1"].total == 3 * 2 * (2 * 4 * 128 * (48 + 128) * 2)
-    assert layers["dense"].total == 3 * 2 * 256 * 4 * 2
+    assert layers["lstm1"] == dict.fromkeys(("forward", "dW", "dx"), 2 * (2 * 4 * 128 * (48 + 128) * 2))
+    assert sum(layers["dense"].values()) == 3 * 2 * 256 * 4 * 2
 
 
-def test_operations_of_a_mean_step_and_of_a_conv_layer():
+def test_operations_of_a_mean_step():
     layers = [problem.operations(batch.lengths, 257).values() for batch in problem.batches(257, True)]
-    assert measure.step_operations(257) == sum(layer.total for batch in layers for layer in batch) // 12
-    assert measure.conv_operations(257, 1) == dict.fromkeys(("forward", "dW"), 16 * 64 * 129 * 25 * 16 * 2)
-    assert measure.conv_operations(513, 2) == dict.fromkeys(("forward", "dW", "dx"), 16 * 32 * 129 * 25 * 16 * 24 * 2)
+    assert measure.step_operations(257) == sum(sum(layer.values()) for batch in layers for layer in batch) // 12
 
 
 # ---- equal answers first -------------------------------------------------------------------------------------------
@@ -102,6 +99,9 @@ class FixedTime:
         self.calls.append((self.name, "run", times))
         return self.seconds
 
+    def close(self):
+        pass
+
 
 def test_a_turn_is_long_enough_and_warmed_up():
     calls = []
@@ -123,15 +123,10 @@ def test_each_round_begins_with_another_contestant():
 # ---- the tables ----------------------------------------------------------------------------------------------------
 
 STEP = {
-    "bins": 257,
+    "parameters": {"bins": 257},
     "operations": 6_000_000_000,
     "difference": 1e-6,
-    "times": {
-        "ours": [0.030, 0.040, 0.050],
-        "torch": [0.120, 0.120, 0.125],
-        "torch, expert": [0.060, 0.060, 0.060],
-        "torch, compiled": [0.054, 0.064, 0.065],
-    },
+    "times": {"ours": [0.030, 0.040, 0.050], "torch": [0.120, 0.120, 0.125], "torch, expert": [0.060, 0.060, 0.060]},
 }
 
 
@@ -162,51 +157,41 @@ def test_ratios_are_taken_round_by_round():
     assert times.median("ours") == 0.040
 
 
-def test_the_table_of_steps():
+def test_the_table_of_a_contest():
     text = report.text(result(steps=[STEP]))
     # 6 GFLOP in 40 ms are 150 GFLOP/s, three quarters of 200
-    assert cells(text, "257", "ours") == ["40.0", "400", "-", "-", "75 %"]
-    assert cells(text, "257", "torch") == ["120", "133", "3.00", "2.50 ... 4.00", "25 %"]
-    assert cells(text, "257", "torch, expert") == ["60.0", "267", "1.50", "1.20 ... 2.00", "50 %"]
+    assert cells(text, "257", "ours") == ["40.0", "-", "-", "150.0", "75 %"]
+    assert cells(text, "257", "torch") == ["120", "3.00", "2.50 ... 4.00", "50.0", "25 %"]
+    assert cells(text, "257", "torch, expert") == ["60.0", "1.50", "1.20 ... 2.00", "100.0", "50 %"]
     assert "sgemm of NumPy: 200 GFLOP/s (200 ... 200)" in text and "Abacus" in text and "commit abc" in text
 
 
-def test_the_table_of_conv_layers_takes_the_faster_peer():
-    times = {"ours": [0.001, 0.001], "torch": [0.003, 0.003], "torch, expert": [0.002, 0.004]}
-    contest = {"bins": 257, "layer": 2, "part": "dW", "operations": 10**8, "difference": 0.0, "times": times}
-    alone = {**contest, "part": "dx", "times": {"ours": [0.001]}}
-    text = report.text(result(conv=[contest, alone]))
-    assert cells(text, "257", "2", "dW") == ["1.00", "100.0", "50 %", "3.00", "3.00", "3.00", "3.00 ... 3.00"]
-    assert cells(text, "257", "2", "dx") == ["1.00", "100.0", "50 %", "-", "-", "-", "-"]
-
-
 def test_the_other_tables():
-    both = {"ours": [0.05], "torch": [0.1]}
-    times = {"ours, 1": [0.08], "ours, 2": [0.05], "torch, expert, 1": [0.3], "torch, expert, 2": [0.2]}
+    warm = [{"import": 0.2, "step": 0.5}, {"import": 0.4, "step": 0.7}]
+    both = {"ours": [0.05], "librosa": [0.1]}
     text = report.text(
         result(
-            lstm=[{"features": 1584, "frames": 441, "operations": 10**9, "times": both}],
-            stft=[{"minutes": 60.0, "times": both}],
+            stft=[{"parameters": {"minutes": 60}, "operations": None, "times": both}],
             batch=[{"bins": 513, "batch": {"ours": [0.001]}, "step": {"ours": [0.04]}}],
             memory=[{"bins": 257, "contestant": "ours", "imported": 100_000_000, "peak": 350_000_000}],
-            start=[
-                {
-                    "contestant": "ours",
-                    "cold": {"import": 0.2, "step": 20.0},
-                    "warm": [{"import": 0.2, "step": 0.5}, {"import": 0.4, "step": 0.7}],
-                }
-            ],
-            threads=[{"bins": 33, "times": times}],
+            start=[{"contestant": "ours", "cold": {"import": 0.2, "step": 20.0}, "warm": warm}],
         )
     )
-    assert cells(text, "1584", "441") == ["50.0", "20.0", "10 %", "100", "2.00", "2.00 ... 2.00"]
-    assert cells(text, "60", "torch") == ["100", "2.00", "2.00 ... 2.00"]
+    assert cells(text, "60", "librosa") == ["100", "2.00", "2.00 ... 2.00", "-", "-"]
     assert cells(text, "513") == ["1.00", "40.0", "2.5 %"]
     assert cells(text, "257", "ours") == ["100", "350", "250"]
     assert cells(text, "ours", "first") == ["0.20", "20.00", "20.20", "20.20 ... 20.20"]
     assert cells(text, "ours", "later") == ["0.30", "0.60", "0.90", "0.70 ... 1.10"]
-    assert cells(text, "33", "ours") == ["80.0", "50.0", "1.60", "1.60 ... 1.60"]
-    assert cells(text, "33", "torch, expert") == ["300", "200", "1.50", "1.50 ... 1.50"]
+
+
+def test_every_contest_on_fake_contestants(monkeypatch):
+    monkeypatch.setattr(contest, "Child", lambda name, threads: FixedTime(name, 0.1, []))
+    plan = measure.Plan(rounds=2, bins=(33,), samples=60 * 16000)
+    libraries = len(measure.installed(["ours", "torch"]))
+    for name, number in {"steps": 1, "conv": 11, "lstm": 3, "stft": 1, "threads": libraries}.items():
+        found = measure.SECTIONS[name](plan)
+        assert len(found) == number and report.text(result(**{name: found}))
+    assert list(found[0]["times"]) == ["2 threads", "1 thread"]
 
 
 def test_columns_line_up():
@@ -387,7 +372,7 @@ def test_everything_measured_on_a_gpu_is_written(monkeypatch, tmp_path, capsys):
         "bins": 257,
         "difference": 1e-6,
         "kernels": [{"kernel": "a.b", "bytes": 8, "operations": 4, "times": [1e-6]}],
-        "steps": {"times": {"ours": [1e-3]}, "difference": 0.0, "operations": 10},
+        "steps": {"parameters": {"bins": 257}, "times": {"ours": [1e-3]}, "difference": 0.0, "operations": 10},
     }
     monkeypatch.setattr(command, "choose", lambda name: ("cuda:0", "chosen"))
     monkeypatch.setattr(command.gpu, "measure", lambda name, plan, save: result)

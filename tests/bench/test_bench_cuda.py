@@ -34,7 +34,11 @@ def test_the_tables_add_up_the_launches_of_a_kernel():
         "bins": 257,
         "difference": 1e-6,
         "kernels": [launch("a.x", 1000, [9, 1, 2]), launch("b.y", 4000, [10, 8, 9]), launch("a.x", 3000, [2, 2, 2])],
-        "steps": {"times": {"ours": [0.01, 0.02], "torch": [0.03, 0.06]}, "difference": 0, "operations": 3e9},
+        "steps": {
+            "parameters": {"bins": 257},
+            "operations": 3e9,
+            "times": {"ours": [0.01, 0.02], "torch": [0.03, 0.06]},
+        },
     }
     text = gpu.text(result)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
@@ -43,8 +47,8 @@ def test_the_tables_add_up_the_launches_of_a_kernel():
         ["a.x", "2", "4.0", "1.0", "2.0"],
         ["all", "3", "13.0", "", ""],
     ]
-    assert rows[7] == ["ours", "15.0", "1067", "-", "-", "200.0"]
-    assert rows[8] == ["torch", "45.0", "356", "3.00", "3.00 ... 3.00", "66.7"]
+    assert rows[7] == ["257", "ours", "15.0", "-", "-", "200.0"]
+    assert rows[8] == ["257", "torch", "45.0", "3.00", "3.00 ... 3.00", "66.7"]
     assert "cuda:0, a card" in text and "commit unknown" in text
 
 
@@ -60,7 +64,7 @@ def test_everything_but_pytorch_in_the_simulator(monkeypatch):
     monkeypatch.setattr(problem, "BATCHES", 5)
     for name, number in (("BINS", 5), ("STEPS", 2), ("REPLAYS", 2)):
         monkeypatch.setattr(gpu, name, number)
-    steps = {"times": {"ours": [0.1]}, "difference": 0.0, "operations": 1}
+    steps = {"parameters": {"bins": 257}, "operations": 1, "times": {"ours": [0.1]}}
     monkeypatch.setattr(gpu, "step_times", lambda name, plan: steps)
     kept = []
     result = gpu.measure("simulated", QUICK, kept.append)

@@ -58,10 +58,12 @@ def test_the_launches_of_a_step_do_not_depend_on_the_lengths(frames):
 
 
 def test_launches_are_counted_by_kernel(capsys):
-    assert paper_step.launch_table((paper_step.warp, paper_step.probabilities, paper_step.warp)).splitlines()[2:] == [
-        "| vtlp.forward_cuda    |        2 |",
-        "| softmax.forward_cuda |        1 |",
-        "| total                |        3 |",
+    assert paper_step.launch_table((paper_step.pooling, paper_step.long_sum, paper_step.pooling)).splitlines()[2:] == [
+        "| pool.forward_cuda     |        2 |",
+        "| pool.backward_cuda    |        2 |",
+        "| matmul.product_cuda   |        1 |",
+        "| matmul.add_parts_cuda |        1 |",
+        "| total                 |        6 |",
     ]
     assert main.main(["--launches"]) == 0
     assert capsys.readouterr().out == paper_step.launch_table() + "\n"

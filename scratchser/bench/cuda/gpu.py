@@ -14,11 +14,11 @@ import numpy as np
 
 from scratchser.bench import ours
 from scratchser.bench.clock import seconds_per_call
-from scratchser.bench.contest import Times, children, compare, contest
+from scratchser.bench.contest import children, compare
 from scratchser.bench.cuda import costs
-from scratchser.bench.measure import THREADS, Json, Plan, installed, step_operations
+from scratchser.bench.measure import THREADS, Json, Plan, installed, step_operations, timed
 from scratchser.bench.problem import BATCH
-from scratchser.bench.report import bullets, gflops, machine, step_rows, table
+from scratchser.bench.report import bullets, contest_table, gflops, machine, table
 from scratchser.kernels.machine.device import Device, launch_by_numba, launched_by
 from scratchser.support import environment, gpu
 from scratchser.support.terminal import say
@@ -100,10 +100,8 @@ def on_host(device: Device, launch: Launch) -> costs.RecordedLaunch:
 def step_times(name: str, plan: Plan) -> Json:
     """Our training step and, if PyTorch is installed and finds the GPU, its plain one and its expert one."""
     contestants = ["ours", *(["torch", "torch, expert"] if torch_has_gpu() else [])]
-    say(f"training step: {', '.join(contestants)}")
     with children(contestants, THREADS) as processes:
-        times, difference = contest(processes, plan.rounds, "step", BINS, name)
-    return {"times": times.rounds, "difference": difference, "operations": step_operations(BINS)}
+        return timed(processes, plan, {"bins": BINS}, step_operations(BINS), "step", BINS, name)
 
 
 def torch_has_gpu() -> bool:
@@ -125,7 +123,9 @@ def text(result: Json) -> str:
         f" {result['difference']:.1e} of their norm at most",
     ]
     kernels = f"### Kernels of a training step of {BATCH} utterances\n\n{_kernels(result['kernels'])}"
-    return f"{bullets(head)}\n\n{kernels}\n\n### The training step as a whole\n\n{_steps(result['steps'])}\n"
+    step = f"### The training step as a whole\n\n{contest_table([result['steps']])}"
+    alone = "\n\nPyTorch is not installed or finds no GPU." if len(result["steps"]["times"]) == 1 else ""
+    return f"{bullets(head)}\n\n{kernels}\n\n{step}{alone}\n"
 
 
 def _kernels(launches: Sequence[Json]) -> str:
@@ -144,11 +144,3 @@ def _kernels(launches: Sequence[Json]) -> str:
         " launches a kernel about every ten microseconds, so shorter times are not seen."
     )
     return f"{table(rows, left=1)}\n\n{note}"
-
-
-def _steps(steps: Json) -> str:
-    times = Times(steps["times"])
-    rows = [["contestant", "ms", "utterances/s", "times ours", "spread", "GFLOP/s"]]
-    rows += [[name, *figures, gflops(steps["operations"], times.median(name))] for name, figures in step_rows(steps)]
-    note = "" if len(times.rounds) > 1 else "\n\nPyTorch is not installed or finds no GPU, so only ours was timed."
-    return table(rows, left=1) + note

@@ -62,17 +62,6 @@ def training_step(s: Sizes) -> None:
 # ---- what a training step does not call -----------------------------------------------------------------------------
 
 
-def spectrogram(s: Sizes) -> None:
-    """The spectrogram of ten seconds."""
-    stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
-
-
-def statistics(s: Sizes) -> None:
-    """Mean and variance for eq. (5)."""
-    features = s.features()
-    mean_variance.moments(features.values, features.starts, features.lengths)
-
-
 def long_sum(s: Sizes) -> None:
     """The gradient of one direction's recurrent weights over so many frames that the sum is cut into parts."""
     H, frames = CONFIG.lstm_units, 2048
@@ -102,30 +91,18 @@ def normalised(s: Sizes) -> None:
         batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, norm.gamma, norm.beta)
 
 
-def probabilities(s: Sizes) -> None:
+def outside_training(s: Sizes) -> None:
+    """The spectrogram of ten seconds, mean and variance for eq. (5), the warp alone, and probabilities."""
+    stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
+    features = s.features()
+    mean_variance.moments(features.values, features.starts, features.lengths)
+    vtlp.forward(features.values, WARP_FACTOR)
+    vtlp.backward(features.values, WARP_FACTOR)
     softmax.forward(s.array(BATCH, CLASSES))
 
 
-def warp(s: Sizes) -> None:
-    vtlp.forward(s.features().values, WARP_FACTOR)
-
-
-def warp_backward(s: Sizes) -> None:
-    vtlp.backward(s.features().values, WARP_FACTOR)
-
-
 Calls = Sequence[Callable[[Sizes], None]]
-CALLS: Calls = (
-    training_step,
-    spectrogram,
-    statistics,
-    long_sum,
-    pooling,
-    normalised,
-    probabilities,
-    warp,
-    warp_backward,
-)
+CALLS: Calls = (training_step, outside_training, long_sum, pooling, normalised)
 
 
 def recorded(calls: Calls = CALLS, dtype: type = np.float32) -> list[costs.RecordedLaunch]:

@@ -43,8 +43,8 @@ def test_recorded_launches_are_not_run():
     z = SIMULATED.upload(np.ones((40, 3), np.float32))
     p = []
     (one,) = costs.recorded(lambda: p.append(softmax.forward(z)))
-    assert one.name == "softmax.forward_cuda" and one.grid == (2, 1, 1) and one.block == (32, 1, 1)
-    assert type(one["z"]) is np.ndarray and one["z"].shape == (40, 3) and (one.blocks, one.threads) == (2, 32)
+    assert one.name == "softmax.forward_cuda" and one.grid == 2 and one.block == 32
+    assert type(one["z"]) is np.ndarray and one["z"].shape == (40, 3) and (one.threads, one.all_threads) == (32, 64)
 
 
 def test_a_full_gpu_says_how_full_it_is():

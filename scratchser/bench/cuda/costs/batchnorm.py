@@ -13,20 +13,16 @@ from scratchser.kernels.parts import statistics
 @costs_of(batchnorm.add_products_cuda)
 def add_products(launch, a, b, sums) -> Cost:
     M = sums.size
-    return (
-        Needed(a.nbytes + (0 if a is b else b.nbytes) + 2 * sums.nbytes, 2 * a.size),
-        Issued(2 * a.size + M, M, (batchnorm.PARTS - 1) * M, launch.all_threads),
-    )
+    needed = Needed(a.nbytes + (0 if a is b else b.nbytes) + 2 * sums.nbytes, 2 * a.size)
+    return needed, Issued(2 * a.size + M, M, (batchnorm.PARTS - 1) * M, launch.all_threads)
 
 
 @costs_of(batchnorm.average_cuda)
 def average(launch, sums, together) -> Cost:
     """`together` adds the sums of a direction in one block."""
     M, threads, blocks = sums.size, launch.threads, 2 * together
-    return (
-        Needed(3 * sums.nbytes, (3 if together else 2) * M),
-        Issued(2 * M, (1 + together) * M, blocks * (3 * threads - 2), blocks * (2 * threads - 1)),
-    )
+    needed = Needed(3 * sums.nbytes, (3 if together else 2) * M)
+    return needed, Issued(2 * M, (1 + together) * M, blocks * (3 * threads - 2), blocks * (2 * threads - 1))
 
 
 @costs_of(batchnorm.centre_cuda)
@@ -49,10 +45,8 @@ def remember(launch, counts, mean) -> Cost:
     """Running statistics, of steps in which two or more utterances run."""
     G, _, directions, M = mean.shape
     steps, elements = int(np.count_nonzero(counts >= 2)), G * directions * M
-    return (
-        Needed((6 * elements + 2) * steps * mean.itemsize + counts.nbytes, 8 * steps * elements),
-        Issued(2 * launch.all_threads + 4 * steps * elements, steps * (2 * elements + 1)),
-    )
+    needed = Needed((6 * elements + 2) * steps * mean.itemsize + counts.nbytes, 8 * steps * elements)
+    return needed, Issued(2 * launch.all_threads + 4 * steps * elements, steps * (2 * elements + 1))
 
 
 # ---- frame-wise: one step, in which R utterances run ----------------------------------------------------------------
@@ -69,10 +63,8 @@ def normalise(walks, R, training, normed) -> Cost:
     elements = R * (3 + G) + 3 * G + 1
     summed = 2 + (2 if G == 1 else 1)  # reads: the place of the row, and what is normalised
     reads = 1 + G * ((3 if training else 1) * R * summed + 1 + (0 if training else 2)) + (G - 1) * R
-    return (
-        Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, 9 * G * R * columns),
-        Issued(columns * reads, columns * G * (2 * R + (2 if training else 0))),
-    )
+    needed = Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, 9 * G * R * columns)
+    return needed, Issued(columns * reads, columns * G * (2 * R + (2 if training else 0)))
 
 
 @costs_of(batchnorm_frame.cell_cuda)
@@ -91,7 +83,5 @@ def cell_gradient(walks, R, dh) -> Cost:
 def normalise_gradient(walks, R, normed) -> Cost:
     G, columns = len(normed), 2 * normed.shape[3]
     elements = R * (2 + 2 * G) + 4 * G + 2
-    return (
-        Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, (1 + 8 * G) * R * columns),
-        Issued(columns * (R + 1 + G * (8 * R + 3)), columns * (1 + G * (1 + R) + R)),
-    )
+    needed = Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, (1 + 8 * G) * R * columns)
+    return needed, Issued(columns * (R + 1 + G * (8 * R + 3)), columns * (1 + G * (1 + R) + R))

@@ -45,10 +45,8 @@ def forward(frames, W, bias, F, C, I, J, D, st, sf) -> Cost:
     down, across = blocks(M, tile.TILE_M), blocks(D, tile.TILE_N)
     shared = add(around_the_loop(down * across), shared_by(down * across * blocks(K, tile.TILE_K)))
     elements = s.input + W.size + bias.size + s.results
-    return (
-        Needed(elements * W.itemsize + frames.nbytes, s.operations + 2 * s.results),
-        Issued(across * (3 * M + s.windows) + down * K * D + M * D, M * D, *shared),
-    )
+    needed = Needed(elements * W.itemsize + frames.nbytes, s.operations + 2 * s.results)
+    return needed, Issued(across * (3 * M + s.windows) + down * K * D + M * D, M * D, *shared)
 
 
 @costs_of(conv2d.input_gradient_cuda)
@@ -72,10 +70,8 @@ def input_gradient(frames, W, F, C, I, J, D, st, sf) -> Cost:
             tiles += down * across
             steps += down * across * blocks(K, tile.TILE_K)
     elements = 2 * s.results + W.size + s.input
-    return (
-        Needed(elements * W.itemsize + frames.nbytes, s.operations + s.results),
-        Issued(reads, writes, *add(around_the_loop(tiles), shared_by(steps))),
-    )
+    needed = Needed(elements * W.itemsize + frames.nbytes, s.operations + s.results)
+    return needed, Issued(reads, writes, *add(around_the_loop(tiles), shared_by(steps)))
 
 
 @costs_of(conv2d.weight_gradient_cuda)
@@ -93,10 +89,8 @@ def weight_gradient(frames, sums, part, F, C, I, J, D, st, sf) -> Cost:
         shared_by(tiles * sum(steps)),
     )
     elements = s.input + 2 * s.results + sums.size
-    return (
-        Needed(elements * sums.itemsize + frames.nbytes, s.operations + 2 * s.results),
-        Issued(across * s.windows + down * K * (3 * across + 2 * D), len(steps) * M * D, *shared),
-    )
+    needed = Needed(elements * sums.itemsize + frames.nbytes, s.operations + 2 * s.results)
+    return needed, Issued(across * s.windows + down * K * (3 * across + 2 * D), len(steps) * M * D, *shared)
 
 
 @costs_of(conv2d.add_weight_gradient_cuda)
@@ -118,16 +112,12 @@ def pooled(lengths, T, F, C, I, J) -> tuple[int, int, int]:
 @costs_of(pool.forward_cuda)
 def pool_forward(lengths, y, T, F, C, I, J) -> Cost:
     elements, maxima, threads = pooled(lengths, T, F, C, I, J)
-    return (
-        Needed((elements + y.size) * y.itemsize + lengths.nbytes, elements - maxima),
-        Issued(threads + elements + maxima, y.size),  # a window's first element is read twice
-    )
+    needed = Needed((elements + y.size) * y.itemsize + lengths.nbytes, elements - maxima)
+    return needed, Issued(threads + elements + maxima, y.size)  # a window's first element is read twice
 
 
 @costs_of(pool.backward_cuda)
 def pool_backward(lengths, dx, T, F, C, I, J) -> Cost:
     elements, maxima, threads = pooled(lengths, T, F, C, I, J)
-    return (
-        Needed((elements + maxima + dx.size) * dx.itemsize + lengths.nbytes, elements - maxima),
-        Issued(threads + elements + 2 * maxima, dx.size),
-    )
+    needed = Needed((elements + maxima + dx.size) * dx.itemsize + lengths.nbytes, elements - maxima)
+    return needed, Issued(threads + elements + 2 * maxima, dx.size)

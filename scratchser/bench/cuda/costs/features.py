@@ -16,14 +16,12 @@ def spectrogram(x, w, hop, Y) -> Cost:
     transform = N + 5 * N * int(math.log2(N)) // 2  # the window, and the usual count of a real Fourier transform
     radix4, radix2 = divmod(int(math.log2(N)) - 1, 2)  # passes of each kind
     roots = radix4 * N // 8 * 3
-    return (
-        Needed(samples * x.itemsize + w.nbytes + Y.nbytes, T * (transform + 5 * bins)),  # power 3, floor, log
-        Issued(
-            global_reads=T * (2 * N + 2 * roots + 2 * bins),
-            global_writes=T * bins,
-            shared_reads=T * ((radix4 + radix2) * N + 4 * bins),
-            shared_writes=T * (1 + radix4 + radix2) * N,
-        ),
+    needed = Needed(samples * x.itemsize + w.nbytes + Y.nbytes, T * (transform + 5 * bins))  # power 3, floor, log
+    return needed, Issued(
+        global_reads=T * (2 * N + 2 * roots + 2 * bins),
+        global_writes=T * bins,
+        shared_reads=T * ((radix4 + radix2) * N + 4 * bins),
+        shared_writes=T * (1 + radix4 + radix2) * N,
     )
 
 
@@ -33,14 +31,12 @@ def chunk_sums(launch, chunks, sums, width, operations) -> Cost:
     width   elements of a unit of `chunks`;  operations   for each element
     """
     elements, P, threads = int(np.diff(chunks).sum()) * width, len(chunks), launch.threads
-    return (
-        Needed(elements * sums.itemsize + chunks.nbytes + sums.nbytes, operations * elements),
-        Issued(
-            global_reads=P * threads * 2 + elements,  # each thread reads where its chunk begins and ends
-            global_writes=P,
-            shared_reads=P * (2 * (threads - 1) + 1),
-            shared_writes=P * (threads + threads - 1),
-        ),
+    needed = Needed(elements * sums.itemsize + chunks.nbytes + sums.nbytes, operations * elements)
+    return needed, Issued(
+        global_reads=P * threads * 2 + elements,  # each thread reads where its chunk begins and ends
+        global_writes=P,
+        shared_reads=P * (2 * (threads - 1) + 1),
+        shared_writes=P * (threads + threads - 1),
     )
 
 
@@ -72,7 +68,5 @@ def batch(launch, X, starts, lengths, alphas) -> Cost:
     per_utterance = starts.nbytes + lengths.nbytes + alphas.nbytes
     # every thread reads a length; those of real frames also a start and a factor, and two neighbours of each bin
     reads = launch.all_threads + frames * (2 * launch.threads + 2 * bins)
-    return (
-        Needed(frames * bins * X.itemsize + X.nbytes + per_utterance, 6 * frames * bins),
-        Issued(reads, X.size),
-    )
+    needed = Needed(frames * bins * X.itemsize + X.nbytes + per_utterance, 6 * frames * bins)
+    return needed, Issued(reads, X.size)

@@ -15,8 +15,8 @@ class RecordedLaunch:
     """One launch; `launch["x"]` is the argument that the kernel calls x. Arrays are NumPy's."""
 
     kernel: Any
-    grid: tuple[int, ...]
-    block: tuple[int, ...]
+    grid: int | tuple[int, ...]
+    block: int | tuple[int, ...]
     shared_bytes: int
     arguments: dict[str, Any]
 
@@ -24,7 +24,7 @@ class RecordedLaunch:
     def of(kernel: Any, grid: Any, block: Any, shared_bytes: int, arguments: tuple) -> "RecordedLaunch":
         """Takes the arguments of a launcher of scratchser.kernels.machine.device."""
         bound = inspect.signature(kernel.py_func).bind(*map(device.plain, arguments)).arguments
-        return RecordedLaunch(kernel, _three(grid), _three(block), shared_bytes, bound)
+        return RecordedLaunch(kernel, grid, block, shared_bytes, bound)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -34,17 +34,13 @@ class RecordedLaunch:
         return name_of(self.kernel)
 
     @property
-    def blocks(self) -> int:
-        return int(np.prod(self.grid, dtype=np.int64))
-
-    @property
     def threads(self) -> int:
         """Threads of a block."""
         return int(np.prod(self.block))
 
     @property
     def all_threads(self) -> int:
-        return self.blocks * self.threads
+        return int(np.prod(self.grid, dtype=np.int64)) * self.threads
 
 
 def recorded(function: Callable[[], Any]) -> list[RecordedLaunch]:
@@ -58,11 +54,6 @@ def recorded(function: Callable[[], Any]) -> list[RecordedLaunch]:
 def name_of(kernel: Any) -> str:
     """The name with its module: "softmax.loss_cuda"."""
     return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
-
-
-def _three(shape: Any) -> tuple[int, ...]:
-    sides = shape if isinstance(shape, tuple) else (shape,)
-    return (*map(int, sides), 1, 1)[:3]
 
 
 # ---- the table of costs ---------------------------------------------------------------------------------------------

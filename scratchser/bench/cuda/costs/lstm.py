@@ -31,10 +31,8 @@ def forward(launch, z, Wh, h0, c0, walks, U, slices, c) -> Cost:
     reads = 2 * s.states + s.groups * launch.threads + 4 * H * H * s.steps + 3 * s.checks + 5 * units
     shared_reads = H * H * U * s.steps + 4 * slices * units
     shared_writes = H * U * s.groups + slices * 4 * H * U * s.steps + units
-    return (
-        Needed(bytes, 2 * units * (8 * H + CELL)),
-        Issued(2 * reads, 2 * 6 * units, 2 * shared_reads, 2 * shared_writes),
-    )
+    needed = Needed(bytes, 2 * units * (8 * H + CELL))
+    return needed, Issued(2 * reads, 2 * 6 * units, 2 * shared_reads, 2 * shared_writes)
 
 
 @costs_of(lstm.backward_cuda)
@@ -45,10 +43,8 @@ def backward(launch, gates, Wt, c0, c, walks, U, slices, dh0) -> Cost:
     reads = 2 * s.states + s.groups * launch.threads + 4 * H * M * s.steps + 3 * s.checks + 8 * units
     shared_reads = H * M * U * s.steps + slices * (units + s.states)
     shared_writes = (4 * H + slices * M) * U * s.groups + slices * M * U * s.steps + 4 * units
-    return (
-        Needed(bytes, 2 * units * (8 * H + CELL_GRADIENT)),
-        Issued(2 * reads, 2 * (2 * s.states + 5 * units), 2 * shared_reads, 2 * shared_writes),
-    )
+    needed = Needed(bytes, 2 * units * (8 * H + CELL_GRADIENT))
+    return needed, Issued(2 * reads, 2 * (2 * s.states + 5 * units), 2 * shared_reads, 2 * shared_writes)
 
 
 @costs_of(lstm.readout_forward_cuda)
@@ -65,18 +61,14 @@ def readout_backward(lengths, dr) -> Cost:
 @costs_of(_frames.gather_cuda)
 def gather(launch, lengths, frames) -> Cost:
     """Every thread reads a length; those of a real frame also a start and their element."""
-    return (
-        Needed(2 * frames.nbytes + 2 * lengths.nbytes, 0),
-        Issued(launch.all_threads + 2 * frames.size, frames.size),
-    )
+    needed = Needed(2 * frames.nbytes + 2 * lengths.nbytes, 0)
+    return needed, Issued(launch.all_threads + 2 * frames.size, frames.size)
 
 
 @costs_of(_frames.scatter_cuda)
 def scatter(launch, frames, lengths, x) -> Cost:
-    return (
-        Needed(frames.nbytes + 2 * lengths.nbytes + x.nbytes, 0),
-        Issued(launch.all_threads + 2 * frames.size, x.size),
-    )
+    needed = Needed(frames.nbytes + 2 * lengths.nbytes + x.nbytes, 0)
+    return needed, Issued(launch.all_threads + 2 * frames.size, x.size)
 
 
 @costs_of(_frames.states_before_cuda)
@@ -87,10 +79,8 @@ def states_before(launch, lengths, before) -> Cost:
 @costs_of(_frames.add_columns_cuda)
 def add_columns(launch, dz, db) -> Cost:
     M = db.size
-    return (
-        Needed(dz.nbytes + 2 * db.nbytes, dz.size),
-        Issued(dz.size + M, M, (_frames.PARTS - 1) * M, launch.all_threads),
-    )
+    needed = Needed(dz.nbytes + 2 * db.nbytes, dz.size)
+    return needed, Issued(dz.size + M, M, (_frames.PARTS - 1) * M, launch.all_threads)
 
 
 @costs_of(stream.transpose_cuda)

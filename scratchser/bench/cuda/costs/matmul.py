@@ -29,36 +29,28 @@ def product(launch, A, M, N, K, part, pitch) -> Cost:
     start = M * N if pitch else N
     elements = batch * (M * K + K * N + start) + results
     reads = batch * K * (M * blocks(N, tile.TILE_N) + N * blocks(M, tile.TILE_M)) + results
-    return (
-        Needed(elements * A.itemsize, batch * 2 * M * N * K),
-        Issued(reads, results, *shared_by(launch.grid[0] * batch * sum(steps))),
-    )
+    needed = Needed(elements * A.itemsize, batch * 2 * M * N * K)
+    return needed, Issued(reads, results, *shared_by(launch.grid[0] * batch * sum(steps)))
 
 
 @costs_of(matmul.add_parts_cuda)
 def add_parts(sums, parts, M, N, batch, pitch) -> Cost:
     results = batch * M * N
     start = results if pitch else N
-    return (
-        Needed(sums.nbytes + (start + results) * sums.itemsize, sums.size),
-        Issued(results * (1 + parts), results),
-    )
+    needed = Needed(sums.nbytes + (start + results) * sums.itemsize, sums.size)
+    return needed, Issued(results * (1 + parts), results)
 
 
 @costs_of(linear.forward_cuda)
 def dense(x, W, b, y) -> Cost:
     D, operations = len(W), 2 * len(x) * W.size + y.size
-    return (
-        Needed(x.nbytes + W.nbytes + b.nbytes + y.nbytes, operations),
-        Issued(y.size * (1 + 2 * D), y.size),
-    )
+    needed = Needed(x.nbytes + W.nbytes + b.nbytes + y.nbytes, operations)
+    return needed, Issued(y.size * (1 + 2 * D), y.size)
 
 
 @costs_of(linear.backward_cuda)
 def dense_backward(dy, x, W, db) -> Cost:
     """dW and db accumulate: they are read and written."""
     products = len(x) * W.size
-    return (
-        Needed(dy.nbytes + 2 * x.nbytes + 3 * W.nbytes + 2 * db.nbytes, 4 * products + dy.size),
-        Issued(5 * products + 2 * dy.size, products + x.size + dy.size),
-    )
+    needed = Needed(dy.nbytes + 2 * x.nbytes + 3 * W.nbytes + 2 * db.nbytes, 4 * products + dy.size)
+    return needed, Issued(5 * products + 2 * dy.size, products + x.size + dy.size)
