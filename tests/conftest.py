@@ -81,7 +81,7 @@ def gradients(request: pytest.FixtureRequest) -> Iterator[None]:
             before = replace(before, probes=report.probes + before.probes)
         worst[report.name] = before
 
-    with gradcheck.heard_by(listen):
+    with gradcheck.reports_to(listen):
         yield
     request.node.user_properties.append(("gradients", [str(report) for report in worst.values()]))
 

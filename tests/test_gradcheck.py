@@ -1,11 +1,11 @@
-"""The tester tested: right backwards pass, planted wrong ones fail, whichever way they are looked at."""
+"""The gradient check itself: right backward passes pass, planted wrong ones fail, with every method."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 
-from scratchser.gradcheck import GradientReport, check, complex_step, require
+from scratchser.gradcheck import GradientReport, check, complex_step, reports_to, require
 
 LENGTHS = (6, 1, 4)
 FAULTS = (
@@ -33,7 +33,7 @@ def recurrent(x, W, R, h0):
 
 
 def recurrent_backward(dy, x, W, R, h0, fault=""):
-    """Its derivative, right unless a fault is asked for."""
+    """Its derivative, with a planted fault if one is given."""
     y = recurrent(x, W, R, h0)
     x = np.nan_to_num(x)
     dx, dW, dR, dh0 = (np.zeros(a.shape) for a in (x, W, R, h0))
@@ -66,38 +66,40 @@ def recurrent_inputs(seed=0, D=3, H=4):
     return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
-EXAMINATIONS = {
+METHODS = {
     "coordinates": partial(check, recurrent, time_axis={"x": 1}),
     "directions": partial(check, recurrent, time_axis={"x": 1}, directions=6),
     "complex step": partial(complex_step, recurrent),
 }
 
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
-@pytest.mark.parametrize("examine", EXAMINATIONS.values(), ids=EXAMINATIONS)
-def test_right_backward_passes(examine):
-    reports = examine(recurrent_backward, recurrent_inputs())
+
+@every_method
+def test_right_backward_passes(method):
+    reports = method(recurrent_backward, recurrent_inputs())
     require(reports)
     assert [report.name for report in reports] == ["x", "W", "R", "h0"]
-    assert all(report.error <= 0.1 * report.limit for report in reports), "the method itself uses up the limit"
+    assert all(report.error <= 0.1 * report.limit for report in reports), "the method itself is too inexact"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("examine", EXAMINATIONS.values(), ids=EXAMINATIONS)
-def test_planted_fault_is_found(examine, fault):
-    reports = examine(partial(recurrent_backward, fault=fault), recurrent_inputs())
+@every_method
+def test_planted_fault_is_found(method, fault):
+    reports = method(partial(recurrent_backward, fault=fault), recurrent_inputs())
     assert not all(report.passed for report in reports)
     with pytest.raises(AssertionError, match="FAIL"):
         require(reports)
 
 
-def test_the_report_names_tensor_and_place():
+def test_the_report_contains_tensor_and_index():
     reports = check(recurrent, partial(recurrent_backward, fault="one element by 1e-6"), recurrent_inputs())
     assert [report.name for report in reports if not report.passed] == ["W"]
     line = str(reports[1])
     assert line.startswith("FAIL dW: error ") and "at (0, 1), 12 probes" in line and "\n" not in line
 
 
-def test_nan_in_the_input_past_the_end_must_stay_without_influence():
+def test_nan_in_the_input_past_the_end_must_have_no_influence():
     inputs = recurrent_inputs()
     inputs["x"][1, 1:] = np.nan
     require(check(recurrent, recurrent_backward, inputs, time_axis={"x": 1}))
@@ -112,7 +114,7 @@ def test_nan_in_the_input_past_the_end_must_stay_without_influence():
 
 
 def fading(x):
-    """Frames whose gradients fall by a factor of 1000 each."""
+    """The gradient of each frame is a factor of 1000 smaller."""
     return np.tanh(x) * 1e-3 ** np.arange(x.shape[1])
 
 
@@ -122,27 +124,27 @@ def wrong_in_the_last_frame(dy, x):
     return {"x": dx}
 
 
-def test_the_complex_step_sees_faint_elements_without_being_told():
+def test_the_complex_step_finds_small_elements_without_a_time_axis():
     assert not complex_step(fading, wrong_in_the_last_frame, {"x": np.full((2, 4), 0.3)})[0].passed
 
 
-@pytest.mark.parametrize("examine", [check, complex_step])
-def test_a_gradient_that_only_a_constant_dy_cannot_see(examine):
-    """Σ (x - mean x) does not depend on x at all: with dy = 1 a backward that returns zeros would be right."""
+@pytest.mark.parametrize("method", [check, complex_step])
+def test_a_gradient_that_vanishes_for_constant_dy(method):
+    """Σ (x - mean x) does not depend on x: with dy = 1 a backward pass that returns zeros would be right."""
 
     def forward(x):
         return x - x.mean()
 
     x = np.arange(5.0) ** 2
-    require(examine(forward, lambda dy, x: {"x": dy - dy.mean()}, {"x": x}))
-    assert not examine(forward, lambda dy, x: {"x": np.zeros(5)}, {"x": x})[0].passed
+    require(method(forward, lambda dy, x: {"x": dy - dy.mean()}, {"x": x}))
+    assert not method(forward, lambda dy, x: {"x": np.zeros(5)}, {"x": x})[0].passed
 
 
 @pytest.mark.parametrize("directions", [None, 2], ids=["coordinates", "directions"])
-def test_a_faint_frame_cannot_hide_behind_a_loud_one(directions):
-    examine = partial(check, fading, wrong_in_the_last_frame, {"x": np.full((2, 4), 0.3)}, directions=directions)
-    assert examine()[0].passed, "against the whole tensor's largest gradient the fault is below 1e-8"
-    report = examine(time_axis={"x": 1})[0]
+def test_an_error_in_a_frame_with_a_small_gradient_is_found(directions):
+    compare = partial(check, fading, wrong_in_the_last_frame, {"x": np.full((2, 4), 0.3)}, directions=directions)
+    assert compare()[0].passed, "relative to the whole tensor's largest gradient the fault is below 1e-8"
+    report = compare(time_axis={"x": 1})[0]
     assert not report.passed
     assert report.where in ("(0, 3)", "(1, 3)") or "frame 3" in report.where
 
@@ -162,29 +164,29 @@ def near_the_kink(distance, count=1):
 
 
 @pytest.mark.parametrize("distance", [1e-3, -1e-4])
-def test_kink_within_the_step_is_approached_with_a_shorter_one(distance):
+def test_a_kink_within_the_step_gets_a_shorter_step(distance):
     inputs = near_the_kink(distance)
-    assert not check(rectified, rectified_backward, inputs)[0].passed, "unguarded, the kink has to show"
+    assert not check(rectified, rectified_backward, inputs)[0].passed, "without `kinks` it must show"
     (report,) = check(rectified, rectified_backward, inputs, kinks=lambda x: x)
     assert report.passed and (report.shortened, report.avoided, report.probes) == (1, 0, 20)
     assert "1 shortened and 0 avoided at kinks" in str(report)
 
 
-def test_fault_beside_a_kink_is_found_with_the_shorter_step():
-    def wrong_beside_the_kink(dy, x):
+def test_a_fault_near_a_kink_is_found_with_the_shorter_step():
+    def wrong_near_the_kink(dy, x):
         return {"x": rectified_backward(dy, x)["x"] * np.where(abs(x - 1e-3) < 1e-9, 1.01, 1)}
 
-    (report,) = check(rectified, wrong_beside_the_kink, near_the_kink(1e-3), kinks=lambda x: x)
+    (report,) = check(rectified, wrong_near_the_kink, near_the_kink(1e-3), kinks=lambda x: x)
     assert not report.passed and report.where == "(0, 3)"
 
 
 @pytest.mark.parametrize(("count", "passes"), [(2, True), (3, False)])
-def test_probes_on_the_kink_are_counted_and_only_few_may_be(count, passes):
+def test_only_few_probes_may_lie_on_a_kink(count, passes):
     (report,) = check(rectified, rectified_backward, near_the_kink(0.0, count), kinks=lambda x: x)
     assert (report.avoided, report.probes, report.passed) == (count, 20 - count, passes)
 
 
-def test_nan_on_the_kink_is_found_although_no_probe_goes_there():
+def test_nan_on_a_kink_is_found_although_no_probe_is_there():
     def backward(dy, x):
         return {"x": np.where(x == 0, np.nan, rectified_backward(dy, x)["x"])}
 
@@ -192,7 +194,7 @@ def test_nan_on_the_kink_is_found_although_no_probe_goes_there():
     assert not report.passed and report.where == "(0, 3)"
 
 
-def test_log_floor_is_a_kink_too():
+def test_a_log_floor_is_a_kink_too():
     floor = 1e-2
 
     def log_power(x):
@@ -208,7 +210,7 @@ def test_log_floor_is_a_kink_too():
     assert report.passed and report.shortened == 1
 
 
-def test_nothing_compared_and_not_finite_never_pass():
+def test_nothing_compared_or_not_finite_never_passes():
     assert GradientReport("W", error=0.0, limit=1.0, where="", probes=1).passed
     assert not GradientReport("W", error=0.0, limit=1.0, where="", probes=0).passed
     assert not GradientReport("W", error=np.nan, limit=1.0, where="", probes=1).passed
@@ -219,32 +221,27 @@ def test_nothing_compared_and_not_finite_never_pass():
         require([])
 
 
-def test_a_failure_is_told_in_words_and_by_a_factor_only_where_it_says_something():
-    def told(backward, forward=lambda x: x**2, x=(2.0, 1.0), **options):
-        inputs = {"x": np.array(x)}
-        (report,) = check(forward, lambda dy, x: {"x": backward(dy, x)}, inputs, **options)
+def test_a_failure_is_explained_with_a_factor_only_where_it_is_informative():
+    def reason(backward, forward=lambda x: x**2, x=(2.0, 1.0), **options):
+        (report,) = check(forward, lambda dy, x: {"x": backward(dy, x)}, {"x": np.array(x)}, **options)
         assert not report.passed and "nan times" not in str(report) and "is 1 times" not in str(report)
         return str(report).partition("; ")[2]
 
-    assert " is 3 times the differences' " in told(lambda dy, x: 6 * dy * x)
-    assert told(lambda dy, x: -2 * dy * x).endswith(" with the wrong sign")
-    text = told(lambda dy, x: 2.00002 * dy * x)
-    assert "has the right size, but is off from the differences' " in text and text.endswith(" by 1.0e-05 of it")
-    assert "backward's 0 should be the differences' " in told(lambda dy, x: 0 * dy)
-    assert told(lambda dy, x: dy * np.nan) == "backward's gradient is not a number there"
-    assert told(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
-    assert "derivative is not a number there" in told(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
-    assert told(lambda dy, x: dy, x=np.zeros((0, 3))) == "nothing was compared"
-    on_a_kink = told(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
+    assert " is 3 times the differences' " in reason(lambda dy, x: 6 * dy * x)
+    assert reason(lambda dy, x: -2 * dy * x).endswith(" with the wrong sign")
+    assert reason(lambda dy, x: 2.00002 * dy * x).endswith(" by a relative error of 1.0e-05")
+    assert "backward's 0 should be the differences' " in reason(lambda dy, x: 0 * dy)
+    assert reason(lambda dy, x: dy * np.nan) == "backward's gradient is not a number there"
+    assert reason(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
+    assert "derivative is not a number there" in reason(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
+    assert reason(lambda dy, x: dy, x=np.zeros((0, 3))) == "nothing was compared"
+    on_a_kink = reason(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
     assert on_a_kink == "more than 10% of the probes lie on a kink"
-
-
-def test_the_complex_step_does_not_speak_of_differences():
     (report,) = complex_step(lambda x: x**2, lambda dy, x: {"x": 6 * dy * x}, {"x": np.array([2.0, 1.0])})
     assert " is 3 times the complex step's " in str(report) and "differences" not in str(report)
 
 
-def test_forward_that_turns_nan_at_the_probe_fails():
+def test_a_forward_pass_that_returns_nan_at_a_probe_fails():
     def forward(x):
         return np.where(x > 1, np.nan, x)
 
@@ -252,14 +249,14 @@ def test_forward_that_turns_nan_at_the_probe_fails():
     assert not reports[0].passed and reports[0].where == "(1,)"
 
 
-def test_wrong_use_is_named():
+def test_wrong_use_is_an_error():
     x = np.ones((2, 3))
     with pytest.raises(TypeError, match=r"x is float32.*astype"):
         check(lambda x: x, lambda dy, x: {"x": dy}, {"x": x.astype(np.float32)})
     with pytest.raises(TypeError, match="x is list"):
         check(lambda x: x, lambda dy, x: {"x": dy}, {"x": [1.0, 2.0]})
     for wrong in (x, (x,), None):
-        with pytest.raises(ValueError, match=r"backward returned (ndarray|tuple|NoneType), not a gradient by the name"):
+        with pytest.raises(ValueError, match=r"backward returned (ndarray|tuple|NoneType), not a dict from"):
             check(lambda x: x, lambda dy, x, wrong=wrong: wrong, {"x": x})
     with pytest.raises(ValueError, match="no gradient of x"):
         check(lambda x: x, lambda dy, x: {}, {"x": x})
@@ -267,3 +264,38 @@ def test_wrong_use_is_named():
         check(lambda x: x, lambda dy, x: {"x": dy.T}, {"x": x})
     with pytest.raises(TypeError, match="imaginary part of x"):
         complex_step(lambda x: np.abs(x), lambda dy, x: {"x": dy}, {"x": x})
+
+
+# ---- forward passes with several outputs, listeners -----------------------------------------------------------------
+
+
+def two_outputs(x, W):
+    return x @ W, (x**2).sum(axis=0)
+
+
+def backward_of_two(dy, x, W, of_square=2.0):
+    return {"x": dy[0] @ W.T + of_square * x * dy[1], "W": x.T @ dy[0]}
+
+
+INPUTS = {"x": np.linspace(-1, 2, 6).reshape(2, 3), "W": np.linspace(1, 3, 12).reshape(3, 4)}
+
+
+@pytest.mark.parametrize("method", [check, complex_step])
+def test_a_forward_pass_with_several_outputs_is_checked_through_all_of_them(method):
+    require(method(two_outputs, backward_of_two, INPUTS))
+    reports = method(two_outputs, lambda dy, x, W: backward_of_two(dy, x, W, 2.1), INPUTS)
+    assert [report.passed for report in reports] == [False, True]
+
+
+def test_a_forward_pass_may_return_a_number():
+    require(check(lambda x: float((x**2).sum()), lambda dy, x: {"x": 2 * x * dy}, {"x": np.arange(1.0, 4)}))
+    assert not check(lambda x: float((x**2).sum()), lambda dy, x: {"x": x * dy}, {"x": np.arange(1.0, 4)})[0].passed
+
+
+def test_a_listener_gets_every_report_in_its_context():
+    got = []
+    with reports_to(got.append):
+        reports = check(two_outputs, backward_of_two, INPUTS)
+        reports += complex_step(two_outputs, backward_of_two, INPUTS)
+    check(two_outputs, backward_of_two, INPUTS)
+    assert got == reports
