@@ -148,9 +148,6 @@ def _gradients(function: Callable, a: Arguments, directions: int | None) -> list
 
 EXERCISE = CpuExercise(
     name="conv2d_backward",
-    parameters=("dy", "x", "y", "lengths", "W", "stride", "dW", "dbias"),
-    returns=("dx",),
-    changes=("dW", "dbias"),
     cases=cases,
     reference=backward,
     mistakes=MISTAKES,

@@ -107,8 +107,6 @@ def timed() -> Arguments:
 
 EXERCISE = CpuExercise(
     name="conv2d_forward",
-    parameters=("x", "lengths", "W", "bias", "stride"),
-    returns=("y",),
     cases=cases,
     reference=forward,
     mistakes=MISTAKES,

@@ -70,8 +70,6 @@ def cost(launch: Launch) -> Cost:
 
 EXERCISE = CudaExercise(
     name="cuda_block_sum",
-    parameters=("x", "sums"),
-    changes=("sums",),
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=block_sum,

@@ -61,8 +61,6 @@ def cost(launch: Launch) -> Cost:
 
 EXERCISE = CudaExercise(
     name="cuda_conv2d_forward",
-    parameters=("x", "lengths", "W", "bias", "st", "sf", "y"),
-    changes=("y",),
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=convolution,

@@ -56,8 +56,6 @@ def cost(launch: Launch) -> Cost:
 
 EXERCISE = CudaExercise(
     name="cuda_matmul_tiled",
-    parameters=("A", "B", "C"),
-    changes=("C",),
     constant=("TILE", 2, 8),
     cases=cases,
     reference=matmul,

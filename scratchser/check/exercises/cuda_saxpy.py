@@ -51,8 +51,6 @@ def cost(launch: Launch) -> Cost:
 
 EXERCISE = CudaExercise(
     name="cuda_saxpy",
-    parameters=("a", "x", "y"),
-    changes=("y",),
     constant=("BLOCK", 1, 64),
     cases=cases,
     reference=saxpy,

@@ -5,7 +5,8 @@ mistake returns. The judge reports a mistake only where a learner's numbers are 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,26 +30,40 @@ SUMS = {  # known mistakes of gradients that are added to what an argument conta
 class Exercise:
     """What exercises for the CPU and for CUDA have in common.
 
-    name         of the exercise and of its function
-    parameters   of the function
-    returns      names of what it returns
-    changes      parameters that it writes to
-    reference    (arguments, mistake) -> outputs, those with a mistake if one is given and "" if not
-    mistakes     known mistake -> hint. A text in parentheses distinguishes mistakes of the same name
-    axes         output -> names of its indices
+    name        of the exercise and of its function
+    reference   (arguments, mistake) -> outputs; the mistake "" is none
+    mistakes    known mistake -> hint. A text in parentheses distinguishes mistakes of the same name
+    axes        output -> names of its indices
     """
 
     name: str
-    parameters: tuple[str, ...]
-    returns: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
     reference: Callable[..., Outputs]
     mistakes: Mapping[str, str]
-    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    axes: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Of the function: those of the first case."""
+        return tuple(next(iter(self.all_arguments()), ()))
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.returns + self.changes
+    def returns(self) -> list[str]:
+        """Outputs that the function returns."""
+        return [output for output in self.axes if output not in self.parameters]
+
+    @property
+    def changes(self) -> list[str]:
+        """Outputs that the function writes to its arguments."""
+        return [output for output in self.axes if output in self.parameters]
+
+    @cached_property
+    def padded(self) -> bool:
+        """Whether there is something past the end of an utterance that the function must not read."""
+        return any(map(with_nan, self.all_arguments()))
+
+    def all_arguments(self) -> list[Arguments]:
+        """The arguments of every case."""
+        raise NotImplementedError
 
     @property
     def checks(self) -> int:
@@ -77,11 +92,13 @@ class CpuExercise(Exercise):
     package_arguments: Callable[[Arguments], Sequence] = lambda arguments: list(arguments.values())
     package_name: str = "ours"
 
+    def all_arguments(self) -> list[Arguments]:
+        return list(self.cases().values())
+
     @property
     def checks(self) -> int:
-        """How many checks a right file passes: form, outputs, float32, padding if there is any, gradients."""
-        padded = any(map(with_nan, self.cases().values()))
-        return 1 + len(self.outputs) + 1 + padded + self.gradient_reports
+        """Form, outputs, float32, padding, gradients."""
+        return 1 + len(self.axes) + 1 + self.padded + self.gradient_reports
 
 
 @dataclass(frozen=True)
@@ -124,12 +141,14 @@ class CudaExercise(Exercise):
     cost: Callable[[Launch], Cost]
     wasteful: str
 
+    def all_arguments(self) -> list[Arguments]:
+        _, smallest, _ = self.constant
+        return [launch.arguments for launch in self.cases(smallest).values()]
+
     @property
     def checks(self) -> int:
-        """How many checks a right file passes: each kind of fault, outputs, padding if there is any, accesses."""
-        _, smallest, _ = self.constant
-        padded = any(with_nan(launch.arguments) for launch in self.cases(smallest).values())
-        return FAULT_KINDS + len(self.outputs) + padded + 1
+        """Each kind of fault, outputs, padding, accesses."""
+        return FAULT_KINDS + len(self.axes) + self.padded + 1
 
 
 def name_of(mistake: str) -> str:

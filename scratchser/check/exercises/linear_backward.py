@@ -65,9 +65,6 @@ def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Gradie
 
 EXERCISE = CpuExercise(
     name="linear_backward",
-    parameters=("dy", "x", "W", "dW", "db"),
-    returns=("dx",),
-    changes=("dW", "db"),
     cases=cases,
     reference=backward,
     mistakes=MISTAKES,

@@ -185,9 +185,6 @@ def both_directions(a: Arguments) -> Sequence:
 
 EXERCISE = CpuExercise(
     name="lstm_backward",
-    parameters=("dy", "x", "lengths", "Wx", "Wh", "h0", "c0", "gates", "c", "y", "dWx", "dWh", "db"),
-    returns=("dx", "dh0", "dc0"),
-    changes=("dWx", "dWh", "db"),
     cases=cases,
     reference=backward,
     mistakes=MISTAKES,

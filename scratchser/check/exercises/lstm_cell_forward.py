@@ -64,8 +64,6 @@ def cases() -> dict[str, Arguments]:
 
 EXERCISE = CpuExercise(
     name="lstm_cell_forward",
-    parameters=("z", "c"),
-    returns=("gates", "c_after", "h"),
     cases=cases,
     reference=cell,
     mistakes=MISTAKES,

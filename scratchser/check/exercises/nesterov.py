@@ -62,8 +62,6 @@ def cases() -> dict[str, Arguments]:
 
 EXERCISE = CpuExercise(
     name="nesterov",
-    parameters=("W", "V", "dW", "ends", "learning_rate", "l2", "momentum"),
-    changes=("W", "V", "dW"),
     cases=cases,
     reference=step,
     mistakes=MISTAKES,

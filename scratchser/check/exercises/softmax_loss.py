@@ -82,12 +82,10 @@ def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Gradie
 
 EXERCISE = CpuExercise(
     name="softmax_loss",
-    parameters=("logits", "target", "weight"),
-    returns=("loss", "dlogits"),
     cases=cases,
     reference=loss,
     mistakes=MISTAKES,
-    axes={"dlogits": ("utterance", "class")},
+    axes={"loss": (), "dlogits": ("utterance", "class")},
     gradients=gradients,
     gradient_reports=1,
     timed=lambda: arguments(64, 4),

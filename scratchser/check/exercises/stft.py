@@ -68,8 +68,6 @@ def cases() -> dict[str, Arguments]:
 
 EXERCISE = CpuExercise(
     name="stft",
-    parameters=("x", "window", "hop", "bins", "floor"),
-    returns=("Y",),
     cases=cases,
     reference=forward,
     mistakes=MISTAKES,

@@ -76,8 +76,6 @@ def cases() -> dict[str, Arguments]:
 
 EXERCISE = CpuExercise(
     name="vtlp",
-    parameters=("S", "alpha"),
-    returns=("Y",),
     cases=cases,
     reference=forward,
     mistakes=MISTAKES,

@@ -32,20 +32,20 @@ class Trial:
 
 def compare(exercise: Exercise, trials: list[Trial]) -> list[Finding]:
     """A finding for each output: right in every case, or what is wrong with it."""
-    wrong = [output for output in exercise.outputs if not all(trial.right(output).all() for trial in trials)]
+    wrong = [output for output in exercise.axes if not all(trial.right(output).all() for trial in trials)]
     mistakes = recognised(exercise, trials, wrong)
     cases = f"{len(trials)} case{'s' * (len(trials) != 1)}"
     return [
         _wrong(exercise, output, trials, mistakes[output]) if output in wrong
         else Finding(f"{output} is right in {cases}", True)
-        for output in exercise.outputs
+        for output in exercise.axes
     ]  # fmt: skip
 
 
 def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[str]) -> Finding:
     bad = [trial for trial in trials if not trial.right(output).all()]
     good = [f'"{trial.name}"' for trial in trials if trial.right(output).all()]
-    text = f'"{bad[0].name}": {where(bad[0], output, exercise.axes.get(output, ()))}'
+    text = f'"{bad[0].name}": {where(bad[0], output, exercise.axes[output])}'
     if good:
         text += f"\nright in {', '.join(good)}; wrong in " + ", ".join(f'"{trial.name}"' for trial in bad)
     hint_of: dict[str, str] = {}
@@ -65,11 +65,11 @@ def recognised(exercise: Exercise, trials: list[Trial], wrong: list[str]) -> Map
 
     If some mistakes explain all outputs together, the right ones too, these are the only ones.
     """
-    agreeing = {output: set(exercise.mistakes) for output in exercise.outputs}
+    agreeing = {output: set(exercise.mistakes) for output in exercise.axes}
     for trial in trials:
         for mistake in set().union(*(agreeing[output] for output in wrong)):
             outputs = exercise.reference(trial.arguments, mistake)
-            for output in exercise.outputs:
+            for output in exercise.axes:
                 if not trial.close(output, trial.outputs[output], outputs[output]).all():
                     agreeing[output].discard(mistake)
     together = set.intersection(*agreeing.values())

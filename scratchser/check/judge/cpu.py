@@ -116,10 +116,10 @@ def _single_precision(exercise: CpuExercise, function: Callable, trial: Trial) -
     """The first case, which is right in float64, in float32."""
     outputs = call(exercise, function, copied(trial.arguments, np.float32))
     single = Trial(trial.name, trial.arguments, outputs, trial.expected, SINGLE)
-    wrong = [output for output in exercise.outputs if not single.right(output).all()]
+    wrong = [output for output in exercise.axes if not single.right(output).all()]
     if not wrong:
         return Finding("float32 is right to its rounding", True)
-    text = f'"{trial.name}": {where(single, wrong[0], exercise.axes.get(wrong[0], ()))}'
+    text = f'"{trial.name}": {where(single, wrong[0], exercise.axes[wrong[0]])}'
     return Finding("float32 is right to its rounding", False, text, ["In float64 it is right: what is rounded here?"])
 
 
