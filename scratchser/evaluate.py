@@ -1,4 +1,4 @@
-"""Predictions of a trained model: single pass, or the vote of eleven warped copies (section 2)."""
+"""Predictions of a trained model: a single pass, or test-time augmentation with 11 VTLP copies (section 2)."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from scratchser.kernels import softmax
 from scratchser.model import Model
 from scratchser.presets import Config
 
-COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alpha of the test's copies
-TOGETHER = 16  # utterances of similar length at a time; a prediction does not depend on it
+COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alphas of the 11 copies
+BATCH = 16  # utterances of similar length at a time; the scores do not depend on it
 
 
 def scores(
     model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """The model's scores (U, K) for utterances (U,), indices into `features`, each warped by its alpha (U,).
+    """Returns the model's scores before the softmax, a NumPy array (U, K).
 
-    The features are where the model is; the scores are NumPy's.
+    utterances (U,) are indices into the features, which must be on the model's device; alphas (U,) are their warps.
     """
     order = np.argsort(features.lengths[utterances], kind="stable")
     parts = []
-    for at in range(0, len(order), TOGETHER):
-        rows = order[at : at + TOGETHER]
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
         logits = model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows]))
         parts.append(model.device.download(logits))
     sorted_scores = np.concatenate(parts)
@@ -35,7 +35,7 @@ def scores(
 
 @dataclass(frozen=True)
 class Prediction:
-    """first, second (U,) most and next likely class; mean (U, K) probability, votes (U, K) of the copies."""
+    """first, second (U,) class; mean (U, K) probability and votes (U, K) of the copies."""
 
     first: np.ndarray
     second: np.ndarray
@@ -44,7 +44,7 @@ class Prediction:
 
 
 def vote(probabilities: np.ndarray) -> Prediction:
-    """Majority vote of the copies' probabilities (A, U, K); of equally many votes, the larger mean probability wins.
+    """Majority vote of A copies from their probabilities (A, U, K). A tie goes to the larger mean probability.
 
     A single copy (A = 1) gives the plain prediction.
     """
@@ -57,8 +57,7 @@ def vote(probabilities: np.ndarray) -> Prediction:
 
 
 def copies(config: Config) -> np.ndarray:
-    """The alphas (A,) of a test's copies: config.tta_copies of them or, if that is 0, eleven if training has warps and else
-    the one of a single pass."""
+    """The alphas (A,) of the copies in a test; config.tta_copies explains their number."""
     number = config.tta_copies or (1 if config.vtlp == "off" else len(COPIES))
     return COPIES if number > 1 else np.ones(1)
 
@@ -66,7 +65,7 @@ def copies(config: Config) -> np.ndarray:
 def copy_probabilities(
     model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """Probabilities (A, U, K) of the utterances (U,) in each of the copies that are warped by `alphas` (A,)."""
+    """Probabilities (A, U, K) of the utterances (U,), warped by each of `alphas` (A,)."""
     warped = (np.full(len(utterances), alpha) for alpha in alphas)
     return np.stack([softmax.forward(scores(model, features, normalisation, utterances, each)) for each in warped])
 
@@ -74,5 +73,5 @@ def copy_probabilities(
 def predict(
     model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> Prediction:
-    """The vote over warped copies with `alphas` (A,); one copy with alpha 1 is the single pass."""
+    """Vote of the copies with `alphas` (A,). One copy with alpha 1 is a single pass."""
     return vote(copy_probabilities(model, features, normalisation, utterances, alphas))

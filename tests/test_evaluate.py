@@ -78,7 +78,7 @@ def test_scores_are_those_of_each_utterance_alone(monkeypatch):
     config = Config(conv_channels=(4,), conv_kernels=((3, 5),), conv_strides=((2, 4),), lstm_units=5)
     model, normalisation = Model(config, 33, 4), Normalisation(0.1, 1.3)
     asked, alphas = rng.permutation(11)[:9], rng.uniform(0.9, 1.1, 9)
-    monkeypatch.setattr(evaluate, "TOGETHER", 4)
+    monkeypatch.setattr(evaluate, "BATCH", 4)
     together = evaluate.scores(model, features, normalisation, asked, alphas)
     for n, utterance in enumerate(asked):
         alone = evaluate.scores(model, features, normalisation, np.array([utterance]), alphas[n : n + 1])

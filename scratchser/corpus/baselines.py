@@ -1,14 +1,14 @@
-"""Guesses that know one trivial number of an utterance, or none. A result means something only beside them.
+"""Trivial baselines, which predict the class from one number of an utterance or from none.
 
-majority   the class that is most frequent among the training speakers
+majority   the most frequent class of the training speakers
 duration   log of the seconds
 loudness   log of the root mean square of the samples
-mean F0    mean log of the fundamental frequency where the voice sounds
+mean F0    mean log of the fundamental frequency over the voiced frames
 
-Where clip length betrays the class, as it does in acted corpora, the duration guess says how much. Each number is
-judged by the classes' densities among the fold's training speakers, every class as likely as the others because UA is
-the measure. A density is a sum of Gaussian bells of width 2 s n^(-1/5), with s the standard deviation of the class's
-n values: of the widths tried on EmoDB, and against a single Gaussian, this guessed best.
+In acted corpora, the duration alone can predict the class. A number is classified by the classes' densities among the
+fold's training speakers, with equal priors because UA is the measure. A density is a sum of Gaussians of width
+2 s n^(-1/5), with s the standard deviation of the n values of the class. On EmoDB this was better than the other widths
+that we tried and than a single Gaussian.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from scratchser.corpus.table import Corpus
 
 LOWEST_HZ, HIGHEST_HZ = 75.0, 500.0  # of the fundamental frequency
 WINDOW_S, SHIFT_S = 0.040, 0.020  # three periods of the lowest
-VOICED = 0.5  # of the autocorrelation's peak
-AUDIBLE = 1e-3  # of the loudest frame's power
-OCTAVE_COST = 0.01  # per octave: of two equal peaks the one with the shorter period
+VOICED = 0.5  # smallest peak of the autocorrelation in a voiced frame
+AUDIBLE = 1e-3  # smallest power of a voiced frame, relative to the loudest one
+OCTAVE_COST = 0.01  # per octave: of two equal peaks, the one with the shorter period wins
 BLOCK = 500  # frames at a time, so that memory does not grow with the length of the file
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The confusion matrices (K, K) of one kind of guess, a fold each."""
+    """The confusion matrices (K, K) of one baseline, one for each fold."""
 
     name: str
     confusions: tuple[np.ndarray, ...]
@@ -43,47 +43,39 @@ class Baseline:
         return np.sum(self.confusions, axis=0)
 
     @property
-    def wa_mean(self) -> float:
-        """Mean of the folds' weighted accuracies."""
-        return float(np.mean([metrics.wa(matrix) for matrix in self.confusions]))
-
-    @property
     def ua_mean(self) -> float:
-        """Mean of the folds' unweighted accuracies, each over the classes that its test speaker has."""
+        """Mean of the folds' unweighted accuracies, each over the classes of its test speaker."""
         return float(np.mean([metrics.ua(matrix) for matrix in self.confusions]))
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: means over the folds, and all test utterances pooled."""
+        wa_mean = float(np.mean([metrics.wa(matrix) for matrix in self.confusions]))
         pooled = {"wa": metrics.wa(self.pooled), "ua": metrics.ua(self.pooled), "confusion": self.pooled.tolist()}
-        return {"wa_mean": self.wa_mean, "ua_mean": self.ua_mean, "pooled": pooled}
+        return {"wa_mean": wa_mean, "ua_mean": self.ua_mean, "pooled": pooled}
 
 
 def evaluate(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -> tuple[Baseline, ...]:
-    """All guesses over the folds; only the majority where the corpus has labels but no audio.
+    """All baselines over the folds; only the majority if the corpus has no audio.
 
-    Raises what reading a broken wav file raises: leave broken utterances out before.
+    Raises the errors of reading a broken wav file, so leave broken utterances out before.
     """
     labels = np.array([u.label for u in corpus.utterances])
     speakers = np.array([u.speaker for u in corpus.utterances])
     K = len(corpus.classes)
+    confusions: dict[str, list[np.ndarray]] = {"majority": []}
     numbers = measure(corpus, progress) if has_audio(corpus) else {}
-
-    def play(name: str, values: np.ndarray | None) -> Baseline:
-        confusions = []
-        for fold in folds:
-            train, test = np.isin(speakers, fold.train), speakers == fold.test
-            if values is None:
-                predicted = np.full(test.sum(), np.bincount(labels[train], minlength=K).argmax())
-            else:
-                predicted = classify(values[train], labels[train], values[test], K)
-            confusions.append(metrics.confusion(labels[test], predicted, K))
-        return Baseline(name, tuple(confusions))
-
-    return (play("majority", None), *(play(name, values) for name, values in numbers.items()))
+    for fold in folds:
+        train, test = np.isin(speakers, fold.train), speakers == fold.test
+        majority = np.full(test.sum(), np.bincount(labels[train], minlength=K).argmax())
+        confusions["majority"].append(metrics.confusion(labels[test], majority, K))
+        for name, values in numbers.items():
+            predicted = classify(values[train], labels[train], values[test], K)
+            confusions.setdefault(name, []).append(metrics.confusion(labels[test], predicted, K))
+    return tuple(Baseline(name, tuple(matrices)) for name, matrices in confusions.items())
 
 
 def measure(corpus: Corpus, progress: Progress = iter) -> dict[str, np.ndarray]:
-    """The three numbers of each utterance as natural logarithms, (utterances,) float64; F0 is NaN without voice."""
+    """The natural logarithms of the three numbers, (U,) float64 each. F0 is NaN without voiced frames."""
     rows = []
     for utterance in progress(corpus.utterances):
         sound, rate = corpus.read(utterance)
@@ -94,31 +86,31 @@ def measure(corpus: Corpus, progress: Progress = iter) -> dict[str, np.ndarray]:
     return dict(zip(("duration", "loudness", "mean F0"), columns, strict=True))
 
 
-def classify(values: np.ndarray, labels: np.ndarray, asked: np.ndarray, K: int) -> np.ndarray:
-    """The class of highest density for each of `asked`, (n,) int64, from `values` and `labels` (m,) of the training.
+def classify(values: np.ndarray, labels: np.ndarray, test_values: np.ndarray, K: int) -> np.ndarray:
+    """The class with the highest density at each of `test_values`, (n,) int64. `values` and `labels` (m,) train.
 
-    A missing value (NaN) is taken to be the median of the training values. A class without training values is never
-    guessed.
+    A missing value (NaN) counts as the median of the training values. A class without training values is never
+    predicted.
     """
     median = np.median(values[~np.isnan(values)]) if not np.isnan(values).all() else 0.0
-    values, asked = np.nan_to_num(values, nan=median), np.nan_to_num(asked, nan=median)
-    scores = np.full((K, len(asked)), -np.inf)
+    values, test_values = np.nan_to_num(values, nan=median), np.nan_to_num(test_values, nan=median)
+    scores = np.full((K, len(test_values)), -np.inf)
     for k in set(labels.tolist()):
-        scores[k] = log_density(values[labels == k], asked)
+        scores[k] = log_density(values[labels == k], test_values)
     return scores.argmax(axis=0)
 
 
-def log_density(values: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Logarithm of the kernel density of `values` (m,) at `asked` (n,), up to a constant that all densities share."""
-    width = max(2.0 * values.std() * len(values) ** -0.2, 1e-3)  # a thousandth, where all values are the same
-    exponent = -0.5 * ((asked[:, None] - values) / width) ** 2
+def log_density(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Logarithm of the kernel density of `values` (m,) at `points` (n,), up to a constant that all densities share."""
+    width = max(2.0 * values.std() * len(values) ** -0.2, 1e-3)  # 1e-3 if all values are equal
+    exponent = -0.5 * ((points[:, None] - values) / width) ** 2
     return np.logaddexp.reduce(exponent, axis=1) - np.log(width * len(values))
 
 
 def mean_log_f0(sound: np.ndarray, rate: int) -> float:
     """Mean natural log of the fundamental frequency in Hz over the voiced frames of `sound` (samples,); NaN if none.
 
-    The highest peak of each frame's autocorrelation, divided by that of the window, after Boersma (1993), "Accurate
+    F0 is the highest peak of a frame's autocorrelation divided by that of the window, after Boersma (1993), "Accurate
     short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled sound".
     """
     n, hop = round(WINDOW_S * rate), round(SHIFT_S * rate)
@@ -132,7 +124,7 @@ def mean_log_f0(sound: np.ndarray, rate: int) -> float:
 
 
 def _pitch(frames: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each frame (T, n): F0 in Hz, height of the peak with the octave cost taken off, power; (T,) each."""
+    """For each of the frames (T, n): F0 in Hz, height of the peak minus the octave cost, and power, (T,) each."""
     n = frames.shape[1]
     window = np.hanning(n)
     correlation = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window)
@@ -146,7 +138,7 @@ def _pitch(frames: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _autocorrelation(frames: np.ndarray) -> np.ndarray:
-    """Of each row (T, n), lags 0 ... n - 1."""
+    """The autocorrelation of each row of (T, n) at the lags 0 ... n - 1."""
     n = frames.shape[1]
     size = 1 << (2 * n - 1).bit_length()
     return np.fft.irfft(np.abs(np.fft.rfft(frames, size)) ** 2, size)[:, :n]

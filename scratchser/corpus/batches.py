@@ -1,7 +1,6 @@
-"""What the network sees in an epoch, in which order and warped how (section 2), and normalised how (eq. (5)).
+"""The batches of an epoch: order, oversampling and VTLP (section 2), and normalisation (eq. (5)).
 
-An epoch's randomness comes from (seed, fold, epoch) alone, so a run that goes on after an interruption sees what it
-would have seen.
+All randomness of an epoch comes from (seed, fold, epoch), so an interrupted run continues with the same batches.
 """
 
 from __future__ import annotations
@@ -19,23 +18,22 @@ from scratchser.kernels import mean_variance, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config
 
-ALPHAS = 0.9, 1.1  # the range that warp factors are drawn from
-EPSILON = 1e-8  # of eq. (5): a corpus of equal pixels does not divide by zero
+ALPHAS = 0.9, 1.1  # range of the warp factors
+EPSILON = 1e-8  # avoids division by zero in eq. (5)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Eq. (5): a pixel x becomes (x - mean) scale."""
+    """Eq. (5): a pixel x becomes (x - mean) * scale."""
 
     mean: float
     scale: float
 
     @staticmethod
     def of(features: Features, utterances: np.ndarray, kind: str) -> Normalisation:
-        """Statistics over all pixels of these utterances, whatever their order; nothing is changed if `kind` is "off".
+        """Statistics over all pixels of the utterances in any order; if `kind` is "off", x stays the same.
 
-        For a result without a leak they are those of the fold's training speakers. Raises ValueError where there are
-        no pixels.
+        Only utterances of the training speakers give a result without a leak. Raises ValueError without utterances.
         """
         if kind == "off":
             return Normalisation(0.0, 1.0)
@@ -46,7 +44,10 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32."""
+    """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32.
+
+    Targets and weights are those of section 3.3 for config.soft_labels, else one-hot and 1.
+    """
 
     classes: tuple[str, ...]
     utterances: tuple[Utterance, ...]
@@ -67,7 +68,7 @@ class Dataset:
         return Dataset(classes, utterances, features, labels, targets, weights)
 
     def of_speakers(self, *speakers: str) -> np.ndarray:
-        """Indices of these speakers' utterances."""
+        """Indices of the utterances of these speakers."""
         return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
 
 
@@ -75,22 +76,22 @@ class Dataset:
 class Batch:
     """A padded minibatch."""
 
-    x: Array  # (B, T, F, 1) float32 where the features are, zero past an utterance's end
-    lengths: np.ndarray  # (B,) int64, frames; the longest is T
+    x: Array  # (B, T, F, 1) float32 on the device of the features, zero past an utterance's end
+    lengths: np.ndarray  # (B,) int64, frames; the largest is T
     targets: np.ndarray  # (B, K) float32
     weights: np.ndarray  # (B,) float32
     utterances: np.ndarray  # (B,) int64, indices into the features
 
 
 def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
-    """The generator of one epoch of one fold."""
+    """The random generator of one epoch of one fold."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fold, epoch)))
 
 
 def training_order(data: Dataset, utterances: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
-    """All these utterances in random order, those of the classes config.oversample twice.
+    """The utterances in random order, those of the classes in config.oversample twice.
 
-    Names that are no class of the corpus are passed over. The order in which the utterances are given does not matter.
+    Names that are not classes of the corpus are ignored. The order of `utterances` does not matter.
     """
     twice = [k for k, name in enumerate(data.classes) if name in config.oversample]
     chosen = np.sort(utterances)
@@ -98,16 +99,16 @@ def training_order(data: Dataset, utterances: np.ndarray, config: Config, rng: n
 
 
 def training_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Warp factors (number,): one for all in strategy "epoch", one each in strategy "utterance", else 1."""
+    """Warp factors (number,): one for all with "epoch", one each with "utterance", else 1."""
     if config.vtlp == "off":
         return np.ones(number)
     return np.full(number, rng.uniform(*ALPHAS)) if config.vtlp == "epoch" else rng.uniform(*ALPHAS, number)
 
 
 def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Warp factors (number,) of an epoch's validation: one each in strategy "utterance", else 1.
+    """Warp factors (number,) for the validation: one each with "utterance", else 1.
 
-    They come from a stream of their own, so the epoch's generator may be the one that its training began with.
+    They come from a child of `rng`, so they differ from those of the training.
     """
     return rng.spawn(1)[0].uniform(*ALPHAS, number) if config.vtlp == "utterance" else np.ones(number)
 
@@ -115,7 +116,7 @@ def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> 
 def assemble(
     features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
 ) -> tuple[Array, np.ndarray]:
-    """x (B, T, F, 1) and lengths (B,) of these utterances (B,), each warped by its own factor (B,), and normalised."""
+    """Returns x (B, T, F, 1) and lengths (B,) of the utterances (B,), warped by alphas (B,) and normalised."""
     starts, lengths = features.starts[utterances], features.lengths[utterances]
     T = int(lengths.max())
     x = vtlp.batch(features.values, starts, lengths, alphas, normalisation.mean, normalisation.scale, T)
@@ -125,10 +126,10 @@ def assemble(
 def minibatches(
     data: Dataset, utterances: np.ndarray, config: Config, normalisation: Normalisation, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """An epoch over the training utterances in batches of config.batch_size; the last one may be smaller."""
+    """The batches of one epoch over the training utterances. The last one may be smaller than config.batch_size."""
     order = training_order(data, utterances, config, rng)
     alphas = training_alphas(config, len(order), rng)
-    for at in range(0, len(order), config.batch_size):
-        chosen = order[at : at + config.batch_size]
-        x, lengths = assemble(data.features, normalisation, chosen, alphas[at : at + config.batch_size])
+    for start in range(0, len(order), config.batch_size):
+        chosen = order[start : start + config.batch_size]
+        x, lengths = assemble(data.features, normalisation, chosen, alphas[start : start + config.batch_size])
         yield Batch(x, lengths, data.targets[chosen], data.weights[chosen], chosen)

@@ -1,7 +1,7 @@
-"""From sound to numbers: the log power spectrograms of a corpus, section 1.2.
+"""The log power spectrograms of a corpus, section 1.2.
 
-All frames of all utterances lie one after the other in one matrix, so that a batch is a gather from it and worker
-processes share it as one memory-mapped file.
+One matrix holds the frames of all utterances, one after the other. A batch gathers rows from it, and worker processes
+share it as a memory-mapped file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError, read_json, write_json
 
 ARRAYS = ("values", "starts", "lengths")
-SOURCE = "source.json"  # beside the saved arrays: what they were made of
+SOURCE = "source.json"  # beside the saved arrays: what they were computed from
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,11 @@ class Signal:
 
     @classmethod
     def of(cls, config: Config) -> Signal:
-        """Raises SettingError for a window whose samples are not a power of two: the transform needs that."""
+        """Raises SettingError unless the window is a power of two samples, as the transform needs."""
         window = config.window_ms * RATE // 1000
         if window & (window - 1):
-            near = round(2 ** round(math.log2(config.window_ms)))  # a millisecond is 16 samples
-            samples = f"{window} samples at {RATE} Hz, not a power of two"
-            raise SettingError(f"window_ms={config.window_ms} is {samples}; window_ms={near}?")
-        bins = config.frequency_khz * config.window_ms + 1  # they are 1 / window_ms kHz apart, and both ends count
+            raise SettingError(f"window_ms={config.window_ms} is {window} samples at {RATE} Hz, not a power of two")
+        bins = config.frequency_khz * config.window_ms + 1  # 1 / window_ms kHz apart, with both ends
         return cls(window, config.shift_ms * RATE // 1000, bins, config.log_floor)
 
 
@@ -53,27 +51,27 @@ class Features:
     """The spectrograms of a corpus, in the order of its utterances."""
 
     values: Array  # (N, F) float32, log power of all frames, utterance after utterance
-    starts: np.ndarray  # (U,) int64, an utterance's first frame
-    lengths: np.ndarray  # (U,) int64, its number of frames
+    starts: np.ndarray  # (U,) int64, first frame of each utterance
+    lengths: np.ndarray  # (U,) int64, number of frames of each utterance
 
     def of(self, utterance: int) -> np.ndarray:
-        """The spectrogram (T, F) of one utterance; a view."""
+        """The spectrogram (T, F) of one utterance, a view."""
         start = self.starts[utterance]
         return self.values[start : start + self.lengths[utterance]]
 
     def at(self, device: Device) -> Features:
-        """The same with its values on another device, for batches to be gathered there."""
+        """The same features with the values on a device, so that batches can be gathered there."""
         return self if device is CPU else replace(self, values=device.upload(self.values))
 
     def save(self, folder: Path, corpus: Corpus, config: Config) -> None:
-        """Write these features of a corpus under these settings as a folder that `open` reads.
+        """Write the features of a corpus with these settings to a new folder, for `open`.
 
-        The folder appears complete, in one step, or not at all. Raises StorageError where that fails or where it
-        exists: features are never overwritten.
+        The folder appears complete, in one step, or not at all. Raises StorageError if that fails or the folder exists:
+        features are never overwritten.
         """
         part = folder.with_name(f"{folder.name}.part")
         try:
-            shutil.rmtree(part, ignore_errors=True)  # of a writer that was killed
+            shutil.rmtree(part, ignore_errors=True)  # from a killed process
             part.mkdir(parents=True)
             for name in ARRAYS:
                 with open(part / f"{name}.npy", "wb") as file:
@@ -84,16 +82,16 @@ class Features:
             part.rename(folder)
         except OSError as error:
             reason = f"cannot write {folder}: {error.strerror or error}"
-            raise StorageError(f"{reason}. Make room, mend the permissions or remove it") from error
+            raise StorageError(f"{reason}. Free some space, fix the permissions or remove it") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
     @classmethod
     def open(cls, folder: Path, corpus: Corpus | None = None, config: Config | None = None) -> Features:
-        """The features that `save` wrote, mapped into memory: processes that open the same folder share its pages.
+        """Returns the features that `save` wrote, mapped into memory that all processes share (copy on write).
 
-        What is written to the arrays stays in this process. Raises StorageError where the folder is missing or
-        damaged and, if a corpus and settings are given, where it was made of others; the message says which.
+        Raises StorageError if the folder is missing or damaged, or was computed from another corpus or with other
+        settings than the given ones.
         """
         found = read_json(folder / SOURCE)
         if corpus is not None and config is not None:
@@ -101,7 +99,7 @@ class Features:
             if different := [name for name in expected if found.get(name) != expected[name]]:
                 raise StorageError(f"{folder} holds features of another {', another '.join(different)}: remove it")
         try:
-            # copy on write, because numba would compile everything a second time for arrays that are read-only
+            # copy on write: for read-only arrays, Numba would compile everything a second time
             mapped = [np.load(folder / f"{name}.npy", "c", allow_pickle=False) for name in ARRAYS]
         except (OSError, ValueError, EOFError) as error:
             raise StorageError(f"{folder} is damaged ({error}): remove it") from error
@@ -112,18 +110,17 @@ class Features:
 
 
 def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
-    """All that the features follow from."""
+    """Everything that the features depend on."""
     signal = Signal.of(config)
     settings = {"window": signal.window, "hop": signal.hop, "number of bins": signal.bins, "log floor": signal.floor}
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
 
 
 def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: Device = CPU) -> Features:
-    """Read, mix down, resample and, on a device, transform every utterance of a corpus.
+    """Read, mix down and resample every utterance of a corpus, and transform it on a device.
 
-    progress wraps the utterances while they are gone through, as tqdm does. Raises CorpusError, a ValueError, naming
-    all utterances that are shorter than one window or hold samples that are no finite numbers, and SettingError for
-    settings that do not fit; errors of corpus.read come through.
+    `progress` wraps the utterances, as tqdm does. Raises CorpusError with the names of all utterances that are shorter
+    than one window or have samples that are not finite, SettingError as `Signal.of`, and the errors of `corpus.read`.
     """
     signal = Signal.of(config)
     window = device.upload(stft.hann(signal.window))
@@ -131,7 +128,7 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: D
     for utterance in progress(corpus.utterances):
         sound = mono(*corpus.read(utterance))
         if not np.isfinite(sound).all():
-            broken.append(f"{utterance.name}: samples that are no finite numbers")
+            broken.append(f"{utterance.name}: samples that are not finite")
         elif sound.size < signal.window:
             broken.append(f"{utterance.name}: too short, {sound.size} samples of at least {signal.window}")
         else:
@@ -144,7 +141,7 @@ def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: D
 
 
 def mono(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Sound (samples,) or (samples, channels) at `rate` in Hz as (samples,) float32 at RATE."""
+    """Converts sound (samples,) or (samples, channels) at `rate` Hz to (samples,) float32 at RATE."""
     if sound.ndim == 2:
         sound = sound.mean(axis=1)
     if rate != RATE:

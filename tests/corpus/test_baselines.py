@@ -109,4 +109,4 @@ def test_majority_is_that_of_the_training_speakers():
     majority = baselines.evaluate(made, make_folds(made))[0]
     predicted = [matrix.sum(axis=0).tolist() for matrix in majority.confusions]
     assert predicted == [[0, 0, 0, 16]] * 2 + [[7, 0, 0, 0]] * 2 + [[0, 0, 0, 16]] * 2  # session 2's folds see a tie
-    assert majority.wa_mean == pytest.approx((4 * 4 / 16 + 2 * 1 / 7) / 6)
+    assert majority.as_dict()["wa_mean"] == pytest.approx((4 * 4 / 16 + 2 * 1 / 7) / 6)

@@ -45,7 +45,7 @@ def test_folder_or_file_with_any_line_ends_and_a_byte_order_mark(tmp_path):
     assert load(windows).fingerprint() == plain.fingerprint()
 
 
-def test_classes_of_ones_own(tmp_path):
+def test_your_own_classes(tmp_path):
     file = manifest(tmp_path, 'path,speaker,emotion,votes\na,s,Zorn,"Zorn|Trauer,neu"\nb,t,Trauer,\nc,t,neutral,\n')
     corpus = load(file, classes=["Zorn", "Trauer"])
     assert not corpus.problems
@@ -70,7 +70,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_rows_are_named(tmp_path, case):
+def test_broken_rows_are_reported(tmp_path, case):
     row, what, utterance = BROKEN[case]
     file = manifest(tmp_path, f"path,speaker,emotion,gender,session,votes\ngood.wav,good,neu,F,,\n{row}\n")
     (problem,) = load(file).problems
@@ -79,11 +79,11 @@ def test_broken_rows_are_named(tmp_path, case):
     assert problem.utterance == utterance
 
 
-def test_sessions_for_all_or_for_nobody_and_one_per_speaker(tmp_path):
+def test_sessions_for_all_or_none_and_one_per_speaker(tmp_path):
     file = manifest(tmp_path, "path,speaker,emotion,session\na,s,neu,1\nb,t,neu,\nc,s,sad,2\n")
     assert [(p.where, p.what, p.utterance) for p in load(file).problems] == [
         (f"{file}:4", "speaker s is in another session at line 2", "c"),
-        (f"{file}:3", "no session, though other rows have one", "b"),
+        (f"{file}:3", "no session, but other rows have one", "b"),
     ]
 
 
@@ -97,7 +97,7 @@ def test_sessions_for_all_or_for_nobody_and_one_per_speaker(tmp_path):
         ("path,speaker,emotion\na,b,fru\n", "no utterance of the classes"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, text, reason):
+def test_a_file_that_is_no_table_is_refused(tmp_path, text, reason):
     with pytest.raises(CorpusError, match=reason):
         load(manifest(tmp_path, text))
 

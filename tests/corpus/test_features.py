@@ -119,7 +119,7 @@ def test_all_broken_utterances_are_named():
     with pytest.raises(CorpusError) as caught:
         extract(corpus_of(**sounds), CONFIG)
     assert str(caught.value).splitlines() == [
-        "hole: samples that are no finite numbers",
+        "hole: samples that are not finite",
         "empty: too short, 0 samples of at least 1024",
         "short: too short, 1023 samples of at least 1024",
     ]

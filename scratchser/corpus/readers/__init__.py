@@ -1,8 +1,8 @@
-"""Readers: one for each kind of corpus. Each returns the same table of utterances (corpus/table.py).
+"""A reader for each kind of corpus on disk. All return the same table of utterances (corpus/table.py).
 
 iemocap          the IEMOCAP release: label files, annotators, sessions
-expected_counts  how many utterances a complete release has
-emodb            EmoDB: everything is in the file names
-csv_manifest     a CSV file of your own
+expected_counts  the counts of a complete IEMOCAP release
+emodb            EmoDB, which has everything in the file names
+csv_manifest     a corpus of your own, described by a CSV file
 labels           label words and three-letter codes
 """

@@ -1,12 +1,11 @@
-"""A corpus of one's own: a CSV file with a row per utterance.
+"""A corpus of your own: a CSV file with one row per utterance.
 
     path,speaker,emotion,gender,session,votes
     anna/001.wav,anna,neutral,F,1,"neu|neu,sad|oth"
 
-path, speaker and emotion must be there, the other columns may. Paths count from the CSV file's folder. votes: one
-part per annotator between |, the labels of each between commas (the field then needs its quotes). A label may be
-written in full or, where it has one, as its three-letter code; words.py lists both. Labels outside the classes are
-counted and left aside.
+The columns path, speaker and emotion are required, the others are optional. Paths start at the folder of the CSV file.
+In votes, | separates the annotators and commas separate the labels of one annotator (the field then needs quotes). A
+label is a word or a three-letter code; labels.py lists both. Labels outside the classes are only counted.
 """
 
 from __future__ import annotations
@@ -27,21 +26,17 @@ Row = dict[str, str]
 
 
 def find(root: Path) -> list[Path]:
-    """The CSV files that could be meant: `root` itself, or those of the folder that have the needed columns."""
+    """`root` itself if it is a CSV file, or the CSV files in the folder `root` that have the required columns."""
     if root.is_file():
         return [root] if root.suffix.lower() == ".csv" else []
-    return [
-        file
-        for file in sorted(root.glob("*.csv"))
-        if not file.name.startswith(".") and set(NEEDED) <= set(_columns(file))
-    ]
+    files = (file for file in sorted(root.glob("*.csv")) if not file.name.startswith("."))
+    return [file for file in files if set(NEEDED) <= set(_columns(file))]
 
 
 def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
-    """The utterances of the CSV file `root`, or of the only fitting one in the folder `root`.
+    """The utterances of the only CSV file that `find` returns. Broken rows become Problems.
 
-    Raises CorpusError where there is no such file, more than one, or one that cannot be read as a table; whatever is
-    broken in single rows becomes a Problem.
+    Raises CorpusError if there is none or more than one, or if it cannot be read as a table.
     """
     files = find(root)
     if len(files) != 1:
@@ -62,12 +57,12 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
         problems=tuple(reader.problems),
         root=files[0].parent,
         other_labels=tuple(reader.other_labels.most_common()),
-        notes=(f"columns not read: {', '.join(ignored)}",) if ignored else (),
+        notes=(f"ignored columns: {', '.join(ignored)}",) if ignored else (),
     )
 
 
 def _columns(file: Path) -> list[str]:
-    """The headings; none for a file that is no table. Raises CorpusError where it cannot be opened."""
+    """The headings; none if the file is no table. Raises CorpusError if it cannot be opened."""
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             return [name.strip() for name in next(csv.reader(lines), [])]
@@ -78,12 +73,12 @@ def _columns(file: Path) -> list[str]:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Row, str]]:
-    """Line number, fields by column, and what is wrong with the row's form, if anything. Empty lines are no rows."""
+    """Yields line number, fields by column, and a problem of the row, or "". Empty lines are skipped."""
     columns = _columns(file)
     missing = [name for name in NEEDED if name not in columns]
     if missing or len(set(columns)) < len(columns):
-        what = f"no column {', '.join(missing)}" if missing else "a column appears twice"
-        raise CorpusError(f"{file}:1: {what}; needed are {', '.join(NEEDED)}, possible {', '.join(OPTIONAL)}")
+        problem = f"no column {', '.join(missing)}" if missing else "a column appears twice"
+        raise CorpusError(f"{file}:1: {problem}; required: {', '.join(NEEDED)}, optional: {', '.join(OPTIONAL)}")
     line = 1
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -104,7 +99,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Row, str]]:
 
 
 class _Reader:
-    """Collects utterances, problems and labels left aside over the rows."""
+    """Collects utterances, problems and other labels from the rows."""
 
     def __init__(self, file: Path, classes: tuple[str, ...]) -> None:
         self.file = file
@@ -139,14 +134,13 @@ class _Reader:
         self.utterances[name] = Utterance(name, path, row["speaker"], gender, session, number, votes, where)
 
     def check_sessions(self) -> None:
-        """Folds need a session for everybody or for nobody."""
+        """Folds need a session for all utterances or for none."""
         without = [u for u in self.utterances.values() if not u.session]
         if len(without) < len(self.utterances):
-            what = "no session, though other rows have one"
-            self.problems += [Problem(utterance.source, what, utterance.name) for utterance in without]
+            self.problems += [Problem(u.source, "no session, but other rows have one", u.name) for u in without]
 
     def _check_speaker(self, line: int, name: str, speaker: str, gender: str, session: str) -> None:
-        """A speaker in two sessions would be heard in training and in the test."""
+        """A speaker in two sessions would be in the training and in the test."""
         known_gender, known_session, first = self.speakers.setdefault(speaker, (gender, session, line))
         if gender != known_gender:
             self._problem(line, f"speaker {speaker} has another gender at line {first}", name)
@@ -157,15 +151,15 @@ class _Reader:
         if not field:
             return ()
         words = [[word.strip() for word in part.split(",")] for part in field.split("|")]
-        votes = [[spell(word, self.classes) for word in given] for given in words]
-        strange = [word for given in words for word in given if word and spell(word, self.classes) is None]
-        if strange:
-            self._problem(line, f"broken votes {field!r}: unknown label {', '.join(map(repr, strange))}", name)
-        elif not all(word for given in words for word in given):
+        votes = [[spell(word, self.classes) for word in part] for part in words]
+        unknown = [word for part in words for word in part if word and spell(word, self.classes) is None]
+        if unknown:
+            self._problem(line, f"broken votes {field!r}: unknown label {', '.join(map(repr, unknown))}", name)
+        elif not all(word for part in words for word in part):
             self._problem(line, f"broken votes {field!r}: an empty label", name)
-        elif any(len(set(given)) < len(given) for given in votes):
+        elif any(len(set(labels)) < len(labels) for labels in votes):
             self._problem(line, f"broken votes {field!r}: an annotator gives a label twice", name)
-        return tuple(tuple(label for label in given if label) for given in votes)
+        return tuple(tuple(label for label in labels if label) for labels in votes)
 
-    def _problem(self, line: int, what: str, name: str) -> None:
-        self.problems.append(Problem(f"{self.file}:{line}", what, name))
+    def _problem(self, line: int, problem: str, name: str) -> None:
+        self.problems.append(Problem(f"{self.file}:{line}", problem, name))

@@ -1,7 +1,7 @@
-"""IEMOCAP's counts, known before the files are read.
+"""The counts of a complete IEMOCAP release with the paper's four classes.
 
-Improvised dialogs, the paper's four classes: counted from the release's label files, as in the paper. All dialogs: the
-totals that the field reports, 4490 utterances, or 5531 with excited counted as happiness.
+Improvised dialogs: counted in the label files, equal to those in the paper. All dialogs: the totals in the literature,
+4490 utterances, or 5531 with excited counted as happiness.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from scratchser.corpus.table import CLASSES, ExpectedCount, Utterance
 from scratchser.corpus.votes import unanimous
 
-DIALOGS = 151  # label files of a complete release, 80 of them improvised
+DIALOGS = 151  # label files of a complete release; 80 are improvised dialogs
 
 IMPROVISED = (1099, 284, 608, 289)  # in the order of CLASSES
 IMPROVISED_UNANIMOUS = (331, 51, 312, 138)
@@ -33,7 +33,7 @@ EVERYTHING_MERGED = (1708, 1636, 1084, 1103)
 
 
 def compare(utterances: Sequence[Utterance], scripted: bool, merge_excited: bool) -> tuple[ExpectedCount, ...]:
-    """Found beside expected, for a complete release and the four classes; empty where nothing is known beforehand."""
+    """Found and expected counts of the utterances of a complete release; empty if no counts are known."""
     labels = Counter(CLASSES[u.label] for u in utterances)
     if scripted:
         return _compare("", labels, EVERYTHING_MERGED if merge_excited else EVERYTHING)
@@ -42,13 +42,11 @@ def compare(utterances: Sequence[Utterance], scripted: bool, merge_excited: bool
     agreed = Counter(CLASSES[u.label] for u in utterances if u.votes and unanimous(u.votes, CLASSES[u.label]))
     counts = _compare("", labels, IMPROVISED) + _compare("unanimous ", agreed, IMPROVISED_UNANIMOUS)
     for speaker, expected in IMPROVISED_SPEAKERS.items():
-        spoken = Counter(CLASSES[u.label] for u in utterances if u.speaker == speaker)
-        counts += _compare(f"speaker {speaker} ", spoken, expected)
+        found = Counter(CLASSES[u.label] for u in utterances if u.speaker == speaker)
+        counts += _compare(f"speaker {speaker} ", found, expected)
     return counts
 
 
 def _compare(prefix: str, found: Counter[str], expected: Sequence[int]) -> tuple[ExpectedCount, ...]:
-    rows = [(name, found[name], count) for name, count in zip(CLASSES, expected, strict=True)]
-    return tuple(
-        ExpectedCount(prefix + what, *counts) for what, *counts in [*rows, ("all", found.total(), sum(expected))]
-    )
+    counts = [ExpectedCount(prefix + name, found[name], n) for name, n in zip(CLASSES, expected, strict=True)]
+    return (*counts, ExpectedCount(f"{prefix}all", found.total(), sum(expected)))

@@ -1,15 +1,15 @@
 """The IEMOCAP release tree: labels and votes from SessionN/dialog/EmoEvaluation, audio from SessionN/sentences/wav.
 
-A label file holds one block per utterance, blocks apart by a blank line:
+A label file has one block per utterance, separated by blank lines:
 
     [6.2901 - 8.2357]<TAB>Ses01F_impro01_F000<TAB>neu<TAB>[2.5000, 2.5000, 2.5000]
     C-E2:<TAB>Neutral;<TAB>()                      three external annotators: C-E*
     C-E3:<TAB>Neutral; Sadness;<TAB>(a; comment)
-    C-F1:<TAB>;<TAB>()                             the speakers about themselves, C-F* and C-M*: not read
-    A-E3:<TAB>val 3; act 2; dom  2;<TAB>()         ratings on scales: not read
+    C-F1:<TAB>;<TAB>()                             the speakers' own labels, C-F* and C-M*: ignored
+    A-E3:<TAB>val 3; act 2; dom  2;<TAB>()         ratings on scales: ignored
 
-The speaker is the F or M of the LAST part of an utterance's name: Ses03M_impro05a_F000 is spoken by the woman of
-session 3. The letter after the session's number says who wore the motion-capture markers.
+The F or M in the LAST part of an utterance's name is the speaker: the woman of session 3 speaks Ses03M_impro05a_F000.
+The letter after the session number is the speaker with the motion-capture markers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VOTE = re.compile(r"C-E\d+:\s*(?P<labels>[^(]*)")
 
 @dataclass
 class Turn:
-    """A block of a label file."""
+    """One block of a label file."""
 
     name: str
     label: str
@@ -43,20 +43,20 @@ class Turn:
 
 
 def looks_like(root: Path) -> bool:
-    """True where there is at least one SessionN/dialog/EmoEvaluation."""
+    """True if there is at least one SessionN/dialog/EmoEvaluation."""
     return any(root.glob("Session[1-5]/dialog/EmoEvaluation"))
 
 
 def load(
     root: Path, *, scripted: bool = False, merge_excited: bool = False, classes: Sequence[str] | None = None
 ) -> Corpus:
-    """The improvised dialogs, or all with `scripted`; `merge_excited` counts excited as happiness, in labels and votes.
+    """The improvised dialogs, or all with `scripted`. `merge_excited` counts excited as happiness in labels and votes.
 
-    An incomplete tree and one without audio can be read too. Raises CorpusError where there is no label file at all
-    or the classes are not IEMOCAP's; whatever is broken in single lines becomes a Problem.
+    The tree may be incomplete or without audio, and broken lines become Problems. Raises CorpusError if there is no
+    label file at all or the classes are not IEMOCAP's.
     """
     possible = LABELS - ({"excited"} if merge_excited else set())
-    classes = class_list(classes, possible, "IEMOCAP, as asked for,")
+    classes = class_list(classes, possible, "IEMOCAP with these options")
     files = label_files(root)
     if not files:
         raise CorpusError(f"{root}: no label files; the folder must hold Session1 ... Session5 as released")
@@ -67,7 +67,7 @@ def load(
     utterances = tuple(sorted(reader.utterances.values(), key=lambda u: u.name))
     synthetic = (root / SYNTHETIC_MARKER).exists()
     complete = len(files) == expected_counts.DIALOGS and not synthetic
-    notes = [] if complete or synthetic else [_incomplete(files)]
+    comparable = complete and classes == CLASSES
     return Corpus(
         name="iemocap",
         classes=classes,
@@ -75,15 +75,13 @@ def load(
         problems=tuple(reader.problems),
         root=root,
         other_labels=tuple(reader.other_labels.most_common()),
-        expected_counts=expected_counts.compare(utterances, scripted, merge_excited)
-        if complete and classes == CLASSES
-        else (),
-        notes=tuple(notes),
+        expected_counts=expected_counts.compare(utterances, scripted, merge_excited) if comparable else (),
+        notes=() if complete or synthetic else (_incomplete(files),),
     )
 
 
 def label_files(root: Path) -> list[Path]:
-    """All label files in the order of their names; "._" files, which some systems add when copying, are none."""
+    """All label files, sorted by name, without the "._" files that some systems add when copying."""
     return sorted(root.glob("Session[1-5]/dialog/EmoEvaluation/Ses*.txt"), key=lambda file: file.name)
 
 
@@ -91,12 +89,12 @@ def _incomplete(files: list[Path]) -> str:
     sessions = sorted({file.parents[2].name.removeprefix("Session") for file in files})
     return (
         f"incomplete release: {len(files)} of {expected_counts.DIALOGS} label files (sessions {', '.join(sessions)}), "
-        "so the counts are not compared with IEMOCAP's known ones"
+        "so the counts are not compared with those of the complete release"
     )
 
 
 class _Reader:
-    """Collects utterances, problems and labels left aside over the label files."""
+    """Collects utterances, problems and other labels from the label files."""
 
     def __init__(self, classes: tuple[str, ...], merge_excited: bool) -> None:
         self.classes = classes
@@ -119,7 +117,7 @@ class _Reader:
             self._add(file, dialog["session"], turn)
 
     def _turns(self, file: Path) -> Iterator[Turn]:
-        """The blocks of a file. A block ends with a blank line or the next header. One without a name is broken."""
+        """The blocks of a file. A blank line or the next header ends a block. A block without a name is broken."""
         turn: Turn | None = None
         for number, line in enumerate(_lines(file), start=1):
             where = f"{file}:{number}"
@@ -146,12 +144,12 @@ class _Reader:
         return Turn(header["name"], self._merge(label), number)
 
     def _vote(self, labels: str, where: str, name: str) -> tuple[str, ...]:
-        """One annotator's labels, each once. Merging comes first: excited and happiness together are one label."""
+        """One annotator's labels, each once. Merged labels count once too: excited with happiness is one label."""
         words = [word.strip() for word in labels.split(";") if word.strip()]
         names = [spell(word) or "" for word in words]
-        strange = [word for word, spelled in zip(words, names, strict=True) if spelled not in LABELS - {"undecided"}]
-        if strange:
-            self.problems.append(Problem(where, f"unknown label {', '.join(map(repr, strange))} in the votes", name))
+        unknown = [word for word, spelled in zip(words, names, strict=True) if spelled not in LABELS - {"undecided"}]
+        if unknown:
+            self.problems.append(Problem(where, f"unknown label {', '.join(map(repr, unknown))} in the votes", name))
         elif not names:
             self.problems.append(Problem(where, "an annotator without a label", name))
         return tuple(dict.fromkeys(self._merge(spelled) for spelled in names))
@@ -171,8 +169,8 @@ class _Reader:
             return
         self.seen[turn.name] = where
         if len(turn.votes) != ANNOTATORS:
-            what = f"{turn.name} has {len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
-            self.problems.append(Problem(where, what, turn.name))
+            problem = f"{turn.name} has {len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
+            self.problems.append(Problem(where, problem, turn.name))
         if turn.label in self.classes:
             self.utterances[turn.name] = Utterance(
                 name=turn.name,
@@ -189,5 +187,5 @@ class _Reader:
 
 
 def _lines(file: Path) -> list[str]:
-    """The release is ASCII; a stray byte can only stand in a comment, where it does no harm."""
-    return file.read_text(encoding="ascii", errors="replace").splitlines()
+    """The release is ASCII. Another byte can only occur in a comment, which is ignored."""
+    return file.read_text(encoding="utf-8", errors="replace").splitlines()

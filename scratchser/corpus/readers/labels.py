@@ -1,4 +1,4 @@
-"""The words that annotators use, long and short."""
+"""Labels as words and as three-letter codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODES = {
 
 
 def spell(word: str, known: Collection[str] = ()) -> str | None:
-    """The full name of a label in either form and any case; a word of `known` stands for itself. None if unknown."""
+    """The full name of a label, given as a word or a code in any case, or as a word in `known`. None if unknown."""
     if word in known:
         return word
     lower = word.strip().lower()
@@ -32,18 +32,18 @@ def spell(word: str, known: Collection[str] = ()) -> str | None:
 
 
 def class_list(wanted: Sequence[str] | None, possible: Collection[str] | None, corpus: str) -> tuple[str, ...]:
-    """The classes asked for, or the paper's four.
+    """Returns the full names of the wanted classes, or the paper's four if `wanted` is None.
 
-    `possible` are the labels that the corpus has; None means that the user names them. Raises CorpusError where fewer
-    than two different classes are left or one of them cannot occur.
+    `possible` are the labels of the corpus; None allows any word. Raises CorpusError for fewer than two classes, for a
+    class given twice, and for a class that is not possible.
     """
     if wanted is None:
         return CLASSES
     classes = tuple(spell(word.strip()) or word.strip() for word in wanted)
     if len(classes) < 2 or len(set(classes)) < len(classes) or not all(classes):
         raise CorpusError(f"classes: {', '.join(classes)}: at least two are needed, each once")
-    strange = [name for name in classes if possible is not None and name not in possible]
-    if strange:
+    unknown = [name for name in classes if possible is not None and name not in possible]
+    if unknown:
         choice = ", ".join(sorted(possible or ()))
-        raise CorpusError(f"{corpus} has no label {', '.join(strange)}: choose from {choice}")
+        raise CorpusError(f"{corpus} has no label {', '.join(unknown)}: choose from {choice}")
     return classes
