@@ -1,4 +1,4 @@
-"""Folds in processes of their own: an error, an interruption or a killed worker ends the run soon and by name."""
+"""Folds in worker processes: an error, an interruption or a killed worker ends the run after the current epoch."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import files
 from scratchser.support.files import StorageError
 
-ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test could wait for its end
+ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)  # no test waits for its end
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +29,25 @@ def job(tmp_path_factory):
 
 @pytest.fixture
 def folders(tmp_path):
-    for number in (1, 2, 3):
-        (tmp_path / "folds" / f"{number:02d}").mkdir(parents=True)
     return {number: FoldDir(tmp_path, number, False) for number in (1, 2, 3)}
 
 
-def run_until_two_are_heard(job, folders, then):
-    """Three folds on two workers; `then` is called after two of them have finished an epoch, and one waits."""
-    heard = set()
+def run_until_two_epochs(job, folders, then):
+    """Three folds on two workers; `then` is called after two of them have finished an epoch. The third one waits."""
+    trained = set()
 
     def notify(task, row):
-        if task.fold.number not in heard:
-            heard.add(task.fold.number)
-            if len(heard) == 2:
+        if task.fold.number not in trained:
+            trained.add(task.fold.number)
+            if len(trained) == 2:
                 then()
 
     tasks = [Task(job, fold, folders[fold.number]) for fold in make_folds(job.corpus)[:3]]
     for _ in run_folds(tasks, 2, notify):
-        raise AssertionError("a fold without end gave a result")
+        raise AssertionError("an endless fold gave a result")
 
 
-def assert_can_go_on(folder):
+def assert_can_continue(folder):
     """No worker is left, the fold is not locked, and its checkpoint is that of its last line."""
     assert multiprocessing.active_children() == []
     files.hold(folder.path).close()
@@ -60,8 +58,8 @@ def assert_can_go_on(folder):
 def test_an_error_in_one_fold_ends_the_others_after_an_epoch(job, folders):
     path = folders[1].path
     with pytest.raises(StorageError, match=r"cannot write .*folds/01"):
-        run_until_two_are_heard(job, folders, lambda: path.rename(path.with_name("gone")))
-    assert_can_go_on(folders[2])
+        run_until_two_epochs(job, folders, lambda: path.rename(path.with_name("gone")))
+    assert_can_continue(folders[2])
 
 
 def test_an_interrupted_run_ends_its_workers_after_an_epoch(job, folders):
@@ -69,18 +67,18 @@ def test_an_interrupted_run_ends_its_workers_after_an_epoch(job, folders):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_until_two_are_heard(job, folders, interrupt)
-    assert_can_go_on(folders[1])
-    assert_can_go_on(folders[2])
-    assert folders[3].checkpoint() is None  # it was not even begun
+        run_until_two_epochs(job, folders, interrupt)
+    assert_can_continue(folders[1])
+    assert_can_continue(folders[2])
+    assert folders[3].checkpoint() is None  # not even begun
 
 
-def test_a_killed_worker_is_named_with_the_way_on(job, folders):
+def test_a_killed_worker_is_reported(job, folders):
     def kill():
         os.kill(int((folders[2].path / files.LOCK).read_text()), signal.SIGKILL)
 
     with pytest.raises(WorkerError, match=r"lack of memory.* --resume .*--workers 1") as error:
-        run_until_two_are_heard(job, folders, kill)
+        run_until_two_epochs(job, folders, kill)
     assert "\n" not in str(error.value)
     assert multiprocessing.active_children() == []
     files.hold(folders[1].path).close()
