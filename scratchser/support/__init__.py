@@ -1,8 +1,9 @@
-"""What every part of the package uses and what knows nothing about speech.
+"""Helpers of all commands that do not depend on speech.
 
-files         files written whole or not at all, locks, JSON
-terminal      messages, progress bars, standard output
-gpu           which device a run computes on, and why a GPU is not available
+files         files that are complete or absent, the lock of a folder, JSON and .npz
+terminal      messages, tables and progress bars
+errors        errors that end a command, and its exit code
+gpu           the device of a run, and why a GPU cannot be used
 environment   versions, commit and machine of a run
 suggest       the nearest known name for a wrong one
 """

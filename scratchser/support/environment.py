@@ -1,4 +1,4 @@
-"""What a run ran on: enough to say later why two runs differ."""
+"""Versions, commit and machine of a run, to explain later why two runs differ."""
 
 import datetime
 import hashlib
@@ -18,14 +18,11 @@ import scratchser
 from scratchser import kernels
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
-CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # where they are installed
+CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # not always installed
 
 
 def describe(device: str, workers: int = 1) -> dict[str, Any]:
-    """Versions, commit, machine and the device in words, as a JSON-able dict.
-
-    workers   folds at a time; more than one share the cores as `workers.run_folds` does
-    """
+    """Returns what environment.json holds. `workers` is the number of folds that run at the same time."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -53,9 +50,9 @@ def threads(workers: int) -> int:
 
 
 def source() -> str:
-    """SHA-256, as hex, of the program's own Python files: two machines with the same one compute by the same text.
+    """SHA-256, as hex, of all Python files of the package. Machines with the same one run the same code.
 
-    A commit would not do, which an installed copy does not know and uncommitted changes do not move.
+    A commit is not enough: an installed copy has none, and uncommitted changes do not change it.
     """
     texts = []
     for package in (scratchser, kernels):  # in a checkout the kernels lie in another folder
@@ -66,7 +63,7 @@ def source() -> str:
 
 
 def _installed(names: Iterable[str]) -> dict[str, str]:
-    """The versions of those that are there."""
+    """The versions of the installed ones."""
     found = {}
     for name in names:
         with suppress(metadata.PackageNotFoundError):
@@ -75,9 +72,9 @@ def _installed(names: Iterable[str]) -> dict[str, str]:
 
 
 def _commit(folder: Path) -> str | None:
-    """The git commit of this very source, marked "+changes" where files differ from it; None outside its repository.
+    """The git commit of this source, with "+changes" if files differ from it; None outside the repository.
 
-    An installed copy may lie in a virtual environment within somebody else's repository: only a tracked file counts.
+    An installed copy may be inside another repository, so this file must be tracked.
     """
 
     def git(*arguments: str) -> str:
@@ -87,14 +84,14 @@ def _commit(folder: Path) -> str | None:
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):  # no git, no repository, or not ours
+    except (OSError, subprocess.SubprocessError):  # no git, no repository, or another one
         return None
 
 
 def _cpu() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

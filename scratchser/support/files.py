@@ -28,8 +28,6 @@ class StorageError(ProcessingError):
 
 LOCK = ".lock"  # holds the process id of the writer; it stays in the folder, since other processes may wait for it
 
-NAME = LOCK
-
 
 class Held(StorageError):
     """Another process writes the folder."""

@@ -5,7 +5,7 @@ With NUMBA_ENABLE_CUDASIM=1, `cuda` means Numba's simulator, which runs the CUDA
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from numba import config
@@ -65,53 +65,41 @@ def describe(device: str) -> str:
 
 def missing(number: int) -> str | None:
     """Why GPU number `number` cannot be used and what helps, or None if it can."""
-    return next(_reasons(number), None)
-
-
-def _reasons(number: int) -> Iterator[str]:
-    """Each check needs the ones before it, so only the first reason is certain."""
     for module, package in (("cupy", "CuPy"), ("numba_cuda", "numba-cuda")):
         if importlib.util.find_spec(module) is None:
-            yield f"{package} is not installed: {EXTRAS}"
-            return
+            return f"{package} is not installed: {EXTRAS}"
     try:
         import cupy
     except ImportError as error:
-        yield f"CuPy is installed but does not import ({str(error).strip().splitlines()[0]}). Again: {EXTRAS}"
-        return
-    yield from _driver_reasons(cupy.cuda.runtime, number)
-    yield from _library_reasons()
+        return f"CuPy is installed but does not import ({str(error).strip().splitlines()[0]}). Again: {EXTRAS}"
+    return _driver_problem(cupy.cuda.runtime, number) or _library_problem()
 
 
-def _driver_reasons(runtime: Any, number: int) -> Iterator[str]:
+def _driver_problem(runtime: Any, number: int) -> str | None:
     """`runtime` is cupy.cuda.runtime."""
-    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
     if driver == 0:
-        yield "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"
-        return
-    if driver // 1000 < needed // 1000:
-        has, wants = driver // 1000, needed // 1000
-        yield f"the driver is too old: it is for CUDA {has}, CuPy for CUDA {wants}. Update the driver, or {EXTRAS}"
-        return
+        return "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"
+    if driver < needed:
+        return f"the driver is too old: it is for CUDA {driver}, CuPy for CUDA {needed}. Update the driver, or {EXTRAS}"
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
         if error.status != NO_DEVICE:
-            yield f"the driver does not answer ({error}): restart the machine or reinstall the driver"
-            return
+            return f"the driver does not answer ({error}): restart the machine or reinstall the driver"
         count = 0
     if count == 0:
-        yield "the driver finds no GPU: look at nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
-    elif number >= count:
-        yield f"there is no GPU number {number}: there are 0 ... {count - 1}"
+        return "the driver finds no GPU: look at nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
+    return f"there is no GPU number {number}: there are 0 ... {count - 1}" if number >= count else None
 
 
-def _library_reasons() -> Iterator[str]:
-    """The libraries that numba-cuda needs to compile a kernel."""
+def _library_problem() -> str | None:
+    """Checks the libraries that numba-cuda needs to compile a kernel."""
     from cuda import pathfinder
 
     for name in LIBRARIES:
         try:
             pathfinder.load_nvidia_dynamic_lib(name)
         except pathfinder.DynamicLibNotFoundError:
-            yield f"NVIDIA's library {name} is missing, and kernels cannot be compiled without it: {EXTRAS}"
+            return f"NVIDIA's library {name} is missing, and kernels cannot be compiled without it: {EXTRAS}"
+    return None

@@ -126,7 +126,7 @@ def test_duration_loudness_and_mean_pitch_do_not_betray_the_class(corpus, sounds
 def test_duration_level_and_usual_pitch_are_drawn_without_a_look_at_the_emotion(monkeypatch):
     monkeypatch.setattr(synthetic, "synthesise", lambda voice, expression, *drawn: drawn[:3])
     for line in synthetic.script(size=10)[::5]:
-        takes = [replace(line.take, meant=meant, shade="other") for meant in EXPRESSIONS]
+        takes = [replace(line.take, emotion=emotion, neighbour="other") for emotion in EXPRESSIONS]
         assert len({synthetic.sound(replace(line, take=take)) for take in takes}) == 1
 
 
@@ -193,17 +193,17 @@ def test_the_default_corpus_is_unbalanced_like_iemocap_and_no_speaker_lacks_a_cl
     ],
 )
 def test_the_hard_label_is_the_only_one_with_two_votes(votes, hard):
-    assert Take("neutral", "sadness", 0.1, tuple(tuple(v.split(",")) for v in votes.split("/"))).hard == hard
+    assert Take("neutral", "sadness", 0.1, tuple(tuple(v.split(",")) for v in votes.split("/"))).label == hard
 
 
 def test_the_weaker_an_expression_the_more_its_annotators_disagree():
-    takes = [line.take for line in synthetic.script(size=1000) if line.take.hard]
-    agreed = np.array([unanimous(take.votes, take.hard) for take in takes])
+    takes = [line.take for line in synthetic.script(size=1000) if line.take.label]
+    agreed = np.array([unanimous(take.votes, take.label) for take in takes])
     mix = np.array([take.mix for take in takes])
     assert 0.4 < agreed.mean() < 0.8
     thirds = [agreed[(mix >= a) & (mix < a + 1 / 6)].mean() for a in (0, 1 / 6, 1 / 3)]
     assert thirds[0] > thirds[1] + 0.1 > thirds[2] + 0.2
-    assert np.mean([take.hard == take.meant for take in takes]) > 0.8
+    assert np.mean([take.label == take.emotion for take in takes]) > 0.8
     given = [label for take in takes for labels in take.votes for label in labels]
     assert set(given) == set(EXPRESSIONS)
     assert 0.05 < np.mean([len(labels) == 2 for take in takes for labels in take.votes]) < 0.25

@@ -1,12 +1,14 @@
-"""The corpus that comes with the program: five sessions of a woman and a man, and three annotators, all simulated.
+"""The built-in corpus: synthetic speech of five sessions with a woman and a man each, and three simulated annotators.
 
-It has IEMOCAP's shape (improvised and scripted dialogs, ten labels, sometimes two of them by one annotator, sometimes
-no majority), so that whatever works on IEMOCAP can be tried without it. No human speaks in it: results on it say
-nothing about speech.
+It has IEMOCAP's structure (improvised and scripted dialogs, ten labels, sometimes two from one annotator, sometimes no
+majority), so that everything can be tried without IEMOCAP. Results on it say nothing about real speech.
 
-An utterance is meant as one emotion and shaded by a neighbouring one; its expression is their mixture, and the larger
-the share of the shade, the more annotators hear the shade. Duration, level and mean pitch are drawn without a look at
-the emotion. Sound is made when it is read, for the same seed always the same. docs/synthetic.md tells the rest.
+An utterance mixes the expressions of an emotion and a neighbouring one. The larger the neighbour's share, the more
+annotators choose the neighbour. Duration, level and mean pitch do not depend on the emotion. The sound is synthesised
+when it is read, and depends only on the seed. docs/synthetic.md explains the details.
+
+tree    writes the corpus as an IEMOCAP release tree
+voice   the synthesiser: one utterance of source-filter speech
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ EXPRESSIONS = {  #           tempo pauses accent skew drift final contrast legat
 }
 SPREAD =           Expression(0.3, 0.02, 0.5, 0.05,  0.5,  0.8, 1.0, 0.06,  0.6,   2.0, 0.2)  # std. dev.
 LOWEST =           Expression(2.5, 0.00, 0.3, 0.10, -8.0, -8.0, 0.0, 0.02, -14., -40.0, 0.1)
-# What is heard in its place, and how often of the times that something else is.
+# The neighbours of each emotion, with their probabilities.
 NEIGHBOURS = {
     "neutral":     {"frustration": 0.35, "sadness": 0.25, "happiness": 0.25, "other": 0.15},
     "happiness":   {"excited": 0.45, "neutral": 0.45, "surprise": 0.10},
@@ -54,22 +56,22 @@ NEIGHBOURS = {
 # fmt: on
 RARE = ("surprise", "fear", "disgust", "other")
 DECK = ("neutral",) * 7 + ("sadness",) * 5 + ("happiness", "anger") * 3 + ("frustration",) * 2 + ("excited",)
-LAPSE = 0.08  # probability that an annotator hears something that is not there
-MEAN_TRACT_CM = 16.2  # of women and men together: the length of all vocal tracts where they do not spread
+LAPSE = 0.08  # probability that an annotator chooses a label at random
+MEAN_TRACT_CM = 16.2  # vocal-tract length of women and men together
 
 
 @dataclass(frozen=True)
 class Take:
-    """What was meant and what was heard."""
+    """The emotion of an utterance, and the labels that the annotators gave."""
 
-    meant: str
-    shade: str
-    mix: float  # share of the shade in the expression, 0 ... 0.5
+    emotion: str
+    neighbour: str
+    mix: float  # the neighbour's share of the expression, 0 ... 0.5
     votes: tuple[tuple[str, ...], ...]  # labels per annotator
 
     @property
-    def hard(self) -> str | None:
-        """The only label that at least two annotators gave; None where there is none or more than one."""
+    def label(self) -> str | None:
+        """The only label that at least two annotators gave, or None if there is none or more than one."""
         counts = Counter(label for labels in self.votes for label in labels)
         agreed = [label for label, count in counts.items() if count >= 2]
         return agreed[0] if len(agreed) == 1 else None
@@ -77,23 +79,23 @@ class Take:
 
 @dataclass(frozen=True)
 class Line:
-    """One utterance before it has sound."""
+    """One utterance without its sound."""
 
-    name: str  # as in IEMOCAP: dialog, then who speaks and which of his or her turns it is
+    name: str  # as in IEMOCAP: dialog, speaker, number of the turn
     dialog: str
     speaker: str  # session and F or M
     take: Take
-    key: tuple[int, ...]  # seed of its sound
+    key: tuple[int, ...]  # seed of the sound
 
     @property
     def listed(self) -> bool:
-        """True for the rows of the default table: improvised, and of the four classes."""
-        return "impro" in self.dialog and self.take.hard in CLASSES
+        """True for the rows of the default table: improvised, with one of the four classes."""
+        return "impro" in self.dialog and self.take.label in CLASSES
 
 
 @dataclass(frozen=True)
 class Reader:
-    """`Corpus.read`: makes an utterance's sound. A class, so that it can be sent to worker processes."""
+    """`Corpus.read`, which synthesises an utterance. A class, since worker processes get it by pickle."""
 
     seed: int
     lines: dict[str, Line]
@@ -104,11 +106,11 @@ class Reader:
 
 
 def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
-    """The improvised utterances that most annotators put into one of the four classes, `size` in all.
+    """The `size` improvised utterances that most annotators put into one of the four classes.
 
-    `tract_spread` multiplies how far each speaker's vocal tract is from 16.2 cm: 0 gives all the same length, and
-    nothing else changes. Raises CorpusError for a size below ten, one for each speaker, for a negative seed, and for a
-    spread outside 0 ... 3: beyond, tracts are shorter than 10 cm.
+    `tract_spread` is a factor on the differences between the speakers' vocal-tract lengths and 16.2 cm; with 0, all
+    lengths are the same. Raises CorpusError for a size below 10 (one for each speaker), a negative seed, or a spread
+    outside 0 ... 3 (above 3, tracts would be shorter than 10 cm).
     """
     if not 0 <= tract_spread <= 3:
         raise CorpusError(f"the spread {tract_spread} of the vocal tracts is not between 0 and 3")
@@ -121,18 +123,18 @@ def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
             speaker=line.speaker,
             gender=line.speaker[1],
             session=line.speaker[0],
-            label=CLASSES.index(line.take.hard or ""),
+            label=CLASSES.index(line.take.label or ""),
             votes=line.take.votes,
         )
         for line in listed.values()
     )
-    aside = Counter(line.take.hard or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
+    others = Counter(line.take.label or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
     read = Reader(seed, listed, tract_spread)
-    return Corpus("synthetic", CLASSES, utterances, read=read, other_labels=tuple(aside.most_common()))
+    return Corpus("synthetic", CLASSES, utterances, read=read, other_labels=tuple(others.most_common()))
 
 
 def script(seed: int = 0, size: int = SIZE) -> list[Line]:
-    """Every utterance of every dialog in order of time: what `load` lists, the scripted ones and the other labels."""
+    """All utterances of all dialogs in order of time, including scripted dialogs and other labels."""
     if size < 10:
         raise CorpusError(f"a synthetic corpus of {size} utterances: at least 10 are needed, one for each speaker")
     if seed < 0:
@@ -141,11 +143,11 @@ def script(seed: int = 0, size: int = SIZE) -> list[Line]:
 
 
 def sound(line: Line, seed: int = 0, tract_spread: float = 1.0) -> np.ndarray:
-    """(samples,) float32 in [-1, 1] at 16 kHz: the line as its speaker says it."""
+    """The sound of a line, (samples,) float32 in [-1, 1] at 16 kHz."""
     take, rng, voice = line.take, np.random.default_rng(line.key), voice_of(seed, line.speaker, tract_spread)
-    mixture = (1 - take.mix) * np.array(EXPRESSIONS[take.meant]) + take.mix * np.array(EXPRESSIONS[take.shade])
+    mixture = (1 - take.mix) * np.array(EXPRESSIONS[take.emotion]) + take.mix * np.array(EXPRESSIONS[take.neighbour])
     expression = Expression(*np.maximum(rng.normal(mixture, SPREAD), LOWEST))
-    # These three must not know the emotion: a guess from any of them alone would betray it.
+    # these three do not depend on the emotion, or a stopwatch could classify the corpus
     seconds = min(1.0 + rng.exponential(0.6), 4.0)
     pitch_hz = voice.pitch_hz * 2 ** (np.clip(rng.normal(0, 2.0), -4, 4) / 12)
     level_db = rng.uniform(-37, -26)
@@ -153,12 +155,12 @@ def sound(line: Line, seed: int = 0, tract_spread: float = 1.0) -> np.ndarray:
 
 
 def voice_of(seed: int, speaker: str, tract_spread: float = 1.0) -> Voice:
-    """The speaker, such as "1F", of the corpus of this seed."""
+    """The voice of a speaker such as "1F"."""
     rng = np.random.default_rng([seed, int(speaker[0]), "FM".index(speaker[1]), 1])
     tract, pitch = ((14.2, 15.6), (180, 225)) if speaker[1] == "F" else ((16.4, 18.2), (98, 135))
     tract_cm = rng.uniform(*tract)
     return Voice(
-        tract_cm=tract_cm + (tract_spread - 1) * (tract_cm - MEAN_TRACT_CM),  # at a spread of 1 the same to the bit
+        tract_cm=tract_cm + (tract_spread - 1) * (tract_cm - MEAN_TRACT_CM),  # exactly tract_cm for a spread of 1
         pitch_hz=rng.uniform(*pitch),
         tempo=rng.uniform(0.92, 1.08),
         accent=rng.uniform(0.8, 1.2),
@@ -172,7 +174,7 @@ def _session(seed: int, session: int, size: int) -> list[Line]:
     spoken: dict[str, list[list[Line]]] = {dialog: [] for dialog in improvised + scripted}
     for number, gender in enumerate("FM"):
         rng = np.random.default_rng([seed, session, number, 0])
-        quota = (size + 9 - (2 * (session - 1) + number)) // 10  # the first speakers take what ten does not divide
+        quota = (size + 9 - (2 * (session - 1) + number)) // 10  # the first speakers take the remainder
         takes = _takes(rng, quota)
         shares = [takes[i :: len(improvised)] for i in range(len(improvised))]
         shares += [_takes(rng, 0, SCRIPTED_TURNS) for _ in scripted]
@@ -188,39 +190,41 @@ def _session(seed: int, session: int, size: int) -> list[Line]:
 
 
 def _dialogs(session: int) -> tuple[list[str], list[str]]:
-    """The improvised and the scripted dialogs, the release's two oddly named kinds among them."""
-    names = [f"{wearer}_impro{number:02d}" for wearer in "FM" for number in (1, 2)]
-    plays = ["F_script01_1", "M_script01_1"]
+    """The improvised and the scripted dialogs, with the two unusual forms of names in the release."""
+    improvised = [f"{marked}_impro{number:02d}" for marked in "FM" for number in (1, 2)]
+    scripted = ["F_script01_1", "M_script01_1"]
     if session == 3:
-        names[2:] = ["M_impro05a", "M_impro05b"]
+        improvised[2:] = ["M_impro05a", "M_impro05b"]
     if session == 5:
-        plays.append("M_script01_1b")
-    return [f"Ses{session:02d}{name}" for name in names], [f"Ses{session:02d}{name}" for name in plays]
+        scripted.append("M_script01_1b")
+    return [f"Ses{session:02d}{name}" for name in improvised], [f"Ses{session:02d}{name}" for name in scripted]
 
 
 def _takes(rng: np.random.Generator, quota: int, least: int = 0) -> list[Take]:
-    """Takes until `quota` of them belong to the four classes and there are at least `least`."""
+    """At least `least` takes, of which `quota` belong to the four classes."""
     takes: list[Take] = []
     deck: list[str] = []
     while quota > 0 or len(takes) < least:
         if not deck:
             deck = [str(e) for e in rng.permutation([*DECK, str(rng.choice(RARE))])]
         takes.append(_take(deck.pop(), rng))
-        quota -= takes[-1].hard in CLASSES
+        quota -= takes[-1].label in CLASSES
     return takes
 
 
-def _take(meant: str, rng: np.random.Generator) -> Take:
-    shade = _choice(NEIGHBOURS[meant], rng)
+def _take(emotion: str, rng: np.random.Generator) -> Take:
+    neighbour = _choice(NEIGHBOURS[emotion], rng)
     mix = 0.5 * rng.beta(1.1, 1.2)
-    return Take(meant, shade, mix, tuple(_vote(meant, shade, mix, rng) for _ in range(3)))
+    return Take(emotion, neighbour, mix, tuple(_vote(emotion, neighbour, mix, rng) for _ in range(3)))
 
 
-def _vote(meant: str, shade: str, mix: float, rng: np.random.Generator) -> tuple[str, ...]:
-    """One annotator: hears the shade the more often the larger its share, sometimes both, seldom something else."""
+def _vote(emotion: str, neighbour: str, mix: float, rng: np.random.Generator) -> tuple[str, ...]:
+    """One annotator's labels: more often the neighbour if its share is large, sometimes both, rarely another label."""
     if rng.random() < LAPSE:
         return (str(rng.choice(list(EXPRESSIONS))),)
-    first, second = (shade, meant) if rng.random() < mix**1.5 / (mix**1.5 + (1 - mix) ** 1.5) else (meant, shade)
+    first, second = (
+        (neighbour, emotion) if rng.random() < mix**1.5 / (mix**1.5 + (1 - mix) ** 1.5) else (emotion, neighbour)
+    )
     return (first, second) if rng.random() < 0.4 * mix else (first,)
 
 

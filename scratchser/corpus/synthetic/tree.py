@@ -1,12 +1,12 @@
-"""The synthetic corpus written as an IEMOCAP release tree, so that reading such a tree can be tried without IEMOCAP.
+"""Writes the synthetic corpus as an IEMOCAP release tree, so that the reader can be tried without IEMOCAP.
 
-    SYNTHETIC.txt                                           says that nobody speaks here; readers pass it on
+    SYNTHETIC.txt                                           marks the speech as synthetic
     SessionN/sentences/wav/<dialog>/<utterance>.wav         16 kHz, mono, 16-bit PCM
-    SessionN/dialog/EmoEvaluation/<dialog>.txt              labels, in the form that iemocap.py describes
+    SessionN/dialog/EmoEvaluation/<dialog>.txt              labels in the form that iemocap.py describes
 
-All that makes the real label files tricky is in it: the codes exc, fru, xxx and the rare ones, several labels by one
-annotator, semicolons and label words in comments, self-evaluations that contradict the annotators or are empty,
-scripted dialogs, and dialogs whose name says M while a woman speaks.
+It has everything that makes the real label files difficult: the codes exc, fru, xxx and the rare ones, several labels
+from one annotator, semicolons and label words in comments, self-evaluations that are empty or unlike the annotators'
+labels, scripted dialogs, and dialogs with M in the name in which a woman speaks.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ SCALES = {  # valence, activation, dominance as annotators rate them, 1 ... 5
 
 
 def write_iemocap_tree(folder: Path, seed: int = 0, size: int = SIZE) -> int:
-    """Write the corpus of `synthetic.load(seed, size)` and all that it leaves out; returns the number of utterances.
+    """Write all utterances of `synthetic.script(seed, size)`. Returns their number.
 
-    Reading the tree gives the rows and, to the bit, the sound of `load`; the same arguments give the same files.
-    Raises FileExistsError where `folder` holds anything already or is a file, OSError where it cannot be written (what
-    was begun is then removed), CorpusError as `load` does.
+    Reading the tree gives the same rows and bits as `synthetic.load(seed, size)`. Equal arguments give equal files.
+    Raises FileExistsError if `folder` is a file or not empty, OSError if it cannot be written (it is then left empty),
+    CorpusError as `load`.
     """
     lines = script(seed, size)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(errno.EEXIST, "already there and not an empty folder: choose another", str(folder))
+        raise FileExistsError(errno.EEXIST, "exists and is not an empty folder: choose another one", str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
         tree = Path(unfinished)
         for dialog, turns in groupby(lines, key=lambda line: line.dialog):
             _write_dialog(tree, dialog, list(turns), seed)
-        # the marker first: whatever stops the program, no part of the tree can be taken for real speech
-        (folder / SYNTHETIC_MARKER).write_text(_marker(seed, size), encoding="ascii", newline="\n")
+        # the marker first: if the program is stopped, no part of the tree passes as real speech
+        (folder / SYNTHETIC_MARKER).write_text(_marker(seed, size), encoding="utf-8", newline="\n")
         for session in sorted(tree.iterdir()):
             session.rename(folder / session.name)
     return len(lines)
@@ -73,33 +73,33 @@ def _write_dialog(tree: Path, dialog: str, turns: list[Line], seed: int) -> None
     blocks, now = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"], 5.0
     for turn in turns:
         samples = sound(turn, seed)
-        wav = io.BytesIO()  # libsndfile does not tell what hinders it; a file of Python's does
+        wav = io.BytesIO()  # Python reports why a file cannot be written, libsndfile does not
         soundfile.write(wav, samples, RATE, format="WAV", subtype="PCM_16")
         (wavs / f"{turn.name}.wav").write_bytes(wav.getvalue())
         start = now + round(rng.uniform(0.2, 2.5), 4)
         now = start + len(samples) / RATE
         blocks.append(_block(turn, start, now, annotators, rng))
-    (labels / f"{dialog}.txt").write_text("\n".join([*blocks, ""]), encoding="ascii", newline="\n")
+    (labels / f"{dialog}.txt").write_text("\n".join([*blocks, ""]), encoding="utf-8", newline="\n")
 
 
 def _block(turn: Line, start: float, end: float, annotators: np.ndarray, rng: np.random.Generator) -> str:
-    code = CODE_OF[turn.take.hard or "undecided"]
-    scales = np.clip(SCALES[turn.take.meant] + rng.integers(-1, 2, (3, 3)), 1, 5)
+    code = CODE_OF[turn.take.label or "undecided"]
+    scales = np.clip(SCALES[turn.take.emotion] + rng.integers(-1, 2, (3, 3)), 1, 5)
     mean = ", ".join(f"{value:.4f}" for value in scales[:2].mean(axis=0))
-    own = f"{turn.speaker[1]}1"  # the actors judged themselves, too
+    own = f"{turn.speaker[1]}1"  # the actors' self-evaluation
     rows = [f"[{start:.4f} - {end:.4f}]\t{turn.name}\t{code}\t[{mean}]"]
     rows += [_category(f"E{e}", labels, rng) for e, labels in zip(annotators, turn.take.votes, strict=True)]
     rows.append(_category(own, _self_evaluation(turn, rng), rng))
-    for who, (valence, activation, dominance) in zip([f"E{e}" for e in annotators[:2]] + [own], scales, strict=True):
-        rows.append(f"A-{who}:\tval {valence}; act {activation}; dom  {dominance};\t({rng.choice(COMMENTS)})")
+    for rater, (valence, activation, dominance) in zip([f"E{e}" for e in annotators[:2]] + [own], scales, strict=True):
+        rows.append(f"A-{rater}:\tval {valence}; act {activation}; dom  {dominance};\t({rng.choice(COMMENTS)})")
     return "\n".join(rows) + "\n"
 
 
-def _category(who: str, labels: tuple[str, ...], rng: np.random.Generator) -> str:
+def _category(rater: str, labels: tuple[str, ...], rng: np.random.Generator) -> str:
     words = " ".join(f"{label.capitalize()};" for label in labels) or ";"
-    return f"C-{who}:\t{words}\t({rng.choice(COMMENTS)})"
+    return f"C-{rater}:\t{words}\t({rng.choice(COMMENTS)})"
 
 
 def _self_evaluation(turn: Line, rng: np.random.Generator) -> tuple[str, ...]:
     others = tuple(str(label) for label in rng.choice(list(EXPRESSIONS), 2, replace=False))
-    return ((), (turn.take.meant,), (turn.take.meant,), others[:1], others)[rng.integers(5)]
+    return ((), (turn.take.emotion,), (turn.take.emotion,), others[:1], others)[rng.integers(5)]

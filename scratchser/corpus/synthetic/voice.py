@@ -1,14 +1,14 @@
-"""One utterance of source-filter speech: what the voice does, and what the vocal tract makes of it.
+"""The synthesiser: one utterance of source-filter speech without words.
 
-    source   glottal pulses (all harmonics below 7.8 kHz, none above, so nothing folds back) and breath noise, tilted
-    filter   a cascade of resonators, F1 ..., that glide from vowel to vowel
-    noise    fricatives and bursts, which pass no resonator
+    source   glottal pulses with all harmonics below 7.8 kHz (so there is no aliasing), and breath noise, tilted
+    filter   a cascade of resonators, F1 ..., that move from vowel to vowel
+    noise    fricatives and bursts, which are not filtered
 
-The speaker decides the tract's length and the usual pitch, the expression how the voice moves. Level, duration and mean
-pitch are given from outside, so that they need not have anything to do with the expression. There are no words.
+The speaker has a vocal-tract length and a usual pitch; the expression is how the voice moves. Level, duration and mean
+pitch are separate arguments, so that they can be independent of the expression.
 
-Sources: the vowels' formants are the men's means of Peterson & Barney (1952); those above the third are a uniform
-tube's (Fant 1960); the cascade is Klatt's (1980); the pulses are a closed form of a sum of harmonics (Moorer 1976).
+Sources: F1-F3 of the vowels are the men's means of Peterson & Barney (1952), the formants above are of a uniform tube
+(Fant 1960), the cascade is Klatt's (1980), the pulses are a closed form of a sum of harmonics (Moorer 1976).
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from scratchser.kernels.machine.compile import jit
 
 RATE = 16_000  # Hz
 STEP = 80  # samples of a control step, 5 ms
-TOP = 7800.0  # Hz: no harmonic and no formant lies above
-SOUND_CM_PER_S = 35_000.0  # in warm, moist air
-TRACT_CM = 17.5  # the length that VOWELS belong to
+TOP = 7800.0  # Hz, upper limit of harmonics and formants
+SOUND_CM_PER_S = 35_000.0  # speed of sound in warm, moist air
+TRACT_CM = 17.5  # the vocal-tract length of VOWELS
 
 # fmt: off
 VOWELS = np.array([  # F1, F2, F3 in Hz of: heed, hid, head, had, hod; hawed, hood, who'd, hud, heard
@@ -38,18 +38,18 @@ BURST = 2
 
 @dataclass(frozen=True)
 class Voice:
-    """A speaker: what stays the same whatever is felt."""
+    """What stays the same in all utterances of a speaker."""
 
     tract_cm: float  # vocal-tract length
     pitch_hz: float  # usual pitch
-    tempo: float = 1.0  # factors on what the expression asks for
+    tempo: float = 1.0  # factors on the expression's values
     accent: float = 1.0
-    tilt: float = 0.0  # offsets to it: dB per octave
-    breath: float = 0.0  # dB
+    tilt: float = 0.0  # added to the expression's value, dB per octave
+    breath: float = 0.0  # added to the expression's value, dB
 
 
 class Expression(NamedTuple):
-    """How an utterance is spoken. All numbers, so that two expressions can be mixed."""
+    """How an utterance is spoken. Two expressions can be mixed, since all values are numbers."""
 
     tempo: float  # syllables per second between pauses
     pauses: float  # pauses per syllable
@@ -58,16 +58,17 @@ class Expression(NamedTuple):
     drift: float  # semitones per second within a phrase
     final: float  # semitones, movement of the last syllable
     contrast: float  # dB between accented and other syllables
-    legato: float  # 0: the voice stops between syllables; 1: it does not even dip
+    legato: float  # 0: the voice stops between syllables; 1: it stays equally loud
     tilt: float  # dB per octave, slope of the pulses' spectrum
     breath: float  # dB, breath noise relative to the pulses
     rough: float  # %, irregularity of the pitch; amplitude follows
 
 
 def formants(vowel: np.ndarray, tract_cm: float) -> np.ndarray:
-    """All resonances in Hz, (..., N), of a tract of this length that shapes the F1-F3 `vowel`, (..., 3), Hz at 17.5 cm.
+    """All formants in Hz, (..., N), of a vocal tract with the length L = tract_cm.
 
-    All are proportional to 1 / length. Those above the third are the uniform tube's, (2n - 1) c / 4L, up to 7.8 kHz.
+    `vowel` (..., 3) are F1-F3 in Hz at 17.5 cm, which are proportional to 1 / L. The formants above the third are those
+    of a uniform tube, (2n - 1) c / 4L, up to 7.8 kHz.
     """
     spacing = SOUND_CM_PER_S / (2 * tract_cm)
     upper = np.arange(3.5, TOP / spacing) * spacing
@@ -81,8 +82,8 @@ def synthesise(
 ) -> np.ndarray:
     """(samples,) float32 in [-1, 1] at 16 kHz, on the grid of 16-bit PCM, `seconds` long to the next 5 ms.
 
-    `pitch_hz` is the geometric mean of the pitch over the voiced steps; `level_db` the root mean square over the whole
-    in dB of full scale. The same arguments and the same state of the generator give the same samples.
+    `pitch_hz` is the geometric mean of the pitch over the voiced steps, `level_db` the root mean square in dB of full
+    scale. Equal arguments and an equal state of the generator give equal samples.
     """
     e = expression._replace(tempo=expression.tempo * voice.tempo, accent=expression.accent * voice.accent)
     time = np.arange(round(seconds * RATE / STEP)) * STEP / RATE
@@ -99,14 +100,14 @@ def synthesise(
     return (np.clip(np.round(sound * 32768), -32768, 32767) / 32768).astype(np.float32)
 
 
-# The score: what the articulators do, every 5 ms
+# The movements of the voice and the articulators, one value every 5 ms
 
 
 class _Syllable(NamedTuple):
     start: float  # seconds
     voiced: float  # where its vowel begins
     end: float
-    phrase: float  # where its phrase began: after the last pause
+    phrase: float  # start of its phrase, after the last pause
     onset: str  # a key of ONSETS
     band: int  # of the onset's noise
     vowel: np.ndarray  # F1-F3
@@ -158,12 +159,12 @@ def _gains(syllables: list[_Syllable], e: Expression, time: np.ndarray) -> tuple
 
 
 def _melody(syllables: list[_Syllable], e: Expression, time: np.ndarray) -> np.ndarray:
-    """Pitch in semitones, (steps,), zero anywhere: phrases that drift, accents upon them, and a final movement."""
+    """Relative pitch in semitones, (steps,): drift of the phrases, accents, and a final movement."""
     semitones = np.zeros(time.size)
     for s in syllables:
         span = (time >= s.start) & (time < s.end)
-        place = (time - s.start) / (1.3 * (s.end - s.start))  # an accent outlasts its syllable a little
-        peak = np.clip(np.minimum(place / e.skew, (1 - place) / (1 - e.skew)), 0, 1)
+        position = (time - s.start) / (1.3 * (s.end - s.start))  # an accent is longer than its syllable
+        peak = np.clip(np.minimum(position / e.skew, (1 - position) / (1 - e.skew)), 0, 1)
         semitones += e.accent * s.accent * peak
         semitones[span] += e.drift * (time[span] - s.phrase)
         if s.last:
@@ -172,7 +173,7 @@ def _melody(syllables: list[_Syllable], e: Expression, time: np.ndarray) -> np.n
 
 
 def _articulation(syllables: list[_Syllable], time: np.ndarray) -> np.ndarray:
-    """F1-F3 at 17.5 cm, (steps, 3): each vowel's, and the glides that smoothing makes between them."""
+    """F1-F3 in Hz at 17.5 cm, (steps, 3), smoothed between the vowels."""
     tract = np.tile(syllables[0].vowel, (time.size, 1))
     for s in syllables:
         tract[time >= s.start] = CLOSED if s.onset == "sonorant" else s.vowel
@@ -191,12 +192,12 @@ def _smooth(track: np.ndarray, width: int) -> np.ndarray:
 def _source(
     pitch: np.ndarray, gain: np.ndarray, tilt: float, breath: float, rough: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pulses and breath of a (steps,) pitch in Hz and amplitude, (samples,)."""
+    """Pulses and breath, (samples,), from the pitch in Hz and the amplitude, (steps,) each."""
     wobble = 0.01 * rough * rng.standard_normal((2, pitch.size))
     pitch = _every_sample(pitch * (1 + wobble[0]))
     gain = _every_sample(gain * (1 + wobble[1]) ** 4)
     phase = 2 * np.pi * np.cumsum(pitch / RATE)
-    noise = (1 + 0.5 * np.cos(phase)) * rng.standard_normal(phase.size)  # breath comes in puffs, too
+    noise = (1 + 0.5 * np.cos(phase)) * rng.standard_normal(phase.size)  # breath pulses with the voice
     return gain * (_unit(_tilted(_pulses(phase, pitch), tilt)) + 10 ** (breath / 20) * _tilted(noise, -3.0))
 
 
@@ -209,7 +210,7 @@ def _pulses(phase: np.ndarray, pitch: np.ndarray) -> np.ndarray:
 
 
 def _tilted(sound: np.ndarray, db_per_octave: float) -> np.ndarray:
-    """A fractional integrator, (i f)^-p, of gain 1 at 200 Hz: 6.02 p dB are lost per octave. Nothing below 60 Hz."""
+    """A fractional integrator (i f)^-p with gain 1 at 200 Hz, -6.02 p dB per octave, and a cut below 60 Hz."""
     p = -db_per_octave / (20 * np.log10(2))
     spectrum, frequency = np.fft.rfft(sound), np.fft.rfftfreq(sound.size, 1 / RATE)
     audible = frequency >= 60
@@ -219,7 +220,7 @@ def _tilted(sound: np.ndarray, db_per_octave: float) -> np.ndarray:
 
 
 def _cascade(sound: np.ndarray, tracks: np.ndarray) -> np.ndarray:
-    """The resonators of the (steps, N) formants one after the other, each of gain 1 at 0 Hz."""
+    """Resonators in series with the formants (steps, N), each with gain 1 at 0 Hz."""
     bandwidth = np.maximum(50 + 0.03 * tracks, 60)
     radius = np.exp(-np.pi * bandwidth / RATE)
     return _resonate(sound, 2 * radius * np.cos(2 * np.pi * tracks / RATE), -(radius**2))
@@ -227,7 +228,7 @@ def _cascade(sound: np.ndarray, tracks: np.ndarray) -> np.ndarray:
 
 @jit
 def _resonate(sound, B, C):
-    """y[t] = (1 - B - C) x[t] + B y[t-1] + C y[t-2] column after column; a row of B and C holds for STEP samples."""
+    """y[t] = (1 - B - C) x[t] + B y[t-1] + C y[t-2], column after column. A row of B and C is used for STEP samples."""
     out = sound.copy()
     for n in range(B.shape[1]):
         before = beforelast = 0.0
@@ -240,7 +241,7 @@ def _resonate(sound, B, C):
 
 
 def _hiss(gains: np.ndarray, tract_cm: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise in the bands HISSES with the (3, steps) amplitudes; a shorter tract hisses higher."""
+    """Noise in the bands HISSES with the amplitudes (3, steps). A shorter tract gives higher bands."""
     total = np.zeros(gains.shape[1] * STEP)
     frequency = np.maximum(np.fft.rfftfreq(total.size, 1 / RATE), 1.0)
     for gain, (low, high) in zip(gains, HISSES, strict=True):
@@ -254,7 +255,7 @@ def _hiss(gains: np.ndarray, tract_cm: float, rng: np.random.Generator) -> np.nd
 
 
 def _every_sample(track: np.ndarray) -> np.ndarray:
-    """A (steps,) track, whose values stand in the middle of their steps, drawn out to samples."""
+    """Interpolates a track (steps,), given at the middle of each step, to all samples."""
     return np.interp(np.arange(track.size * STEP), (np.arange(track.size) + 0.5) * STEP, track)
 
 
