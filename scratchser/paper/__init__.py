@@ -1,5 +1,8 @@
-"""python -m scratchser.paper: every table and figure of the paper as one command, a file each.
+"""The tables and figures of the paper, each a command of python -m scratchser.paper.
 
-A file has `build(...) -> Output`. What needs trained models has `SETTINGS` too, the settings whose runs it reads; runs
-that several of them read are made once (sweep.py). `need(corpus)` refuses a corpus that a command can do nothing with.
+tables/    tables 1 to 6, and depth, pooling, normalisation         sweep      the runs that they share
+figures/   figures 1 to 4                                           scores     WA and UA in rows and columns
+tune       choose settings with the speakers of some sessions       estimate   how long the training would take
+claims/    the paper's claims on synthetic corpora                  output     tables and figures as files
+commands   what a command does after its arguments are parsed
 """

@@ -1,13 +1,15 @@
-"""What a command would train, and how long that takes here: measured on a few steps, then multiplied.
+"""How long training would take on this machine: measured on a few steps, then extrapolated.
 
-For each configuration the training itself runs for two epochs over a few batches of the corpus's own lengths, with
-random numbers for spectrograms, and then the validation and the test of a few utterances; the second epoch is taken,
-since kernels may be compiled in the first. An epoch costs by the frames that it goes through.
+For each configuration, `run_fold` itself runs for two epochs over a few utterances of the corpus's own lengths, with
+random spectrograms. The second epoch counts, because the first one may compile kernels. The time of an epoch is
+proportional to its number of frames.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +26,7 @@ from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
-from scratchser.paper.sweep import Planned, Sweep
+from scratchser.paper.sweep import PlannedRun, Sweep
 from scratchser.presets import Config
 from scratchser.report.text import table
 from scratchser.runs.fold_dir import FoldDir
@@ -32,79 +34,67 @@ from scratchser.support.environment import threads
 from scratchser.support.gpu import open_device
 from scratchser.support.terminal import bar, say
 
-STEPS = 4  # of training, that are measured
+STEPS = 4  # training steps that are measured
+Task = tuple[PlannedRun, Fold, int]  # epochs that are left
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds for a frame."""
+    """Seconds per frame of training, and of a forward pass in validation and test."""
 
-    trained: float
-    heard: float  # validation, and each copy of the test
+    training: float
+    forward: float
 
 
-def text(sweep: Sweep, workers: int, device: str) -> str:
-    """Runs and folds, what is done, and the estimate."""
+def text(sweep: Sweep, workers: int) -> str:
+    """What is finished, what is left, and the estimated time."""
+    folds = sweep.ready.folds
+    tasks = [(run, fold, epochs) for run in sweep.runs for fold, epochs in unfinished(run, folds)]
     rows = [["run", "folds done", "begun", "epochs to train"]]
-    left = {run.path: _left(run, sweep) for run in sweep.runs}
     for run in sweep.runs:
-        open_folds = left[run.path].values()
-        begun = sum(0 < epochs < run.config.epochs for epochs in open_folds)
-        done = len(sweep.ready.folds) - len(open_folds)
-        rows.append([run.name, f"{done} of {len(sweep.ready.folds)}", str(begun), str(sum(open_folds))])
-    tasks = sum(map(len, left.values()))
-    lines = [table(rows, left=1), f"{len(sweep.runs)} runs, {tasks} folds to train, at most {_sum(left)} epochs"]
-    if tasks:
-        lines += _estimate(sweep, left, workers, device)
-    return "\n".join(lines)
+        epochs = [left for other, _, left in tasks if other is run]
+        begun = sum(0 < left < run.config.epochs for left in epochs)
+        rows.append([run.name, f"{len(folds) - len(epochs)} of {len(folds)}", str(begun), str(sum(epochs))])
+    total = sum(epochs for _, _, epochs in tasks)
+    lines = [table(rows, left=1), f"{len(sweep.runs)} runs, {len(tasks)} folds to train, at most {total} epochs"]
+    return "\n".join(lines + (_estimate(sweep, tasks, workers) if tasks else []))
 
 
-def _left(run: Planned, sweep: Sweep) -> dict[int, int]:
-    """Epochs to come, at most, by the numbers of the folds that are not done."""
-    record = run.record()
+def unfinished(run: PlannedRun, folds: tuple[Fold, ...]) -> list[tuple[Fold, int]]:
+    """The unfinished folds, with the largest number of epochs that each may still need."""
+    record, epochs = run.record(), run.config.epochs
     if record is None:
-        return {fold.number: run.config.epochs for fold in sweep.ready.folds}
-    there = {folder.number: len(folder.metrics()) for folder in record.folds if folder.result() is None}
-    return {number: run.config.epochs - epochs for number, epochs in there.items()}
+        return [(fold, epochs) for fold in folds]
+    folders = zip(folds, record.folds, strict=True)
+    return [(fold, epochs - len(folder.metrics())) for fold, folder in folders if folder.result() is None]
 
 
-def _sum(left: dict[Path, dict[int, int]]) -> int:
-    return sum(epochs for folds in left.values() for epochs in folds.values())
-
-
-def _estimate(sweep: Sweep, left: dict[Path, dict[int, int]], workers: int, device: str) -> list[str]:
-    data, share = sweep.ready.corpus, threads(workers)
-    samples = sample_counts(data)
-    before = numba.get_num_threads()
-    numba.set_num_threads(share)
-    try:
-        open_runs = [run for run in sweep.runs if left[run.path]]
-        configs = list(dict.fromkeys(run.config for run in open_runs))
-        say(f"measuring {_many(len(configs), 'setting')}, which takes seconds to a minute each")
-        measured = {
-            config: speed(data, frames(samples, config), sweep.ready.folds[0], config, device)
+def _estimate(sweep: Sweep, tasks: list[Task], workers: int) -> list[str]:
+    corpus, device, share = sweep.ready.corpus, sweep.ready.device, threads(workers)
+    samples = sample_counts(corpus)
+    configs = list(dict.fromkeys(run.config for run, _, _ in tasks))
+    say(f"measuring {_count(len(configs), 'configuration')}, which takes up to a minute each")
+    with kernel_threads(share):
+        speeds = {
+            config: measure(corpus, frame_counts(samples, config), tasks[0][1], config, device)
             for config in bar(configs, "measuring")
         }
-    finally:
-        numba.set_num_threads(before)
     total = sum(
-        seconds(data, frames(samples, run.config), fold, run.config, left[run.path][fold.number], measured[run.config])
-        for run in open_runs
-        for fold in sweep.ready.folds
-        if fold.number in left[run.path]
+        seconds(corpus, frame_counts(samples, run.config), fold, run.config, epochs, speeds[run.config])
+        for run, fold, epochs in tasks
     )
-    at_once = min(workers, sum(map(len, left.values())))
+    at_once = min(workers, len(tasks))
     return [
-        f"about {duration(total / at_once)}, an estimate: {device}, {_many(at_once, 'fold')} at a time,"
-        f" {_many(share, 'thread')} each",
-        f"measured here and now: {STEPS} training steps, a validation and a test of {_many(len(configs), 'setting')},"
-        " utterances as long as the corpus's; what else this machine does now counts as if it went on",
-        "not in it: features, baselines and reports; folds at the same time slow each other by what they share",
+        f"about {duration(total / at_once)}, an estimate: {device}, {_count(at_once, 'fold')} at a time,"
+        f" {_count(share, 'thread')} each",
+        f"measured now: {STEPS} training steps, a validation and a test of {_count(len(configs), 'configuration')};"
+        " other work of this machine makes the estimate longer",
+        "not included: features, baselines and reports; folds at the same time slow each other down",
     ]
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number > 1)}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def duration(seconds: float) -> str:
@@ -112,58 +102,64 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def sample_counts(data: Corpus) -> np.ndarray:
+@contextmanager
+def kernel_threads(number: int) -> Iterator[None]:
+    """Kernels use this many threads inside the `with`."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(number)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+def sample_counts(corpus: Corpus) -> np.ndarray:
     """(U,) int64, samples of each utterance at RATE."""
 
     def count(utterance: Any) -> int:
         if utterance.path is None:
-            sound, rate = data.read(utterance)
+            sound, rate = corpus.read(utterance)
             return math.ceil(len(sound) * RATE / rate)
-        about = soundfile.info(utterance.path)
-        return math.ceil(about.frames * RATE / about.samplerate)
+        info = soundfile.info(utterance.path)
+        return math.ceil(info.frames * RATE / info.samplerate)
 
-    return np.array([count(utterance) for utterance in bar(data.utterances, "lengths")], np.int64)
+    return np.array([count(utterance) for utterance in bar(corpus.utterances, "lengths")], np.int64)
 
 
-def frames(samples: np.ndarray, config: Config) -> np.ndarray:
-    """(U,) int64, frames of utterances of so many samples."""
+def frame_counts(samples: np.ndarray, config: Config) -> np.ndarray:
+    """(U,) int64, frames of utterances with these numbers of samples."""
     signal = Signal.of(config)
     return 1 + (samples - signal.window) // signal.hop
 
 
-def speed(data: Corpus, lengths: np.ndarray, fold: Fold, config: Config, device: str) -> Speed:
-    """Of training and of listening, by the training itself: `run_fold` on a part of the corpus, in a folder that goes.
-
-    lengths   (U,) int64, frames of all utterances of the corpus
-    """
+def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, device: str) -> Speed:
+    """The speed of `run_fold` on a part of the corpus; `lengths` (U,) int64 are the frames of its utterances."""
     rng = np.random.default_rng(0)
-    speakers = np.array([u.speaker for u in data.utterances])
-    many = STEPS * config.batch_size
+    speakers = np.array([u.speaker for u in corpus.utterances])
     parts = [np.isin(speakers, fold.train), speakers == fold.validation, speakers == fold.test]
-    chosen = np.concatenate([rng.permutation(np.flatnonzero(part))[:many] for part in parts])
-    heard = lengths[chosen]
-    values = rng.standard_normal((int(heard.sum()), Signal.of(config).bins)).astype(np.float32)
-    features = Features(values, np.cumsum(heard) - heard, heard)
+    chosen = np.concatenate([rng.permutation(np.flatnonzero(part))[: STEPS * config.batch_size] for part in parts])
+    frames = lengths[chosen]
+    values = rng.standard_normal((int(frames.sum()), Signal.of(config).bins)).astype(np.float32)
+    features = Features(values, np.cumsum(frames) - frames, frames)
     short = replace(config, epochs=2, selection_share=1.0, oversample=())
-    part = Dataset.of(data.classes, tuple(data.utterances[n] for n in chosen), features, short)
+    data = Dataset.of(corpus.classes, tuple(corpus.utterances[n] for n in chosen), features, short)
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
-        result = run_fold(part, fold, short, 0, FoldDir(Path(folder), 1, True), rows.append, open_device(device))
-    trained, validated, tested = (int(lengths[chosen[mask[chosen]]].sum()) for mask in parts)
+        result = run_fold(data, fold, short, 0, FoldDir(Path(folder), 1, True), rows.append, open_device(device))
+    trained, validated, tested = (int(frames[part[chosen]].sum()) for part in parts)
     first, second = rows
-    listening = second["seconds"] - trained / second["frames_per_second"]
-    listening += result["seconds"] - first["seconds"] - second["seconds"]
-    return Speed(1 / second["frames_per_second"], listening / (validated + len(copies(config)) * tested))
+    validation = second["seconds"] - trained / second["frames_per_second"]
+    test = result["seconds"] - first["seconds"] - second["seconds"]
+    forward = (validation + test) / (validated + len(copies(config)) * tested)
+    return Speed(1 / second["frames_per_second"], forward)
 
 
-def seconds(data: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epochs: int, speed: Speed) -> float:
-    """For so many epochs of a fold and its test."""
-    speakers = np.array([u.speaker for u in data.utterances])
-    part = Dataset.of(data.classes, data.utterances, _NO_FEATURES, config)
-    order = training_order(part, np.flatnonzero(np.isin(speakers, fold.train)), config, rng_of(0, fold.number, 1))
-    validated, tested = (int(lengths[speakers == who].sum()) for who in (fold.validation, fold.test))
-    epoch = int(lengths[order].sum()) * speed.trained + validated * speed.heard
-    return epochs * epoch + len(copies(config)) * tested * speed.heard
-
-
-_NO_FEATURES = Features(np.empty((0, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
+def seconds(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epochs: int, speed: Speed) -> float:
+    """The time of this many epochs of a fold and of its test."""
+    speakers = np.array([u.speaker for u in corpus.utterances])
+    no_features = Features(np.empty((0, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
+    data = Dataset.of(corpus.classes, corpus.utterances, no_features, config)
+    order = training_order(data, np.flatnonzero(np.isin(speakers, fold.train)), config, rng_of(0, fold.number, 1))
+    validated, tested = (int(lengths[speakers == speaker].sum()) for speaker in (fold.validation, fold.test))
+    epoch = int(lengths[order].sum()) * speed.training + validated * speed.forward
+    return epochs * epoch + len(copies(config)) * tested * speed.forward

@@ -1,4 +1,4 @@
-"""What a command gives: tables that are printed and kept as CSV and Markdown, figures that are kept as PNG."""
+"""What a command returns: tables, written as CSV and Markdown, and figures, written as PNG."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.corpus.votes import unanimous
+from scratchser.report import figures
 from scratchser.report.text import SYNTHETIC, table
 from scratchser.runs.tuned_settings import TunedSettings
 from scratchser.support.files import write_bytes, write_text
@@ -20,11 +21,7 @@ from scratchser.support.files import write_bytes, write_text
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts, in the paper's shape.
-
-    columns   the head         rows    a text for each column
-    notes     sentences that a reader of the figures should know
-    """
+    """A table of text cells with a title and notes for the reader. Raises ValueError for a row of another length."""
 
     title: str
     columns: tuple[str, ...]
@@ -32,13 +29,12 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a row that is not as long as the head."""
         if wrong := [row for row in self.rows if len(row) != len(self.columns)]:
             raise ValueError(f"{self.title}: {len(wrong[0])} cells for {len(self.columns)} columns: {wrong[0]}")
 
     def text(self) -> str:
-        """As it is printed."""
-        return "\n".join([self.title, table([list(self.columns), *map(list, self.rows)], left=1), *self.notes])
+        """The table as it is printed."""
+        return "\n".join([self.title, table([self.columns, *self.rows], left=1), *self.notes])
 
     def markdown(self) -> str:
         lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
@@ -46,7 +42,7 @@ class Table:
         return "\n\n".join([f"**{self.title}**", body, *self.notes]) + "\n"
 
     def csv(self) -> str:
-        """The head and the rows; no title and no notes, so that every reader of tables takes it."""
+        """Columns and rows, without title and notes."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
         return text.getvalue()
@@ -54,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Output:
-    """Tables and figures by the name of their files, without the ending; and a choice of settings, if one was made."""
+    """Tables and figures by the name of their files, and the settings that `tune` selects."""
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
@@ -64,67 +60,68 @@ class Output:
         return "\n\n".join(made.text() for made in self.tables.values())
 
     def write(self, folder: Path) -> list[Path]:
-        """Every table as NAME.csv and NAME.md, every figure as NAME.png, in `folder`; which files these are."""
+        """Write NAME.csv and NAME.md of each table, NAME.png of each figure, and tuned.json; returns the paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
+        contents: dict[str, str | bytes] = {}
         for name, made in self.tables.items():
-            for ending, text in (("csv", made.csv()), ("md", made.markdown())):
-                write_text(folder / f"{name}.{ending}", text)
-                written.append(folder / f"{name}.{ending}")
-        for name, figure in self.figures.items():
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
-            write_bytes(folder / f"{name}.png", picture.getvalue())
-            written.append(folder / f"{name}.png")
+            contents |= {f"{name}.csv": made.csv(), f"{name}.md": made.markdown()}
+        contents |= {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
+        for name, content in contents.items():
+            write_bytes(folder / name, content) if isinstance(content, bytes) else write_text(folder / name, content)
         if self.tuned:
             self.tuned.write(folder / "tuned.json")
-            written.append(folder / "tuned.json")
-        return written
+        return [folder / name for name in [*contents, *["tuned.json"] * bool(self.tuned)]]
+
+
+# ---- what tables about a corpus share -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """How many utterances of each class have which annotators, (K,) int64 each.
+class AnnotationCounts:
+    """Utterances of each class, (K,) int64 each, by the agreement of their annotators.
 
-    unanimous   every annotator's labels contain the class     ambiguous   the others that have annotators
-    unheard     without annotators
+    unanimous   the label is among the choices of every annotator
+    ambiguous   the other utterances with annotators
+    missing     utterances without annotators
     """
 
     unanimous: np.ndarray
     ambiguous: np.ndarray
-    unheard: np.ndarray
+    missing: np.ndarray
 
     @classmethod
-    def of(cls, corpus: Corpus) -> Annotation:
+    def of(cls, corpus: Corpus) -> AnnotationCounts:
         counts = np.zeros((3, len(corpus.classes)), np.int64)
         for u in corpus.utterances:
-            part = 2 if not u.votes else 0 if unanimous(u.votes, corpus.classes[u.label]) else 1
-            counts[part, u.label] += 1
+            row = 2 if not u.votes else 0 if unanimous(u.votes, corpus.classes[u.label]) else 1
+            counts[row, u.label] += 1
         return cls(*counts)
 
 
-def need_annotators(corpus: Corpus, what: str) -> None:
-    """Raises CorpusError where no utterance of the corpus has annotators: `what` cannot be made then."""
+def require_annotators(corpus: Corpus, purpose: str) -> None:
+    """Raises CorpusError if no utterance has annotators, which `purpose` needs."""
     if not any(u.votes for u in corpus.utterances):
         raise CorpusError(
-            f"{what} needs to know what each annotator said, and no utterance of this corpus ({corpus.name}) has "
-            "annotators. IEMOCAP has them, and so has the built-in corpus (DIR synthetic); a CSV file may give them in"
-            " a column votes"
+            f"{purpose} needs the choice of each annotator, but no utterance of this corpus ({corpus.name}) has"
+            " annotators. IEMOCAP and the built-in corpus (DIR synthetic) have them; a CSV file can have them in a"
+            " column votes"
         )
 
 
-def name(corpus: Corpus) -> str:
+def corpus_name(corpus: Corpus) -> str:
     """For titles."""
     return f"corpus {corpus.name}" + " (synthetic data)" * corpus.synthetic
 
 
-def notes(corpus: Corpus) -> tuple[str, ...]:
-    """What a reader of any figure about the corpus should know."""
+def corpus_notes(corpus: Corpus) -> tuple[str, ...]:
+    """Notes under a table or figure about the corpus."""
     broken = len(corpus.problems)
-    said = f"{broken} broken thing{'s' * (broken > 1)} in the labels, which python -m scratchser.corpus names"
-    return (*corpus.notes, *[said] * (broken > 0), *[SYNTHETIC] * corpus.synthetic)
+    problems = (
+        f"{broken} broken entr{'ies' if broken > 1 else 'y'} in the labels; python -m scratchser.corpus lists them"
+    )
+    return (*corpus.notes, *[problems] * bool(broken), *[SYNTHETIC] * corpus.synthetic)
 
 
-def of_the_paper(corpus: Corpus) -> bool:
-    """True where the corpus is the paper's, real IEMOCAP, whatever part of it was read."""
+def is_iemocap(corpus: Corpus) -> bool:
+    """Whether it is the paper's corpus or a part of it, and not synthetic."""
     return corpus.name == "iemocap" and not corpus.synthetic

@@ -1,10 +1,10 @@
-"""WA and UA of a setting over its folds and seeds, and the rows of a table that say them.
+"""WA and UA of a variant over its folds and seeds, and the rows, columns and notes of the tables that show them.
 
-mean         over the folds, and of that over the seeds
-over folds   sample standard deviation (n - 1) over a run's folds, and of that the mean over the seeds
-over seeds   sample standard deviation (n - 1) of the runs' means over the folds
-pooled       all test sets of a run as one, and of that the mean over the seeds
-untuned      the mean over the folds whose test speaker chose no hyper-parameter, and of that over the seeds
+mean         mean over the folds, then over the seeds
+std_folds    sample standard deviation (n - 1) over the folds of a run, then the mean over the seeds
+std_seeds    sample standard deviation (n - 1) of the runs' means over the folds
+pooled       of all test sets of a run as one, then the mean over the seeds
+untuned      mean over the folds whose test speaker was not used to tune hyper-parameters, then over the seeds
 """
 
 from __future__ import annotations
@@ -16,82 +16,130 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.metrics import interval
-from scratchser.paper.sweep import Finished, Runs
+from scratchser.paper.output import Output, Table
+from scratchser.paper.sweep import FinishedRun, Runs
+from scratchser.report.text import percent
 
-TIE = 1e-9  # what two equal scores can be apart by rounding
+TIE = 1e-9  # equal scores can differ by this much through rounding
 MEASURES = {"wa": "Weighted accuracy", "ua": "Unweighted accuracy"}
+SUFFIXES = {
+    "mean": "",
+    "std_folds": " std over folds",
+    "std_seeds": " std over seeds",
+    "pooled": " pooled",
+    "untuned": " untuned speakers",
+}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Fractions; NaN where there are too few folds or seeds."""
+    """Fractions; NaN if there are too few folds or seeds."""
 
     mean: float
-    over_folds: float
-    over_seeds: float
+    std_folds: float
+    std_seeds: float
     pooled: float
     untuned: float
 
 
-def of(runs: Sequence[Finished], measure: str) -> Scores:
-    """`measure` "wa" or "ua" of a setting's runs, one for each seed."""
-    found = [run.result for run in runs]
-    means = [float(np.mean([fold[measure] for fold in result["folds"]])) for result in found]
-    headlines = [result["headline"][f"{measure}_mean"] for result in found if result["headline"]]
+def scores(runs: Sequence[FinishedRun], measure: str) -> Scores:
+    """`measure` "wa" or "ua" of a variant's runs, one for each seed."""
+    results = [run.result for run in runs]
+    by_run = [[fold[measure] for fold in result["folds"]] for result in results]
+    means = [float(np.mean(folds)) for folds in by_run]
+    headlines = [result["headline"][f"{measure}_mean"] for result in results if result["headline"]]
     return Scores(
         mean=float(np.mean(means)),
-        over_folds=float(np.mean([deviation([fold[measure] for fold in result["folds"]]) for result in found])),
-        over_seeds=deviation(means),
-        pooled=float(np.mean([result["pooled"][measure] for result in found])),
+        std_folds=float(np.mean([std(folds) for folds in by_run])),
+        std_seeds=std(means),
+        pooled=float(np.mean([result["pooled"][measure] for result in results])),
         untuned=float(np.mean(headlines)) if headlines and None not in headlines else math.nan,
     )
 
 
-def deviation(values: Sequence[float]) -> float:
+def std(values: Sequence[float] | np.ndarray) -> float:
     """Sample standard deviation, n - 1; NaN of a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def rows(runs: Runs, names: Sequence[str], paper: Mapping[str, tuple[float, float]]) -> list[tuple[str, ...]]:
-    """WA, then UA, a column for each of the settings; the paper's beside them where they may stand there.
+def signed(fraction: float) -> str:
+    """In percent with its sign."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"  # 0.0: no minus sign before a zero
 
-    paper   its WA and UA by setting; one that it does not have is a dash
-    """
-    lines: list[tuple[str, ...]] = []
+
+# ---- a variant in each row ------------------------------------------------------------------------------------------
+
+
+def score_columns(kinds: Sequence[str]) -> list[str]:
+    """The heads of `score_cells`."""
+    return [f"{measure.upper()} %{SUFFIXES[kind]}" for measure in MEASURES for kind in kinds]
+
+
+def score_cells(runs: Sequence[FinishedRun], kinds: Sequence[str]) -> list[str]:
+    """WA, then UA of a variant, a cell for each of these fields of Scores."""
+    found = [scores(runs, measure) for measure in MEASURES]
+    return [percent(getattr(one, kind)) for one in found for kind in kinds]
+
+
+# ---- a variant in each column ---------------------------------------------------------------------------------------
+
+
+def comparison(name: str, title: str, runs: Runs, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> Output:
+    """A table with a column for each variant and the notes that every comparison needs."""
+    all_notes = (*notes, *difference_notes(runs), *score_notes(runs))
+    table = Table(f"{title}, {runs.title}", ("", *runs.by_variant), tuple(map(tuple, rows)), all_notes)
+    return Output({name: table})
+
+
+def score_rows(runs: Runs, paper: Mapping[str, tuple[float, float]]) -> list[list[str]]:
+    """WA, then UA of each variant, with the paper's below if they may be compared; `paper` has (WA, UA) by variant."""
+    rows = []
     for place, (measure, title) in enumerate(MEASURES.items()):
-        found = [of(runs.of[name], measure) for name in names]
-        lines.append((f"{title}, %", *(percent(scores.mean) for scores in found)))
-        lines.append(("  std over folds", *(percent(scores.over_folds) for scores in found)))
+        found = [scores(of_seeds, measure) for of_seeds in runs.by_variant.values()]
+        rows.append([f"{title}, %", *(percent(one.mean) for one in found)])
+        rows.append(["  std over folds", *(percent(one.std_folds) for one in found)])
         if runs.seeds > 1:
-            lines.append(("  std over seeds", *(percent(scores.over_seeds) for scores in found)))
-        lines.append(("  all test sets pooled", *(percent(scores.pooled) for scores in found)))
-        if (headline := runs.first.result["headline"]) and headline["speakers"]:
-            lines.append(("  untuned speakers alone", *(percent(scores.untuned) for scores in found)))
-        if paper and runs.of_the_paper:
-            theirs = [paper[name][place] if name in paper else math.nan for name in names]
-            lines.append(("  the paper's", *map(percent, theirs)))
-    return lines
+            rows.append(["  std over seeds", *(percent(one.std_seeds) for one in found)])
+        rows.append(["  all test sets pooled", *(percent(one.pooled) for one in found)])
+        if runs.untuned_speakers:
+            rows.append(["  untuned speakers alone", *(percent(one.untuned) for one in found)])
+        if runs.comparable_with_paper:
+            cells = [percent(paper[name][place]) if name in paper else "-" for name in runs.by_variant]
+            rows.append(["  the paper's", *cells])
+    return rows
 
 
-def against(runs: Runs, names: Sequence[str], other: str, measure: str = "ua") -> list[tuple[str, ...]]:
-    """How much each setting is above another one, fold by fold: the mean, its deviations, and where it is below.
+def difference_rows(
+    runs: Runs, reference: str, measure: str = "ua", names: Sequence[str] | None = None
+) -> list[list[str]]:
+    """The difference of each variant to the `reference`, fold by fold; the reference itself has dashes.
 
-    A fold's difference is the mean over the seeds, a seed's the mean over the folds; the column of the other setting
-    itself has dashes.
+    names   the variants, all by default
     """
-    found = [None if name == other else differences(runs, name, other, measure) for name in names]
+    found = [
+        None if name == reference else differences(runs, name, reference, measure) for name in names or runs.by_variant
+    ]
 
-    def row(head: str, of: Callable[[np.ndarray], str]) -> tuple[str, ...]:
-        return (head, *("-" if values is None else of(values) for values in found))
+    def row(head: str, cell: Callable[[np.ndarray], str]) -> list[str]:
+        return [head, *("-" if values is None else cell(values) for values in found)]
 
-    lines = [
-        row(f"{measure.upper()} minus that of {other}, points", lambda values: signed(float(values.mean()))),
-        row("  std over folds", lambda values: percent(deviation(values.mean(axis=0)))),
-        row("  std over seeds", lambda values: percent(deviation(values.mean(axis=1)))),
+    rows = [
+        row(f"{measure.upper()} minus that of {reference}, points", lambda values: signed(float(values.mean()))),
+        row("  std over folds", lambda values: percent(std(values.mean(axis=0)))),
+        row("  std over seeds", lambda values: percent(std(values.mean(axis=1)))),
         row("  95 % interval over folds", lambda values: _interval(values.mean(axis=0))),
         row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < -TIE).sum()} of {values.shape[1]}"),
     ]
-    return lines if runs.seeds > 1 else [line for line in lines if "seeds" not in line[0]]
+    return rows if runs.seeds > 1 else [row for row in rows if row[0] != "  std over seeds"]
+
+
+def differences(runs: Runs, name: str, reference: str, measure: str) -> np.ndarray:
+    """(seeds, folds) float64, a variant's score minus that of the reference."""
+    one, other = (
+        np.array([[fold[measure] for fold in run.result["folds"]] for run in runs.by_variant[variant]])
+        for variant in (name, reference)
+    )
+    return one - other
 
 
 def _interval(folds: np.ndarray) -> str:
@@ -101,54 +149,37 @@ def _interval(folds: np.ndarray) -> str:
     return f"{signed(found.low)} ... {signed(found.high)}"
 
 
-def differences(runs: Runs, name: str, other: str, measure: str) -> np.ndarray:
-    """(seeds, folds) float64, a setting's score less that of another."""
-    one, beside = (
-        np.array([[fold[measure] for fold in run.result["folds"]] for run in runs.of[setting]])
-        for setting in (name, other)
-    )
-    return one - beside
+# ---- notes ----------------------------------------------------------------------------------------------------------
 
 
-def legend(runs: Runs) -> tuple[str, ...]:
-    """What the rows mean."""
-    seeds, headline = runs.seeds > 1, runs.first.result["headline"]
-    folds = "std over folds: sample standard deviation (n - 1) of a run's folds" + ", mean over the seeds" * seeds
-    notes = [f"{mean_of(runs)}; {folds}"]
-    if seeds:
-        notes.append(f"std over seeds: sample standard deviation (n - 1) of {runs.seeds} runs' means over the folds")
-    else:
-        notes.append("one seed: how much another seed would change is not known (--seeds N runs more)")
-    if headline and headline["speakers"]:
-        speakers = ", ".join(headline["speakers"])
-        chose = "those by whom no setting was chosen, for the presets or by --tuned"
-        notes.append(f"untuned speakers: {chose} ({speakers})")
-    return (*notes, *runs.notes())
+def score_notes(runs: Runs) -> list[str]:
+    """What the scores mean, then the notes about the runs."""
+    several = runs.seeds > 1
+    notes = [
+        mean_note(runs)
+        + "; std over folds: sample standard deviation (n - 1) of a run's folds"
+        + ", mean over the seeds" * several,
+        f"std over seeds: sample standard deviation (n - 1) of {runs.seeds} runs' means over the folds"
+        if several
+        else "one seed: the variation between seeds is unknown (--seeds N runs more)",
+    ]
+    if runs.untuned_speakers:
+        speakers = ", ".join(runs.untuned_speakers)
+        notes.append(f"untuned speakers: not used to choose settings, in the presets or by --tuned ({speakers})")
+    return [*notes, *runs.notes()]
 
 
-def mean_of(runs: Runs) -> str:
-    """What an accuracy is."""
-    return "accuracies are means over the folds" + ", and of these over the seeds" * (runs.seeds > 1)
+def mean_note(runs: Runs) -> str:
+    return "accuracies are means over the folds" + ", then over the seeds" * (runs.seeds > 1)
 
 
-def about_differences(runs: Runs) -> tuple[str, ...]:
-    """What the rows of `against` mean, where there are folds enough for them."""
+def difference_notes(runs: Runs) -> list[str]:
+    """What the rows of `difference_rows` mean; nothing for a single fold."""
     if len(runs.first.result["folds"]) < 2:
-        return ()
-    seeds = runs.seeds > 1
-    what = "differences are taken fold by fold, and their std over folds is that of the folds'"
-    return (
-        what + (" means over the seeds" if seeds else " differences"),
-        "95 % interval: by Student's t over the folds; folds share most of their training speakers, so that it is a"
-        " guide and no proof. Where it covers 0 the two are not told apart",
-    )
-
-
-def percent(fraction: float) -> str:
-    """Of NaN a dash."""
-    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
-
-
-def signed(fraction: float) -> str:
-    """In percent with its sign; of NaN a dash."""
-    return "-" if math.isnan(fraction) else f"{round(100 * fraction, 1) + 0.0:+.1f}"  # 0.0: no minus before a zero
+        return []
+    values = "means over the seeds" if runs.seeds > 1 else "differences"
+    return [
+        f"differences are taken fold by fold; their std over folds is that of the folds' {values}",
+        "95 % interval: Student's t over the folds. It is only a guide, because the folds share most of their training"
+        " speakers. If it contains 0, the two are not distinguishable",
+    ]

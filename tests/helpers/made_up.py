@@ -14,7 +14,7 @@ from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
 from scratchser.cv.prepare import Prepared
 from scratchser.metrics import confusion
-from scratchser.paper.sweep import Base, Setting, Sweep
+from scratchser.paper.sweep import Base, Sweep, Variant, base_for
 from scratchser.presets import PRESETS, TUNED_ON
 from scratchser.runs import result
 from scratchser.runs import run as rundir
@@ -100,12 +100,12 @@ def baselines(folds: tuple[Fold, ...]) -> list[Baseline]:
 
 
 def sweep(
-    path: Path, settings: Sequence[Setting], made: Corpus, seeds: int = 1, base: Base | None = None, folds: int = 0
+    path: Path, variants: Sequence[Variant], made: Corpus, seeds: int = 1, base: Base | None = None, folds: int = 0
 ) -> Sweep:
     """The runs of a table with all their folds done (of the first `folds`), each with a luck of its own."""
-    base = base or Base.of(False, (), None, settings)
+    base = base or base_for(variants)
     chosen = make_folds(made)[: folds or None]
-    planned = Sweep.plan(settings, base, Prepared(made, (), (), chosen), seeds, path)
+    planned = Sweep.plan(variants, base, Prepared(made, (), (), chosen), seeds, path)
     for luck, planned_run in enumerate(planned.runs):
         if planned_run.begun:
             continue

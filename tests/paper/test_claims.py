@@ -1,4 +1,4 @@
-"""The paper's claims on synthetic corpora: the interval, the corpora's independence, the arms, the running."""
+"""The paper's claims on synthetic corpora: the intervals, the independence of the corpora, the arms, the training."""
 
 import json
 import multiprocessing
@@ -12,21 +12,23 @@ from scipy import stats
 
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Dataset, Normalisation, training_order
-from scratchser.corpus.features import Features
-from scratchser.corpus.split import Fold
+from scratchser.corpus.features import Features, extract
 from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
 from scratchser.metrics import interval
-from scratchser.paper.claims import CLAIMS, annotators, command, corpora, outcome, oversampling, rates, running, vtlp
-from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, World
+from scratchser.paper import __main__ as paper
+from scratchser.paper.claims import annotators, corpora, experiment, outcome, oversampling, rates, trial, vtlp
+from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, CorpusSpec
+from scratchser.paper.claims.experiment import CLAIMS
+from scratchser.paper.claims.trial import Arm, Trial
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
 from scratchser.support import files
 from scratchser.support.files import StorageError
 
-TINY_WORLD = World(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
+TINY_SPEC = CorpusSpec(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
 TINY = replace(
     SMALL, conv_channels=(4,), conv_kernels=((3, 5),), conv_strides=((4, 16),), lstm_units=4, epochs=2, batch_size=16
 )
@@ -64,7 +66,7 @@ def test_corpora_have_no_voice_and_no_sound_in_common():
     assert len(set(seeds)) == len(seeds)
     lengths = [synthetic.voice_of(seed, s, 1.0).tract_cm for seed in seeds for s in (*TRAIN, VALIDATION, "5M")]
     assert len(set(lengths)) == len(lengths)
-    one, other = corpora.corpus(TINY_WORLD, seeds[0]), corpora.corpus(TINY_WORLD, seeds[1])
+    one, other = corpora.corpus(TINY_SPEC, seeds[0]), corpora.corpus(TINY_SPEC, seeds[1])
     keys = [{line.key for line in made.read.lines.values()} for made in (one, other)]
     assert keys[0].isdisjoint(keys[1])
     sounds = [{made.read(u)[0].tobytes() for u in made.utterances} for made in (one, other)]
@@ -72,26 +74,26 @@ def test_corpora_have_no_voice_and_no_sound_in_common():
 
 
 def test_a_corpus_follows_from_its_seed():
-    one, again = corpora.corpus(TINY_WORLD, 5), corpora.corpus(TINY_WORLD, 5)
+    one, again = corpora.corpus(TINY_SPEC, 5), corpora.corpus(TINY_SPEC, 5)
     assert one.utterances == again.utterances
     for u in one.utterances[::7]:
         np.testing.assert_array_equal(one.read(u)[0], again.read(u)[0])
 
 
-@pytest.mark.parametrize("world", [World(), oversampling.RARE, annotators.MANY])
-def test_each_role_has_its_speakers_and_its_utterances(world):
-    made = corpora.corpus(world, 77)
+@pytest.mark.parametrize("spec", [CorpusSpec(), oversampling.RARE, annotators.MANY])
+def test_each_role_has_its_speakers_and_its_utterances(spec):
+    made = corpora.corpus(spec, 77)
     by_voice = Counter((u.name.split("_")[0][3:5].lstrip("0") + u.gender, u.speaker, u.label) for u in made.utterances)
-    expected = {s: (s, world.train) for s in TRAIN} | {VALIDATION: (VALIDATION, (1, 1, 1, 1))}
-    expected |= {s: (UNSEEN, world.test) for s in ("3M", "4F", "4M", "5F", "5M")}
+    expected = {s: (s, spec.train) for s in TRAIN} | {VALIDATION: (VALIDATION, (1, 1, 1, 1))}
+    expected |= {s: (UNSEEN, spec.test) for s in ("3M", "4F", "4M", "5F", "5M")}
     assert by_voice == {(s, name, k): n for s, (name, counts) in expected.items() for k, n in enumerate(counts)}
     fold = corpora.fold(9)
     assert {fold.test, fold.validation, *fold.train} == set(made.speakers) and fold.number == 9
 
 
-def test_a_class_that_runs_out_is_said():
+def test_a_class_with_too_few_utterances_is_an_error():
     with pytest.raises(CorpusError, match="speaker 1F has too few utterances of anger"):
-        corpora.corpus(World(train=(1, 1, 1, 1000)), 3)
+        corpora.corpus(CorpusSpec(train=(1, 1, 1, 1000)), 3)
 
 
 def test_a_spread_changes_the_lengths_and_nothing_else():
@@ -103,7 +105,7 @@ def test_a_spread_changes_the_lengths_and_nothing_else():
             assert equal[s].tract_cm == pytest.approx(16.2, rel=1e-15)
             for other in (wide, equal):
                 assert asdict(other[s]) | {"tract_cm": 0} == asdict(plain[s]) | {"tract_cm": 0}
-    one, other = (corpora.corpus(World(spread, TINY_WORLD.train, TINY_WORLD.test), 3) for spread in (2.0, 0.0))
+    one, other = (corpora.corpus(CorpusSpec(spread, TINY_SPEC.train, TINY_SPEC.test), 3) for spread in (2.0, 0.0))
     assert one.utterances == other.utterances
     u = one.utterances[0]
     assert len(one.read(u)[0]) == len(other.read(u)[0]) and not np.array_equal(one.read(u)[0], other.read(u)[0])
@@ -116,21 +118,21 @@ def test_a_spread_changes_the_lengths_and_nothing_else():
 
 def changes(one, other):
     """Names of what differs between two arms."""
-    a, b = ({**asdict(arm.config), "world": arm.world, "again": arm.again} for arm in (one, other))
+    a, b = ({**asdict(arm.config), "spec": arm.spec, "seed": arm.other_seed} for arm in (one, other))
     return {name for name in a if a[name] != b[name]}
 
 
 def test_arms_differ_in_what_they_say():
     arms = vtlp.arms(1)
     assert changes(arms["wide"], arms["wide-vtlp"]) == {"vtlp"} == changes(arms["equal"], arms["equal-vtlp"])
-    assert changes(arms["wide"], arms["equal"]) == {"world"}
+    assert changes(arms["wide"], arms["equal"]) == {"spec"}
     assert changes(arms["wide-vtlp"], arms["wide-vtlp-single"]) == {"tta_copies"}
     assert [len(copies(arms[name].config)) for name in ("wide", "wide-vtlp", "wide-vtlp-single")] == [1, 11, 1]
-    assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"again"}
+    assert changes(arms["wide-vtlp"], arms["wide-vtlp-again"]) == {"seed"}
     arms = rates.arms(1)
     assert changes(arms["uniform"], arms["layerwise"]) == {"conv_learning_rate", "conv_l2"}
     assert changes(arms["layerwise"], arms["doubled"]) == {"learning_rate", "l2"}
-    assert changes(arms["uniform"], arms["uniform-again"]) == {"again"}
+    assert changes(arms["uniform"], arms["uniform-again"]) == {"seed"}
     arms = oversampling.arms(1)
     assert changes(arms["rare"], arms["rare-twice"]) == {"oversample", "epochs", "patience"}
     assert changes(arms["lot"], arms["lot-others"]) == {"oversample"}
@@ -145,15 +147,15 @@ def test_the_last_epoch_is_the_only_candidate_and_none_stops_early(claim):
 
 def updates(arm, seed=1):
     """Batches of all its epochs."""
-    world = corpora.corpus(arm.world, seed)
-    labels = np.array([u.label for u in world.utterances])
-    train = np.array([n for n, u in enumerate(world.utterances) if u.speaker in TRAIN])
-    examples = Dataset(CLASSES, world.utterances, Features(None, None, None), labels, None, None)
+    corpus = corpora.corpus(arm.spec, seed)
+    labels = np.array([u.label for u in corpus.utterances])
+    train = np.array([n for n, u in enumerate(corpus.utterances) if u.speaker in TRAIN])
+    examples = Dataset(CLASSES, corpus.utterances, Features(None, None, None), labels, None, None)
     each = len(training_order(examples, train, arm.config, np.random.default_rng(0)))
     return arm.config.epochs * -(-each // arm.config.batch_size)
 
 
-def test_repeating_the_rare_classes_makes_no_more_updates():
+def test_oversampling_makes_no_more_updates():
     arms = oversampling.arms(1)
     assert updates(arms["rare-twice"]) == pytest.approx(updates(arms["rare"]), rel=0.02)
     assert updates(arms["lot"]) == updates(arms["lot-others"])
@@ -171,22 +173,22 @@ def test_every_difference_is_taken_in_the_order_of_its_name():
         def ua(self, arm):
             return uas[arm]
 
-    found = {number.what: number.of(Scores()) for made in (vtlp, oversampling, rates) for number in made.CLAIM.numbers}
+    found = {d.name: d.value(Scores()) for claim in (vtlp, oversampling, rates) for d in claim.CLAIM.differences}
     assert found == {
-        "with warps - without, lengths spread wide": 2 - 1,
+        "with VTLP - without, lengths spread wide": 2 - 1,
         "the same, all lengths equal": 16 - 8,
         "spread wide - equal, of these two": (2 - 1) - (16 - 8),
-        "vote of eleven - a single pass, spread wide": 2 - 7,
-        "with warps - with warps, another seed": 2 - 4,
+        "TTA - a single pass, spread wide": 2 - 7,
+        "with VTLP - with VTLP, another seed": 2 - 4,
         "happiness and anger twice - once, both rare": 2 - 1,
-        "balanced, two classes by lot twice - the other two": 4 - 8,
+        "balanced, two random classes twice - the other two": 4 - 8,
         "conv layers twice rate and L2 - one rate for all": 2 - 1,
         "all layers twice rate and L2 - one rate for all": 4 - 1,
         "one rate for all - the same, another seed": 1 - 8,
     }
 
 
-def test_the_lot_is_a_fair_one():
+def test_each_choice_of_two_classes_is_equally_likely():
     drawn = Counter(oversampling.arms(seed)["lot"].config.oversample for seed in range(1200))
     assert len(drawn) == 6 and stats.chisquare(list(drawn.values())).pvalue > 0.001
     for seed in range(20):
@@ -207,67 +209,74 @@ def test_the_gap_by_hand():
         annotators.gap(labels, predicted, np.full(9, True))
 
 
-def test_votes_dealt_anew_keep_each_class_and_lose_the_gap():
+def test_shuffled_votes_keep_each_class_and_have_no_gap():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 4, 200)
     right = rng.random(200) < 0.3 + 0.15 * labels  # classes of unequal difficulty ...
     agreed = rng.random(200) < np.where(right, 0.8, 0.2) * (1 - 0.1 * labels)  # ... and of unequal agreement
     predicted = np.where(right, labels, (labels + 1) % 4)
     assert annotators.gap(labels, predicted, agreed) > 40
-    deals = [annotators.dealt(labels, agreed, rng) for _ in range(2000)]
-    for deal in deals[:20]:
-        assert all(deal[labels == k].sum() == agreed[labels == k].sum() for k in range(4))
-    assert interval([annotators.gap(labels, predicted, deal) for deal in deals]).covers(0)
+    shuffled = [annotators.shuffled(labels, agreed, rng) for _ in range(2000)]
+    for one in shuffled[:20]:
+        assert all(one[labels == k].sum() == agreed[labels == k].sum() for k in range(4))
+    assert interval([annotators.gap(labels, predicted, one) for one in shuffled]).covers(0)
 
 
-# ---- the whole, with a stub in the place of the training
+# ---- experiments with a stub in place of the training
 
 
 PLANTED = 6.0  # points of UA
+DIFFERENCES = (
+    Difference("effect", "planted", difference("with", "without")),
+    Difference("null", "none", difference("again", "with")),
+)
 
 
 def planted_arms(seed):
-    return {"without": Arm(TINY_WORLD, TINY), "with": Arm(TINY_WORLD, TINY), "again": Arm(TINY_WORLD, TINY, again=True)}
+    arm = Arm(TINY_SPEC, TINY)
+    return {"without": arm, "with": arm, "again": replace(arm, other_seed=True)}
 
 
-def planted_numbers():
-    effect = Number("effect", "planted", difference("with", "without"))
-    return effect, Number("null", "none", difference("again", "with"))
+CLAIM = Claim("planted", 0, planted_arms, DIFFERENCES)
 
 
 @pytest.fixture
 def stubbed(monkeypatch):
-    """Trainings that cost nothing: UA = 60 + what the corpus is worth (the same in all arms) + the arm's chance."""
+    """Trainings that cost nothing: UA = 60 + an offset of the corpus, the same in all arms, + noise of the arm."""
 
     def train(data, fold, config, seed, folder, notify):
-        arm = folder.path.parts[-3]
-        corpus_worth = np.random.default_rng([seed // 2, 0]).normal(0, 8)
-        chance = np.random.default_rng([seed, len(arm)]).normal(0, 4)
-        with folder:
-            ua = 60 + PLANTED * (arm != "without") + corpus_worth + chance
-            folder.finish({"ua": ua / 100})
+        arm = folder.run.name
+        offset = np.random.default_rng([seed // 2, 0]).normal(0, 8)
+        noise = np.random.default_rng([seed, len(arm)]).normal(0, 4)
+        with folder.locked():
+            folder.finish({"ua": (60 + PLANTED * (arm != "without") + offset + noise) / 100})
 
-    monkeypatch.setattr(running, "run_fold", train)
-    monkeypatch.setattr(running, "extract", lambda heard, config: None)
-    monkeypatch.setattr(running.Dataset, "of", lambda *arguments: None)
-    monkeypatch.setattr(running.corpora, "corpus", lambda world, seed: synthetic.load(seed, 10))
+    monkeypatch.setattr(trial, "run_fold", train)
+    monkeypatch.setattr(trial, "extract", lambda corpus, config: None)
+    monkeypatch.setattr(trial.Dataset, "of", lambda *arguments: None)
+    monkeypatch.setattr(trial.corpora, "corpus", lambda spec, seed: synthetic.load(seed, 10))
+
+
+def train(out, number, resume=False, claim=CLAIM):
+    """The values of each difference."""
+    found = experiment.train([claim], out, number, 1, resume=resume)
+    return [result.values for result in outcome.results([claim], found)]
 
 
 def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_path):
-    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
-    done = running.run(tmp_path, [claim], 30, 1, resume=False)
-    (effect, null) = outcome.effects(outcome.values([claim], done)).rows
+    found = experiment.train([CLAIM], tmp_path, 30, 1, resume=False)
+    effect, null = outcome.effects(outcome.results([CLAIM], found)).rows
     low, high = map(float, effect[5].split(" ... "))
     assert effect[-1] == "no" and low < PLANTED < high
     assert null[-1] == "yes"
-    by_hand = [claim.numbers[0].of(corpus) for corpus in done["planted"]]
+    by_hand = [DIFFERENCES[0].value(one) for one in found["planted"]]
     assert effect[3:5] == ("30", f"{np.mean(by_hand):+.1f}")
 
 
-def test_intervals_cover_the_truth_in_95_of_100_experiments():
-    """Corpora that differ by 8 points from each other and arms by 4, as above: pairing has to take the corpora out."""
+def test_intervals_cover_the_true_value_in_95_of_100_experiments():
+    """Corpora differ by 8 points and arms by 4, as above: the offsets of the corpora have to cancel."""
 
-    class Trained:
+    class Finished:
         def __init__(self, ua):
             self.ua = ua
 
@@ -275,24 +284,21 @@ def test_intervals_cover_the_truth_in_95_of_100_experiments():
             return {"ua": self.ua / 100}
 
     rng = np.random.default_rng(3)
-    effect, null = planted_numbers()
     covered = []
     for _ in range(3000):
         made = []
-        for number, worth in enumerate(rng.normal(60, 8, 12)):
-            uas = {"without": worth, "with": worth + PLANTED, "again": worth + PLANTED}
-            trained = {name: Trained(ua + rng.normal(0, 4)) for name, ua in uas.items()}
-            made.append(Corpus(number, number, {}, trained))
-        found = interval([effect.of(corpus) for corpus in made]), interval([null.of(corpus) for corpus in made])
-        covered.append([found[0].covers(PLANTED), found[1].covers(0.0)])
-        assert found[0].sd < 11  # 4 √2 = 5.7 is the truth; arms that are not paired would have 12.6
+        for number, offset in enumerate(rng.normal(60, 8, 12)):
+            uas = {"without": offset, "with": offset + PLANTED, "again": offset + PLANTED}
+            folders = {name: Finished(ua + rng.normal(0, 4)) for name, ua in uas.items()}
+            made.append(Trial("planted", number, number, {}, folders))
+        effect, null = (interval([d.value(one) for one in made]) for d in DIFFERENCES)
+        covered.append([effect.covers(PLANTED), null.covers(0.0)])
+        assert effect.sd < 11  # 4 √2 = 5.7 is the truth; arms that are not paired would have 12.6
     assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.012)  # three standard deviations
 
 
 def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
-    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
-    trained = []
-    stub = running.run_fold
+    trained, stub = [], trial.run_fold
 
     def interrupted(data, fold, config, seed, folder, notify):
         if len(trained) == 4:
@@ -300,105 +306,89 @@ def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
         trained.append(folder.path)
         stub(data, fold, config, seed, folder, notify)
 
-    monkeypatch.setattr(running, "run_fold", interrupted)
+    monkeypatch.setattr(trial, "run_fold", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        running.run(tmp_path / "a", [claim], 3, 1, resume=False)
+        train(tmp_path / "a", 3)
     with pytest.raises(RunError, match="--resume"):
-        running.run(tmp_path / "a", [claim], 3, 1, resume=False)
-    monkeypatch.setattr(running, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
-    done = running.run(tmp_path / "a", [claim], 3, 1, resume=True)
+        train(tmp_path / "a", 3)
+    monkeypatch.setattr(trial, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
+    resumed = train(tmp_path / "a", 3, resume=True)
     assert len(trained) == len(set(trained)) == 9
-    whole = running.run(tmp_path / "b", [claim], 3, 1, resume=False)
-    assert outcome.values([claim], done) == outcome.values([claim], whole)
+    assert resumed == train(tmp_path / "b", 3)
     assert len(json.loads((tmp_path / "a/environment.json").read_text())) == 2
 
 
-def test_other_settings_are_not_gone_on_with_but_more_corpora_are(stubbed, tmp_path):
-    claim = Claim("planted", "planted", 0, planted_arms, planted_numbers())
-    few = running.run(tmp_path, [claim], 3, 1, resume=False)
-    other = replace(claim, arms=lambda seed: {**planted_arms(seed), "with": Arm(TINY_WORLD, SMALL)})
-    for changed in (other, replace(claim, first=7)):
+def test_other_settings_are_refused_and_more_corpora_are_added(stubbed, tmp_path):
+    few = train(tmp_path, 3)
+    other = replace(CLAIM, arms=lambda seed: {**planted_arms(seed), "with": Arm(TINY_SPEC, SMALL)})
+    for changed in (other, replace(CLAIM, first_seed=7)):
         with pytest.raises(RunError, match="other settings"):
-            running.run(tmp_path, [changed], 3, 1, resume=True)
-    more = running.run(tmp_path, [claim], 5, 1, resume=True)
-    (_, _, _, before), _ = outcome.values([claim], few)
-    (_, _, _, after), _ = outcome.values([claim], more)
-    assert len(after) == 5 and after[:3] == before
+            train(tmp_path, 3, resume=True, claim=changed)
+    more = train(tmp_path, 5, resume=True)
+    assert len(more[0]) == 5 and more[0][:3] == few[0]
 
 
-def test_what_cannot_be_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="at least 2"):
-        running.run(tmp_path, CLAIMS, 1, 1, resume=False)
-    with pytest.raises(RunError, match="no claims to go on with"):
-        running.run(tmp_path, CLAIMS, 2, 1, resume=True)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="is no folder"):
-        command.forecast(tmp_path / "file", number=2)
-    (tmp_path / "file").unlink()
+def test_wrong_folders_and_numbers_are_refused(tmp_path, capsys):
+    for arguments, message in ((["--corpora", "1"], "at least 2"), (["--resume"], "--resume needs --out")):
+        with pytest.raises(SystemExit):
+            paper.main(["claims", *arguments])
+        assert message in capsys.readouterr().err
+    with pytest.raises(RunError, match="holds no run"):
+        experiment.train(CLAIMS, tmp_path, 2, 1, resume=True)
     with files.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
-        running.run(tmp_path, CLAIMS, 2, 1, resume=False)
+        experiment.train(CLAIMS, tmp_path, 2, 1, resume=False)
 
 
-# ---- the whole, trained
+# ---- experiments with training
 
 
 def tiny(claim):
-    """The claim with trainings of a second: the same arms, each in the smallest world."""
+    """The claim with trainings of a second: the same arms, each on the smallest corpus."""
+    shape = ("conv_channels", "conv_kernels", "conv_strides", "lstm_units", "epochs", "patience", "batch_size")
+
+    def arm(of):
+        spec = replace(TINY_SPEC, tract_spread=of.spec.tract_spread, test=(2,) * 4)
+        return Arm(spec, replace(of.config, **{name: getattr(TINY, name) for name in shape}), of.other_seed)
 
     def arms(seed):
-        def config(arm):
-            return replace(arm.config, **{name: getattr(TINY, name) for name in SHAPE})
+        return {name: arm(of) for name, of in claim.arms(seed).items()}
 
-        return {
-            name: Arm(replace(TINY_WORLD, tract_spread=arm.world.tract_spread, test=(2,) * 4), config(arm), arm.again)
-            for name, arm in claim.arms(seed).items()
-        }
-
-    return replace(claim, first=claim.first + 5_000_000, arms=arms)
-
-
-SHAPE = ("conv_channels", "conv_kernels", "conv_strides", "lstm_units", "epochs", "patience", "batch_size")
+    return replace(claim, first_seed=claim.first_seed + 5_000_000, arms=arms)
 
 
 def test_all_claims_end_to_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "CLAIMS", tuple(map(tiny, CLAIMS)))
-    arms = sum(len(claim.arms(0)) for claim in CLAIMS)
-    said = command.forecast(tmp_path, number=2)
-    assert f"8 corpora to go, {2 * arms} trainings" in said and re.search(r"about \d+ min", said)
+    claims = [tiny(claim) for claim in CLAIMS]
+    arms = sum(len(claim.arms(0)) for claim in claims)
+    text = experiment.forecast(claims, tmp_path, 2, 1, resume=False)
+    assert f"8 corpora to go, {2 * arms} trainings" in text and re.search(r"about \d+ min", text)
     assert not list(tmp_path.iterdir())
-    made = command.build(tmp_path, corpora=2, workers=1)
-    assert command.forecast(tmp_path, number=2, resume=True).startswith("0 corpora to go, 0 trainings; 4 claims")
-    assert f"4 corpora to go, {arms} trainings" in command.forecast(tmp_path, number=3, resume=True)
+    made = experiment.build(claims, tmp_path, 2, 1, resume=False)
+    text = experiment.forecast(claims, tmp_path, 2, 1, resume=True)
+    assert text.startswith("0 corpora to go, 0 trainings; 4 claims")
     with pytest.raises(RunError, match="--resume"):
-        command.forecast(tmp_path, number=3)
+        experiment.forecast(claims, tmp_path, 3, 1, resume=False)
     assert multiprocessing.active_children() == []
-    assert [row[:2] for row in made.tables["claims"].rows] == [(c.name, n.kind) for c in CLAIMS for n in c.numbers]
-    assert {row[1] for row in made.tables["claims"].rows if row[0] == "rates"} == {"effect", "contrast", "null"}
-    assert len(made.tables["claims_corpora"].rows) == 2 * sum(len(claim.numbers) for claim in CLAIMS)
+    rows = made.tables["claims"].rows
+    assert [row[:2] for row in rows] == [(c.name, d.kind) for c in claims for d in c.differences]
+    assert len(made.tables["claims_corpora"].rows) == 2 * sum(len(claim.differences) for claim in claims)
     ratios = dict(row[:1] + row[2:3] for row in made.tables["claims_gradients"].rows)
     assert list(ratios) == ["conv1"] and float(ratios["conv1"]) > 0
     assert {p.name for p in tmp_path.glob("claims*")} == {
         f"{name}.{ending}" for name in made.tables for ending in ("csv", "md")
     } | {"claims.png"}
     assert not list(tmp_path.rglob("checkpoint.npz"))
-    # what a command that goes on with a finished run says is the same, without any training
-    monkeypatch.setattr(running, "run_fold", None)
-    assert command.build(tmp_path, corpora=2, workers=1, resume=True).text() == made.text()
-    # and the seed of a piece of work decides its numbers, "again" being another
-    results = {p.parts[-4]: json.loads(p.read_text()) for p in tmp_path.glob("rates/*/folds/01/result.json")}
-    assert results["uniform"]["normalisation"] == results["uniform-again"]["normalisation"]
-    metrics = {
-        name: FoldDir(tmp_path / "rates" / name, 1, True).metrics()[0]["train"]["loss"]
-        for name in ("uniform", "uniform-again")
-    }
-    assert metrics["uniform"] != metrics["uniform-again"]
+    # a finished experiment gives the same tables without any training
+    monkeypatch.setattr(trial, "run_fold", None)
+    assert experiment.build(claims, tmp_path, 2, 1, resume=True).text() == made.text()
+    # the arms differ in their seeds only
+    uniform, again = (FoldDir(tmp_path / "rates" / name, 1, True) for name in ("uniform", "uniform-again"))
+    assert uniform.result()["normalisation"] == again.result()["normalisation"]
+    assert uniform.metrics()[0]["train"]["loss"] != again.metrics()[0]["train"]["loss"]
 
 
-def test_unseen_speakers_are_not_heard_before_the_test(tmp_path):
-    """Other sounds of the unseen speakers change nothing of the training, and neither does their absence."""
-    from scratchser.corpus.features import extract
-
-    made = corpora.corpus(TINY_WORLD, 6_000_000)
+def test_unseen_speakers_have_no_influence_before_the_test(tmp_path):
+    """Other sounds of the unseen speakers change nothing in the training."""
+    made = corpora.corpus(TINY_SPEC, 6_000_000)
     features = extract(made, TINY)
     data = Dataset.of(made.classes, made.utterances, features, TINY)
     unseen = data.of_speakers(UNSEEN)
@@ -413,4 +403,3 @@ def test_unseen_speakers_are_not_heard_before_the_test(tmp_path):
         normalisations.append(folder.result()["normalisation"])
     assert losses[0] == losses[1] and normalisations[0] == normalisations[1]
     assert normalisations[0] == asdict(Normalisation.of(features, data.of_speakers(*TRAIN), "fold"))
-    assert isinstance(corpora.fold(1), Fold) and UNSEEN not in corpora.fold(1).train

@@ -137,14 +137,14 @@ def test_broken_lines_of_the_labels_are_told():
     broken = (Problem("labels.txt:3", "an annotator without a label", "b"), Problem("labels.txt:9", "no header"))
     for room in (table4, table5, figure1):
         (made,) = room.build(corpus((NEU, NEU), (NEU, ()), (NEU, SAD), problems=broken)).tables.values()
-        assert "2 broken things in the labels, which python -m scratchser.corpus names" in made.notes
+        assert "2 broken entries in the labels; python -m scratchser.corpus lists them" in made.notes
         (made,) = room.build(corpus((NEU, NEU))).tables.values()
         assert "broken" not in str(made.notes)
 
 
 @pytest.mark.parametrize(("room", "what"), [(table4, "table 4"), (table5, "table 5")])
 def test_without_annotators_there_is_no_table(room, what):
-    with pytest.raises(CorpusError, match=f"{what} needs to know what each annotator said"):
+    with pytest.raises(CorpusError, match=f"{what} needs the choice of each annotator"):
         room.build(corpus((), ()))
 
 
@@ -173,7 +173,7 @@ def test_table_5_is_the_papers(four):
 def test_a_synthetic_tree_with_the_papers_names_is_not_the_papers(four):
     (four / SYNTHETIC_MARKER).touch()
     made = table5.build(load(four)).tables["table5"]
-    assert "all name the label alone" in made.notes[2] and "SYNTHETIC" in made.notes[-1]
+    assert "all choose only the label" in made.notes[2] and "SYNTHETIC" in made.notes[-1]
     assert not any("paper" in note for note in made.notes)
 
 
@@ -184,7 +184,7 @@ def test_other_votes_than_the_papers_are_told(four):
     made = table5.build(load(four)).tables["table5"]
     assert len(made.rows) == 3 and row(made, "Ses02M_impro08_F023")[5] == "0 0.67 0.33 0"
     assert "soft labels, weights and subsets differ from the paper: Ses02M_impro08_F023" in made.notes
-    assert "the paper's examples that are not here: Ses02M_impro06_M012" in made.notes
+    assert "the paper's examples that this corpus lacks: Ses02M_impro06_M012" in made.notes
 
 
 def test_the_papers_utterances_in_other_classes(four):

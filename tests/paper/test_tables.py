@@ -13,7 +13,7 @@ from scratchser.corpus.table import CLASSES, CorpusError
 from scratchser.metrics import interval
 from scratchser.paper import scores
 from scratchser.paper.figures import figure4
-from scratchser.paper.sweep import Base
+from scratchser.paper.sweep import base_for
 from scratchser.paper.tables import depth, normalisation, pooling, table1, table2, table3, table6
 from scratchser.presets import PRESETS, pooled
 from scratchser.runs.published import TABLE1, TABLE2, TABLE6
@@ -74,11 +74,11 @@ def rounds(cells, values):
 
 
 def test_table_1_says_what_the_predictions_give(tmp_path):
-    planned = made_up.sweep(tmp_path, table1.SETTINGS, emodb(), seeds=3)
+    planned = made_up.sweep(tmp_path, table1.VARIANTS, emodb(), seeds=3)
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
         mean, folds, seeds, pooled, untuned = [], [], [], [], []
-        for runs in planned.of.values():
+        for runs in planned.by_variant.values():
             each = [{fold: accuracies(rows)[place] for fold, rows in read(run).items()} for run in runs]
             means = [statistics.mean(scores.values()) for scores in each]
             mean.append(statistics.mean(means))
@@ -105,41 +105,41 @@ def test_table_1_says_what_the_predictions_give(tmp_path):
 
 def test_table_1_has_the_papers_columns(tmp_path):
     """Augmentation, oversampling, gradient adjustment, kHz, as its table 1 has them."""
-    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus())
+    planned = made_up.sweep(tmp_path, table1.VARIANTS, made_up.corpus())
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     assert found["Augmentation during training"] == ["-", "-", "+aug", "-", "+aug", "+aug"]
     assert found["Oversampling (×2) of happiness and anger"] == ["-"] + ["+over"] * 5
     assert found["Gradient adjustment"] == ["-", "-", "-", "+grdt", "+grdt", "+grdt"]
     assert found["Frequency range, kHz"] == ["4"] * 5 + ["8"]
     assert ("std over seeds", "Weighted accuracy, %") not in found
-    for name, runs in planned.of.items():
+    for name, runs in planned.by_variant.items():
         assert runs[0].settings["preset"] == name and runs[0].config == PRESETS[name]
 
 
 def test_an_l2_of_their_own_is_an_adjustment_where_the_rates_are_equal(tmp_path):
-    base = Base.of(False, ["learning_rate=0.01"], None, table1.SETTINGS)
-    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus(), base=base, folds=1)
+    base = base_for(table1.VARIANTS, ["learning_rate=0.01"])
+    planned = made_up.sweep(tmp_path, table1.VARIANTS, made_up.corpus(), base=base, folds=1)
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     assert found["Gradient adjustment"] == ["-", "-", "-", "+grdt", "+grdt", "+grdt"]
 
 
 def test_the_papers_figures_stand_beside_its_own_experiment_only(tmp_path):
     corpus = made_up.all_of_iemocap()
-    changed = Base.of(False, ["learning_rate=0.01"], None, table2.SETTINGS)
-    beside = made_up.sweep(tmp_path / "a", table2.SETTINGS, corpus).results()
-    assert beside.of_the_paper
+    changed = base_for(table2.VARIANTS, ["learning_rate=0.01"])
+    beside = made_up.sweep(tmp_path / "a", table2.VARIANTS, corpus).results()
+    assert beside.comparable_with_paper
     shown = cells(table2.build(beside), "table2", tmp_path)
     assert [shown[str(n)][-2:] for n in range(1, 11)] == [said(scores) for scores in TABLE2]
     assert rounds(shown["Total"][-2:], TABLE1["best"])
-    assert not made_up.sweep(tmp_path / "b", table2.SETTINGS, corpus, base=changed).results().of_the_paper
-    assert not made_up.sweep(tmp_path / "c", table2.SETTINGS, corpus, folds=8).results().of_the_paper
+    assert not made_up.sweep(tmp_path / "b", table2.VARIANTS, corpus, base=changed).results().comparable_with_paper
+    assert not made_up.sweep(tmp_path / "c", table2.VARIANTS, corpus, folds=8).results().comparable_with_paper
     fewer = replace(corpus, utterances=corpus.utterances[1:])
-    assert not made_up.sweep(tmp_path / "d", table2.SETTINGS, fewer).results().of_the_paper
-    assert not made_up.sweep(tmp_path / "e", table2.SETTINGS, emodb()).results().of_the_paper
+    assert not made_up.sweep(tmp_path / "d", table2.VARIANTS, fewer).results().comparable_with_paper
+    assert not made_up.sweep(tmp_path / "e", table2.VARIANTS, emodb()).results().comparable_with_paper
 
 
 def test_the_papers_table_1_stands_under_ours(tmp_path):
-    planned = made_up.sweep(tmp_path, table1.SETTINGS, made_up.all_of_iemocap())
+    planned = made_up.sweep(tmp_path, table1.VARIANTS, made_up.all_of_iemocap())
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
         assert found["the paper's", head] == said(scores[place] for scores in TABLE1.values())
@@ -162,10 +162,10 @@ def test_the_papers_folds_hide_32_five_fold_scores():
 
 
 def test_table_2_says_what_the_predictions_give(tmp_path):
-    planned = made_up.sweep(tmp_path, table2.SETTINGS, emodb(), seeds=2)
+    planned = made_up.sweep(tmp_path, table2.VARIANTS, emodb(), seeds=2)
     made = table2.build(planned.results())
     found = cells(made, "table2", tmp_path)
-    runs = [[accuracies(rows) for rows in read(run).values()] for run in planned.of["best"]]
+    runs = [[accuracies(rows) for rows in read(run).values()] for run in planned.by_variant["best"]]
     over = [tuple(map(statistics.mean, zip(*fold, strict=True))) for fold in zip(*runs, strict=True)]
     columns = [[fold[place] for fold in folds] for folds in (*runs, over) for place in (0, 1)]
     for number in range(10):
@@ -192,7 +192,7 @@ def test_table_2_says_what_the_predictions_give(tmp_path):
 @pytest.mark.parametrize(("folds", "kind"), [(0, "five-fold"), (4, "2-fold")])
 def test_table_2_says_how_many_folds_a_score_has(tmp_path, folds, kind):
     corpus = made_up.corpus("synthetic")
-    made = table2.build(made_up.sweep(tmp_path, table2.SETTINGS, corpus, folds=folds).results())
+    made = table2.build(made_up.sweep(tmp_path, table2.VARIANTS, corpus, folds=folds).results())
     titles = [made.tables[name].title for name in ("table2-five-fold", "table2-five-fold-scores")]
     assert all(kind in title.lower() and "synthetic data" in title for title in titles)
     (picture,) = made.figures.values()
@@ -223,7 +223,7 @@ def annotated(corpus, without=()):
 
 def test_table_6_says_what_the_predictions_give(tmp_path):
     corpus = annotated(made_up.corpus(), without=(3, 4))
-    planned = made_up.sweep(tmp_path, table6.SETTINGS, corpus, seeds=2)
+    planned = made_up.sweep(tmp_path, table6.VARIANTS, corpus, seeds=2)
     assert planned.configs["softlab"] == replace(planned.configs["best"], soft_labels=True)
     found = cells(table6.build(planned.results()), "table6", tmp_path)
     agreed = {u.name: len([v for v in u.votes if CLASSES[u.label] in v]) == 3 for u in corpus.utterances if u.votes}
@@ -236,7 +236,7 @@ def test_table_6_says_what_the_predictions_give(tmp_path):
                 [{**row, "predicted": row[choice]} for row in rows if keep(row["utterance"])]
                 for rows in read(run).values()
             ]
-            for run in planned.of[setting]
+            for run in planned.by_variant[setting]
         ]
         pools = [[row for rows in folds for row in rows] for folds in seeds]
         for name in CLASSES:
@@ -254,7 +254,7 @@ def test_table_6_says_what_the_predictions_give(tmp_path):
 
 
 def test_table_6_has_the_papers_figures_under_ours(tmp_path):
-    runs = made_up.sweep(tmp_path, table6.SETTINGS, annotated(made_up.all_of_iemocap())).results()
+    runs = made_up.sweep(tmp_path, table6.VARIANTS, annotated(made_up.all_of_iemocap())).results()
     found = cells(table6.build(runs), "table6", tmp_path)
     assert found["the paper's", "happiness"] == ["28.9", "42.6", "15.5", "29.4", "37.3", "11.5", "28.8", "43.8", "16.7"]
     head = "Unweighted, mean over folds"
@@ -270,12 +270,12 @@ def test_the_papers_own_classes_give_its_unweighted_second_choice():
 
 def test_table_6_needs_annotators():
     with pytest.raises(CorpusError, match="synthetic"):
-        table6.need(made_up.corpus())
-    table6.need(annotated(made_up.corpus()))
+        table6.check_corpus(made_up.corpus())
+    table6.check_corpus(annotated(made_up.corpus()))
 
 
 def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
-    planned = made_up.sweep(tmp_path, figure4.SETTINGS, made_up.corpus(), folds=2)
+    planned = made_up.sweep(tmp_path, figure4.VARIANTS, made_up.corpus(), folds=2)
     assert planned.configs["without adjustment"] == PRESETS["over-aug"]
     assert planned.configs["with adjustment"] == PRESETS["best-4khz"]
     for n, run in enumerate(planned.runs):
@@ -284,7 +284,7 @@ def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
             for row in rows:
                 conv = (n + 1) * folder.number / row["epoch"]
                 row["gradient_norms"] = {"conv1": conv, "lstm1": 0.5, "dense": 0.25}
-            with folder:
+            with folder.locked():
                 folder.write_metrics(rows)
     made = figure4.build(planned.results())
     found = cells(made, "figure4", tmp_path)
@@ -301,16 +301,16 @@ def ua_of(run):
 
 
 def test_depth_is_a_grid_of_what_the_predictions_give(tmp_path):
-    planned = made_up.sweep(tmp_path, depth.SETTINGS, made_up.corpus(), folds=3)
+    planned = made_up.sweep(tmp_path, depth.VARIANTS, made_up.corpus(), folds=3)
     assert len(planned.runs) == 24 and planned.configs["4+1"] == PRESETS["best"]
     for name, config in planned.configs.items():
         assert name == f"{len(config.conv_channels)}+{config.lstm_layers}"
     made = depth.build(planned.results())
     grid, each = cells(made, "depth", tmp_path), read_csv(tmp_path / "depth-each.csv")
-    best = max(planned.of, key=lambda name: statistics.mean(ua_of(planned.of[name][0])))
+    best = max(planned.by_variant, key=lambda name: statistics.mean(ua_of(planned.by_variant[name][0])))
     assert any(f"the highest here is {best} " in note for note in made.tables["depth"].notes)
-    assert any("the highest of 24 was partly luck" in note for note in made.tables["depth"].notes)
-    for name, (run,) in planned.of.items():
+    assert any("the highest of 24 values is partly luck" in note for note in made.tables["depth"].notes)
+    for name, (run,) in planned.by_variant.items():
         conv, lstm = map(int, name.split("+"))
         assert rounds([grid[f"{conv} conv"][lstm - 1]], [statistics.mean(ua_of(run))])
         (row,) = (row for row in each if (row["conv"], row["Bi-LSTM"]) == (str(conv), str(lstm)))
@@ -328,10 +328,10 @@ def read_csv(path):
 
 
 def test_pooling_is_compared_fold_by_fold(tmp_path):
-    planned = made_up.sweep(tmp_path, pooling.SETTINGS, made_up.corpus(), seeds=2)
+    planned = made_up.sweep(tmp_path, pooling.VARIANTS, made_up.corpus(), seeds=2)
     assert planned.configs["with pooling"] == pooled(PRESETS["best"]) != planned.configs["without"] == PRESETS["best"]
     found = cells(pooling.build(planned.results()), "pooling", tmp_path)
-    without, with_it = ([ua_of(run) for run in runs] for runs in planned.of.values())
+    without, with_it = ([ua_of(run) for run in runs] for runs in planned.by_variant.values())
     differences = [
         statistics.mean([b - a for a, b in zip(*pair, strict=True)])
         for pair in zip(zip(*without, strict=True), zip(*with_it, strict=True), strict=True)
@@ -354,14 +354,14 @@ def test_a_tie_is_not_lower():
         return [SimpleNamespace(result={"folds": [{"ua": ua} for ua in uas]}) for uas in seeds]
 
     one, other = runs((0.3, 0.5), (0.1, 0.2)), runs((0.1, 0.6), (0.3, 0.5))  # of fold 1 the mean is equal, but rounded
-    made = SimpleNamespace(of={"one": one, "other": other}, seeds=2)
-    rows = {head.strip(): cell for head, cell in scores.against(made, ["one"], "other")}
+    made = SimpleNamespace(by_variant={"one": one, "other": other}, seeds=2)
+    rows = {head.strip(): cell for head, cell in scores.difference_rows(made, "other", names=["one"])}
     assert rows["folds where it is lower"] == "1 of 2" and rows["UA minus that of other, points"] == "-10.0"
     assert scores.signed(-2.8e-17) == "+0.0"
 
 
 def test_one_fold_has_no_interval_and_no_sentence_about_it(tmp_path):
-    made = table1.build(made_up.sweep(tmp_path, table1.SETTINGS, made_up.corpus(), folds=1).results())
+    made = table1.build(made_up.sweep(tmp_path, table1.VARIANTS, made_up.corpus(), folds=1).results())
     found = cells(made, "table1", tmp_path)
     assert found["95 % interval over folds", "UA minus that of baseline, points"] == ["-"] * 6
     assert not any("95 %" in note for note in made.tables["table1"].notes)
@@ -369,10 +369,10 @@ def test_one_fold_has_no_interval_and_no_sentence_about_it(tmp_path):
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_difference_has_the_columns_of_its_deviations(tmp_path, seeds):
-    planned = made_up.sweep(tmp_path, normalisation.SETTINGS, made_up.corpus(), seeds=seeds, folds=3)
+    planned = made_up.sweep(tmp_path, normalisation.VARIANTS, made_up.corpus(), seeds=seeds, folds=3)
     normalisation.build(planned.results()).write(tmp_path)
     (row,) = [r for r in read_csv(tmp_path / "normalisation.csv") if (r["conv layers"], r["eq. (5)"]) == ("2", "fold")]
-    fold, off = ([ua_of(run) for run in planned.of[f"2 conv, {kind}"]] for kind in ("fold", "off"))
+    fold, off = ([ua_of(run) for run in planned.by_variant[f"2 conv, {kind}"]] for kind in ("fold", "off"))
     by_fold = [statistics.mean(same) for same in zip(*fold, strict=True)]
     beside = [statistics.mean(same) for same in zip(*off, strict=True)]
     differences = [a - b for a, b in zip(by_fold, beside, strict=True)]
@@ -387,7 +387,7 @@ def test_a_difference_has_the_columns_of_its_deviations(tmp_path, seeds):
 
 
 def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
-    planned = made_up.sweep(tmp_path, normalisation.SETTINGS, made_up.corpus(), folds=3)
+    planned = made_up.sweep(tmp_path, normalisation.VARIANTS, made_up.corpus(), folds=3)
     assert len(planned.runs) == 9 and planned.configs["4 conv, fold"] == PRESETS["best"]
     for name, config in planned.configs.items():
         assert name == f"{len(config.conv_channels)} conv, {config.normalisation}" and config.lstm_layers == 1
@@ -395,12 +395,12 @@ def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
     made.write(tmp_path)
     assert len(set(made.tables["normalisation"].columns)) == len(made.tables["normalisation"].columns)
     for row in read_csv(tmp_path / "normalisation.csv"):
-        (run,) = planned.of[f"{row['conv layers']} conv, {row['eq. (5)']}"]
+        (run,) = planned.by_variant[f"{row['conv layers']} conv, {row['eq. (5)']}"]
         ua = statistics.mean(ua_of(run))
         learned = 1 - 0.7 / 3  # of made_up.rows in the third epoch, the best one there
         assert rounds([row["UA %"], row["training UA %"]], [ua, learned])
-        assert float(row["training less test"]) == pytest.approx(100 * (learned - ua), abs=0.05 + 1e-9)
-        (off,) = planned.of[f"{row['conv layers']} conv, off"]
+        assert float(row["training minus test"]) == pytest.approx(100 * (learned - ua), abs=0.05 + 1e-9)
+        (off,) = planned.by_variant[f"{row['conv layers']} conv, off"]
         assert (row["UA minus off"] == "-") == (run == off)
         if run != off:
             difference = 100 * (ua - statistics.mean(ua_of(off)))
@@ -410,7 +410,7 @@ def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
 
 
 def test_table_3_is_batch_normalisation_beside_the_same_without(tmp_path):
-    planned = made_up.sweep(tmp_path, table3.SETTINGS, made_up.all_of_iemocap())
+    planned = made_up.sweep(tmp_path, table3.VARIANTS, made_up.all_of_iemocap())
     assert planned.configs["off 16"] == PRESETS["best"]
     for name, config in planned.configs.items():
         assert name == f"{config.batchnorm} {config.batch_size}" and config.frequency_khz == 8
@@ -420,7 +420,7 @@ def test_table_3_is_batch_normalisation_beside_the_same_without(tmp_path):
     assert found["Minibatch size"] == ["16", "32", "64"] * 2
     assert found["the paper's", "Weighted accuracy, %"] == ["63.6", "65.1", "65.4", "-", "-", "-"]
     assert found["the paper's", "Unweighted accuracy, %"] == ["58.9", "59.0", "60.8", "-", "-", "-"]
-    means = {name: statistics.mean(ua_of(run)) for name, (run,) in planned.of.items()}
+    means = {name: statistics.mean(ua_of(run)) for name, (run,) in planned.by_variant.items()}
     assert rounds(found["Unweighted accuracy, %"], means.values())
     for place, size in enumerate((16, 32, 64)):
         row = found[f"UA minus that of off {size}, points"]

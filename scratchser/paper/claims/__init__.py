@@ -1,17 +1,12 @@
-"""What the paper claims, tried where the truth is known: on corpora that the package makes, many for each claim.
+"""The claims of the paper, tested on synthetic corpora where the true effect is known.
 
-    claim.py         what a claim is: trainings of a corpus, and the numbers that are taken from them
-    corpora.py       a corpus of voices of its own: who trains, who is unseen
-    vtlp.py oversampling.py annotators.py rates.py      a claim each
-    running.py       all trainings, on the disk, to be gone on with
-    outcome.py       the tables and the figure
+corpora      a synthetic corpus with its own voices: some train, others are unseen
+trial        the trainings of one corpus
+claim        what a claim is: the trainings, and the differences between them
+vtlp, oversampling, annotators, rates      the four claims
+experiment   all trials of all claims              outcome   their tables and their figure
 
-A number that is claimed is a mean over corpora that have no voice and no sound in common, never over seeds of one
-corpus. Beside each stands a null: the same procedure where the true number is 0 by an argument, so that its interval
-has to cover 0. docs/claims.md tells the design and what came out.
+Each result is a mean over corpora that share no voice and no sound, never over seeds of one corpus. Each claim has a
+null: the same procedure where the true difference is 0 by construction, so that its interval should cover 0.
+docs/claims.md describes the design and the results.
 """
-
-from scratchser.paper.claims import annotators, oversampling, rates, vtlp
-from scratchser.paper.claims.claim import Claim
-
-CLAIMS: tuple[Claim, ...] = (vtlp.CLAIM, oversampling.CLAIM, annotators.CLAIM, rates.CLAIM)

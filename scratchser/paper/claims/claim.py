@@ -1,17 +1,17 @@
-"""What a claim is: trainings of each corpus, and numbers that are taken from what they left on the disk."""
+"""A claim of the paper: what to train on each corpus, and which differences to take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
-from scratchser.paper.claims.corpora import World
-from scratchser.presets import PRESETS, Config
+from scratchser.paper.claims.trial import Arm, Trial
+from scratchser.presets import PRESETS
 from scratchser.runs.fold_dir import FoldDir
 
-# A small `demo`. The last epoch is tested: the validation speaker has nothing to choose, so that the difference of two
-# trainings is not made of which epochs were lucky.
+# A small `demo`. Only the last epoch can be selected, so that a difference does not depend on lucky epochs.
 SMALL = replace(
     PRESETS["demo"],
     conv_channels=(12, 16, 24),
@@ -28,71 +28,46 @@ SMALL = replace(
     oversample=(),
 )
 
-
-@dataclass(frozen=True)
-class Arm:
-    """One training of a corpus: in which world, with which settings; `again`: with another seed of its own."""
-
-    world: World
-    config: Config
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus whose trainings are done: its number, its seed, its arms and what each left on the disk."""
-
-    number: int
-    seed: int
-    arms: Mapping[str, Arm]
-    folders: Mapping[str, FoldDir]
-
-    def result(self, arm: str) -> dict[str, Any]:
-        result = self.folders[arm].result()
-        assert result is not None, f"corpus {self.number}: {arm} has not been trained"
-        return result
-
-    def ua(self, arm: str) -> float:
-        """UA on the unseen speakers in %."""
-        return 100 * float(self.result(arm)["ua"])
-
-
 Kind = Literal["effect", "contrast", "null"]
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number of each corpus, in points of UA.
+class Difference:
+    """A value of each trial, in points of UA.
 
-    kind   "effect": what the paper claims; "contrast": to understand it by; "null": truly 0, by an argument
+    kind   "effect": what the paper claims; "contrast": helps to understand it; "null": truly 0 by construction
     """
 
     kind: Kind
-    what: str
-    of: Callable[[Corpus], float]
+    name: str
+    value: Callable[[Trial], float]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper as an experiment.
+    """A claim as an experiment.
 
-    name      also its folder
-    says      the claim in a sentence
-    first     corpus number n, from 1, has the seed first + n
-    arms      the trainings of a corpus by their names, from the corpus's seed
-    numbers   what is taken from them
+    name          also the name of its folder
+    first_seed    corpus n, counted from 1, has the seed first_seed + n
+    arms          the trainings on a corpus, from the corpus's seed
+    differences   what is compared
     """
 
     name: str
-    says: str
-    first: int
+    first_seed: int
     arms: Callable[[int], dict[str, Arm]]
-    numbers: tuple[Number, ...]
+    differences: tuple[Difference, ...]
 
     def seed(self, number: int) -> int:
-        return self.first + number
+        return self.first_seed + number
+
+    def trial(self, number: int, out: Path) -> Trial:
+        """The trainings on corpus `number`, in OUT = `out`."""
+        arms = self.arms(self.seed(number))
+        folders = {name: FoldDir(out / self.name / name, number, synthetic=True) for name in arms}
+        return Trial(self.name, number, self.seed(number), arms, folders)
 
 
-def difference(one: str, other: str) -> Callable[[Corpus], float]:
-    """UA of the first arm less UA of the other, in points."""
-    return lambda corpus: corpus.ua(one) - corpus.ua(other)
+def difference(one: str, other: str) -> Callable[[Trial], float]:
+    """UA of the first arm minus UA of the other, in points."""
+    return lambda trial: trial.ua(one) - trial.ua(other)

@@ -1,8 +1,7 @@
-"""A corpus for an experiment: ten voices of its own, four to learn from, one for validation, five unseen.
+"""A synthetic corpus for a trial: ten voices, of which four train, one validates and five are unseen.
 
-Everything follows from the corpus's seed: another seed has other voices and other sounds. The same seed in another
-`World` is the same speakers saying the same, but for what the world changes, so that two worlds can be compared corpus
-by corpus.
+The seed determines everything: other seeds give other voices and sounds. With the same seed, two specs give the same
+speakers with the same utterances, except for what the specs change, so that they can be compared corpus by corpus.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from scratchser.corpus.table import CLASSES, Corpus, CorpusError
 
 TRAIN = ("1F", "1M", "2F", "2M")
 VALIDATION = "3F"
-UNSEEN = "unseen"  # the name that the other five have together: the trainer tests one speaker
-POOL = 2000  # utterances to choose from; what is not chosen is never given a sound
+UNSEEN = "unseen"  # the other five get this one name, because a fold tests one speaker
+POOL = 2000  # utterances to choose from; sound is only made for the chosen ones
 
 
 @dataclass(frozen=True)
-class World:
+class CorpusSpec:
     """How a corpus is made.
 
-    tract_spread   how far the vocal tracts' lengths are apart; 1 in the built-in corpus, 0: all the same
-    train, test    utterances per class of each speaker who trains, and of each who is unseen
+    tract_spread   factor for the differences of the vocal tracts' lengths: 1 as in the built-in corpus, 0 all equal
+    train, test    utterances per class of each training speaker, and of each unseen speaker
     """
 
     tract_spread: float = 1.0
@@ -33,28 +32,30 @@ class World:
     test: tuple[int, ...] = (5, 5, 5, 5)
 
     def quota(self, speaker: str) -> tuple[int, ...]:
-        """Utterances per class. The validation speaker chooses nothing here (claim.py) and has one of each."""
-        return self.train if speaker in TRAIN else (1,) * len(CLASSES) if speaker == VALIDATION else self.test
+        """Utterances per class; one for the validation speaker, on whom nothing is selected (claim.py)."""
+        if speaker == VALIDATION:
+            return (1,) * len(CLASSES)
+        return self.train if speaker in TRAIN else self.test
 
 
-def corpus(world: World, seed: int) -> Corpus:
-    """The corpus of this seed. Raises CorpusError where a speaker's pool has too few utterances of a class."""
-    pool = synthetic.load(seed, POOL, world.tract_spread)
+def corpus(spec: CorpusSpec, seed: int) -> Corpus:
+    """The corpus of this seed. Raises CorpusError if a speaker has too few utterances of a class."""
+    pool = synthetic.load(seed, POOL, spec.tract_spread)
     taken: dict[tuple[str, int], int] = defaultdict(int)
     chosen = []
     for utterance in pool.utterances:
         key = (utterance.speaker, utterance.label)
-        if taken[key] < world.quota(utterance.speaker)[utterance.label]:
+        if taken[key] < spec.quota(utterance.speaker)[utterance.label]:
             taken[key] += 1
-            heard = utterance.speaker in (*TRAIN, VALIDATION)
-            chosen.append(utterance if heard else replace(utterance, speaker=UNSEEN))
+            seen = utterance.speaker in (*TRAIN, VALIDATION)
+            chosen.append(utterance if seen else replace(utterance, speaker=UNSEEN))
     for speaker in pool.speakers:
-        for label, needed in enumerate(world.quota(speaker)):
+        for label, needed in enumerate(spec.quota(speaker)):
             if taken[speaker, label] < needed:
                 raise CorpusError(f"corpus {seed}: speaker {speaker} has too few utterances of {CLASSES[label]}")
     return replace(pool, utterances=tuple(chosen))
 
 
 def fold(number: int) -> Fold:
-    """The only fold of corpus `number`; the weights and the order of learning begin with this number too."""
+    """The only fold of corpus `number`, which is also a part of the training's seed."""
     return Fold(number, session="", gender="", test=UNSEEN, validation=VALIDATION, train=TRAIN)

@@ -1,102 +1,123 @@
-"""What came out: a row for each number, effects and nulls side by side, and a picture of all intervals."""
+"""The results of the claims: tables with effects and nulls side by side, and a figure of all intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scratchser.metrics import interval
+from scratchser.metrics import Interval, interval
 from scratchser.paper.claims import rates
-from scratchser.paper.claims.claim import Claim, Corpus, Kind
+from scratchser.paper.claims.claim import Claim, Difference, Kind
+from scratchser.paper.claims.trial import Trial
 from scratchser.paper.output import Output, Table
+from scratchser.report import figures
 
-COLOURS: dict[Kind, str] = {"effect": "tab:blue", "contrast": "tab:grey", "null": "tab:orange"}
-MARKERS: dict[Kind, str] = {"effect": "o", "contrast": "s", "null": "D"}
+STYLES: dict[Kind, tuple[str, str]] = {
+    "effect": ("tab:blue", "o"),
+    "contrast": ("tab:grey", "s"),
+    "null": ("tab:orange", "D"),
+}
+Trials = Mapping[str, Sequence[Trial]]  # finished, by claim
 
-Values = list[tuple[Claim, Kind, str, list[float]]]  # of each number, its value for each corpus
+
+@dataclass(frozen=True)
+class Result:
+    """A difference of a claim, and its value for each corpus."""
+
+    claim: Claim
+    difference: Difference
+    values: list[float]
+
+    @property
+    def interval(self) -> Interval:
+        return interval(self.values)
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        return self.claim.name, self.difference.kind, self.difference.name
 
 
-def values(claims: Sequence[Claim], done: Mapping[str, Sequence[Corpus]]) -> Values:
+def output(claims: Sequence[Claim], trials: Trials) -> Output:
+    """The tables and the figure."""
+    found = results(claims, trials)
+    tables = {"claims": effects(found), "claims_arms": arms(trials), "claims_corpora": corpora(found)}
+    if rates.CLAIM.name in trials:
+        tables["claims_gradients"] = gradients(trials[rates.CLAIM.name])
+    return Output(tables, {"claims": draw(found)})
+
+
+def results(claims: Sequence[Claim], trials: Trials) -> list[Result]:
     return [
-        (claim, number.kind, number.what, [number.of(corpus) for corpus in done[claim.name]])
+        Result(claim, difference, [difference.value(trial) for trial in trials[claim.name]])
         for claim in claims
-        for number in claim.numbers
+        for difference in claim.differences
     ]
 
 
-def output(claims: Sequence[Claim], done: Mapping[str, Sequence[Corpus]]) -> Output:
-    """The tables and the figure of claims whose trainings are done, by the names of their files."""
-    found = values(claims, done)
-    tables = {"claims": effects(found), "claims_arms": arms(claims, done), "claims_corpora": corpora(claims, found)}
-    if any(claim.name == rates.CLAIM.name for claim in claims):
-        tables["claims_gradients"] = gradients(done[rates.CLAIM.name])
-    return Output(tables, {"claims": forest(found)})
-
-
-def effects(found: Values) -> Table:
+def effects(found: Sequence[Result]) -> Table:
     rows = []
-    for claim, kind, what, numbers in found:
-        i = interval(numbers)
+    for result in found:
+        i = result.interval
         cells = str(i.n), f"{i.mean:+.1f}", f"{i.low:+.1f} ... {i.high:+.1f}", f"{i.sd:.1f}"
-        rows.append((claim.name, kind, what, *cells, "yes" if i.covers(0) else "no"))
+        rows.append((*result.cells, *cells, "yes" if i.covers(0) else "no"))
     notes = (
-        "Points of UA on unseen speakers. Synthetic corpora: no human speaks in them.",
-        "Intervals, by Student's t, and SDs are over corpora, each with voices and sounds of its own.",
+        "Points of UA on unseen speakers. Synthetic corpora: the results say nothing about real speech.",
+        "Intervals, by Student's t, and SDs are over corpora, each with its own voices and sounds.",
         "A null is 0 by construction: its interval should cover 0, and misses it in 5 of 100 experiments.",
     )
-    head = ("claim", "kind", "difference", "corpora", "mean", "95 % interval", "SD", "covers 0")
-    return Table("What the paper's claims come to on synthetic corpora", head, tuple(rows), notes)
+    columns = ("claim", "kind", "difference", "corpora", "mean", "95 % interval", "SD", "covers 0")
+    return Table("The paper's claims on synthetic corpora", columns, tuple(rows), notes)
 
 
-def arms(claims: Sequence[Claim], done: Mapping[str, Sequence[Corpus]]) -> Table:
-    """Where the trainings stand: neither at chance, 25, nor at the ceiling."""
+def arms(trials: Trials) -> Table:
+    """The UA of each arm: it should be neither at chance, 25 %, nor near 100 %."""
     rows = []
-    for claim in claims:
-        for name in done[claim.name][0].arms:
-            i = interval([corpus.ua(name) for corpus in done[claim.name]])
-            rows.append((claim.name, name, str(i.n), f"{i.mean:.1f}", f"{i.low:.1f} ... {i.high:.1f}", f"{i.sd:.1f}"))
-    head = ("claim", "arm", "corpora", "UA %", "95 % interval", "SD")
-    return Table("The trainings behind them", head, tuple(rows))
+    for claim, finished in trials.items():
+        for name in finished[0].arms:
+            i = interval([trial.ua(name) for trial in finished])
+            rows.append((claim, name, str(i.n), f"{i.mean:.1f}", f"{i.low:.1f} ... {i.high:.1f}", f"{i.sd:.1f}"))
+    return Table("UA of each arm", ("claim", "arm", "corpora", "UA %", "95 % interval", "SD"), tuple(rows))
 
 
-def corpora(claims: Sequence[Claim], found: Values) -> Table:
-    """Every number of every corpus, for whoever wants another statistic."""
+def corpora(found: Sequence[Result]) -> Table:
+    """Every value of every corpus, for other statistics."""
     rows = [
-        (claim.name, kind, what, str(claim.seed(n)), f"{number:.4f}")
-        for claim, kind, what, numbers in found
-        for n, number in enumerate(numbers, 1)
+        (*result.cells, str(result.claim.seed(n)), f"{value:.4f}")
+        for result in found
+        for n, value in enumerate(result.values, 1)
     ]
     return Table("Corpus by corpus", ("claim", "kind", "difference", "seed", "points"), tuple(rows))
 
 
-def gradients(done: Sequence[Corpus]) -> Table:
+def gradients(trials: Sequence[Trial]) -> Table:
     """Geometric means over corpora; the interval is that of the logarithms."""
-    logs = [rates.log_ratios(corpus) for corpus in done]
+    logs = [rates.log_ratios(trial) for trial in trials]
     rows = []
     for layer in logs[0]:
-        i = interval([corpus[layer] for corpus in logs])
+        i = interval([ratios[layer] for ratios in logs])
         mean, low, high = np.exp([i.mean, i.low, i.high])
         rows.append((layer, str(i.n), f"{mean:.2f}", f"{low:.2f} ... {high:.2f}", "yes" if i.covers(0) else "no"))
-    head = ("layer", "corpora", "ratio", "95 % interval", "covers 1")
-    return Table("||dW|| / sqrt(n) over that of the LSTM, one rate for all", head, tuple(rows))
+    columns = ("layer", "corpora", "ratio", "95 % interval", "covers 1")
+    title = "||dW|| / sqrt(n) relative to that of the LSTM, one learning rate for all layers"
+    return Table(title, columns, tuple(rows))
 
 
-def forest(found: Values) -> Figure:
-    figure = Figure(figsize=(9, 1.2 + 0.42 * len(found)), layout="constrained")
-    axes = figure.subplots()
-    for row, (_, kind, _, numbers) in enumerate(found):
-        i = interval(numbers)
-        axes.plot([i.low, i.high], [row, row], color=COLOURS[kind], lw=2)
-        axes.plot(i.mean, row, MARKERS[kind], color=COLOURS[kind])
+def draw(found: Sequence[Result]) -> Figure:
+    """A line with a marker for each interval and its mean."""
+    figure, (axes,) = figures.panels(9, 1.2 + 0.42 * len(found), grid="x")
+    for y, result in enumerate(found):
+        i, (colour, marker) = result.interval, STYLES[result.difference.kind]
+        axes.plot([i.low, i.high], [y, y], color=colour, lw=2)
+        axes.plot(i.mean, y, marker, color=colour)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set_yticks(range(len(found)), [f"{claim.name}: {what}" for claim, _, what, _ in found], fontsize="small")
+    labels = [f"{result.claim.name}: {result.difference.name}" for result in found]
+    axes.set_yticks(range(len(found)), labels, fontsize="small")
     axes.invert_yaxis()
     axes.set_xlabel("points of UA, mean over corpora and 95 % interval (synthetic data)")
-    axes.grid(axis="x", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    kinds = [Line2D([], [], color=COLOURS[kind], marker=MARKERS[kind], label=kind) for kind in COLOURS]
-    figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False, fontsize="small")
+    handles = [Line2D([], [], color=colour, marker=marker, label=kind) for kind, (colour, marker) in STYLES.items()]
+    figures.legend(figure, len(handles), handles=handles)
     return figure

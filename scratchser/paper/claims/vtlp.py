@@ -1,20 +1,20 @@
-"""Vocal tracts of different lengths, and what warping the training speech (VTLP, section 2) buys on unseen speakers.
+"""VTLP makes up for vocal tracts of different lengths (section 2): the UA on unseen speakers with and without it.
 
-    wide     lengths twice as far apart as in the built-in corpus, 12 to 20 cm
-    equal    the same speakers with tracts of one length; the warp can still help, as noise that keeps the network from
-             learning by heart, so nothing says that its true effect is 0 here
-    single   the same training as "with", but the test hears each utterance once: what the vote is worth alone
-    null     with a warp against with a warp, from another seed: both numbers come from one distribution
+wide     lengths twice as far apart as in the built-in corpus, 12 to 20 cm
+equal    the same speakers with equal lengths. VTLP can still help there as a regulariser, so this is no null
+single   trained like "with", but tested without TTA: the difference is the effect of the vote
+null     with VTLP against with VTLP and another seed: both values have the same distribution
 
-"With" is the paper's second strategy, a warp for each utterance and epoch and the vote of eleven copies at the test.
+"With" is the paper's second strategy: a warp for each utterance and epoch, and TTA with 11 copies.
 """
 
 from dataclasses import replace
 
-from scratchser.paper.claims.claim import SMALL, Arm, Claim, Corpus, Number, difference
-from scratchser.paper.claims.corpora import World
+from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims.corpora import CorpusSpec
+from scratchser.paper.claims.trial import Arm, Trial
 
-WIDE, EQUAL = World(tract_spread=2.0), World(tract_spread=0.0)
+WIDE, EQUAL = CorpusSpec(tract_spread=2.0), CorpusSpec(tract_spread=0.0)
 WARPED = replace(SMALL, vtlp="utterance")
 SINGLE = replace(WARPED, tta_copies=1)
 
@@ -24,27 +24,26 @@ def arms(seed: int) -> dict[str, Arm]:
         "wide": Arm(WIDE, SMALL),
         "wide-vtlp": Arm(WIDE, WARPED),
         "wide-vtlp-single": Arm(WIDE, SINGLE),
-        "wide-vtlp-again": Arm(WIDE, WARPED, again=True),
+        "wide-vtlp-again": Arm(WIDE, WARPED, other_seed=True),
         "equal": Arm(EQUAL, SMALL),
         "equal-vtlp": Arm(EQUAL, WARPED),
     }
 
 
-def _gain(corpus: Corpus) -> float:
-    """What the warp buys more where the lengths differ; the other things that it does are in both."""
-    return difference("wide-vtlp", "wide")(corpus) - difference("equal-vtlp", "equal")(corpus)
+def _gain_from_lengths(trial: Trial) -> float:
+    """How much more VTLP gains if the lengths differ; its other effects cancel."""
+    return difference("wide-vtlp", "wide")(trial) - difference("equal-vtlp", "equal")(trial)
 
 
 CLAIM = Claim(
     name="vtlp",
-    says="Warped copies make up for vocal tracts of different lengths",
-    first=110_000,
+    first_seed=110_000,
     arms=arms,
-    numbers=(
-        Number("effect", "with warps - without, lengths spread wide", difference("wide-vtlp", "wide")),
-        Number("contrast", "the same, all lengths equal", difference("equal-vtlp", "equal")),
-        Number("contrast", "spread wide - equal, of these two", _gain),
-        Number("contrast", "vote of eleven - a single pass, spread wide", difference("wide-vtlp", "wide-vtlp-single")),
-        Number("null", "with warps - with warps, another seed", difference("wide-vtlp", "wide-vtlp-again")),
+    differences=(
+        Difference("effect", "with VTLP - without, lengths spread wide", difference("wide-vtlp", "wide")),
+        Difference("contrast", "the same, all lengths equal", difference("equal-vtlp", "equal")),
+        Difference("contrast", "spread wide - equal, of these two", _gain_from_lengths),
+        Difference("contrast", "TTA - a single pass, spread wide", difference("wide-vtlp", "wide-vtlp-single")),
+        Difference("null", "with VTLP - with VTLP, another seed", difference("wide-vtlp", "wide-vtlp-again")),
     ),
 )

@@ -1,4 +1,4 @@
-"""Figure 1: the classes of a corpus, and in each how many utterances are unanimous and ambiguous."""
+"""Figure 1: the classes of a corpus, and the numbers of unanimous and ambiguous utterances in each."""
 
 from __future__ import annotations
 
@@ -7,59 +7,63 @@ from matplotlib.figure import Figure
 
 from scratchser.corpus.table import Corpus
 from scratchser.paper import output
-from scratchser.paper.output import Output, Table
-from scratchser.report.figures import DPI, PALETTE
+from scratchser.paper.output import AnnotationCounts, Output, Table
+from scratchser.report import figures
 
-# colour and hatch, for who cannot tell the colours
-LOOKS = {"unanimous": (PALETTE[0], ""), "ambiguous": (PALETTE[5], "//"), "without annotators": ("silver", "..")}
+# colour and hatch: readable without colour
+STYLES = {
+    "unanimous": (figures.PALETTE[0], ""),
+    "ambiguous": (figures.PALETTE[5], "//"),
+    "without annotators": ("silver", ".."),
+}
 
 
 def build(corpus: Corpus) -> Output:
-    """The figure and its numbers. Without annotators there are the classes alone, and the figure says so."""
+    """The figure and its numbers; the total alone for a corpus without annotators."""
     parts = _parts(corpus)
     totals = np.sum(list(parts.values()), axis=0)
-    rows = [[name, *map(str, counts)] for name, *counts in zip(corpus.classes, *parts.values(), strict=True)]
-    for row, total in zip(rows, totals, strict=True):
-        row += [str(total), f"{100 * total / max(totals.sum(), 1):.1f}"]
-    title = f"Distribution of the {len(corpus.classes)} classes, {output.name(corpus)}"
+    shares = [f"{100 * total / max(totals.sum(), 1):.1f}" for total in totals]
+    rows = tuple(
+        (name, *map(str, counts), share)
+        for name, *counts, share in zip(corpus.classes, *parts.values(), totals, shares, strict=True)
+    )
+    title = f"Distribution of the {len(corpus.classes)} classes, {output.corpus_name(corpus)}"
     columns = ("emotion", *parts, "total", "share %")
-    notes = ("nobody annotated this corpus: the classes alone",) * (list(parts) == ["without annotators"])
-    made = Table(f"Figure 1: {title}", columns, tuple(map(tuple, rows)), (*notes, *output.notes(corpus)))
-    return Output({"figure1": made}, {"figure1": _draw(title, corpus.classes, parts, totals)})
+    notes = ("this corpus has no annotators: only the classes are shown",) * (list(parts) == ["without annotators"])
+    made = Table(f"Figure 1: {title}", columns, rows, (*notes, *output.corpus_notes(corpus)))
+    return Output({"figure1": made}, {"figure1": _draw(title, corpus.classes, parts, totals, shares)})
 
 
 def _parts(corpus: Corpus) -> dict[str, np.ndarray]:
-    """(K,) counts by what LOOKS calls them; those without annotators only where there are some."""
-    found = output.Annotation.of(corpus)
-    parts = dict(zip(LOOKS, (found.unanimous, found.ambiguous, found.unheard), strict=True))
-    if not found.unheard.any():
-        return {name: parts[name] for name in ("unanimous", "ambiguous")}
-    return parts if (found.unanimous + found.ambiguous).any() else {"without annotators": found.unheard}
+    """(K,) counts by the names of STYLES; "without annotators" only if there are such utterances."""
+    counts = AnnotationCounts.of(corpus)
+    parts = {"unanimous": counts.unanimous, "ambiguous": counts.ambiguous}
+    if not counts.missing.any():
+        return parts
+    annotated = (counts.unanimous + counts.ambiguous).any()
+    return {**(parts if annotated else {}), "without annotators": counts.missing}
 
 
-def _draw(title: str, classes: tuple[str, ...], parts: dict[str, np.ndarray], totals: np.ndarray) -> Figure:
-    figure = Figure(figsize=(max(5.0, 1.6 + 1.1 * len(classes)), 4.2), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
-    highest, below = max(int(totals.max()), 1), np.zeros(len(classes), np.int64)
+def _draw(
+    title: str, classes: tuple[str, ...], parts: dict[str, np.ndarray], totals: np.ndarray, shares: list[str]
+) -> Figure:
+    figure, (axes,) = figures.panels(max(5.0, 1.6 + 1.1 * len(classes)), 4.2, grid="y")
+    highest, bottom = max(int(totals.max()), 1), np.zeros(len(classes), np.int64)
+    positions = range(len(classes))
     for name, counts in parts.items():
-        colour, hatch = LOOKS[name]
-        axes.bar(
-            range(len(classes)), counts, 0.65, below, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0
-        )
-        for place, (count, low) in enumerate(zip(counts.tolist(), below.tolist(), strict=True)):
+        colour, hatch = STYLES[name]
+        axes.bar(positions, counts, 0.65, bottom, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0)
+        for x, count, low in zip(positions, counts, bottom, strict=True):
             if len(parts) > 1 and count >= 0.045 * highest:  # a lower part has no room for its number
-                text = axes.text(place, low + count / 2, str(count), ha="center", va="center", fontsize="small")
+                text = axes.text(x, low + count / 2, str(count), ha="center", va="center", fontsize="small")
                 text.set_bbox({"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.05"})
-        below = below + counts
-    for place, total in enumerate(totals.tolist()):
-        share = f"{total}  ({100 * total / max(int(totals.sum()), 1):.1f} %)"
-        axes.annotate(share, (place, total), (0, 3), textcoords="offset points", ha="center", va="bottom")
-    axes.set_xticks(range(len(classes)), classes)
+        bottom = bottom + counts
+    for x, total, share in zip(positions, totals, shares, strict=True):
+        label = f"{total}  ({share} %)"
+        axes.annotate(label, (x, total), (0, 3), textcoords="offset points", ha="center", va="bottom")
+    axes.set_xticks(positions, classes)
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="utterances", ylim=(0, 1.12 * highest))
-    axes.grid(axis="y", alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(parts), frameon=False, fontsize="small")
+    figures.legend(figure, len(parts))
     figure.suptitle(title, fontsize="medium")
     return figure

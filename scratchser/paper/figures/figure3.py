@@ -1,45 +1,40 @@
-"""Figure 3: the network, layer by layer, with the shape of everything.
+"""Figure 3: the network, layer by layer, with the shapes of all outputs and tensors.
 
-It is drawn from a Model: its layers are found in it, watched during forward passes, and asked for their kernels and
-strides, so that no second text says how a model is built. T is the number of frames of an utterance; how many each
-layer leaves of them is read off passes over utterances of 1, 2, 3, ... frames.
+It is read from a Model and its layers. T is the number of frames of an utterance; a layer with stride s keeps ceil(T/s)
+of them, so that layers with the strides s and r together keep ceil(T/(s r)).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from scratchser.corpus.features import Signal
-from scratchser.layers import BiLSTM, Conv2d, Dense
+from scratchser.layers import Conv2d, NormedBiLSTM
 from scratchser.model import Model
 from scratchser.paper.output import Output, Table
 from scratchser.presets import Config
 from scratchser.report.figures import DPI, PALETTE
 
-BATCH = 16  # utterances of a watched pass
-LONGEST = 512  # frames of the longest utterance tried; strides that leave one frame of it have no formula
-LEARNED = ("conv", "rest")  # groups of section 3.2: whatever else lies among the parameters is not learned
-FILL = "#F5F5F5"
+LEARNED = ("conv", "rest")  # groups of section 3.2; the statistics of batch normalisation are not learned
 
 
 @dataclass(frozen=True)
 class Step:
-    """A layer, or what happens to the numbers between two layers.
+    """A layer, or what happens between two layers.
 
-    frames    of the output as a formula in T, "" where it has no time axis
+    frames    of the output, as a formula in T; "" without a time axis
     sizes     the other axes of the output: positions and channels, or the length of a vector
-    tensors   the parameters' names and shapes
+    width     channels, units or window
+    tensors   names and shapes of the parameters
     """
 
     name: str
@@ -48,7 +43,7 @@ class Step:
     sizes: tuple[int, ...]
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
-    width: str = ""  # channels, units or window
+    width: str = ""
     tensors: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
@@ -61,208 +56,134 @@ class Step:
 
     @property
     def shapes(self) -> str:
-        return ", ".join(f"{name} {_times(shape)}" for name, shape in self.tensors)
+        return ", ".join(f"{name} {_product(shape)}" for name, shape in self.tensors)
 
 
 def build(config: Config, classes: int) -> Output:
-    """The network of a config for so many classes. Raises SettingError for a signal that cannot be."""
-    model = Model(config, Signal.of(config).bins, classes)
-    made = steps(model, Signal.of(config).bins)
-    total = sum(spec.size for spec in model.parameters.specs if spec.group in LEARNED)
-    rows = [
-        (s.name, s.kind, _times(s.kernel), _times(s.stride), s.width, s.output, s.shapes, str(s.parameters))
-        for s in made
-    ]
+    """The network of a configuration. Raises SettingError for an impossible signal."""
+    bins = Signal.of(config).bins
+    found = steps(Model(config, bins, classes), bins)
+    total = sum(step.parameters for step in found)
     columns = ("layer", "kind", "kernel", "stride", "width", "output", "tensors", "parameters")
-    table = Table(
-        "Figure 3: the network",
-        columns,
-        (*rows, ("total", *[""] * (len(columns) - 2), str(total))),
-        (
-            "output: of an utterance of T frames, frames x positions x channels; kernel, stride: time x frequency",
-            "the paper's text does not give the numbers of its figure 3: these are ours",
-        ),
+    rows: list[tuple[str, ...]] = [
+        (s.name, s.kind, _product(s.kernel), _product(s.stride), s.width, s.output, s.shapes, str(s.parameters))
+        for s in found
+    ]
+    rows.append(("total", *[""] * (len(columns) - 2), str(total)))
+    notes = (
+        "output: of an utterance of T frames, frames x positions x channels; kernel, stride: time x frequency",
+        "the paper does not give the sizes of its figure 3: these are ours",
     )
-    return Output({"figure3": table}, {"figure3": _draw(made, total)})
-
-
-# ---- what there is to draw ------------------------------------------------------------------------------------------
+    table = Table("Figure 3: the network", columns, tuple(rows), notes)
+    return Output({"figure3": table}, {"figure3": _draw(found, total)})
 
 
 def steps(model: Model, bins: int) -> list[Step]:
-    """The model from its input of `bins` frequency bins to the probabilities of the classes."""
-    made = [Step("input", "log spectrogram", "T", (bins, 1))]
-    for call in _watched(model, bins):
-        if between := _between(made[-1], call):
-            made.append(between)
-        name = getattr(call.layer, "name", type(call.layer).__name__)
-        own = [spec for spec in model.parameters.specs if spec.layer == name and spec.group in LEARNED]
-        tensors = tuple((spec.name.partition(".")[2], spec.shape) for spec in own)
-        step = Step(name, "", _formula(call.frames) if call.frames else "", call.sizes, tensors=tensors)
-        made.append(replace(step, **_of_its_kind(call.layer)))
-    return [*made, Step("softmax", "probabilities of the classes", "", made[-1].sizes)]
+    """The model from its input with `bins` frequency bins to the probabilities of the classes."""
+
+    def tensors(layer: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        specs = [spec for spec in model.parameters.specs if spec.layer == layer and spec.group in LEARNED]
+        return tuple((spec.name.partition(".")[2], spec.shape) for spec in specs)
+
+    found = [Step("input", "log spectrogram", "T", (bins, 1))]
+    stride, sizes = 1, (bins, 1)
+    for layer in model.convs:
+        if isinstance(layer, Conv2d):
+            stride *= layer.stride[0]
+            sizes = layer.output_shape(1, sizes[0])[1:]
+            step = Step(layer.name, "convolution, ReLU", _frames(stride), sizes, layer.W.shape[:2], layer.stride)
+            step = replace(step, width=f"{sizes[1]} channels", tensors=tensors(layer.name))
+        else:
+            stride *= layer.window[0]
+            sizes = layer.output_shape(1, *sizes)[1:]
+            step = Step("pool", "max pooling", _frames(stride), sizes, width=f"window {_product(layer.window)}")
+        found.append(step)
+    frames = _frames(stride)
+    found.append(Step("flatten", "one vector a frame", frames, (math.prod(sizes),)))
+    for lstm in model.lstms:
+        kind = "Bi-LSTM" + ", batch normalisation" * isinstance(lstm, NormedBiLSTM)
+        units = lstm.Wh.shape[1]
+        found.append(
+            Step(lstm.name, kind, frames, (2 * units,), width=f"2 x {units} units", tensors=tensors(lstm.name))
+        )
+    inputs, classes = model.dense.W.shape
+    found.append(Step("readout", "last state of each direction", "", (inputs,)))
+    found.append(Step("dense", "dense", "", (classes,), width=f"{classes} units", tensors=tensors("dense")))
+    return [*found, Step("softmax", "probabilities of the classes", "", (classes,))]
 
 
-def _of_its_kind(layer: Any) -> dict[str, Any]:
-    if isinstance(layer, Conv2d):
-        kernel, channels = layer.W.shape[:2], layer.W.shape[3]
-        return {"kind": "convolution, ReLU", "kernel": kernel, "stride": layer.stride, "width": f"{channels} channels"}
-    if isinstance(layer, BiLSTM):
-        return {"kind": "Bi-LSTM", "width": f"2 x {layer.Wh.shape[1]} units"}
-    if isinstance(layer, Dense):
-        return {"kind": "dense", "width": f"{layer.W.shape[1]} units"}
-    window = f"window {_times(layer.window)}" if hasattr(layer, "window") else ""
-    return {"kind": type(layer).__name__, "stride": getattr(layer, "stride", ()), "width": window}
+def _frames(stride: int) -> str:
+    return "T" if stride == 1 else f"ceil(T/{stride})"
 
 
-@dataclass
-class _Call:
-    """A layer's forward: the axes behind the frames of what it took and gave, and for T = 1, 2, 3, ... its frames."""
-
-    layer: Any
-    taken: tuple[int, ...]
-    sizes: tuple[int, ...]
-    frames: list[int] = field(default_factory=list)
-
-
-def _watched(model: Model, bins: int) -> list[_Call]:
-    """The calls of the model's layers in their order."""
-    calls: list[_Call] = []
-    dtype = model.parameters.values.dtype
-    for longest in range(BATCH, LONGEST + 1, BATCH):
-        with _listening(model) as heard:
-            lengths = np.arange(longest - BATCH + 1, longest + 1)
-            model.forward(model.device.upload(np.zeros((BATCH, longest, bins, 1), dtype)), lengths)
-        calls = calls or heard
-        for call, again in zip(calls, heard, strict=True):
-            if call is not again:
-                call.frames += again.frames
-        if all(call.frames[-1] > 1 for call in calls if call.frames):
-            break
-    return calls
-
-
-@contextmanager
-def _listening(model: Model) -> Iterator[list[_Call]]:
-    """Inside, every call of a layer of the model is appended to the list."""
-    heard: list[_Call] = []
-
-    def spy(layer: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def listen(x: Any, *others: Any, **named: Any) -> Any:
-            result = forward(x, *others, **named)
-            y, lengths = result if isinstance(result, tuple) else (result, others[0] if others else None)
-            timed = y.ndim > 2
-            frames = [int(n) for n in lengths] if timed and lengths is not None else []
-            heard.append(_Call(layer, x.shape[2 if x.ndim > 2 else 1 :], y.shape[2 if timed else 1 :], frames))
-            return result
-
-        return listen
-
-    layers = _layers(model)
-    for layer in layers:
-        layer.forward = spy(layer, layer.forward)
-    try:
-        yield heard
-    finally:
-        for layer in layers:
-            del layer.forward  # its class has the real one
-
-
-def _layers(model: Model) -> list[Any]:
-    """Everything in the model, or in a list in it, that goes forward and backward."""
-    found: dict[int, Any] = {}
-    for value in vars(model).values():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if hasattr(item, "forward") and hasattr(item, "backward"):
-                found[id(item)] = item
-    return list(found.values())
-
-
-def _between(before: Step, call: _Call) -> Step | None:
-    """What turns the output of a step into what the next layer takes, which is smaller by an axis; None if nothing."""
-    if before.frames and not call.frames and len(before.sizes) == 1:
-        return Step("readout", "last state of each direction", "", call.taken)
-    if before.sizes != call.taken:
-        return Step("flatten", "one vector a frame", before.frames, call.taken)
-    return None
-
-
-def _formula(frames: Sequence[int]) -> str:
-    """The frames left of T = 1, 2, 3, ... as ⌈T / d⌉, or where that is not what they are, the longest one's."""
-    d = next((T - 1 for T, left in enumerate(frames, 1) if left > 1), 0)
-    if not d or any(left != -(-T // d) for T, left in enumerate(frames, 1)):
-        return f"{frames[-1]} of {len(frames)}"
-    return "T" if d == 1 else f"ceil(T/{d})"
-
-
-def _times(sizes: Sequence[int]) -> str:
+def _product(sizes: Sequence[int]) -> str:
     return " x ".join(map(str, sizes)) or "-"
 
 
 # ---- the drawing ----------------------------------------------------------------------------------------------------
 
-
-WIDTH, LEFT, RIGHT = 7.4, 0.15, 6.2  # inches: the figure, and its boxes' sides
-NAMES = LEFT + 0.15  # where a box's name begins
-GAP, LINE = 0.32, 0.19
+WIDTH, LEFT, RIGHT = 7.4, 0.15, 6.2  # inches: the figure, and the sides of its boxes
+MIDDLE = (LEFT + RIGHT) / 2
+NAME_X = LEFT + 0.15
+GAP, LINE = 0.32, 0.19  # between two boxes, and the height of a line
 NO_BREAK = "\N{NO-BREAK SPACE}"
+SMALL: dict[str, Any] = {"va": "center", "fontsize": 9}
 
 
-def _draw(made: Sequence[Step], total: int) -> Figure:
-    """A box for each step, top to bottom; shapes beside the arrows between them, parameters at the right."""
-    heights = [0.14 + LINE * len(_lines(step)) for step in made]
-    tall = sum(heights) + GAP * (len(made) - 1) + 0.75
-    figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
+def _draw(found: Sequence[Step], total: int) -> Figure:
+    """A box for each step, top to bottom, with shapes beside the arrows and numbers of parameters at the right."""
+    heights = [0.14 + LINE * len(_lines(step)) for step in found]
+    height = sum(heights) + GAP * (len(found) - 1) + 0.75
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, WIDTH), ylim=(tall, 0))  # in inches, downwards
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # in inches, downwards
     axes.set_axis_off()
-    right = {"ha": "right", "va": "center", "fontsize": 9}
-    axes.text(WIDTH - 0.15, 0.2, "parameters", right)
     legend = "of an utterance of T frames: frames × positions × channels"
-    axes.text((LEFT + RIGHT) / 2, 0.2, legend, ha="center", va="center", fontsize=9, color=PALETTE[0])
-    kinds = list(dict.fromkeys(step.kind for step in made if step.tensors))
-    beside = NAMES + 0.2 + 0.095 * max(len(step.name) for step in made)  # where the lines begin
+    axes.text(MIDDLE, 0.2, legend, ha="center", color=PALETTE[0], **SMALL)
+    axes.text(WIDTH - 0.15, 0.2, "parameters", ha="right", **SMALL)
+    kinds = list(dict.fromkeys(step.kind for step in found if step.tensors))
+    lines_x = NAME_X + 0.2 + 0.095 * max(len(step.name) for step in found)
     top = 0.35
-    for step, height in zip(made, heights, strict=True):
+    for step, box_height in zip(found, heights, strict=True):
         colour = PALETTE[kinds.index(step.kind) % len(PALETTE)] if step.tensors else "grey"
-        _box(axes, step, top, height, colour, beside)
+        _box(axes, step, top, box_height, colour, lines_x)
         if step.parameters:
-            axes.text(WIDTH - 0.15, top + height / 2, f"{step.parameters:,}", right)
-        top += height
-        if step is not made[-1]:
-            top = _arrow(axes, step.output, top)
-    axes.text(WIDTH - 0.15, top + 0.2, f"{total:,} in all", right, weight="bold")
+            axes.text(WIDTH - 0.15, top + box_height / 2, f"{step.parameters:,}", ha="right", **SMALL)
+        top += box_height
+        if step is not found[-1]:
+            _arrow(axes, step.output, top)
+            top += GAP
+    axes.text(WIDTH - 0.15, top + 0.2, f"{total:,} in all", ha="right", weight="bold", **SMALL)
     return figure
 
 
 def _lines(step: Step) -> list[str]:
-    """What stands in a box beside its name."""
-    numbers = (
+    """The text of a box beside its name."""
+    words = (
         step.kind,
-        f"kernel {_times(step.kernel)}" if step.kernel else "",
-        f"stride {_times(step.stride)}" if step.stride else "",
+        f"kernel {_product(step.kernel)}" if step.kernel else "",
+        f"stride {_product(step.stride)}" if step.stride else "",
         step.width,
     )
-    whole = re.sub("(?<!,) ", NO_BREAK, step.shapes)  # a line ends between tensors only
-    lines = (", ".join(filter(None, numbers)), *wrap(whole, 65))
+    shapes = re.sub("(?<!,) ", NO_BREAK, step.shapes)  # break lines only between tensors
+    lines = (", ".join(filter(None, words)), *wrap(shapes, 65))
     return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 
 
-def _box(axes: Axes, step: Step, top: float, height: float, colour: str, beside: float) -> None:
+def _box(axes: Axes, step: Step, top: float, height: float, colour: str, lines_x: float) -> None:
     box = FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, "round,pad=0,rounding_size=0.08")
-    box.set(facecolor=FILL, edgecolor=colour, linewidth=1.3)
+    box.set(facecolor="#F5F5F5", edgecolor=colour, linewidth=1.3)
     axes.add_patch(box)
-    axes.text(NAMES, top + height / 2, step.name, va="center", fontsize=9.5, weight="bold")
+    middle = top + height / 2
+    axes.text(NAME_X, middle, step.name, va="center", fontsize=9.5, weight="bold")
     lines = _lines(step)
     for n, line in enumerate(lines):
-        y = top + height / 2 + LINE * (n - (len(lines) - 1) / 2)
-        axes.text(beside, y, line, va="center", fontsize=9, color="dimgrey" if n else "black")
+        y = middle + LINE * (n - (len(lines) - 1) / 2)
+        axes.text(lines_x, y, line, color="dimgrey" if n else "black", **SMALL)
 
 
-def _arrow(axes: Axes, shape: str, top: float) -> float:
-    """The output of a step on its way to the next; where that begins."""
-    middle, end = (LEFT + RIGHT) / 2, top + GAP
-    arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (middle, end), (middle, top), arrowprops=arrow)
-    axes.text(middle + 0.12, (top + end) / 2, shape.replace(" x ", " × "), va="center", fontsize=9, color=PALETTE[0])
-    return end
+def _arrow(axes: Axes, shape: str, top: float) -> None:
+    """From one box to the next, with the shape of what is passed on."""
+    style = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (MIDDLE, top + GAP), (MIDDLE, top), arrowprops=style)
+    axes.text(MIDDLE + 0.12, top + GAP / 2, shape.replace(" x ", " × "), color=PALETTE[0], **SMALL)

@@ -1,75 +1,66 @@
-"""Figure 4: how large the gradient of each layer's weights is, epoch by epoch, without and with a rate per layer group.
+"""Figure 4: the gradient norm of each layer in each epoch, without and with a learning rate per layer group.
 
-It is why the paper gives the convolution layers a learning rate of their own. A norm is that of the data loss's
-gradient, divided by the square root of the number of weights, so that layers of unequal size can be compared.
+A norm is that of the data loss's gradient, divided by the square root of the number of weights, so that layers of
+different sizes can be compared. The paper gives the conv layers their own learning rate because of this figure.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.figures import DPI, MARKERS, PALETTE, mean_norms
+from scratchser.paper.sweep import Runs, Variant
+from scratchser.report import figures
 
-SETTINGS = (Setting("without adjustment", "over-aug"), Setting("with adjustment", "best-4khz"))
-Norms = dict[str, np.ndarray]  # by layer, (E,): mean over folds and seeds
+VARIANTS = (Variant("without adjustment", "over-aug"), Variant("with adjustment", "best-4khz"))
+Norms = dict[str, np.ndarray]  # (E,) by layer, mean over folds and seeds
 
 
 def build(runs: Runs) -> Output:
-    """The curves, and their numbers."""
-    norms = {name: norms_of(runs, name) for name in runs.of}
-    layers = list(next(iter(norms.values())))
-    rows = []
-    for layer in layers:
-        cells = [layer]
-        for found in norms.values():
-            cells += [f"{value:.3g}" for value in (found[layer][0], found[layer].mean(), found[layer][-1])]
-        rows.append(tuple(cells))
+    """The curves, and their values in a table."""
+    norms = {name: mean_norms(runs, name) for name in runs.by_variant}
     columns = ["layer", *(f"{name}: {when}" for name in norms for when in ("epoch 1", "mean", "last epoch"))]
+    rows = [
+        (layer, *(f"{x:.3g}" for found in norms.values() for x in _first_mean_last(found[layer])))
+        for layer in next(iter(norms.values()))
+    ]
     notes = (
-        "||dW|| / sqrt(n) of the data loss, mean over an epoch's updates, over the folds and over the seeds; for the"
+        "||dW|| / sqrt(n) of the data loss, mean over an epoch's updates, over the folds and over the seeds, for the"
         " epochs that all folds have",
         *(f"{name}: {_ratio(found)}" for name, found in norms.items()),
-        "with adjustment: conv layers with a rate and an L2 of their own; these are over-aug and best-4khz of table 1",
+        "with adjustment: conv layers have their own learning rate and L2 (over-aug and best-4khz of table 1)",
         *runs.notes(),
     )
     title = f"Figure 4: gradient norms per layer, {runs.title}"
-    return Output(
-        {"figure4": Table(title, tuple(columns), tuple(rows), notes)},
-        {"figure4": _draw(runs, norms)},
+    return Output({"figure4": Table(title, tuple(columns), tuple(rows), notes)}, {"figure4": _draw(runs.title, norms)})
+
+
+def mean_norms(runs: Runs, variant: str) -> Norms:
+    """The norms of a variant, mean over its folds and seeds, for the epochs that all of them have."""
+    by_seed = [figures.mean_norms(run.record.metrics()) for run in runs.by_variant[variant]]
+    epochs = min(len(next(iter(norms.values()))) for norms in by_seed)
+    return {layer: np.mean([norms[layer][:epochs] for norms in by_seed], axis=0) for layer in by_seed[0]}
+
+
+def _first_mean_last(values: np.ndarray) -> tuple[float, float, float]:
+    return values[0], values.mean(), values[-1]
+
+
+def _ratio(norms: Norms) -> str:
+    """The paper's observation as a number."""
+    conv, lstm = (
+        np.mean([norms[layer].mean() for layer in norms if layer.startswith(kind)]) for kind in ("conv", "lstm")
     )
+    return f"the conv layers' mean norm is {conv / lstm:.2g} times that of the Bi-LSTM"
 
 
-def norms_of(runs: Runs, setting: str) -> Norms:
-    """Of a setting, the mean over its seeds too, for the epochs that all of them have."""
-    seeds = [mean_norms(run.record.metrics()) for run in runs.of[setting]]
-    together = min(len(next(iter(found.values()))) for found in seeds)
-    return {layer: np.mean([found[layer][:together] for found in seeds], axis=0) for layer in seeds[0]}
-
-
-def _ratio(found: Norms) -> str:
-    """How the paper's observation comes out."""
-    groups = [[values.mean() for layer, values in found.items() if layer.startswith(kind)] for kind in ("conv", "lstm")]
-    times = float(np.mean(groups[0]) / np.mean(groups[1]))
-    return f"the conv layers' mean norm is {times:.2g} times that of the Bi-LSTM"
-
-
-def _draw(runs: Runs, norms: dict[str, Norms]) -> Figure:
-    figure = Figure(figsize=(10, 4.4), dpi=DPI, layout="constrained")
-    panels = figure.subplots(1, len(norms), sharey=True)
-    for axes, (name, found) in zip(panels, norms.items(), strict=True):
-        for n, (layer, values) in enumerate(found.items()):
-            colour, mark = PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)]
-            label = layer if axes is panels[0] else None
-            axes.plot(np.arange(1, len(values) + 1), values, color=colour, marker=mark, ms=4, lw=1.4, label=label)
-        axes.set(title=name, xlabel="epoch", yscale="log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("gradient norm, ||dW|| / sqrt(n)")
-    figure.legend(loc="outside lower center", ncols=8, frameon=False, fontsize="small")
-    figure.suptitle(f"per-layer gradients, {runs.title}")
+def _draw(title: str, norms: dict[str, Norms]) -> Figure:
+    figure, row = figures.panels(10, 4.4, len(norms), sharey=True)
+    for axes, (name, found) in zip(row, norms.items(), strict=True):
+        figures.draw_norms(axes, found, labelled=axes is row[0])
+        axes.set_title(name)
+    row[0].set_ylabel("gradient norm, ||dW|| / sqrt(n)")
+    figures.legend(figure, 8)
+    figure.suptitle(f"gradient norms per layer, {title}")
     return figure

@@ -1,74 +1,53 @@
-"""Depth: UA of 1 to 6 conv layers under 1 to 4 Bi-LSTM layers; the paper found 4 and 1 the best."""
+"""Depth: UA of 1 to 6 conv layers with 1 to 4 Bi-LSTM layers. The paper found 4 and 1 to be the best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.paper import scores
 from scratchser.paper.output import Output, Table
-from scratchser.paper.scores import MEASURES, percent
-from scratchser.paper.sweep import Runs, Setting
-from scratchser.presets import Config, of_depth
-from scratchser.report.figures import DPI
+from scratchser.paper.scores import SUFFIXES, mean_note, score_cells, score_columns, score_notes, scores
+from scratchser.paper.sweep import Runs, Variant
+from scratchser.presets import of_depth
+from scratchser.report import figures
+from scratchser.report.text import percent
 
 CONV, LSTM = range(1, 7), range(1, 5)
-
-
-def _of(conv: int, lstm: int) -> Callable[[Config], Config]:
-    return lambda config: of_depth(config, conv, lstm)
-
-
-def name(conv: int, lstm: int) -> str:
-    return f"{conv}+{lstm}"
-
-
-SETTINGS = tuple(Setting(name(conv, lstm), change=_of(conv, lstm)) for conv in CONV for lstm in LSTM)
+VARIANTS = tuple(
+    Variant(f"{conv}+{lstm}", change=partial(of_depth, conv=conv, lstm=lstm)) for conv in CONV for lstm in LSTM
+)
 
 
 def build(runs: Runs) -> Output:
-    """The grid, the same as a picture, and all of each depth in a line."""
-    found = {made.name: {measure: scores.of(runs.of[made.name], measure) for measure in MEASURES} for made in SETTINGS}
-    ua = np.array([[found[name(conv, lstm)]["ua"].mean for lstm in LSTM] for conv in CONV])
-    best = CONV[int(np.argmax(ua) // len(LSTM))], LSTM[int(np.argmax(ua) % len(LSTM))]
+    """UA as a grid and as a figure, and all scores in a row for each depth."""
+    ua = np.array([scores(of_seeds, "ua").mean for of_seeds in runs.by_variant.values()])
+    best = VARIANTS[int(ua.argmax())].name
+    ua = ua.reshape(len(CONV), len(LSTM))
     grid = tuple((f"{conv} conv", *map(percent, row)) for conv, row in zip(CONV, ua, strict=True))
     notes = (
-        f"UA in percent; the highest here is {name(*best)} (conv + Bi-LSTM), the paper's choice was 4+1",
-        f"the highest of {len(SETTINGS)} was partly luck: run again, it is likely to be lower, and another the highest",
-        "other depths than the preset's are ours: its first conv layers with all of its strides, or its last one again",
-        scores.mean_of(runs),
+        f"UA in percent; the highest here is {best} (conv + Bi-LSTM), the paper's choice was 4+1",
+        f"the highest of {len(VARIANTS)} values is partly luck: with other seeds it is likely to be lower",
+        "the paper does not give the layers of other depths: ours are the first conv layers of the preset, with all of"
+        " its strides, or its last layer repeated",
+        mean_note(runs),
         *runs.notes(),
     )
     columns = ("", *(f"{lstm} Bi-LSTM" for lstm in LSTM))
+    rows = tuple((*name.split("+"), *score_cells(found, list(SUFFIXES))) for name, found in runs.by_variant.items())
+    each = ("conv", "Bi-LSTM", *score_columns(list(SUFFIXES)))
     return Output(
         {
             "depth": Table(f"Depth: unweighted accuracy, {runs.title}", columns, grid, notes),
-            "depth-each": _each(runs, found),
+            "depth-each": Table(f"Depth: all scores, {runs.title}", each, rows, tuple(score_notes(runs))),
         },
-        {"depth": _draw(runs, ua)},
+        {"depth": _draw(runs.title, ua)},
     )
 
 
-def _each(runs: Runs, found: dict[str, dict[str, scores.Scores]]) -> Table:
-    columns = ["conv", "Bi-LSTM"]
-    rows = []
-    for conv in CONV:
-        for lstm in LSTM:
-            row = [str(conv), str(lstm)]
-            for of in found[name(conv, lstm)].values():
-                row += map(percent, (of.mean, of.over_folds, of.over_seeds, of.pooled, of.untuned))
-            rows.append(tuple(row))
-    for measure in MEASURES:
-        kinds = ("", "std over folds", "std over seeds", "pooled", "untuned speakers")
-        columns += [f"{measure.upper()} % {kind}".rstrip() for kind in kinds]
-    return Table(f"Depth: each, {runs.title}", tuple(columns), tuple(rows), scores.legend(runs))
-
-
-def _draw(runs: Runs, ua: np.ndarray) -> Figure:
-    figure = Figure(figsize=(5.4, 5.2), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+def _draw(title: str, ua: np.ndarray) -> Figure:
+    figure, (axes,) = figures.panels(5.4, 5.2, grid="")
     image = axes.imshow(100 * ua, cmap="viridis", aspect="auto")
     middle = (ua.min() + ua.max()) / 2
     for (i, j), value in np.ndenumerate(ua):
@@ -78,5 +57,5 @@ def _draw(runs: Runs, ua: np.ndarray) -> Figure:
     axes.set(xlabel="Bi-LSTM layers", ylabel="conv layers")
     axes.tick_params(length=0)
     figure.colorbar(image, label="unweighted accuracy, %")
-    figure.suptitle(runs.title, fontsize="medium")
+    figure.suptitle(title, fontsize="medium")
     return figure

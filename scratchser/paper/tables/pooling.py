@@ -1,40 +1,35 @@
-"""Pooling: max pooling in place of half of each stride, beside the best model; the paper says that it does worse."""
+"""Pooling: max pooling instead of half of each stride. The paper says that it performs worse."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from scratchser.paper import scores
-from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import Runs, Setting
-from scratchser.presets import Config, pooled
+from scratchser.paper.output import Output
+from scratchser.paper.sweep import Runs, Variant
+from scratchser.presets import pooled
 from scratchser.runs.published import TABLE1
 
-
-def _without(config: Config) -> Config:
-    return replace(config, pool=())
-
-
-SETTINGS = (Setting("without", change=_without), Setting("with pooling", change=pooled))
+VARIANTS = (
+    Variant("without", change=lambda config: replace(config, pool=())),
+    Variant("with pooling", change=pooled),
+)
+NOTE = (
+    "an even stride is halved, and max pooling with a window of the other half follows, so that the shapes of all later"
+    " layers stay the same; this rule is ours, the paper only says that pooling was noticeably worse"
+)
 
 
 def build(runs: Runs) -> Output:
     """Both, and their difference fold by fold."""
-    names = list(runs.of)
+    configs = runs.configs.values()
     rows = [
-        ("Strides of the conv layers", *(_pairs(runs.configs[name].conv_strides) for name in names)),
-        ("Windows of the pooling", *(_pairs(runs.configs[name].pool) for name in names)),
-        *scores.rows(runs, names, {"without": TABLE1["best"]}),
-        *scores.against(runs, names, "without"),
+        ["Strides of the conv layers", *(_pairs(config.conv_strides) for config in configs)],
+        ["Windows of the pooling", *(_pairs(config.pool) for config in configs)],
+        *scores.score_rows(runs, {"without": TABLE1["best"]}),
+        *scores.difference_rows(runs, "without"),
     ]
-    notes = (
-        "an even stride is halved and a window of max pooling behind the layer takes the other half: everything behind"
-        " has the same shape; the rule is ours, the paper says no more than that pooling noticeably lost",
-        *scores.about_differences(runs),
-        *scores.legend(runs),
-    )
-    made = Table(f"Pooling between the conv layers, {runs.title}", ("", *names), tuple(rows), notes)
-    return Output({"pooling": made})
+    return scores.comparison("pooling", "Pooling between the conv layers", runs, rows, [NOTE])
 
 
 def _pairs(pairs: tuple[tuple[int, int], ...]) -> str:

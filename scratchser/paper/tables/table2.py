@@ -1,12 +1,11 @@
-"""Table 2: the best model fold by fold, and the five-fold scores that hide in the same ten folds.
+"""Table 2: the best model fold by fold, and the five-fold scores that the same ten folds contain.
 
-Who takes five folds takes one speaker of each session for the test. Which one is seldom said, and there are two to the
-power of five ways: with the same ten trained models, each is a score that could have been published.
+Five-fold cross-validation tests one speaker of each session. Which one is seldom reported, and there are 2 to the power
+of 5 choices: with the same ten trained models, each gives a score that could have been published.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,21 +14,23 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.paper import output, scores
+from scratchser.paper import output
 from scratchser.paper.output import Output, Table
-from scratchser.paper.scores import MEASURES, percent
-from scratchser.paper.sweep import Runs, Setting
-from scratchser.report.figures import DPI, PALETTE
+from scratchser.paper.scores import MEASURES, score_notes, scores, std
+from scratchser.paper.sweep import Runs, Variant
+from scratchser.report import figures
+from scratchser.report.text import percent
 from scratchser.runs.published import TABLE2
 
-SETTINGS = (Setting("best"),)
+VARIANTS = (Variant("best"),)
 OVER_SEEDS = "mean over seeds"
-Shown = Mapping[str, Sequence[Mapping[str, Any]]]  # folds of result.json by the column's name, the first one ours
+Folds = Sequence[Mapping[str, Any]]  # entries of result.json with session, test_speaker, wa and ua
+Columns = Mapping[str, Folds]  # by the column's name; the first is ours
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A speaker of each session as the test, and the means over these folds."""
+    """A test speaker of each session, and the means over these folds."""
 
     speakers: tuple[str, ...]
     wa: float
@@ -37,145 +38,133 @@ class Choice:
 
 
 def build(runs: Runs) -> Output:
-    """Folds and their mean, for every seed and over the seeds; the choices of five folds, and a picture of them."""
-    seeds = [run.result["folds"] for run in runs.of["best"]]
-    by_seed = {"": seeds[0]}
+    """The folds, for every seed and over the seeds; the choices of five folds, and a figure of them."""
+    by_seed = [run.result["folds"] for run in runs.by_variant["best"]]
+    columns: dict[str, Folds] = {"": by_seed[0]}
     if runs.seeds > 1:
-        by_seed = {f"seed {seed}": folds for seed, folds in enumerate(seeds)}
-        by_seed[OVER_SEEDS] = _mean_over(seeds)
-    shown = {**by_seed, "the paper's": _of_the_paper(seeds[0])} if runs.of_the_paper else by_seed
+        columns = {f"seed {seed}": folds for seed, folds in enumerate(by_seed)}
+        columns[OVER_SEEDS] = _mean_over_seeds(by_seed)
+    if runs.comparable_with_paper:
+        published = [{**fold, "wa": wa, "ua": ua} for fold, (wa, ua) in zip(by_seed[0], TABLE2, strict=True)]
+        columns["the paper's"] = published
+    sessions = len({fold["session"] for fold in by_seed[0]})
+    kind = "five-fold" if sessions == 5 else f"{sessions}-fold"
     return Output(
         {
-            "table2": _folds(runs, shown),
-            "table2-five-fold": _ranges(runs, shown),
-            "table2-five-fold-scores": _scores(runs, shown),
+            "table2": _folds(runs, columns),
+            "table2-five-fold": _ranges(runs, columns, kind),
+            "table2-five-fold-scores": _choices(runs, columns, kind),
         },
-        {"table2-five-fold": _draw(runs, shown)},
+        {"table2-five-fold": _draw(runs, columns, kind)},
     )
 
 
-def five_fold(folds: Sequence[Mapping[str, Any]]) -> list[Choice]:
-    """Every choice of a test speaker from each session; folds with `session`, `test_speaker`, `wa`, `ua`."""
+def five_fold(folds: Folds) -> list[Choice]:
+    """Every choice of a test speaker from each session."""
     sessions: dict[str, list[Mapping[str, Any]]] = {}
     for fold in folds:
         sessions.setdefault(fold["session"], []).append(fold)
     return [
-        Choice(
-            tuple(fold["test_speaker"] for fold in chosen),
-            float(np.mean([fold["wa"] for fold in chosen])),
-            float(np.mean([fold["ua"] for fold in chosen])),
-        )
+        Choice(tuple(fold["test_speaker"] for fold in chosen), _mean(chosen, "wa"), _mean(chosen, "ua"))
         for chosen in product(*sessions.values())
     ]
 
 
-def _mean_over(seeds: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def _mean(folds: Folds, measure: str) -> float:
+    return float(np.mean([fold[measure] for fold in folds]))
+
+
+def _mean_over_seeds(by_seed: Sequence[Folds]) -> list[dict[str, Any]]:
     """Each fold with its mean WA and UA over the seeds."""
     return [
-        {**same[0], **{measure: float(np.mean([fold[measure] for fold in same])) for measure in MEASURES}}
-        for same in zip(*seeds, strict=True)
+        {**same[0], **{measure: _mean(same, measure) for measure in MEASURES}} for same in zip(*by_seed, strict=True)
     ]
 
 
-def _of_the_paper(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**fold, "wa": wa, "ua": ua} for fold, (wa, ua) in zip(folds, TABLE2, strict=True)]
-
-
-def _folds(runs: Runs, shown: Shown) -> Table:
-    first = next(iter(shown.values()))
-    columns = ["Fold", "Speaker", "Session", "Gender"]
-    columns += [f"{name} {measure.upper()} %".lstrip() for name in shown for measure in MEASURES]
+def _folds(runs: Runs, columns: Columns) -> Table:
+    """A row for each fold, then means and deviations."""
+    best, first = runs.by_variant["best"], next(iter(columns.values()))
+    heads = ["Fold", "Speaker", "Session", "Gender"]
+    heads += [f"{name} {measure.upper()} %".lstrip() for name in columns for measure in MEASURES]
+    values = [[fold[measure] for fold in folds] for folds in columns.values() for measure in MEASURES]
     rows = [
-        [str(fold[key] or "-") for key in ("fold", "test_speaker", "session", "gender")]
-        + [percent(folds[place][measure]) for folds in shown.values() for measure in MEASURES]
-        for place, fold in enumerate(first)
+        [
+            *(str(fold[key] or "-") for key in ("fold", "test_speaker", "session", "gender")),
+            *map(percent, scores_of_fold),
+        ]
+        for fold, scores_of_fold in zip(first, zip(*values, strict=True), strict=True)
     ]
-    values = [[fold[measure] for fold in folds] for folds in shown.values() for measure in MEASURES]
-    rows.append(["Total", "", "", "", *(percent(float(np.mean(column))) for column in values)])
-    stds = [
-        scores.of(runs.of["best"], measure).over_folds
-        if name == OVER_SEEDS
-        else scores.deviation([fold[measure] for fold in folds])
-        for name, folds in shown.items()
-        for measure in MEASURES
-    ]
-    rows.append(["std over folds", "", "", "", *map(percent, stds)])
+
+    def add(head: str, cells: Sequence[float | None]) -> None:
+        rows.append([head, "", "", "", *map(percent, cells)])
+
+    add("Total", [float(np.mean(column)) for column in values])
+    over_seeds = [scores(best, measure) for measure in MEASURES]
+    deviations: list[float | None] = [std(column) for column in values]
     if runs.seeds > 1:
-        of_seeds = [scores.of(runs.of["best"], measure).over_seeds for measure in MEASURES]
-        beside = [of_seeds if name == OVER_SEEDS else [math.nan] * len(MEASURES) for name in shown]
-        rows.append(["std over seeds", "", "", "", *(percent(std) for stds in beside for std in stds)])
-    if (headline := runs.first.result["headline"]) and headline["speakers"]:
-        kept = [place for place, fold in enumerate(first) if fold["test_speaker"] in headline["speakers"]]
-        means = (percent(float(np.mean([column[n] for n in kept]))) for column in values)
-        rows.append(["untuned speakers alone", "", "", "", *means])
-    notes = ["Total: the mean over the folds", *scores.legend(runs)]
+        # the mean of the seeds' deviations, not the deviation of the folds' means over the seeds
+        place = len(MEASURES) * list(columns).index(OVER_SEEDS)
+        deviations[place : place + len(MEASURES)] = [one.std_folds for one in over_seeds]
+    add("std over folds", deviations)
+    if runs.seeds > 1:
+        cells: list[float | None] = [None] * len(values)
+        cells[place : place + len(MEASURES)] = [one.std_seeds for one in over_seeds]
+        add("std over seeds", cells)
+    if runs.untuned_speakers:
+        untuned = [fold["test_speaker"] in runs.untuned_speakers for fold in first]
+        add("untuned speakers alone", [float(np.mean(np.array(column)[untuned])) for column in values])
     title = f"Table 2: the best model per fold, {runs.title}"
-    return Table(title, tuple(columns), tuple(map(tuple, rows)), tuple(notes))
+    return Table(title, tuple(heads), tuple(map(tuple, rows)), ("Total: the mean over the folds", *score_notes(runs)))
 
 
-def _kind(runs: Runs) -> str:
-    """What such a score is called: a fold for each session that was run."""
-    sessions = len({fold["session"] for fold in runs.first.result["folds"]})
-    return "five-fold" if sessions == 5 else f"{sessions}-fold"
-
-
-def _ranges(runs: Runs, shown: Shown) -> Table:
-    columns = ["", "choices"]
-    columns += [f"{measure.upper()} % {end}" for measure in MEASURES for end in ("lowest", "all folds", "highest")]
+def _ranges(runs: Runs, columns: Columns, kind: str) -> Table:
+    heads = ["", "choices"]
+    heads += [f"{measure.upper()} % {end}" for measure in MEASURES for end in ("lowest", "all folds", "highest")]
     rows = []
-    for name, folds in shown.items():
+    for name, folds in columns.items():
         choices = five_fold(folds)
         row = [name or "this run", str(len(choices))]
         for measure in MEASURES:
             values = [getattr(choice, measure) for choice in choices]
-            every = float(np.mean([fold[measure] for fold in folds]))
-            row += [percent(min(values)), percent(every), percent(max(values))]
-        rows.append(row)
+            row += map(percent, (min(values), _mean(folds, measure), max(values)))
+        rows.append(tuple(row))
     notes = (
-        "a choice: one speaker of each session is the test (of five sessions: five-fold); the mean over its folds",
-        "the trained models are the same: a score over half of the speakers says which half as much as which model",
+        "a choice: one speaker of each session is tested (with five sessions: five-fold); the mean over its folds",
+        "the trained models are the same: a score over half of the speakers depends on which half",
     )
-    title = f"{_kind(runs).capitalize()} scores within the folds of table 2, {runs.title}"
-    return Table(title, tuple(columns), tuple(map(tuple, rows)), notes)
+    title = f"{kind.capitalize()} scores within the folds of table 2, {runs.title}"
+    return Table(title, tuple(heads), tuple(rows), notes)
 
 
-def _scores(runs: Runs, shown: Shown) -> Table:
-    choices = {name: five_fold(folds) for name, folds in shown.items()}
-    columns = ["test speakers"]
-    columns += [f"{name} {measure.upper()} %".lstrip() for name in choices for measure in MEASURES]
-    rows = [
-        (
-            " ".join(same[0].speakers),
-            *(percent(getattr(choice, measure)) for choice in same for measure in MEASURES),
-        )
-        for same in zip(*choices.values(), strict=True)
-    ]
-    return Table(f"Each {_kind(runs)} score, {runs.title}", tuple(columns), tuple(rows))
+def _choices(runs: Runs, columns: Columns, kind: str) -> Table:
+    heads = ("test speakers", *(f"{name} {measure.upper()} %".lstrip() for name in columns for measure in MEASURES))
+    rows = tuple(
+        (" ".join(same[0].speakers), *(percent(getattr(choice, measure)) for choice in same for measure in MEASURES))
+        for same in zip(*map(five_fold, columns.values()), strict=True)
+    )
+    return Table(f"Each {kind} score, {runs.title}", heads, rows)
 
 
-def _draw(runs: Runs, shown: Shown) -> Figure:
-    """A dot for each choice, beside one another where they are equally high; a line for all folds."""
-    figure = Figure(figsize=(2.6 + 1.5 * len(shown), 4.4), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
-    for n, folds in enumerate(shown.values()):
+def _draw(runs: Runs, columns: Columns, kind: str) -> Figure:
+    """A dot for each choice, spread sideways where they are equally high; a line for the mean of all folds."""
+    figure, (axes,) = figures.panels(2.6 + 1.5 * len(columns), 4.4, grid="y")
+    for n, folds in enumerate(columns.values()):
         choices = five_fold(folds)
-        for side, (measure, mark, colour) in enumerate(zip(MEASURES, "os", PALETTE, strict=False)):
+        for side, (measure, marker, colour) in enumerate(zip(MEASURES, "os", figures.PALETTE, strict=False)):
             values = np.sort([100 * getattr(choice, measure) for choice in choices])
-            middle = n + 0.5 * side - 0.25
-            aside = 0.12 * ((np.arange(len(values)) % 5) - 2) / 2
+            x = n + 0.5 * side - 0.25
+            spread = 0.12 * ((np.arange(len(values)) % 5) - 2) / 2
             label = measure.upper() if n == 0 else None
-            axes.plot(middle + aside, values, mark, color=colour, ms=4, alpha=0.6, label=label)
-            every = 100 * float(np.mean([fold[measure] for fold in folds]))
-            axes.plot([middle - 0.18, middle + 0.18], [every, every], color="black", lw=1.5)
+            axes.plot(x + spread, values, marker, color=colour, ms=4, alpha=0.6, label=label)
+            mean = 100 * _mean(folds, measure)
+            axes.plot([x - 0.18, x + 0.18], [mean, mean], color="black", lw=1.5)
             for end, offset in ((values[0], -10), (values[-1], 5)):
-                text = axes.annotate(f"{end:.1f}", (middle, end), (0, offset), textcoords="offset points")
+                text = axes.annotate(f"{end:.1f}", (x, end), (0, offset), textcoords="offset points")
                 text.set(ha="center", fontsize="x-small")
     axes.plot([], [], color="black", lw=1.5, label="all folds")
-    axes.set_xticks(range(len(shown)), [name or "this run" for name in shown])
-    axes.set(ylabel="accuracy, %", xlim=(-0.6, len(shown) - 0.4))
+    axes.set_xticks(range(len(columns)), [name or "this run" for name in columns])
+    axes.set(ylabel="accuracy, %", xlim=(-0.6, len(columns) - 0.4))
     axes.margins(y=0.12)
-    axes.grid(axis="y", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    figure.suptitle(f"{len(choices)} {_kind(runs)} scores, {output.name(runs.data)}")
+    figures.legend(figure, 3)
+    figure.suptitle(f"{len(choices)} {kind} scores, {output.corpus_name(runs.corpus)}")
     return figure

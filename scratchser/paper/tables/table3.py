@@ -1,50 +1,40 @@
-"""Table 3: layer-wise batch normalisation of the Bi-LSTM at three sizes of a minibatch, and the same without it."""
+"""Table 3: layer-wise batch normalisation of the Bi-LSTM at three minibatch sizes, and the same without it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from scratchser.paper import scores
-from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import Runs, Setting
-from scratchser.presets import Config, with_settings
+from scratchser.paper.output import Output
+from scratchser.paper.sweep import Runs, Variant
+from scratchser.presets import with_settings
 from scratchser.runs.published import TABLE3
 
-SIZES = tuple(TABLE3)  # of a minibatch
-
-
-def _of(batchnorm: str, size: int) -> Callable[[Config], Config]:
-    return lambda config: with_settings(config, [f"batchnorm={batchnorm}", f"batch_size={size}"])
-
-
-SETTINGS = tuple(
-    Setting(f"{batchnorm} {size}", change=_of(batchnorm, size)) for batchnorm in ("layer", "off") for size in SIZES
+KINDS, SIZES = ("layer", "off"), tuple(TABLE3)
+VARIANTS = tuple(
+    Variant(f"{kind} {size}", change=partial(with_settings, settings=[f"batchnorm={kind}", f"batch_size={size}"]))
+    for kind in KINDS
+    for size in SIZES
+)
+NOTES = (
+    "layer: one mean and one variance of all pre-activations of a layer's inputs, eqs. (12) to (14); off: none",
+    "the learning rates are the same at every size, so a larger minibatch takes fewer steps of the same length",
 )
 
 
 def build(runs: Runs) -> Output:
-    """The paper's three columns, its figures below ours where they may stand there, and beside them those without."""
-    configs = [runs.configs[made.name] for made in SETTINGS]
-    names = [made.name for made in SETTINGS]
+    """The paper's three columns, then those without batch normalisation."""
+    configs = runs.configs.values()
     rows = [
-        ("Batch normalisation", *(made.name.partition(" ")[0] for made in SETTINGS)),
-        ("Minibatch size", *(str(config.batch_size) for config in configs)),
-        ("Frequency range, kHz", *(str(config.frequency_khz) for config in configs)),
-        *scores.rows(runs, names, {f"layer {size}": both for size, both in TABLE3.items()}),
-        *(row for size in SIZES for row in _against(runs, names, size)),
+        ["Batch normalisation", *(config.batchnorm for config in configs)],
+        ["Minibatch size", *(str(config.batch_size) for config in configs)],
+        ["Frequency range, kHz", *(str(config.frequency_khz) for config in configs)],
+        *scores.score_rows(runs, {f"layer {size}": published for size, published in TABLE3.items()}),
     ]
-    notes = (
-        "layer: one mean and one variance of all pre-activations of a layer's inputs, eqs. (12) to (14); off: none",
-        "the learning rates are the same at every size, so a larger minibatch takes fewer and no longer steps",
-        *scores.about_differences(runs),
-        *scores.legend(runs),
-    )
-    title = f"Table 3: batch normalisation and the size of a minibatch, {runs.title}"
-    return Output({"table3": Table(title, ("", *names), tuple(rows), notes)})
-
-
-def _against(runs: Runs, names: list[str], size: int) -> list[tuple[str, ...]]:
-    """What batch normalisation does at a size, in that column alone."""
-    rows = scores.against(runs, [f"layer {size}"], f"off {size}")
-    place = names.index(f"layer {size}")
-    return [(head, *("" if n != place else value for n in range(len(names)))) for head, value in rows]
+    for place, size in enumerate(SIZES):
+        for head, cell in scores.difference_rows(runs, f"off {size}", names=[f"layer {size}"]):
+            cells = [""] * len(VARIANTS)
+            cells[place] = cell
+            rows.append([head, *cells])
+    title = "Table 3: batch normalisation and the size of a minibatch"
+    return scores.comparison("table3", title, runs, rows, NOTES)

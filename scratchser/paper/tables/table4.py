@@ -1,46 +1,41 @@
-"""Table 4: how many utterances of each class the annotators agreed about, and how many not."""
+"""Table 4: in each class, the number of utterances whose annotators agree, and of those whose annotators disagree."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from scratchser.corpus.readers.expected_counts import IMPROVISED, IMPROVISED_UNANIMOUS
 from scratchser.corpus.table import CLASSES, Corpus
 from scratchser.paper import output
-from scratchser.paper.output import Output, Table
+from scratchser.paper.output import AnnotationCounts, Output, Table
 
 COLUMNS = ("unanimous", "unanimous %", "ambiguous", "ambiguous %", "total")
 
 
 def build(corpus: Corpus) -> Output:
-    """Per class and in all; the paper's figures beside ours where the corpus is IEMOCAP in the paper's classes.
+    """A row for each class; the paper's numbers are added for IEMOCAP in the paper's classes.
 
     Raises CorpusError for a corpus without annotators.
     """
-    output.need_annotators(corpus, "table 4")
-    found = output.Annotation.of(corpus)
+    output.require_annotators(corpus, "table 4")
+    counts = AnnotationCounts.of(corpus)
     columns, rows = ["emotion", *COLUMNS], [[name] for name in (*corpus.classes, "total")]
-    notes = ["unanimous: the labels of every annotator contain the utterance's label, whatever else they contain"]
-    parts = [(found.unanimous, found.ambiguous)]
-    if output.of_the_paper(corpus) and corpus.classes == CLASSES:
+    notes = ["unanimous: every annotator chose the utterance's label, possibly with others"]
+    pairs = [(counts.unanimous, counts.ambiguous)]
+    if output.is_iemocap(corpus) and corpus.classes == CLASSES:
         agreed = np.array(IMPROVISED_UNANIMOUS)
-        parts.append((agreed, np.array(IMPROVISED) - agreed))
+        pairs.append((agreed, np.array(IMPROVISED) - agreed))
         columns += [f"paper: {column}" for column in COLUMNS]
         notes.append("paper: its table 4, all improvised dialogs, excited not counted as happiness")
-    for unanimous, ambiguous in parts:
-        for row, pair in zip(rows, zip(_with_sum(unanimous), _with_sum(ambiguous), strict=True), strict=True):
-            row += _cells(*pair)
-    if unheard := int(found.unheard.sum()):
-        notes.append(f"not counted: {unheard} utterance{'s' * (unheard > 1)} without annotators")
-    title = f"Table 4: utterances per class, unanimous and ambiguous, {output.name(corpus)}"
-    made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *output.notes(corpus)))
+    for unanimous, ambiguous in pairs:
+        with_total = ([*part.tolist(), int(part.sum())] for part in (unanimous, ambiguous))
+        for row, agree, disagree in zip(rows, *with_total, strict=True):
+            row += _cells(agree, disagree)
+    if missing := int(counts.missing.sum()):
+        notes.append(f"not counted: {missing} utterance{'s' * (missing > 1)} without annotators")
+    title = f"Table 4: utterances per class, unanimous and ambiguous, {output.corpus_name(corpus)}"
+    made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *output.corpus_notes(corpus)))
     return Output({"table4": made})
-
-
-def _with_sum(counts: np.ndarray) -> Sequence[int]:
-    return [*counts.tolist(), int(counts.sum())]
 
 
 def _cells(unanimous: int, ambiguous: int) -> list[str]:
