@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_pool import Case
 
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
@@ -45,12 +44,24 @@ def batch(dtype=np.float64):
     return x.astype(dtype), lengths, rng.dirichlet(np.ones(4), 5).astype(dtype), rng.uniform(0.3, 1, 5).astype(dtype)
 
 
+def window_differences(x, lengths, window):
+    """The maximum of a pooling window has a kink where two of its elements are equal."""
+    (I, J), seen = window, []
+    for b, length in enumerate(lengths):
+        for t in range(0, length, I):
+            for f in range(0, x.shape[2], J):
+                elements = x[b, t : min(t + I, length), f : f + J].reshape(-1, x.shape[3])
+                first, second = np.triu_indices(len(elements), k=1)
+                seen.append((elements[first] - elements[second]).ravel())
+    return np.concatenate(seen)
+
+
 def preactivations(model, x, lengths):
-    """What the ReLUs see, over real frames, and how the numbers of a pooling window differ: their kinks."""
+    """The inputs of the ReLUs over real frames, and the differences within pooling windows: 0 is a kink."""
     seen = []
     for layer in model.convs:
         if isinstance(layer, MaxPool):
-            seen.append(Case(tuple(lengths), x.shape[2], x.shape[3], layer.window).kinks(x))
+            seen.append(window_differences(x, lengths, layer.window))
             x, lengths = layer.forward(x, lengths)
         else:
             z = conv2d.forward(x, lengths, layer.W, layer.b, layer.stride, relu=False)
@@ -67,22 +78,22 @@ def check_gradients(model, x, lengths, target, weight, directions):
             model.parameters.W[spec.name] += 0.3 * rng.standard_normal(spec.shape)
     inputs = {name: view.copy() for name, view in model.parameters.W.items()}
 
-    def place(arrays):
+    def assign(arrays):
         for key, value in arrays.items():
             model.parameters.W[key][...] = value
 
     def forward(**arrays):
-        place(arrays)
+        assign(arrays)
         return np.array([softmax.loss(model.forward(x, lengths), target, weight)[0]])
 
     def backward(dy, **arrays):
-        place(arrays)
+        assign(arrays)
         model.parameters.gradients[:] = 0
         model.backward(dy[0] * softmax.loss(model.forward(x, lengths), target, weight)[1])
         return {key: value.copy() for key, value in model.parameters.dW.items()}
 
     def kinks(**arrays):
-        place(arrays)
+        assign(arrays)
         return preactivations(model, x, lengths)
 
     require(check(forward, backward, inputs, directions=directions, kinks=kinks))
@@ -109,7 +120,7 @@ def test_scores_do_not_depend_on_the_batch():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_inference_normalised_scores_do_not_depend_on_the_batch(kind):
-    """To the bit, after two steps of training and for an utterance that is longer than those of it."""
+    """To the bit, after two training steps, and for an utterance longer than those of the training."""
     model, (x, lengths, _, _) = small("2 conv, 2 lstm", np.float32, kind), batch(np.float32)
     for rows in ([1, 2, 3], [2, 3]):
         model.forward(x[rows], lengths[rows], training=True)
@@ -135,7 +146,7 @@ def test_gradients_accumulate_over_batches():
     np.testing.assert_allclose(model.parameters.gradients, whole, rtol=1e-10, atol=1e-13 * np.abs(whole).max())
 
 
-def test_more_parameters_than_the_kernels_can_count_are_refused():
+def test_more_parameters_than_int32_can_index_are_refused():
     assert sum(spec.size for spec in tensors(Config(lstm_units=14000), 257, 4)) <= MAX_PARAMETERS
     with pytest.raises(SettingError, match=r"the largest tensor is lstm1.Wh of shape \(2, 17000, 68000\)"):
         tensors(Config(lstm_units=17000), 257, 4)

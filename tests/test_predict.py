@@ -1,4 +1,4 @@
-"""A run's models on files: the numbers of the run's own tests, whatever form the sound has, and what is refused."""
+"""A run's models on files: the numbers of the run's own tests, for any form of sound, and what is refused."""
 
 import csv
 import json
@@ -45,8 +45,8 @@ def ask(capsys):
     def call(*arguments):
         capsys.readouterr()
         code = predict.main([*map(str, arguments), "--json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else None, said.err
+        message = capsys.readouterr()
+        return code, json.loads(message.out) if message.out else None, message.err
 
     return call
 
@@ -88,34 +88,22 @@ def test_all_models_vote_together(run, folder, ask):
     assert models[0] != models[1]  # else the mean would say nothing
 
 
-def test_a_run_without_warps_is_one_pass(folder, tmp_path, ask):
-    run = trained(folder, tmp_path / "run", "--set", "vtlp=off")
+@pytest.mark.parametrize("batchnorm", ["off", "frame-9", "layer"])
+def test_without_vtlp_there_is_a_single_pass(folder, tmp_path, ask, batchnorm):
+    """To the bit, for one file alone: the run tested it in a batch, with the running statistics of the best epoch."""
+    run = trained(folder, tmp_path / "run", "--set", f"batchnorm={batchnorm}", "--set", "vtlp=off", "--folds", "1")
     answer = ask(run, "--fold", "1", folder / "a00.wav")[1]
     assert answer["alphas"] == [1.0] and sum(answer["files"][0]["votes"].values()) == 1
-    assert np.float32(answer["files"][0]["probabilities"]["neutral"]) == np.float32(rows(run, 1)[0]["p_neutral"])
-
-
-@pytest.mark.parametrize("kind", ["frame-9", "layer"])
-def test_batch_normalisation_is_by_the_best_epochs_running_statistics(folder, tmp_path, ask, kind):
-    """To the bit, one file asked about alone: the rows are of a batch."""
-    run = trained(folder, tmp_path / "run", "--set", f"batchnorm={kind}", "--set", "vtlp=off")
-    answer = ask(run, "--fold", "1", folder / "a00.wav")[1]
     p = {name: np.float32(p) for name, p in answer["files"][0]["probabilities"].items()}
     assert p == {name: np.float32(rows(run, 1)[0][f"p_{name}"]) for name in answer["classes"]}
 
 
 @pytest.mark.parametrize(
     ("rate", "channels", "end", "within"),
-    [
-        (16000, 2, "wav", 1e-3),
-        (16000, 1, "flac", 1e-3),
-        (44100, 2, "flac", 5e-3),
-        (48000, 3, "ogg", 0.02),
-        (8000, 1, "wav", 0.02),
-    ],
+    [(16000, 2, "wav", 1e-3), (44100, 2, "flac", 5e-3), (48000, 3, "ogg", 0.02), (8000, 1, "wav", 0.02)],
 )
 def test_any_rate_and_number_of_channels(run, folder, ask, tmp_path, rate, channels, end, within):
-    """A copy is recognised as the original is, up to what the conversion loses."""
+    """A copy gets the same probabilities as the original, up to the loss of the conversion."""
     sound, _ = soundfile.read(folder / "c10.wav")
     same = np.tile(scipy.signal.resample_poly(sound, rate // 100, 160)[:, None], channels)
     copy = tmp_path / f"copy.{end}"
@@ -126,7 +114,7 @@ def test_any_rate_and_number_of_channels(run, folder, ask, tmp_path, rate, chann
     assert ("mixed down from" in error) == (channels > 1) and ("resampled from" in error) == (rate != 16000)
 
 
-def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, folder, ask, tmp_path):
+def test_broken_short_and_silent_files_are_listed_and_the_others_predicted(run, folder, ask, tmp_path):
     rng = np.random.default_rng(0)
     sounds = {
         "zeros.wav": np.zeros(16000),
@@ -134,7 +122,7 @@ def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, f
         "dither.wav": rng.integers(-1, 2, 16000) / 32768,
         "short.wav": rng.normal(0, 0.1, 1000),
         "quiet.wav": 0.003 * np.sin(np.arange(16000)),
-        "whole.wav": 2.0**31 * np.sin(np.arange(16000)),  # whole numbers of 32 bits, left as they are
+        "whole.wav": 2.0**31 * np.sin(np.arange(16000)),  # 32-bit integers, not scaled
         "mad.wav": 1e30 * np.sin(np.arange(16000)),
     }
     for name, sound in sounds.items():
@@ -155,30 +143,26 @@ def test_what_is_broken_short_or_silent_is_named_and_the_rest_is_answered(run, f
     assert found["a00.wav"] == ask(run, folder / "a00.wav")[1]["files"][0]  # the others change nothing
 
 
-def test_nothing_but_broken_files(run, tmp_path, capsys):
+def test_only_broken_files(run, tmp_path, capsys):
     assert predict.main([str(run), str(tmp_path / "gone.wav")]) == 1
-    said = capsys.readouterr()
-    assert said.out == "" and "gone.wav: missing" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == "" and "gone.wav: missing" in printed.err
 
 
-def test_json_is_as_documented(run, folder, ask, tmp_path):
-    answer = ask(run, folder / "a00.wav", tmp_path / "gone.wav")[1]
-    assert result_schema.problems(answer, "--json", "predict.md") == []
-
-
-def test_the_table_says_what_json_says(run, folder, ask, capsys):
+def test_the_table_agrees_with_json(run, folder, ask, tmp_path, capsys):
     file = folder / "b20.wav"
-    entry = ask(run, file)[1]["files"][0]
+    answer = ask(run, file, tmp_path / "gone.wav")[1]
+    assert result_schema.problems(answer, "--json", "predict.md") == []
     assert predict.main([str(run), str(file)]) == 0
-    said = capsys.readouterr()
-    (line,) = (line for line in said.out.splitlines() if line.startswith(str(file)))
+    printed, entry = capsys.readouterr(), answer["files"][0]
+    (line,) = (line for line in printed.out.splitlines() if line.startswith(str(file)))
     percents = [f"{100 * p:.1f}" for p in entry["probabilities"].values()]
     votes = str(entry["votes"][entry["predicted"]])
     assert line.split()[1:] == [entry["predicted"], entry["second"], votes, "of", "22", *percents]
-    assert "SYNTHETIC" not in said.out + said.err
+    assert "SYNTHETIC" not in printed.out + printed.err
 
 
-def test_synthetic_models_are_warned_of(folder, tmp_path, capsys):
+def test_a_warning_for_synthetic_models(folder, tmp_path, capsys):
     (folder / "SYNTHETIC.txt").write_text("no human spoke")
     try:
         run = trained(folder, tmp_path / "run")
@@ -187,32 +171,13 @@ def test_synthetic_models_are_warned_of(folder, tmp_path, capsys):
     capsys.readouterr()
     for more in ([], ["--json"]):
         assert predict.main([str(run), str(folder / "a00.wav"), *more]) == 0
-        said = capsys.readouterr()
-        assert "SYNTHETIC DATA" in said.err
-    assert json.loads(said.out)["synthetic"] is True
-
-
-def test_a_run_of_an_older_version_is_completed_without_training(folder, tmp_path, ask, capsys):
-    run = trained(folder, tmp_path / "run")
-    before = ask(run, folder / "a00.wav")[1]
-    for number in (1, 4):
-        path = run / "folds" / f"{number:02d}" / "result.json"
-        result = json.loads(path.read_text())
-        del result["normalisation"]
-        path.write_text(json.dumps(result))
-    code, answer, error = ask(run, folder / "a00.wav")
-    assert code == 2 and answer is None and "--resume" in error and "not trained" in error
-    for word in error.replace(" and give", "").split():
-        if word.endswith("result.json"):
-            (run.parent / word).unlink()
-    checkpoint = (run / "folds" / "01" / "checkpoint.npz").read_bytes()
-    trained(folder, run, "--resume")
-    assert (run / "folds" / "01" / "checkpoint.npz").read_bytes() == checkpoint
-    assert ask(run, folder / "a00.wav")[1] == before
+        message = capsys.readouterr()
+        assert "SYNTHETIC DATA" in message.err
+    assert json.loads(message.out)["synthetic"] is True
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nowhere"], "holds no run"),
         (["run", "--fold", "2"], "finished folds of"),
@@ -220,7 +185,7 @@ def test_a_run_of_an_older_version_is_completed_without_training(folder, tmp_pat
         (["foreign"], "no setting 'colour'"),
     ],
 )
-def test_wrong_commands_are_answered_in_a_line(run, folder, tmp_path, ask, arguments, said):
+def test_wrong_commands_end_with_one_line(run, folder, tmp_path, ask, arguments, message):
     config = json.loads((run / "config.json").read_text())
     for name, folds in (("started", ""), ("foreign", "folds")):
         (tmp_path / name).mkdir()
@@ -230,7 +195,7 @@ def test_wrong_commands_are_answered_in_a_line(run, folder, tmp_path, ask, argum
             (tmp_path / name / "folds").symlink_to(run / "folds")
     place = run if arguments[0] == "run" else tmp_path / arguments[0]
     code, answer, error = ask(place, *arguments[1:], folder / "a00.wav")
-    assert code == 2 and answer is None and said in error and len(error.splitlines()) == 1
+    assert code == 2 and answer is None and message in error and len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("harm", ["gone", "half", "other"])
@@ -252,7 +217,7 @@ def test_a_damaged_model_is_named(run, folder, tmp_path, ask, harm):
     assert code == 1 and answer is None and str(fold) in error and len(error.splitlines()) == 1
 
 
-def test_silence_is_an_empty_picture(folder):
+def test_no_utterance_of_the_corpus_is_silent(folder):
     loaded = corpus.load(folder)
     features = extract(loaded, from_json({"frequency_khz": 4}))
     assert not any(is_silent(features.of(n)) for n in range(len(loaded.utterances)))
