@@ -1,0 +1,99 @@
+"""Which module imports which: nothing imports upward, and the commands show their help quickly."""
+
+import ast
+import os
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("cv", "predict", "paper", "report", "corpus", "check", "bench")
+
+
+def imported(file):
+    """The modules of this package that a file imports, at its top or inside functions, "fit" for scratchser.fit."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name.removeprefix("scratchser.") for name in names if name.startswith("scratchser."))
+
+
+def unit(module):
+    """The entry of scratchser/ that a module belongs to: "runs" for runs.folder."""
+    return module.partition(".")[0]
+
+
+def imports():
+    """By module, the modules that it imports."""
+    found = {}
+    for top in (ROOT / "scratchser", ROOT / "kernels"):
+        for file in top.rglob("*.py"):
+            parts = file.relative_to(ROOT / "scratchser" if top.name == "scratchser" else ROOT).with_suffix("").parts
+            if top.name == "kernels" or parts[0] != "kernels":  # scratchser/kernels is a link
+                found[".".join(parts)] = set(imported(file))
+    return found
+
+
+IMPORTS = imports()
+BELOW_RUNS = {"kernels", "support", "presets", "corpus", "metrics"}
+ALLOWED = {  # __version__ may be imported anywhere
+    "kernels": set(),
+    "support": {"kernels"},
+    "layers": {"kernels"},
+    "metrics": set(),
+    "presets": {"support"},
+    "model": {"layers", "presets", "kernels"},
+    "optim": {"layers", "presets", "kernels"},
+    "corpus": {"kernels", "support", "presets", "metrics"},
+    "evaluate": {"model", "corpus", "kernels", "presets", "support"},
+    "fit": {"model", "optim", "evaluate", "corpus", "metrics", "kernels", "presets", "support"},
+    "runs": BELOW_RUNS,
+    "report": BELOW_RUNS | {"runs"},
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_imports_point_down(name):
+    used = {unit(module) for user, modules in IMPORTS.items() if unit(user) == name for module in modules}
+    assert used - {name, "__version__"} <= ALLOWED[name]
+
+
+def test_training_knows_no_files_and_no_terminal():
+    assert {module for module in IMPORTS["fit"] if module.startswith("support")} <= {"support.errors.ProcessingError"}
+
+
+def test_nothing_imports_paper_or_bench():
+    for user, modules in IMPORTS.items():
+        assert {unit(module) for module in modules} & {"paper", "bench"} <= {unit(user)}, user
+
+
+def test_no_cycles():
+    graph = {}
+    for user, modules in IMPORTS.items():
+        graph.setdefault(unit(user), set()).update({unit(module) for module in modules} - {unit(user)})
+    list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not report the CPU time of child processes")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick(name):
+    before = os.times()
+    done = subprocess.run([sys.executable, "-m", f"scratchser.{name}", "--help"], capture_output=True, text=True)
+    after = os.times()
+    assert done.returncode == 0 and f"python -m scratchser.{name}" in done.stdout
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
+
+
+def test_the_list_of_commands():
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-m", "scratchser", *arguments], capture_output=True, text=True).stdout
+
+    folders = {file.parent.name for file in (ROOT / "scratchser").glob("*/__main__.py")}
+    assert folders == set(COMMANDS) and all(f"python -m scratchser.{name} " in run() for name in COMMANDS)
+    assert run("--version") == "scratchser 0.1.0\n"
