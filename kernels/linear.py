@@ -1,4 +1,4 @@
-"""Dense layer, the last one in section 3: the read-out of the Bi-LSTM becomes one score per class.
+"""Dense layer, the last one in section 3: from the read-out of the Bi-LSTM to one score per class.
 
     forward    y[b, k]   = b[k] + Σ_d x[b, d] W[d, k]
     backward   dx[b, d]  = Σ_k dy[b, k] W[d, k]
@@ -9,8 +9,8 @@ x, dx   (B, D)   one row per utterance            W, dW   (D, K)   weights
 y, dy   (B, K)   scores before the softmax        b, db   (K,)     biases
 All of one dtype, float32 or float64; no units.
 
-K is four in the paper, which leaves nothing for the tiles of matmul.py to share: these are the plain loops. Sums run in
-the order of their index, one utterance after the other, so a row of y does not depend on the rows beside it.
+K is four in the paper, too few columns for the tiles of matmul.py, so these are plain loops. Sums run in the order of
+their index, one utterance after the other, so a row of y does not depend on the rows beside it.
 """
 
 import numpy as np
@@ -64,7 +64,7 @@ def forward_cuda(x, W, b, y):
 
 @cuda_jit
 def backward_cuda(dy, x, W, dW, db, dx):
-    """A thread per feature d, which walks over the utterances: no two threads write one number. The last one: db."""
+    """A thread per feature d, which loops over the utterances: no two threads write one element. The last one: db."""
     d = cuda.grid(1)
     D, K = W.shape
     if d < D:

@@ -1,11 +1,12 @@
 """Bi-LSTM over utterances of unequal lengths, with full backprop through time (section 3).
 
-Gates as in Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000). One direction; the other walks
-from an utterance's own last frame to its first. n counts the steps of the walk, h[-1] = h0, c[-1] = c0:
+Gates as in Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000). The equations are those of one
+direction; the other one goes from an utterance's own last frame to its first. n counts the steps of the time loop,
+h[-1] = h0, c[-1] = c0:
 
     forward    i, f, o = σ(·), g = tanh(·) of the four parts of   z[n] = x[n] Wx + h[n-1] Wh + b
                c[n] = f c[n-1] + i g          h[n] = o tanh c[n]
-    backward   dh      = dy[n] + dz[n+1] Whᵀ                            what comes from above and from the step after
+    backward   dh      = dy[n] + dz[n+1] Whᵀ                            from the output and from the step after
                dc      = dh o (1 - tanh² c[n]) + f[n+1] dc[n+1]
                dz[n]   = ( dc g i (1-i),  dc c[n-1] f (1-f),  dc i (1-g²),  dh tanh c[n] o (1-o) )
                dx[n]   = dz[n] Wxᵀ             dh0 = dz[0] Whᵀ          dc0 = f[0] dc[0]
@@ -18,17 +19,9 @@ Wh         (2, H, 4H)    recurrent weights;   b (2, 4H)
 h0, c0     (2, B, H)     initial states, zero if not given
 y, dy      (B, T, 2H)    forward state, then backward state; zero past the end
 
-All of one dtype, float32 or float64. The real frames of all utterances lie one after the other (N frames), so that
-the input part and all weight gradients are one product each; the cell itself is in _cell.py, copies are in _frames.py.
-What is left inside the time loop is h Wh. Groups are cut from the utterances sorted by length, so those of a group that
-still run are always its first ones.
-
-    CPU    a core per direction and group of ROWS utterances, h Wh being a tile of matmul.py
-    CUDA   a block per direction and group of U utterances, h Wh being the stream of _stream.py. One launch does all
-           steps: blocks need nothing of each other, and the threads of a block wait for each other twice a step:
-
-        h (H, U)  ──▶  slices of h Wh  ──▶ barrier ──▶  cell, a thread per utterance and unit  ──▶ barrier
-        shared         shared                         writes the gates over z, c, y, and h
+All of one dtype, float32 or float64, without unit. The real frames of all utterances lie one after the other (N
+frames), so the input part and all weight gradients are one product each. Only h Wh is left inside the time loop. The
+cell is in parts/cell.py, copies of frames are in parts/frames.py.
 """
 
 from dataclasses import dataclass
@@ -36,36 +29,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
-from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
+from scratchser.kernels.machine.contiguous import add_range, copy_range, fill_range
+from scratchser.kernels.machine.device import CPU, blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
-from scratchser.kernels.matmul import add_product, multiply_along, pack_all, product
+from scratchser.kernels.matmul import Matrix, Operand, Panel, Rows, add_product, multiply_along, pack_all, product
+from scratchser.kernels.parts import frames
 from scratchser.kernels.parts.cell import cell, cell_gradient, unit, unit_gradient
-from scratchser.kernels.parts.frames import (
-    add_columns,
-    c_before,
-    flat,
-    frame_at,
-    gather,
-    row_of,
-    running,
-    scatter,
-    states_before,
-    walks_of,
-)
-from scratchser.kernels.parts.stream import multiply, product_of, transposed, whole
+from scratchser.kernels.parts.frames import Utterances, c_before, count_running, flat, frame_at, row_of
+from scratchser.kernels.parts.stream import multiply, padded_width, product_of, transposed
 from scratchser.kernels.parts.tile import COLS, ROWS, panel_width
 
 THREADS = 512  # of a block, at most
-SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh: the first that SHARED has room for
+SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh: the first that fits into SHARED
 SHARED = 48 * 1024  # bytes of a block
 
-# ---- CPU: the time loop ----------------------------------------------------------------------------------------------
+# ---- CPU: a core per direction and group of ROWS utterances, h Wh by the tile of matmul.py ---------------------------
 
 
 @jit
 def group_of(task, order, lengths):
-    """Direction and utterances of a task: first all groups of direction 0, so that two cores get equal shares."""
+    """Direction, utterances and steps of a task: first all groups of direction 0, so that two cores get equal shares.
+
+    Groups are cut from the utterances sorted by length, so those that still run are always a group's first ones.
+    """
     groups = (len(order) + ROWS - 1) // ROWS
     direction, group = task // groups, task % groups
     members = order[group * len(order) // groups : (group + 1) * len(order) // groups]
@@ -73,10 +59,11 @@ def group_of(task, order, lengths):
 
 
 @pjit
-def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
-    """z (N, 2, 4H): x Wx + b comes in, the activated gates i f g o go out. c (N, 2, H) and y (B, T, 2H) are written."""
+def forward_cpu(z, Wh, h0, c0, utterances, c, y):
+    """z (N, 2, 4H) holds x Wx + b and becomes the activated gates i f g o. c (N, 2, H) and y (B, T, 2H) are written."""
+    lengths, starts, order = utterances
     T, H = y.shape[1], Wh.shape[1]
-    nothing = z.dtype.type(-np.inf)
+    no_floor = z.dtype.type(-np.inf)
     flat_z, flat_c, flat_y = z.reshape(z.size), c.reshape(c.size), y.reshape(y.size)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 4 * H, 1, H, 4 * H, H) for direction in range(2)]
     for task in prange(2 * ((len(order) + ROWS - 1) // ROWS)):
@@ -87,30 +74,34 @@ def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
             h[r], cell_state[r] = h0[direction, members[r]], c0[direction, members[r]]
         flat_h, flat_cell, flat_gates = h.reshape(ROWS * H), cell_state.reshape(ROWS * H), gates.reshape(ROWS * 4 * H)
         for n in range(steps):
-            rows = running(members, lengths, n)
+            rows = count_running(members, lengths, n)
+            # the gates begin with the input part; h Wh is added, some columns at a time
             for r in range(rows):
                 at = row_of(starts[members[r]], direction, n, lengths[members[r]])
-                copy_run(flat_z, at * 4 * H, flat_gates, r * 4 * H, 4 * H)
+                copy_range(flat_z, at * 4 * H, flat_gates, r * 4 * H, 4 * H)
             for j in range(0, 4 * H, COLS):
                 count = min(COLS, 4 * H - j)
+                width, part = panel_width(count, H), Matrix(j, 4 * H)
+                columns = Panel(j * H, width, count, width)
                 multiply_along(
-                    flat_h, 0, H, 0, 1, H, rows, panel, j * H, count, panel_width(count, H),
-                    flat_gates, j, 4 * H, nothing, flat_gates, j, 4 * H,
-                )  # fmt: skip
+                    flat_h, Rows(rows, 0, H, 0, 1, H), panel, columns, flat_gates, part, no_floor, flat_gates, part
+                )
+            # the cells, and copies of what they give
             for r in range(rows):
                 cell(gates[r], cell_state[r], h[r])
                 at = row_of(starts[members[r]], direction, n, lengths[members[r]])
-                copy_run(flat_gates, r * 4 * H, flat_z, at * 4 * H, 4 * H)
-                copy_run(flat_cell, r * H, flat_c, at * H, H)
+                copy_range(flat_gates, r * 4 * H, flat_z, at * 4 * H, 4 * H)
+                copy_range(flat_cell, r * H, flat_c, at * H, H)
                 t = frame_at(direction, n, lengths[members[r]])
-                copy_run(flat_h, r * H, flat_y, (2 * (members[r] * T + t) + direction) * H, H)
+                copy_range(flat_h, r * H, flat_y, (2 * (members[r] * T + t) + direction) * H, H)
 
 
 @pjit
-def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
+def backward_cpu(dy, gates, Wh, c0, c, utterances, dz, dh0, dc0):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
+    lengths, starts, order = utterances
     B, T, H = dy.shape[0], dy.shape[1], Wh.shape[1]
-    nothing, zero = dz.dtype.type(-np.inf), dz.dtype.type(0)
+    no_floor, zero = dz.dtype.type(-np.inf), dz.dtype.type(0)
     flat_dy, flat_z, flat_dz = dy.reshape(dy.size), gates.reshape(gates.size), dz.reshape(dz.size)
     flat_c, flat_c0 = c.reshape(c.size), c0.reshape(c0.size)
     panels = [pack_all(Wh[direction].reshape(H * 4 * H), 0, 1, 4 * H, 4 * H, H, 4 * H) for direction in range(2)]
@@ -122,60 +113,68 @@ def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
         dgates, panel = np.empty((ROWS, 4 * H), dz.dtype), panels[direction]
         flat_dh, flat_dgates = dh.reshape(ROWS * H), dgates.reshape(ROWS * 4 * H)
         for n in range(steps - 1, -1, -1):
-            rows = running(members, lengths, n)
+            rows = count_running(members, lengths, n)
+            # dz of this step: dh holds dz[n+1] Whᵀ
             for r in range(rows):
                 utterance = members[r]
                 length, start = lengths[utterance], starts[utterance]
                 at, t = row_of(start, direction, n, length), frame_at(direction, n, length)
-                copy_run(flat_z, at * 4 * H, gate, 0, 4 * H)
-                copy_run(flat_c, at * H, now, 0, H)
+                copy_range(flat_z, at * 4 * H, gate, 0, 4 * H)
+                copy_range(flat_c, at * H, now, 0, H)
                 if n > 0:
-                    copy_run(flat_c, row_of(start, direction, n - 1, length) * H, before, 0, H)
+                    copy_range(flat_c, row_of(start, direction, n - 1, length) * H, before, 0, H)
                 else:
-                    copy_run(flat_c0, (direction * B + utterance) * H, before, 0, H)
-                add_run(flat_dy, (2 * (utterance * T + t) + direction) * H, flat_dh, r * H, H)
+                    copy_range(flat_c0, (direction * B + utterance) * H, before, 0, H)
+                add_range(flat_dy, (2 * (utterance * T + t) + direction) * H, flat_dh, r * H, H)
                 cell_gradient(dh[r], dc[r], gate, now, before, dgates[r], squashed)
-                copy_run(flat_dgates, r * 4 * H, flat_dz, at * 4 * H, 4 * H)
-                fill_run(zero, flat_dh, r * H, H)
+                copy_range(flat_dgates, r * 4 * H, flat_dz, at * 4 * H, 4 * H)
+                fill_range(zero, flat_dh, r * H, H)
+            # dz Whᵀ, for the step before
             for j in range(0, H, COLS):
                 count = min(COLS, H - j)
-                multiply_along(
-                    flat_dgates, 0, 4 * H, 0, 1, 4 * H, rows, panel, j * 4 * H, count, panel_width(count, 4 * H),
-                    flat_dh, j, H, nothing, flat_dh, j, H,
-                )  # fmt: skip
+                width, part = panel_width(count, 4 * H), Matrix(j, H)
+                matrix, columns = Rows(rows, 0, 4 * H, 0, 1, 4 * H), Panel(j * 4 * H, width, count, width)
+                multiply_along(flat_dgates, matrix, panel, columns, flat_dh, part, no_floor, flat_dh, part)
         for r in range(len(members)):
             dh0[direction, members[r]], dc0[direction, members[r]] = dh[r], dc[r]
 
 
-# ---- CUDA: a block walks with U utterances of one direction ---------------------------------------------------------
+# ---- CUDA: a block per direction and group of U utterances, h Wh by the stream of parts/stream.py -------------------
+#
+# One launch does all steps, since no block needs another one. The threads of a block meet twice in each step:
+#
+#     h (H, U)  ──▶  slices of h Wh  ──▶ barrier ──▶  cell, a thread per utterance and unit  ──▶ barrier
+#     shared         shared                         writes the gates over z, c, y, and h
+#
+# sequences (B, 3): see frames.sequences_of. U, slices and the shared memory: see `block_shape`.
 
 
 @cuda_jit
-def forward_cuda(z, Wh, h0, c0, walks, U, slices, c, y):
-    """As forward_cpu, all steps in one launch; y is zero before. Wh (2 H 4H,), walks (B, 3): see `walks_of`."""
+def forward_cuda(z, Wh, h0, c0, sequences, U, slices, c, y):
+    """As forward_cpu; y is zero before. Wh (2 H 4H,)."""
     shared = cuda.shared.array(0, z.dtype)
     H = c.shape[2]
     h, sums = shared[: H * U], shared[H * U :]  # (H, U) and (slices, U, 4H)
     thread, threads, direction = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.y
     first = cuda.blockIdx.x * U
-    members = min(U, walks.shape[0] - first)
+    members = min(U, sequences.shape[0] - first)
     for e in range(thread, H * U, threads):
         u, r = e // U, e % U
         if r < members:
-            h[e] = h0[direction, walks[first + r, 0], u]
+            h[e] = h0[direction, sequences[first + r, 0], u]
         else:
             h[e] = 0
-    cuda.syncthreads()  # the states are there
-    for n in range(walks[first, 2]):
+    cuda.syncthreads()  # the states are written
+    for n in range(sequences[first, 2]):
         multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)
-        cuda.syncthreads()  # the sums are there, and the states have been read
+        cuda.syncthreads()  # the sums are written, and the states have been read
         for e in range(thread, members * H, threads):
             r, u = e // H, e % H
-            b, start, length = walks[first + r, 0], walks[first + r, 1], walks[first + r, 2]
+            b, start, length = sequences[first + r, 0], sequences[first + r, 1], sequences[first + r, 2]
             if n < length:
                 t = frame_at(direction, n, length)
                 at = start + t
-                i, f, g, o, now, state = unit(
+                i, f, g, o, next_c, next_h = unit(
                     z[at, direction, u] + product_of(sums, U, 4 * H, slices, r, u),
                     z[at, direction, H + u] + product_of(sums, U, 4 * H, slices, r, H + u),
                     z[at, direction, 2 * H + u] + product_of(sums, U, 4 * H, slices, r, 2 * H + u),
@@ -186,15 +185,15 @@ def forward_cuda(z, Wh, h0, c0, walks, U, slices, c, y):
                 z[at, direction, H + u] = f
                 z[at, direction, 2 * H + u] = g
                 z[at, direction, 3 * H + u] = o
-                c[at, direction, u] = now
-                y[b, t, direction * H + u] = state
-                h[u * U + r] = state
+                c[at, direction, u] = next_c
+                y[b, t, direction * H + u] = next_h
+                h[u * U + r] = next_h
         cuda.syncthreads()  # the states are those of step n, and the sums have been read
 
 
 @cuda_jit
-def backward_cuda(dy, gates, Wt, c0, c, walks, U, slices, dz, dh0, dc0):
-    """As backward_cpu, all steps in one launch. Wt (2 4H M,): Wh transposed, M = whole(H); dc0 is dc on the way.
+def backward_cuda(dy, gates, Wt, c0, c, sequences, U, slices, dz, dh0, dc0):
+    """As backward_cpu; dc0 holds dc meanwhile. Wt (2 4H M,): Wh transposed, M = padded_width(H).
 
     An utterance that does not run yet has zeros for its dz, and so for its dh.
     """
@@ -204,16 +203,16 @@ def backward_cuda(dy, gates, Wt, c0, c, walks, U, slices, dz, dh0, dc0):
     dgates, sums = shared[: 4 * H * U], shared[4 * H * U :]  # (4H, U) and (slices, U, M)
     thread, threads, direction = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.y
     first = cuda.blockIdx.x * U
-    members = min(U, walks.shape[0] - first)
+    members = min(U, sequences.shape[0] - first)
     for e in range(thread, (4 * H + slices * M) * U, threads):
         shared[e] = 0
     for e in range(thread, members * H, threads):
-        dc0[direction, walks[first + e // H, 0], e % H] = 0
-    cuda.syncthreads()  # the zeros are there
-    for n in range(walks[first, 2] - 1, -1, -1):
+        dc0[direction, sequences[first + e // H, 0], e % H] = 0
+    cuda.syncthreads()  # the zeros are written
+    for n in range(sequences[first, 2] - 1, -1, -1):
         for e in range(thread, members * H, threads):
             r, u = e // H, e % H
-            b, start, length = walks[first + r, 0], walks[first + r, 1], walks[first + r, 2]
+            b, start, length = sequences[first + r, 0], sequences[first + r, 1], sequences[first + r, 2]
             if n < length:
                 t = frame_at(direction, n, length)
                 at = start + t
@@ -231,12 +230,12 @@ def backward_cuda(dy, gates, Wt, c0, c, walks, U, slices, dz, dh0, dc0):
                 dz[at, direction, H + u], dgates[(H + u) * U + r] = df, df
                 dz[at, direction, 2 * H + u], dgates[(2 * H + u) * U + r] = dg, dg
                 dz[at, direction, 3 * H + u], dgates[(3 * H + u) * U + r] = do, do
-        cuda.syncthreads()  # dz of step n is there, and the sums have been read
+        cuda.syncthreads()  # dz of step n is written, and the sums have been read
         multiply(U, dgates, Wt, direction * 4 * H * M, 4 * H, M, slices, sums)
-        cuda.syncthreads()  # the sums are there, and dz has been read
+        cuda.syncthreads()  # the sums are written, and dz has been read
     for e in range(thread, members * H, threads):
         r, u = e // H, e % H
-        dh0[direction, walks[first + r, 0], u] = product_of(sums, U, M, slices, r, u)
+        dh0[direction, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)
 
 
 @cuda_jit
@@ -261,28 +260,30 @@ def readout_backward_cuda(dr, lengths, dy):
 # ---- CUDA: shapes of launches ---------------------------------------------------------------------------------------
 
 
-def shape_of(H, dtype):
-    """Utterances of a block and slices, and the bytes that forward and backward take. ValueError where nothing fits."""
+def block_shape(H, dtype):
+    """Utterances of a block, slices of h Wh, and the bytes of shared memory that forward and backward take.
+
+    Raises ValueError where no shape fits.
+    """
     for U, slices in SHAPES:
-        forward, backward = (U * numbers * dtype.itemsize for numbers in numbers_of(H, slices))
+        forward, backward = (U * elements * dtype.itemsize for elements in shared_elements(H, slices))
         if max(forward, backward) <= SHARED:
             return U, slices, forward, backward
-    largest = max(h for h in range(H) if max(numbers_of(h, slices)) * U * dtype.itemsize <= SHARED)
+    largest = max(h for h in range(H) if max(shared_elements(h, slices)) * U * dtype.itemsize <= SHARED)
     raise ValueError(f"lstm: {H} units of {dtype} do not fit into a GPU's shared memory, at most {largest} do")
 
 
-def numbers_of(H, slices):
-    """Shared memory for one utterance, forward and backward, where Wh has four times as many rows: and slices."""
-    return H + slices * 4 * H, 4 * H + 4 * slices * whole(H)
+def shared_elements(H, slices):
+    """Elements of shared memory for one utterance, forward and backward, which has four times the slices."""
+    return H + slices * 4 * H, 4 * H + 4 * slices * padded_width(H)
 
 
-def launch_walks(kernel, cache, U, slices, shared_bytes, before, after):
-    """A walk of all groups of U utterances in both directions; `before` and `after` are its arguments around those that
-    are alike."""
+def launch_time_loop(kernel, cache, U, slices, shared_bytes, inputs, results):
+    """Launch the time loop of all groups of U utterances in both directions."""
     (B, _, _), H, device = cache.shape, cache.c.shape[2], device_of(cache.c)
-    walks = device.resident(walks_of(cache.lengths, cache.starts, cache.order))
+    sequences = device.resident(frames.sequences_of(cache.utterances))
     threads = min(THREADS, 32 * blocks(U * H, 32))
-    launch(kernel, (blocks(B, U), 2), threads, *before, walks, U, slices, *after, shared_bytes=shared_bytes)
+    launch(kernel, (blocks(B, U), 2), threads, *inputs, sequences, U, slices, *results, shared_bytes=shared_bytes)
 
 
 # ---- entry points ---------------------------------------------------------------------------------------------------
@@ -292,10 +293,8 @@ def launch_walks(kernel, cache, U, slices, shared_bytes, before, after):
 class Cache:
     """What backward needs of forward. N real frames: frames (N, D), gates (N, 2, 4H), c (N, 2, H)."""
 
-    shape: tuple[int, int, int]
-    lengths: np.ndarray
-    starts: np.ndarray
-    order: np.ndarray
+    shape: tuple[int, int, int]  # of x
+    utterances: Utterances
     frames: np.ndarray
     gates: np.ndarray
     c: np.ndarray
@@ -305,32 +304,36 @@ class Cache:
 
 
 def forward(x, lengths, Wx, Wh, b, h0=None, c0=None):
-    """y (B, T, 2H) and the cache for `backward`; shapes as in the module's text.
+    """Run a Bi-LSTM layer over a batch; shapes as in the module's text.
 
-    Raises ValueError where shapes, dtypes or lengths do not fit or an array is not C-contiguous.
+    Returns y (B, T, 2H) and the cache for `backward`. Raises ValueError where shapes, dtypes or lengths do not fit or
+    an array is not C-contiguous.
     """
-    cache = begin(x, lengths, Wx, Wh, h0, c0)
+    cache = new_cache(x, lengths, Wx, Wh, h0, c0)
     expect("b", b, (2, Wh.shape[2]), Wx.dtype)
-    expect_room(x, Wh)
+    expect_block_fits(x, Wh)
     add_input(x, cache, Wx, b)
-    walk(cache, Wh)
+    time_loop(cache, Wh)
     return cache.y, cache
 
 
 def backward(dy, cache, Wx, Wh, dWx, dWh, db):
-    """dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H); dWx, dWh and db are added to. Errors as in `forward`."""
+    """Gradients of `forward`; dWx, dWh and db are added to.
+
+    Returns dx (B, T, D), zero past the ends, dh0 and dc0 (2, B, H). Errors as in `forward`.
+    """
     expect_gradients(dy, cache, Wx, Wh, dWx, dWh)
     expect("db", db, (2, Wh.shape[2]), dy.dtype)
-    dz, dh0, dc0 = walk_back(dy, cache, Wh)
-    add_columns(dz.reshape(len(dz), db.size), flat(db))
+    dz, dh0, dc0 = time_loop_backward(dy, cache, Wh)
+    frames.add_columns(dz.reshape(len(dz), db.size), flat(db))
     return add_gradients(dz, dz, cache, Wx, dWx, dWh), dh0, dc0
 
 
-# ---- their parts, which batchnorm.py puts together in another way ----------------------------------------------------
+# ---- their parts, which batchnorm.py combines in another way ---------------------------------------------------------
 
 
-def begin(x, lengths, Wx, Wh, h0, c0):
-    """A cache with memory for what is to come; nothing is launched yet."""
+def new_cache(x, lengths, Wx, Wh, h0, c0):
+    """Check the arguments and return a cache with memory for the results. Nothing is launched yet."""
     (B, T, D), H = x.shape, Wh.shape[1]
     expect("x", x, (B, T, D), Wx.dtype)
     expect("lengths", lengths, (B,), np.dtype(np.int64))
@@ -344,77 +347,75 @@ def begin(x, lengths, Wx, Wh, h0, c0):
     expect("h0", h0, (2, B, H), Wx.dtype)
     expect("c0", c0, (2, B, H), Wx.dtype)
     N = int(lengths.sum())
-    starts = np.cumsum(lengths) - lengths
-    order = np.argsort(-lengths, kind="stable")
-    frames, z = device.empty((N, D), x.dtype), device.empty((N, 2, 4 * H), x.dtype)
+    utterances = Utterances(lengths, np.cumsum(lengths) - lengths, np.argsort(-lengths, kind="stable"))
+    real, z = device.empty((N, D), x.dtype), device.empty((N, 2, 4 * H), x.dtype)
     c, y = device.empty((N, 2, H), x.dtype), device.zeros((B, T, 2 * H), x.dtype)
-    return Cache((B, T, D), lengths, starts, order, frames, z, c, y, h0, c0)
+    return Cache((B, T, D), utterances, real, z, c, y, h0, c0)
 
 
-def expect_room(x, Wh):
-    """Raise ValueError where x lives on a GPU and a block of `walk` has no room."""
+def expect_block_fits(x, Wh):
+    """Raise ValueError where x lives on a GPU and a block of `time_loop` does not fit into its shared memory."""
     if not on_cpu(x):
-        shape_of(Wh.shape[1], x.dtype)
+        block_shape(Wh.shape[1], x.dtype)
 
 
 def add_input(x, cache, Wx, b):
-    """The real frames come to their place, and the gates become b + x Wx."""
+    """Gather the real frames of x, and set the gates to b + x Wx."""
     (N, D), M = cache.frames.shape, Wx.shape[1] * Wx.shape[2]
+    frames.gather(x, *_resident(device_of(x), *cache.utterances[:2]), cache.frames)
+    A, B, gates = Operand(flat(cache.frames), D, 1), Operand(flat(Wx), M, 1), flat(cache.gates)
     if on_cpu(x):
-        gather(x, cache.lengths, cache.starts, cache.frames)
         cache.gates[:] = b
-        add_product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D)
+        add_product(A, B, gates, N, M, D)
     else:
-        gather(x, *resident(device_of(x), cache.lengths, cache.starts), cache.frames)
-        product(flat(cache.frames), D, 1, flat(Wx), M, 1, flat(cache.gates), N, M, D, bias=flat(b), split=False)
+        product(A, B, gates, N, M, D, bias=flat(b), split=False)
 
 
-def walk(cache, Wh):
-    """From the gates' input part to the activated gates, c and y."""
+def time_loop(cache, Wh):
+    """Turn the input part in cache.gates into the activated gates; cache.c and cache.y are written."""
     z, h0, c0, H = cache.gates, cache.h0, cache.c0, Wh.shape[1]
     if on_cpu(z):
-        forward_cpu(z, Wh, h0, c0, cache.lengths, cache.starts, cache.order, cache.c, cache.y)
+        forward_cpu(z, Wh, h0, c0, cache.utterances, cache.c, cache.y)
     else:
-        U, slices, shared_bytes, _ = shape_of(H, z.dtype)
-        launch_walks(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (cache.c, cache.y))
+        U, slices, shared_bytes, _ = block_shape(H, z.dtype)
+        launch_time_loop(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (cache.c, cache.y))
 
 
-def walk_back(dy, cache, Wh):
-    """dz (N, 2, 4H), dh0 and dc0 (2, B, H)."""
+def time_loop_backward(dy, cache, Wh):
+    """Returns dz (N, 2, 4H), dh0 and dc0 (2, B, H)."""
     device, dtype = device_of(dy), dy.dtype
     dz = device.empty(cache.gates.shape, dtype)
     dh0, dc0 = device.empty(cache.h0.shape, dtype), device.empty(cache.c0.shape, dtype)
     if on_cpu(dy):
-        ordered = cache.lengths, cache.starts, cache.order
-        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, *ordered, dz, dh0, dc0)
+        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.utterances, dz, dh0, dc0)
     else:
-        U, slices, _, shared_bytes = shape_of(Wh.shape[1], dtype)
-        known = dy, cache.gates, flat(transposed(Wh)), cache.c0, cache.c
-        launch_walks(backward_cuda, cache, U, 4 * slices, shared_bytes, known, (dz, dh0, dc0))
+        U, slices, _, shared_bytes = block_shape(Wh.shape[1], dtype)
+        inputs = dy, cache.gates, flat(transposed(Wh)), cache.c0, cache.c
+        launch_time_loop(backward_cuda, cache, U, 4 * slices, shared_bytes, inputs, (dz, dh0, dc0))
     return dz, dh0, dc0
 
 
 def add_gradients(dz, dzh, cache, Wx, dWx, dWh):
-    """dx; dWx and dWh are added to. dz is the gradient of x Wx, dzh that of h Wh."""
+    """Add to dWx and dWh, and return dx. dz is the gradient of x Wx, dzh that of h Wh."""
     (N, D), H, M, dtype, device = cache.frames.shape, cache.c.shape[2], dz[0].size, dz.dtype, device_of(dz)
     before = device.empty((2, N, H), dtype)
     dframes, dx = device.zeros((N, D), dtype), device.empty(cache.shape, dtype)
-    lengths, starts = cache.lengths, cache.starts
-    if not on_cpu(dz):
-        lengths, starts = resident(device, lengths, starts)
-    states_before(cache.y, cache.h0, lengths, starts, before)
+    lengths, starts = _resident(device, *cache.utterances[:2])
+    frames.states_before(cache.y, cache.h0, lengths, starts, before)
+    x_transposed, Wx_transposed = Operand(flat(cache.frames), 1, D), Operand(flat(Wx), 1, M)
+    rows = Operand(flat(dz), M, 1)
     if on_cpu(dz):
-        add_product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
+        add_product(x_transposed, rows, flat(dWx), D, M, N)
         for direction in range(2):
-            part = flat(dzh)[direction * 4 * H :]
-            add_product(flat(before[direction]), 1, H, part, M, 1, flat(dWh[direction]), H, 4 * H, N)
-        add_product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M)
+            h, part = Operand(flat(before[direction]), 1, H), Operand(flat(dzh)[direction * 4 * H :], M, 1)
+            add_product(h, part, flat(dWh[direction]), H, 4 * H, N)
+        add_product(rows, Wx_transposed, flat(dframes), N, D, M)
     else:
-        product(flat(cache.frames), 1, D, flat(dz), M, 1, flat(dWx), D, M, N)
-        steps = N * H, 4 * H, H * 4 * H  # from direction to direction
-        product(flat(before), 1, H, flat(dzh), M, 1, flat(dWh), H, 4 * H, N, batch=2, steps=steps)
-        product(flat(dz), M, 1, flat(Wx), 1, M, flat(dframes), N, D, M, split=False)
-    scatter(dframes, lengths, starts, dx)
+        product(x_transposed, rows, flat(dWx), D, M, N)
+        h, both = Operand(flat(before), 1, H, N * H), Operand(flat(dzh), M, 1, 4 * H)
+        product(h, both, flat(dWh), H, 4 * H, N, batch=2, step=H * 4 * H)
+        product(rows, Wx_transposed, flat(dframes), N, D, M, split=False)
+    frames.scatter(dframes, lengths, starts, dx)
     return dx
 
 
@@ -428,13 +429,13 @@ def expect_gradients(dy, cache, Wx, Wh, dWx, dWh):
 
 
 def readout_forward(y, lengths):
-    """r (B, 2H), what each direction knows at its end: the forward state at length - 1, the backward state at 0."""
+    """The last state of each direction, r (B, 2H): the forward state at length - 1, the backward state at 0."""
     H = y.shape[2] // 2
     if on_cpu(y):
         return np.concatenate([y[np.arange(len(lengths)), lengths - 1, :H], y[:, 0, H:]], axis=1)
     device = device_of(y)
     r = device.empty((len(lengths), 2 * H), y.dtype)
-    launch(readout_forward_cuda, blocks(r.size, THREADS), THREADS, y, *resident(device, lengths), r)
+    launch(readout_forward_cuda, blocks(r.size, THREADS), THREADS, y, *_resident(device, lengths), r)
     return r
 
 
@@ -446,10 +447,10 @@ def readout_backward(dr, lengths, T):
         dy[np.arange(B), lengths - 1, :H] = dr[:, :H]
         dy[:, 0, H:] = dr[:, H:]
     else:
-        launch(readout_backward_cuda, blocks(dr.size, THREADS), THREADS, dr, *resident(device, lengths), dy)
+        launch(readout_backward_cuda, blocks(dr.size, THREADS), THREADS, dr, *_resident(device, lengths), dy)
     return dy
 
 
-def resident(device, *arrays):
-    """Lengths and the like as kernels want them."""
-    return [device.resident(array.astype(np.int32)) for array in arrays]
+def _resident(device, *arrays):
+    """Lengths and starts as the kernels of a device take them: int32 in its memory, NumPy's own on the CPU."""
+    return arrays if device is CPU else [device.resident(array.astype(np.int32)) for array in arrays]

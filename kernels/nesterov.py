@@ -8,26 +8,24 @@ W    (n,)   all parameters, one after the other          ρ, λ   (G,)   learnin
 dW   (n,)   gradient of the loss without L2              μ      ()     momentum, 0 <= μ < 1, no unit
 v    (n,)   velocity, 0 before the first step            ends   (G,)   segment s is [ends[s-1], ends[s]), int64
 
-Section 3.2 gives the convolutional layers a higher ρ and a higher λ than the rest; biases have λ = 0 (our reading: L2
-is for weights). W is the textbook's look-ahead point θ - ρ μ v, where the gradient is taken anyway; θ is not stored.
-There is nothing to differentiate. Fused, so that each array is read once per step and not once per operation; dW is 0
-afterwards, for the next step's gradients to be added to.
+Section 3.2 gives the convolutional layers a higher ρ and a higher λ than the rest. Biases have λ = 0 (our reading: L2
+is for weights). W is the textbook's look-ahead point θ - ρ μ v, at which the gradient is computed; θ is not stored.
+There is no backward. The operations are fused, so that each array is read once per step. dW is 0 afterwards, and the
+next step's gradients are added to it.
 """
 
 import numpy as np
 
-from scratchser.kernels.machine.chunks import cut
+from scratchser.kernels.machine.chunks import cut_segments
 from scratchser.kernels.machine.compile import cuda, cuda_jit, jit, pjit, prange
 from scratchser.kernels.machine.device import device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
-PIECE = 16384  # parameters that a core does at a time
-THREADS, EACH = (
-    256,
-    8,
-)  # of a block, and parameters that a thread does: it reads its segment's learning rate once for them
+CHUNK = 16384  # parameters for one core at a time
+THREADS = 256  # of a block
+EACH = 8  # parameters of a thread, which reads its segment's learning rate once for them
 
-# ---- maths: one text for both devices -------------------------------------------------------------------------------
+# ---- maths, shared by both devices ----------------------------------------------------------------------------------
 
 
 @jit
@@ -38,12 +36,12 @@ def update(w, v, dw, learning_rate, l2, momentum):
     return w - learning_rate * (g + momentum * v), v
 
 
-# ---- CPU: a core per piece ------------------------------------------------------------------------------------------
+# ---- CPU: a core per chunk ------------------------------------------------------------------------------------------
 
 
 @jit
 def update_all(W, V, dW, learning_rate, l2, momentum):
-    """Parameters with one learning rate: arrays of their own, with indices from 0, which makes the loop vector instructions."""
+    """Update parameters of one segment. Slices with indices from 0 let the loop become vector instructions."""
     for i in range(len(W)):
         W[i], V[i] = update(W[i], V[i], dW[i], learning_rate, l2, momentum)
         dW[i] = 0
@@ -52,8 +50,8 @@ def update_all(W, V, dW, learning_rate, l2, momentum):
 @pjit
 def step_cpu(W, V, dW, ends, learning_rate, l2, momentum):
     n = len(W)
-    for piece in prange((n + PIECE - 1) // PIECE):
-        i, last, s = piece * PIECE, min(n, (piece + 1) * PIECE), 0
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        i, last, s = chunk * CHUNK, min(n, (chunk + 1) * CHUNK), 0
         while i < last:
             while ends[s] <= i:
                 s += 1
@@ -62,16 +60,16 @@ def step_cpu(W, V, dW, ends, learning_rate, l2, momentum):
             i = end
 
 
-# ---- CUDA: a block per piece of a segment; neighbouring threads read neighbouring numbers ----------------------------
+# ---- CUDA: a block per chunk of a segment; neighbouring threads access neighbouring elements -------------------------
 
 
 @cuda_jit
-def step_cuda(W, V, dW, pieces, segments, learning_rate, l2, momentum):
-    """pieces (P, 2) int32: where each begins and ends; segments (P,) int32: which it is of."""
+def step_cuda(W, V, dW, chunks, segments, learning_rate, l2, momentum):
+    """chunks (P, 2) int32: begin and end of each; segments (P,) int32: its segment."""
     p = cuda.blockIdx.x
     s = segments[p]
     ρ, λ = learning_rate[s], l2[s]
-    for i in range(pieces[p, 0] + cuda.threadIdx.x, pieces[p, 1], THREADS):
+    for i in range(chunks[p, 0] + cuda.threadIdx.x, chunks[p, 1], THREADS):
         W[i], V[i] = update(W[i], V[i], dW[i], ρ, λ, momentum)
         dW[i] = 0
 
@@ -88,10 +86,10 @@ def step(
     l2: np.ndarray,
     momentum: float,
 ) -> None:
-    """Update W (n,) and V (n,) in place from dW (n,), which becomes 0; ends, learning_rate, l2 (G,), NumPy's
-    wherever W lives, and momentum as above.
+    """Update W (n,) and V (n,) in place from dW (n,), which becomes 0.
 
-    Raises ValueError where shapes or dtypes differ, or where the segments do not cover 0 ... n in ascending order.
+    ends, learning_rate and l2 (G,), NumPy's, and momentum as in the module's text. Raises ValueError where shapes or
+    dtypes differ, or where the segments do not cover 0 ... n in ascending order.
     """
     n, G, dtype = len(W), len(ends), W.dtype
     expect("W", W, (n,), dtype)
@@ -105,6 +103,6 @@ def step(
     if on_cpu(W):
         step_cpu(W, V, dW, ends, learning_rate, l2, momentum)
     else:
-        pieces, segments = cut(ends, THREADS * EACH)
-        tables = map(device_of(W).resident, (pieces, segments, learning_rate, l2))
-        launch(step_cuda, len(pieces), THREADS, W, V, dW, *tables, momentum)
+        chunks, segments = cut_segments(ends, THREADS * EACH)
+        tables = map(device_of(W).resident, (chunks, segments, learning_rate, l2))
+        launch(step_cuda, len(chunks), THREADS, W, V, dW, *tables, momentum)

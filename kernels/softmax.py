@@ -10,8 +10,8 @@ w       (B,)     weight of an utterance: 1, or the share of the annotators' vote
 L       ()       loss in nats
 All arrays of one dtype, float32 or float64.
 
-The maximum is taken out before exp, so scores of any size that can be subtracted give finite results. L is divided by
-the batch size, not by Σ w.
+The maximum is subtracted before exp, so large scores give finite results too. L is divided by the batch size, not by
+Σ w.
 """
 
 import math
@@ -22,14 +22,14 @@ from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit
 from scratchser.kernels.machine.device import blocks, device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
-THREADS = 32  # of a block: a row each, there are no more than a batch has utterances
+THREADS = 32  # of a block, a row each: a batch has few utterances
 
 # ---- CPU ------------------------------------------------------------------------------------------------------------
 
 
 @jit
 def softmax_row(z, p):
-    """Write the probabilities of one row and return its log Σ_j exp z[j], less its maximum, and that maximum."""
+    """Write the probabilities p of one row z. Returns log Σ_j exp(z[j] - m) and m, the maximum of z."""
     highest = z[0]
     for k in range(1, len(z)):
         highest = max(highest, z[k])
@@ -95,7 +95,7 @@ def forward_cuda(z, p):
 
 @cuda_jit
 def loss_cuda(z, t, w, losses, dz):
-    """losses (B,): each row's part of the loss."""
+    """As loss_cpu; losses (B,) holds each row's part of the loss."""
     b = cuda.grid(1)
     B, K = z.shape
     if b < B:
@@ -127,9 +127,9 @@ def forward(logits: np.ndarray) -> np.ndarray:
 def loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
     """Weighted cross-entropy and its gradient.
 
-    logits (B, K); target (B, K) and weight (B,), NumPy's wherever the logits are. Returns the loss in nats, summed in
-    the arrays' precision, and its gradient with respect to the logits (B, K), where they are. Raises ValueError for an
-    empty batch and where shapes or dtypes differ.
+    logits (B, K) of any device; target (B, K) and weight (B,), NumPy's. Returns the loss in nats, summed in the arrays'
+    precision, and its gradient with respect to the logits, (B, K) on their device. Raises ValueError for an empty batch
+    and where shapes or dtypes differ.
     """
     B, K = logits.shape
     if B == 0:

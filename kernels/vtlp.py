@@ -1,4 +1,4 @@
-"""Vocal tract length perturbation: a warp of the frequency axis, eq. (4), and the batch that is read through it.
+"""Vocal tract length perturbation: a warp of the frequency axis, eq. (4), and the batch that is warped by it.
 
     G(f) = α f                                             f ≤ f0,   f0 = 0.9 fmax
     G(f) = (fmax - α f0) / (fmax - f0) (f - f0) + α f0     f > f0
@@ -7,7 +7,7 @@
     backward   dS[t, i]   = Σ_k (weight of S[t, i] in Y[t, k]) dY[t, k]
     batch      X[b, t, k] = (Y[t, k] of utterance b under its own α - mean) scale,   eq. (5);   0 past its end
 
-S, Y, dS, dY   (T, F)      log spectrogram before and after, frame t, frequency bin k: what S has at f, Y has at G(f)
+S, Y, dS, dY   (T, F)      log spectrogram before and after, frame t, frequency bin k: S at f moves to G(f) in Y
 f, f0, fmax    ()          in bins, fmax = F - 1, so no sampling rate is needed
 α              ()          warp factor, no unit, 0 < α < 1 / 0.9; the paper's are in (0.9, 1.1)
 values         (N, F)      all frames of a corpus, utterance after utterance; starts, lengths, alphas (B,)
@@ -20,16 +20,8 @@ All of one dtype, float32 or float64. G maps [0, fmax] onto itself and rises eve
     G⁻¹(k) = k / α                            k ≤ α f0
     G⁻¹(k) = fmax - (fmax - k) / (10 - 9α)    k > α f0
 
-which in floating point too ends at fmax exactly, and for α = 1 changes nothing, to the bit. Backward gathers as well:
-the bins k whose lower neighbour is i lie side by side, so every dS[t, i] has one writer and one order of summation.
-
-On CUDA a block makes a frame, neighbouring threads neighbouring bins; batch_cuda does the gather, the warp, eq. (5) and
-the padding in one launch, from the corpus on the GPU. The CPU tabulates G⁻¹ once per utterance; a GPU's thread computes
-it for every pixel: a division or two are done while it would wait for memory, and a table in shared memory would cost a
-barrier and serve one frame. For the backward pass the CPU finds the bins with the lower neighbours i - 1 and i in the
-table; a GPU's thread walks along k from ⌊G(i - 1)⌋ to the first bin past them. It cannot begin too late: the first of
-them is ⌈G(i - 1)⌉ but for the rounding of G and of G⁻¹, which is far less than a bin. And it takes few steps: a bin
-becomes α or 10 - 9α bins, at most 1.9 for the paper's α.
+which ends at fmax exactly in floating point too, and for α = 1 changes no bit. Backward gathers as well: the bins k
+whose lower neighbour is i lie side by side, so every dS[t, i] has one writer and one order of summation.
 """
 
 import numpy as np
@@ -38,14 +30,14 @@ from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit,
 from scratchser.kernels.machine.device import device_of, launch, on_cpu
 from scratchser.kernels.machine.shapes import expect
 
-THREADS = 128  # of a block: any number will do
+THREADS = 128  # of a block: any number works
 
-# ---- maths: one text for both devices -------------------------------------------------------------------------------
+# ---- maths, shared by both devices ----------------------------------------------------------------------------------
 
 
 @jit
 def source(k, alpha, F):
-    """G⁻¹(k), the frequency that the warp moves to bin k: lower neighbour and weight of the upper one, of α's dtype."""
+    """G⁻¹(k), the frequency that moves to bin k: its lower neighbour, and the upper one's weight in α's dtype."""
     real = type(alpha)
     bin, fmax = real(k), real(F - 1)
     f = bin / alpha if bin <= alpha * real(0.9) * fmax else fmax - (fmax - bin) / (real(10) - real(9) * alpha)
@@ -55,7 +47,7 @@ def source(k, alpha, F):
 
 @jit
 def target(f, alpha, F):
-    """G(f), where the warp moves the frequency f, of α's dtype."""
+    """G(f), to which the warp moves the frequency f, in α's dtype."""
     real = type(alpha)
     f, fmax = real(f), real(F - 1)
     return alpha * f if f <= real(0.9) * fmax else fmax - (real(10) - real(9) * alpha) * (fmax - f)
@@ -66,12 +58,12 @@ def between(w, lower, upper):
     return (type(w)(1) - w) * lower + w * upper
 
 
-# ---- CPU: the frames are shared among the cores ---------------------------------------------------------------------
+# ---- CPU: the cores share the frames; G⁻¹ is tabulated once per utterance -------------------------------------------
 
 
 @jit
 def tabulate(alpha, lower, weight):
-    """Fill both (F,) arrays with `source` of every bin: it is the same for all frames of an utterance."""
+    """Fill both (F,) arrays with `source` of every bin, which is the same for all frames of an utterance."""
     for k in range(lower.size):
         lower[k], weight[k] = source(k, alpha, lower.size)
 
@@ -123,7 +115,10 @@ def batch_cpu(values, starts, lengths, alphas, mean, scale, X):
             X[b, t] = 0
 
 
-# ---- CUDA: a block per frame ----------------------------------------------------------------------------------------
+# ---- CUDA: a block per frame, neighbouring threads for neighbouring bins --------------------------------------------
+#
+# A thread computes G⁻¹ for its pixel: a division or two take no longer than the access to memory. A table in shared
+# memory would cost a barrier and serve one frame only.
 
 
 @cuda_device
@@ -135,7 +130,12 @@ def warped(s, k, alpha):
 
 @cuda_device
 def unwarped(dy, i, alpha):
-    """Gradient of bin i before the warp, from the gradient dy (F,) of the frame after it."""
+    """Gradient of bin i before the warp, from the gradient dy (F,) of the frame after it.
+
+    The loop visits the bins k with the lower neighbour i - 1 or i, from ⌊G(i - 1)⌋ to the first bin past them. The
+    first one is ⌈G(i - 1)⌉ up to the rounding of G and G⁻¹, far less than a bin, so none is missed. There are few: a
+    bin becomes α or 10 - 9α bins, at most 1.9 for the paper's α.
+    """
     F, one = dy.size, type(alpha)(1)
     total = type(alpha)(0)
     k = int(target(max(i - 1, 0), alpha, F))
@@ -166,6 +166,7 @@ def backward_cuda(dY, alpha, dS):
 
 @cuda_jit
 def batch_cuda(values, starts, lengths, alphas, mean, scale, X):
+    """Gather, warp, normalise and pad in one launch."""
     t, b = cuda.blockIdx.x, cuda.blockIdx.y
     if t < lengths[b]:
         s, alpha = values[starts[b] + t], alphas[b]
@@ -182,13 +183,13 @@ def batch_cuda(values, starts, lengths, alphas, mean, scale, X):
 def _check(S: np.ndarray, alphas: np.ndarray) -> None:
     if S.ndim != 2 or S.shape[1] < 2 or S.dtype not in (np.float32, np.float64):
         raise ValueError(f"spectrogram is {S.dtype} {S.shape}, expected float32 or float64 (T, F) with F of at least 2")
-    rounded = alphas.astype(S.dtype)  # as the kernels get them
+    rounded = alphas.astype(S.dtype)  # as passed to the kernels
     if not ((rounded > 0) & (rounded < S.dtype.type(1 / 0.9))).all():
         raise ValueError(f"warp factors {alphas}: the warp is a bijection for 0 < alpha < 1 / 0.9 only")
 
 
 def forward(S: np.ndarray, alpha: float) -> np.ndarray:
-    """The warped spectrogram (T, F) of S (T, F), of its dtype and where it lives.
+    """The warped spectrogram (T, F) of S (T, F), of its dtype and on its device.
 
     Raises ValueError unless 0 < alpha < 1 / 0.9, rounded to S's dtype, and S is a float32 or float64 matrix of at least
     two bins.
@@ -203,7 +204,7 @@ def forward(S: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def backward(dY: np.ndarray, alpha: float) -> np.ndarray:
-    """The gradient dS (T, F) for dY (T, F); dtype, place and errors as of `forward`."""
+    """The gradient dS (T, F) for dY (T, F); dtype, device and errors as in `forward`."""
     _check(dY, np.array([alpha]))
     dS, alpha = device_of(dY).empty(dY.shape, dY.dtype), dY.dtype.type(alpha)
     if on_cpu(dY):
@@ -222,11 +223,15 @@ def batch(
     scale: float,
     T: int,
 ) -> np.ndarray:
-    """Utterances gathered from the corpus, each warped by its own factor, normalised and padded with zeros: (B, T, F).
+    """Gather utterances from the corpus, warp each by its own factor, normalise them and pad them with zeros.
 
-    values (N, F) all frames of the corpus; the batch lives where they do. starts and lengths (B,) int64, an utterance's
-    first frame and number of frames, and alphas (B,) are NumPy's. mean and scale of eq. (5).
-    Raises ValueError for warp factors as `forward` does, and where an utterance does not fit into values or T.
+    values            (N, F) all frames of the corpus
+    starts, lengths   (B,) int64, first frame and number of frames of each utterance; NumPy's
+    alphas            (B,) warp factors; NumPy's
+    mean, scale       of eq. (5)
+
+    Returns the batch (B, T, F) on the device of values. Raises ValueError for warp factors as `forward` does, and where
+    an utterance does not fit into values or T.
     """
     _check(values, alphas)
     B, (N, F) = len(starts), values.shape

@@ -20,6 +20,7 @@ from numba import cuda, float32, njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from scratchser.kernels import conv2d, matmul
+from scratchser.kernels.matmul import Operand
 from scratchser.kernels.parts.tile_cuda import THREADS, tiles
 from scratchser.tracer import trace
 
@@ -70,7 +71,8 @@ A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
 
 def ours(A, B, C):
     C[:] = 0
-    matmul.add_product(A.ravel(), A.shape[1], 1, B.ravel(), B.shape[1], 1, C.reshape(-1), len(A), B.shape[1], len(B))
+    a, b = Operand(A.ravel(), A.shape[1], 1), Operand(B.ravel(), B.shape[1], 1)
+    matmul.add_product(a, b, C.reshape(-1), len(A), B.shape[1], len(B))
     return C
 
 

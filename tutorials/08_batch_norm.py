@@ -71,7 +71,7 @@ for kind, axis in AXES.items():
     norm, Wh = norm_of(kind, np.ones((1, 2, F)), np.zeros((2, F))), np.zeros((2, 16, F))
     _, cache = batchnorm.forward(x, lengths, unit, Wh, norm, training=True)
     hat = pictures[kind] = np.full_like(x, np.nan)
-    for u, start in enumerate(cache.walk.starts):
+    for u, start in enumerate(cache.bilstm.utterances.starts):
         hat[u, : lengths[u]] = cache.hat[0, start : start + lengths[u], 0]
     assert np.allclose(hat, normalised(x, axis), rtol=0, atol=1e-9, equal_nan=True)
     alike = np.mean([likeness(x[u, :n], hat[u, :n]) for u, n in enumerate(lengths)], axis=0)

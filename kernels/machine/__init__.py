@@ -1,4 +1,4 @@
-"""What kernels run on: how they are compiled and launched, and the instructions that they ask for by name.
+"""What kernels run on: how they are compiled and launched, and the vector instructions that they use.
 
 compile      the decorators jit, pjit, cuda_jit and cuda_device, and the compile cache
 device       where arrays live (CPU, GPU, simulator) and how CUDA kernels are launched

@@ -1,19 +1,15 @@
 """How kernels are compiled: one place for the flags and for the compile cache.
 
-    jit         for the CPU, one thread; a function of scalars may be called by CUDA kernels: it is compiled anew there
-    pjit        for the CPU, the loops written with `prange` are shared among the cores
-    cuda_jit    a CUDA kernel, compiled at its first launch for the types that it gets
+    jit         for the CPU, one thread; CUDA kernels may call a function of scalars too, it is compiled again for them
+    pjit        for the CPU, the cores share the loops written with `prange`
+    cuda_jit    a CUDA kernel, compiled at its first launch for the types of its arguments
     cuda_device a function that CUDA kernels call, for arrays or with barriers
     cuda        the module numba.cuda: cuda.threadIdx, cuda.shared.array ...
 
-On the CPU no fast-math flag is set, not even contraction of a * b + c * d into fused instructions: which product is
-fused is then the compiler's choice, and it chose differently in a process that had compiled an LSTM cell and in one
-that had loaded it from the cache: another last bit. Where fused instructions matter, matmul.py asks for them by name.
+On the CPU no fast-math flag is set, not even contraction of a * b + c * d into fused instructions. The compiler would
+choose which product to fuse, and its choice differed between a process that had compiled an LSTM cell and one that had
+loaded it from the cache: another last bit. Where fused instructions matter, parts/tile.py requests them explicitly.
 Division follows NumPy, x / 0 is inf or NaN: Python's exception would put a branch into every loop that divides.
-
-Numba's cache looks at the time stamp of one file only, but kernels of one file are inlined into those of another:
-editing matmul.py would leave an old conv2d in the cache. So a file's cache folder is named after its text together
-with the texts of the kernel files that it imports.
 """
 
 import hashlib
@@ -38,7 +34,8 @@ __all__ = ["cuda", "cuda_device", "cuda_jit", "jit", "pjit", "prange"]
 def _sources(file: Path) -> set[Path]:
     """This file and the kernel files that it imports, directly or not.
 
-    They lie in the folder `kernels` that holds this file; a file elsewhere, such as a learner's, imports the package's.
+    They are in the folder `kernels` that contains this file, or in the package's for a file elsewhere, such as a
+    learner's.
     """
     kernels = next((folder for folder in file.parents if (folder / "machine" / "compile.py").exists()), None)
     kernels = kernels or Path(__file__).parents[1]
@@ -59,6 +56,11 @@ def _sources(file: Path) -> set[Path]:
 
 @cache
 def _cache_folder(file: str) -> str:
+    """The compile cache of a file, named after its text and the texts of the kernel files that it imports.
+
+    Numba checks the time stamp of one file only, but kernels of one file are inlined into those of another: editing
+    matmul.py would leave an old conv2d in the cache.
+    """
     texts = (source.read_bytes() for source in sorted(_sources(Path(file))))
     digest = hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     home = config.CACHE_DIR or os.path.join(
@@ -73,8 +75,8 @@ def is_compiled(file: str) -> bool:
 
 
 def _cached(compiler: Callable[..., Any], function: Callable[..., Any], **options: Any) -> Any:
-    # numba reads the folder while it decorates, so setting it here leaves other packages' caches where they are;
-    # numba-cuda reads this very config
+    # Numba, and numba-cuda too, reads the folder while it decorates: setting it here does not move other packages'
+    # caches
     before, config.CACHE_DIR = config.CACHE_DIR, _cache_folder(function.__code__.co_filename)
     try:
         return compiler(**options)(function)
@@ -88,15 +90,15 @@ def jit(function: Callable[..., Any]) -> Any:
 
 
 def pjit(function: Callable[..., Any]) -> Any:
-    """Compile with its `prange` loops shared among the cores."""
+    """Compile for several threads, which share the `prange` loops."""
     return _cached(njit, function, cache=True, error_model="numpy", parallel=True)
 
 
 def cuda_jit(function: Callable[..., Any]) -> Any:
-    """Compile as a CUDA kernel. Its integers are int32 (device.launch sees to it), its floats of the arrays' dtype."""
+    """Compile as a CUDA kernel. device.launch passes its integers as int32, its floats in the arrays' dtype."""
     return _cached(cuda.jit, function, cache=True)
 
 
 def cuda_device(function: Callable[..., Any]) -> Any:
-    """Compile as a part of the CUDA kernels that call it."""
+    """Compile as part of the CUDA kernels that call it."""
     return cuda.jit(device=True)(function)

@@ -1,14 +1,15 @@
-"""Where arrays live, and how CUDA kernels get at them. The only file that knows CuPy, which is memory, copies and one
-stream here: not an array is computed by it.
+"""Where arrays live, and how CUDA kernels are launched on them.
 
     device       its arrays       its kernels
     CPU          numpy.ndarray    are called
-    GPU          cupy.ndarray     are launched by Numba, on the one stream that CuPy copies on
-    SIMULATED    Simulated        are run by Numba's simulator or by the tracer: memory of the CPU in a GPU's part
+    GPU          cupy.ndarray     are launched by Numba, on the stream that CuPy copies on
+    SIMULATED    Simulated        are run by Numba's simulator or by the tracer: CPU memory that stands in for a GPU's
 
-An entry point asks where its array lives, `device = device_of(x)`, and gets there what it needs: `device.empty(...)`,
-`device.resident(...)`, `launch(...)`. Arrays that shape a launch, such as the lengths of a batch, are always NumPy's:
-the entry points read them, and kernels get a copy.
+An entry point finds the device of its array, `device = device_of(x)`, and uses `device.empty(...)`,
+`device.resident(...)` and `launch(...)`. Arrays that shape a launch, such as the lengths of a batch, are always
+NumPy's: the entry points read them, and kernels get a copy.
+
+This is the only file that uses CuPy, for memory, copies and one stream. CuPy computes nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ Shape = int | tuple[int, ...]
 
 
 class Device(Protocol):
-    """Memory of one kind. Arrays are C-contiguous; `download` waits for all that was launched before."""
+    """Memory of one kind. Arrays are C-contiguous. `download` waits for everything that was launched before."""
 
     name: str
 
@@ -35,11 +36,11 @@ class Device(Protocol):
     def upload(self, host: np.ndarray) -> Array: ...
     def download(self, array: Array) -> np.ndarray: ...
     def copy(self, source: Array, target: Array) -> None:
-        """From an array of this device or one of NumPy's, of target's shape and dtype."""
+        """Copy an array of this device or NumPy's, of target's shape and dtype."""
         ...
 
     def resident(self, host: np.ndarray) -> Array:
-        """A copy of a small array that kernels only read; one is kept, so lengths are copied once a batch."""
+        """A copy of a small array that kernels only read. It is cached, so lengths are copied once per batch."""
         ...
 
 
@@ -66,7 +67,7 @@ class _Cpu:
 
 
 class Simulated(np.ndarray):
-    """Memory of the CPU that is treated like a GPU's: only kernels and copies touch it."""
+    """CPU memory that is treated like a GPU's: only kernels and copies access it."""
 
 
 class _Simulated:
@@ -92,7 +93,7 @@ class _Simulated:
 
 
 class OutOfDeviceMemory(MemoryError):
-    """A GPU has no room for an array."""
+    """A GPU has not enough free memory for an array."""
 
 
 class _Gpu:
@@ -100,13 +101,13 @@ class _Gpu:
         import cupy
 
         self.name, self.number, self.cupy = f"cuda:{number}", number, cupy
-        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a batch is what it is, however large the GPU
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small batches do not fill a GPU
         cupy.cuda.Device(number).use()
         cuda.select_device(number)
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.stream.use()
         self.numba_stream = cuda.external_stream(self.stream.ptr)
-        self._kept = lru_cache(maxsize=256)(self._upload_bytes)
+        self._upload_cached = lru_cache(maxsize=256)(self._upload_bytes)
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         try:
@@ -114,13 +115,13 @@ class _Gpu:
         except self.cupy.cuda.memory.OutOfMemoryError as error:
             free, total = (bytes / 2**30 for bytes in self.cupy.cuda.runtime.memGetInfo())
             size = np.prod(shape) * np.dtype(dtype).itemsize / 2**30
-            text = f"the GPU has no room for {size:.2f} GiB more: {free:.1f} of its {total:.1f} GiB are free"
+            text = f"an array of {size:.2f} GiB does not fit on the GPU: {free:.1f} of its {total:.1f} GiB are free"
             raise OutOfDeviceMemory(text) from error
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:
         array = self.empty(shape, dtype)
         if array.nbytes:
-            array.data.memset_async(0, array.nbytes, self.stream)  # by the driver: no kernel of CuPy's is compiled
+            array.data.memset_async(0, array.nbytes, self.stream)  # by the driver, so CuPy compiles no kernel
         return array
 
     def upload(self, host: np.ndarray) -> Array:
@@ -129,7 +130,7 @@ class _Gpu:
         return array
 
     def download(self, array: Array) -> np.ndarray:
-        return array.get(self.stream)  # which waits: CuPy 14
+        return array.get(self.stream)  # waits for the stream (CuPy 14)
 
     def copy(self, source: Array, target: Array) -> None:
         if source.shape != target.shape or source.dtype != target.dtype:
@@ -140,7 +141,7 @@ class _Gpu:
             target.data.copy_from_device_async(source.data, source.nbytes, self.stream)
 
     def resident(self, host: np.ndarray) -> Array:
-        return self._kept(host.tobytes(), host.shape, host.dtype.str)
+        return self._upload_cached(host.tobytes(), host.shape, host.dtype.str)
 
     def _upload_bytes(self, content: bytes, shape: tuple[int, ...], dtype: str) -> Array:
         return self.upload(np.frombuffer(content, dtype).reshape(shape))
@@ -152,8 +153,11 @@ SIMULATED: Device = _Simulated()
 
 @cache
 def gpu(number: int) -> Device:
-    """The GPU of this number, one object each: a second one would have a stream of its own, and its copies would not wait
-    for the kernels of the first. scratchser.support.gpu says why a GPU is not to be had."""
+    """The GPU of this number; scratchser.support.gpu reports why one cannot be used.
+
+    There is one object for each: a second one would have its own stream, and its copies would not wait for the kernels
+    of the first.
+    """
     return _Gpu(number)
 
 
@@ -176,18 +180,18 @@ Launcher = Callable[[Any, Any, Any, int, tuple], None]  # kernel, grid, block, b
 def launch(kernel: Any, grid: Shape, block: Shape, *arguments: Any, shared_bytes: int = 0) -> None:
     """kernel[grid, block](*arguments), on the stream of the arrays' GPU.
 
-    arguments      arrays of one GPU, whole numbers (int32 in the kernel), NumPy scalars for anything else
-    shared_bytes   dynamic shared memory, what `cuda.shared.array(0, ...)` shares out
+    arguments      arrays of one GPU, integers (int32 in the kernel), NumPy scalars for anything else
+    shared_bytes   dynamic shared memory, which the kernel gets by `cuda.shared.array(0, ...)`
 
-    Raises TypeError for an array of the CPU, which Numba would copy there and back without a word, and for a Python
-    float, which would make the kernel compute in float64.
+    Raises TypeError for an array of the CPU, which Numba would silently copy there and back, and for a Python float,
+    which would make the kernel compute in float64.
     """
     for argument in arguments:
         if isinstance(argument, np.ndarray) and not isinstance(argument, Simulated):
-            raise TypeError(f"{kernel.__name__} is given an array {argument.shape} that lives on the CPU")
+            raise TypeError(f"{kernel.__name__} got an array {argument.shape} that lives on the CPU")
         if isinstance(argument, float) and not isinstance(argument, np.floating):
-            raise TypeError(f"{kernel.__name__} is given a Python float: pass one of the arrays' dtype")
-    if np.prod(grid) > 0:  # an empty batch: there is nothing to do, and a GPU refuses such a grid
+            raise TypeError(f"{kernel.__name__} got a Python float: pass a scalar of the arrays' dtype")
+    if np.prod(grid) > 0:  # nothing to do for an empty batch, and a GPU rejects such a grid
         _launchers[-1](kernel, grid, block, shared_bytes, arguments)
 
 
@@ -201,12 +205,12 @@ def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, a
 
 
 def plain(argument: Any) -> Any:
-    """A Simulated array as NumPy's, the same memory; anything else as it is."""
+    """A Simulated array as a NumPy array of the same memory; anything else unchanged."""
     return argument.view(np.ndarray) if isinstance(argument, Simulated) else argument
 
 
 def for_gpu(argument: Any) -> Any:
-    """An argument as Numba's launch takes it."""
+    """Convert an argument for a launch by Numba."""
     if isinstance(argument, int | np.integer):
         return np.int32(argument)
     if isinstance(argument, np.generic):
@@ -216,8 +220,11 @@ def for_gpu(argument: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _view(pointer: int, shape: tuple[int, ...], dtype: str) -> Any:
-    """Numba's view of an array at an address. Kept, since to make one takes the host 15 µs, and a step has 200; it owns
-    no memory, so what lies at the address may be given back and become another array."""
+    """Numba's view of an array at an address.
+
+    It is cached, since making one takes the host 15 µs, and a training step has 200. It owns no memory, so the memory
+    at the address may be freed and reused.
+    """
     described = {"data": (pointer, False), "shape": shape, "typestr": dtype, "strides": None, "version": 3}
     return cuda.from_cuda_array_interface(described, sync=False)  # else numba waits for the stream at every launch
 
@@ -227,7 +234,7 @@ _launchers: list[Launcher] = [launch_by_numba]
 
 @contextmanager
 def launched_by(launcher: Launcher) -> Iterator[None]:
-    """Within, kernels are launched by this: the tracer, or what counts launches."""
+    """Context in which this function launches the kernels: the tracer, or one that records launches."""
     _launchers.append(launcher)
     try:
         yield
@@ -235,6 +242,6 @@ def launched_by(launcher: Launcher) -> Iterator[None]:
         _launchers.pop()
 
 
-def blocks(number: int, together: int) -> int:
-    """Blocks for `number` items, `together` items each."""
-    return -(-number // together)
+def blocks(items: int, size: int) -> int:
+    """Number of blocks for so many items, `size` items each."""
+    return -(-items // size)

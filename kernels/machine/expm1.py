@@ -1,10 +1,10 @@
-"""exp x - 1 as arithmetic alone, so that LLVM computes it for a vector of numbers at a time; math.expm1 is a call each.
+"""exp x - 1 as arithmetic alone, so that LLVM computes it for a SIMD vector; math.expm1 is a call for each element.
 
-    x = n ln 2 + r,  n whole,  |r| <= ln 2 / 2        exp x - 1 = 2^n (exp r - 1) + (2^n - 1)
+    x = n ln 2 + r,  integer n,  |r| <= ln 2 / 2      exp x - 1 = 2^n (exp r - 1) + (2^n - 1)
     exp r - 1 = r + r² (1/2! + r (1/3! + r (1/4! + ...)))        7 terms in float32, 13 in float64: the next is below
                                                                  half a unit of the last place
 
-Small x lose nothing, since there n = 0 and no 1 is added. NaN stays NaN; x is held within ±87 (float64 ±708), beyond
+Small x lose no digits, since n = 0 there and no 1 is added. NaN stays NaN. x is clipped to ±87 (float64 ±708), beyond
 which 2^n would leave the exponent's range.
 """
 
@@ -25,7 +25,7 @@ FORMAT = {types.float32: (23, 127, 7, 87.0), types.float64: (52, 1023, 13, 708.0
 def expm1(typingctx, x):
     """exp x - 1 of a float32 or float64, to about 2 units in the last place."""
     if x not in FORMAT:
-        raise TypeError(f"expm1 is of float32 or float64, not of {x}")
+        raise TypeError(f"expm1 takes float32 or float64, not {x}")
     fraction, bias, terms, largest = FORMAT[x]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -42,7 +42,7 @@ def expm1(typingctx, x):
         z = args[0]
         for bound, below in ((-largest, "<"), (largest, ">")):
             z = builder.select(builder.fcmp_ordered(below, z, real(bound)), real(bound), z)
-        # beside 1.5 · 2^fraction there is no room behind the point: the sum is rounded, and n stands in its last bits
+        # 1.5 · 2^fraction leaves no bits for a fraction: the sum is rounded, and its last bits are n
         shifter = real(1.5 * 2.0**fraction)
         shifted = multiply_add(z, real(1 / math.log(2)), shifter)
         n = builder.fsub(shifted, shifter)

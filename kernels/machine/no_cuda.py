@@ -1,5 +1,6 @@
-"""The name `cuda` where Numba has no CUDA target: later releases leave it to the package numba-cuda, which is not for
-every system. Kernels import, and the tracer runs them (it reads their Python text); to launch one ends in a message.
+"""The name `cuda` where Numba has no CUDA target: later releases leave it to numba-cuda, which not every system has.
+
+Kernels can be imported, and the tracer runs their Python text. Launching one raises RuntimeError.
 """
 
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import Any
 
 
 class Uncompiled:
-    """A kernel or device function of which there is the text only."""
+    """A kernel or device function that is not compiled: its Python text only."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.py_func = function

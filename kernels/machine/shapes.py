@@ -1,12 +1,13 @@
-"""Compiled kernels do not check indices: a wrong shape would read foreign memory, so the entry points ask first."""
+"""Shape checks of the entry points: compiled kernels check no index, so a wrong shape would read foreign memory."""
 
 import numpy as np
 
 
 def expect(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise ValueError unless the array is C-contiguous and has this shape and dtype (another would bring in float64).
+    """Raise ValueError unless the array is C-contiguous and has this shape and dtype.
 
-    A flat view of an array that is not contiguous is a copy: a gradient added to it would be lost.
+    Mixed dtypes would bring float64 into a float32 kernel. A flat view of an array that is not contiguous is a copy: a
+    gradient added to it would be lost.
     """
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")

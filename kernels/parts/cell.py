@@ -1,18 +1,18 @@
-"""One LSTM cell, forward and backward, one utterance and one step of it; lstm.py has equations and loop.
+"""The LSTM cell, forward and backward, for one step of one utterance; lstm.py has the equations and the time loop.
 
-    i, f, g, o, c, h      ()      of one unit: the formulas, one text for both devices
-    gates, dgates         (4H,)   of i f g o, before or behind their σ and tanh
+    i, f, g, o, c, h      ()      of one unit: the formulas, shared by both devices
+    gates, dgates         (4H,)   of i f g o, before or after their σ and tanh
     h, c, dh, dc          (H,)    states and their gradients
 
-A CUDA thread does one unit, all formulas one after the other: `unit` and `unit_gradient`. The CPU does H units, one
-formula a loop, since LLVM makes vectors of loops over few arrays only. The slices are of arrays that belong to one
-core, so that counting their owners costs little (see _runs.py).
+A CUDA thread computes one unit, all formulas one after the other: `unit` and `unit_gradient`. The CPU computes H units,
+one formula per loop, since LLVM vectorises loops over few arrays only. Its slices belong to one core, so counting their
+references costs little (see machine/contiguous.py).
 """
 
 from scratchser.kernels.machine.compile import jit
 from scratchser.kernels.machine.expm1 import expm1
 
-# ---- maths of one unit; all numbers are made of the argument, so that nothing turns into float64 ---------------------
+# ---- maths of one unit; constants have the argument's type, so that nothing becomes float64 --------------------------
 
 
 @jit
@@ -34,7 +34,7 @@ def next_c(i, f, g, c):
 
 @jit
 def d_state(dh, dc, o, squashed):
-    """dc of this step, from what the step after left in dc; squashed = tanh c."""
+    """dc of this step, from the dc that the step after passed on; squashed = tanh c."""
     return dc + dh * o * (type(o)(1) - squashed * squashed)
 
 
@@ -45,7 +45,7 @@ def d_output(dh, o, squashed):
 
 @jit
 def d_gate(dc, factor, gate):
-    """dz of a gate i or f, which multiplied `factor`."""
+    """dz of gate i or f, which multiplies `factor`."""
     return dc * factor * gate * (type(gate)(1) - gate)
 
 
@@ -56,7 +56,7 @@ def d_candidate(dc, i, g):
 
 @jit
 def unit(zi, zf, zg, zo, c):
-    """i, f, g, o, c, h of this step from the gates' sums and the c before."""
+    """i, f, g, o, c, h of this step from z of the four gates and the c before."""
     i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
     c = next_c(i, f, g, c)
     return i, f, g, o, c, o * tanh(c)
@@ -64,7 +64,7 @@ def unit(zi, zf, zg, zo, c):
 
 @jit
 def unit_gradient(dh, dc, i, f, g, o, c, before):
-    """dz of i, f, g, o, and the dc that is left to the step before; `before` is its c."""
+    """dz of i, f, g, o, and the dc that is passed to the step before; `before` is the c of that step."""
     squashed = tanh(c)
     dc = d_state(dh, dc, o, squashed)
     return d_gate(dc, g, i), d_gate(dc, before, f), d_candidate(dc, i, g), d_output(dh, o, squashed), dc * f
@@ -102,7 +102,7 @@ def next_state(i, f, g, o, c, h):
 
 @jit
 def cell(gates, c, h):
-    """Activates the gates (4H,); c and h (H,) go from the step before to this one."""
+    """Activate the gates (4H,); c and h (H,) of the step before become those of this one."""
     H = len(c)
     apply_sigmoid(gates[: 2 * H])
     squash(gates[2 * H : 3 * H])
@@ -132,7 +132,10 @@ def candidate_gradient(dc, i, g, dzg):
 
 @jit
 def cell_gradient(dh, dc, gates, c, c_before, dgates, squashed):
-    """dgates (4H,), and dc (H,) from what the step after left there to what this one does; squashed (H,): workspace."""
+    """Write dgates (4H,). dc (H,) comes from the step after and becomes that for the step before.
+
+    squashed (H,) is workspace.
+    """
     H = len(dc)
     i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
     apply_tanh(c, squashed)

@@ -1,4 +1,4 @@
-"""What the LSTM moves and adds up without a product: frames of a padded batch, states, columns.
+"""Real frames of a padded batch: copied, indexed by the steps of the LSTM's time loop, and added up.
 
     gather           frames[starts[b] + t] = x[b, t], t < lengths[b]             real frames, one after the other
     scatter          x[b, t] = frames[starts[b] + t], 0 past the utterance's end
@@ -7,65 +7,74 @@
 
 x          (B, T, D)     padded batch                       lengths, starts   (B,)   starts[b] = Σ lengths before b
 frames     (N, D)        N = Σ lengths
-y          (B, T, 2H)    h of the direction that walks forward, then of the one that walks backward
+y          (B, T, 2H)    h of the forward direction, then of the backward direction
 before     (2, N, H)     h0   (2, B, H)
 dz         (N, M)        db   (M,)
 
-Nothing is read past an utterance's end. On the CPU a core does an utterance at a time; a CUDA block does THREADS
-numbers of one utterance, which lie one after the other on both sides, so that neighbouring threads touch neighbouring
-numbers.
+Nothing is read past an utterance's end.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda, cuda_device, cuda_jit, jit, pjit, prange
-from scratchser.kernels.machine.contiguous import add_run, copy_run, fill_run
+from scratchser.kernels.machine.contiguous import add_range, copy_range, fill_range
 from scratchser.kernels.machine.device import blocks, launch, on_cpu
 from scratchser.kernels.parts.tile import COLS
 
 THREADS = 256  # of a block
 COLUMNS, PARTS = 32, 8  # threads of a block that adds columns: 32 columns, each in 8 parts
 
+
+class Utterances(NamedTuple):
+    """Where the utterances of a batch lie in an array of all their real frames; each field is (B,) int64."""
+
+    lengths: np.ndarray
+    starts: np.ndarray  # an utterance's first frame
+    order: np.ndarray  # their indices, longest first
+
+
 # ---- maths: one text for both devices -------------------------------------------------------------------------------
 
 
 @jit
 def frame_at(direction, n, length):
-    """The frame that step n of a walk comes to."""
+    """The frame of step n: the backward direction (1) begins at the utterance's last one."""
     return n if direction == 0 else length - 1 - n
 
 
 @jit
 def row_of(start, direction, n, length):
-    """Which of the rows (frame, direction) of z, c and so on step n writes."""
+    """Row of step n in an array (N, 2, ...) of frames and directions."""
     return 2 * (start + frame_at(direction, n, length)) + direction
 
 
 @jit
-def running(members, lengths, n):
-    """How many of the group's utterances, longest first, still run at step n."""
+def count_running(members, lengths, n):
+    """How many of these utterances, longest first, still run at step n."""
     count = 0
     while count < len(members) and lengths[members[count]] > n:
         count += 1
     return count
 
 
-# ---- CPU ------------------------------------------------------------------------------------------------------------
+# ---- CPU: a core per utterance --------------------------------------------------------------------------------------
 
 
 @pjit
 def gather_cpu(x, lengths, starts, frames):
     (_, T, D), flat, target = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
-        copy_run(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
+        copy_range(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
 
 
 @pjit
 def scatter_cpu(frames, lengths, starts, x):
     (_, T, D), flat, source = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
-        copy_run(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
-        fill_run(x.dtype.type(0), flat, (b * T + lengths[b]) * D, (T - lengths[b]) * D)
+        copy_range(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
+        fill_range(x.dtype.type(0), flat, (b * T + lengths[b]) * D, (T - lengths[b]) * D)
 
 
 @pjit
@@ -78,10 +87,10 @@ def states_before_cpu(y, h0, lengths, starts, before):
             for n in range(length):
                 at = (direction * N + starts[b] + frame_at(direction, n, length)) * H
                 if n == 0:
-                    copy_run(flat_h0, (direction * B + b) * H, target, at, H)
+                    copy_range(flat_h0, (direction * B + b) * H, target, at, H)
                 else:
                     t = frame_at(direction, n - 1, length)
-                    copy_run(flat_y, (2 * (b * T + t) + direction) * H, target, at, H)
+                    copy_range(flat_y, (2 * (b * T + t) + direction) * H, target, at, H)
 
 
 @pjit
@@ -90,15 +99,17 @@ def add_columns_cpu(dz, db):
     (N, M), flat = dz.shape, dz.reshape(dz.size)
     for j in prange((M + COLS - 1) // COLS):
         for n in range(N):
-            add_run(flat, n * M + j * COLS, db, j * COLS, min(COLS, M - j * COLS))
+            add_range(flat, n * M + j * COLS, db, j * COLS, min(COLS, M - j * COLS))
 
 
-# ---- CUDA: blocks (of an utterance's numbers, of utterances), a thread per number -----------------------------------
+# ---- CUDA: blocks (of an utterance's elements, of utterances), a thread per element ---------------------------------
+#
+# An utterance's elements are contiguous on both sides, so neighbouring threads access neighbouring elements.
 
 
 @cuda_jit
 def gather_cuda(x, lengths, starts, D, frames):
-    """x (B, T D) and frames (N D,): an utterance's numbers are one run."""
+    """x (B, T D) and frames (N D,): an utterance's elements are one contiguous range."""
     i, b = cuda.grid(1), cuda.blockIdx.y
     if i < lengths[b] * D:
         frames[starts[b] * D + i] = x[b, i]
@@ -120,7 +131,7 @@ def states_before_cuda(y, h0, lengths, starts, before):
     t, j = i // (2 * H), i % (2 * H)
     direction, u = j // H, j % H
     if t < length:
-        n = frame_at(direction, t, length)  # the step that comes to frame t: its own inverse
+        n = frame_at(direction, t, length)  # the step of frame t: frame_at is its own inverse
         if n == 0:
             before[direction, starts[b] + t, u] = h0[direction, b, u]
         else:
@@ -129,6 +140,7 @@ def states_before_cuda(y, h0, lengths, starts, before):
 
 @cuda_device
 def c_before(c0, c, direction, n, b, start, length, u):
+    """c of the step before step n, of unit u and utterance b, whose frames begin at `start`."""
     if n == 0:
         return c0[direction, b, u]
     return c[start + frame_at(direction, n - 1, length), direction, u]
@@ -136,7 +148,7 @@ def c_before(c0, c, direction, n, b, start, length, u):
 
 @cuda_jit
 def add_columns_cuda(dz, db):
-    """Thread (x, p) adds rows p, p + PARTS ... of a column; then the parts are added in their order."""
+    """Thread (x, p) adds rows p, p + PARTS ... of a column. Then thread (x, 0) adds the parts in their order."""
     parts = cuda.shared.array((PARTS, COLUMNS), dz.dtype)
     x, p = cuda.threadIdx.x, cuda.threadIdx.y
     j = cuda.blockIdx.x * COLUMNS + x
@@ -146,7 +158,7 @@ def add_columns_cuda(dz, db):
         for n in range(p, N, PARTS):
             total += dz[n, j]
     parts[p, x] = total
-    cuda.syncthreads()  # all parts are there
+    cuda.syncthreads()  # all parts are written
     if p == 0 and j < M:
         for q in range(1, PARTS):
             total += parts[q, x]
@@ -188,11 +200,12 @@ def add_columns(dz, db):
         launch(add_columns_cuda, blocks(dz.shape[1], COLUMNS), (COLUMNS, PARTS), dz, db)
 
 
-def walks_of(lengths, starts, order):
-    """(B, 3) int32: utterance, start of its frames and length, longest first: those of a block end about together."""
+def sequences_of(utterances):
+    """Utterance, start of its frames and length, (B, 3) int32, longest first: those of a block end about together."""
+    lengths, starts, order = utterances
     return np.stack([order, starts[order], lengths[order]], axis=1).astype(np.int32)
 
 
 def flat(array):
-    """All its numbers in a row: a view, since arrays are C-contiguous."""
+    """All elements in one dimension: a view, since arrays are C-contiguous."""
     return array.reshape(array.size)

@@ -1,14 +1,14 @@
-"""Batch normalisation of one number, one text for both devices, and the running statistics; batchnorm.py has the rest.
+"""Batch normalisation of one element, shared by both devices, and the running statistics; batchnorm.py has the rest.
 
-    remember    for each step s whose statistics are of n >= 2 numbers
+    remember    for each step s whose statistics average n >= 2 elements
                 updates[s]  += 1,   w = max(1 / updates[s], NEWEST)
                 mean[s]     += w (batch's mean - mean[s])
                 variance[s] += w (batch's variance · n / (n - 1) - variance[s])
 
-An exponential average with momentum 1 - NEWEST = 0.9, but the first ten updates count alike: a step that few batches
-reach is not left near the values that it began with. The variance that is kept is the unbiased one (Ioffe and Szegedy
-2015, algorithm 2): of two utterances the biased one is half as large on average, and inference would be louder than
-training. A single number has no variance to tell: its 0 would make a later inference divide by √ε.
+An exponential average with momentum 1 - NEWEST = 0.9, but the first ten updates have equal weights: a step that few
+batches reach does not stay near its initial values. The running variance is unbiased (Ioffe and Szegedy 2015, algorithm
+2): for two utterances the biased one is half as large on average, and inference would scale differently from training.
+A single element has variance 0, with which a later inference would divide by √ε; so it is left out.
 
 mean, variance   (G, S, 2, 4H)      updates (S,)      counts (S',) int64, the n of each step, S' <= S
 batch_mean, batch_variance (G, S' or more, 2, 4H)
@@ -24,27 +24,27 @@ from scratchser.kernels.machine.device import device_of, launch, on_cpu
 NEWEST = 0.1
 THREADS = 128  # of a block
 
-# ---- maths: one text for both devices; all numbers are of the arguments' dtype --------------------------------------
+# ---- maths, shared by both devices; constants have the arguments' dtype ---------------------------------------------
 
 
 @jit
 def scale_of(variance, epsilon):
-    """What a deviation is multiplied by."""
+    """1 / √(variance + ε), the factor of a deviation."""
     return type(variance)(1) / math.sqrt(variance + epsilon)
 
 
 @jit
 def input_gradient(d, hat, gamma, scale, mean, projected):
-    """Gradient of the number that was normalised to `hat`, of d, the gradient of γ hat + β.
+    """Gradient of the element that was normalised to `hat`, from d, the gradient of γ hat + β.
 
-    mean, projected   the averages of γ d and of γ d hat over what the statistics are of
+    mean, projected   the averages of γ d and of γ d hat over the elements that the statistics average
     """
     return scale * (gamma * d - mean - hat * projected)
 
 
 @jit
 def moved(old, new, updates):
-    """The running average after its update number `updates`."""
+    """The running average after update number `updates`."""
     return old + max(type(old)(1) / updates, type(old)(NEWEST)) * (new - old)
 
 
@@ -58,7 +58,7 @@ def unbiased(variance, n):
 
 @jit
 def scales_of(variance, epsilon, scale):
-    """scale (M,) of variance (M,) is written."""
+    """Write scale (M,) of variance (M,)."""
     for j in range(len(scale)):
         scale[j] = scale_of(variance[j], epsilon)
 
@@ -100,15 +100,15 @@ def remember_cuda(batch_mean, batch_variance, counts, mean, variance, updates):
 
 
 def remember(batch_mean, batch_variance, counts, mean, variance, updates):
-    """Update mean, variance and updates in place. Steps from S on, which have no entry, are passed over."""
+    """Update mean, variance and updates in place. Steps from S on have no entry and are skipped."""
     counts = counts[: len(updates)]
     if on_cpu(mean):
         remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates)
     else:
-        there = device_of(mean).resident(counts.astype(np.int32))
-        launch(remember_cuda, len(counts), THREADS, batch_mean, batch_variance, there, mean, variance, updates)
+        on_device = device_of(mean).resident(counts.astype(np.int32))
+        launch(remember_cuda, len(counts), THREADS, batch_mean, batch_variance, on_device, mean, variance, updates)
 
 
 def last_step(updates):
-    """The last step that has been seen: a step is reached by no batch that has not passed the steps before it."""
+    """The last step that has statistics: all steps before it have some, since each batch runs through them first."""
     return max(0, int(np.count_nonzero(device_of(updates).download(updates))) - 1)

@@ -1,20 +1,20 @@
-"""A convolution's windows on the CPU: the input between zeros, and the little kernels that its gradient is made with.
+"""A convolution's windows on the CPU: the input between zeros, and the small kernels that make its gradient.
 
-What both are for is told in conv2d.py; _windows_cuda.py is the GPU's side.
+conv2d.py explains both; windows_cuda.py does the same on a GPU.
 """
 
 import numpy as np
 
 from scratchser.kernels.machine.compile import jit
-from scratchser.kernels.machine.contiguous import copy_run, fill_run
+from scratchser.kernels.machine.contiguous import copy_range, fill_range
 from scratchser.kernels.parts.tile import COLS, HALF, pack, panel_width
 
-BLOCK = 8  # output frames that a core does at a time: their input stays in its cache
+BLOCK = 8  # output frames for one core at a time: their input stays in its cache
 
 
 @jit
 def blocks_of(lengths, stride):
-    """(N, 2) int64: utterance and first output frame of each block of BLOCK output frames, real frames only.
+    """Utterance and first output frame of each block of BLOCK output frames, real frames only: (N, 2) int64.
 
     lengths (B,) int64 of the input, stride in time.
     """
@@ -33,29 +33,29 @@ def blocks_of(lengths, stride):
 
 @jit
 def copy_frames(x, x0, length, first, before, F, C, window, width):
-    """Row i of window (rows, width) = frame first + i behind `before` positions of zeros, zeros outside [0, length).
+    """Row i of window (rows, width) = frame first + i after `before` bins of zeros; zeros outside of [0, length).
 
-    x0   where the utterance's frames of F C numbers begin in the flat x
+    x0   start of the utterance's frames, of F C elements each, in the flat x
     """
     zero, size = x.dtype.type(0), F * C
     for i in range(window.size // width):
         u, at = first + i, i * width
         if 0 <= u < length:
-            fill_run(zero, window, at, before * C)
-            copy_run(x, x0 + u * size, window, at + before * C, size)
-            fill_run(zero, window, at + before * C + size, width - before * C - size)
+            fill_range(zero, window, at, before * C)
+            copy_range(x, x0 + u * size, window, at + before * C, size)
+            fill_range(zero, window, at + before * C + size, width - before * C - size)
         else:
-            fill_run(zero, window, at, width)
+            fill_range(zero, window, at, width)
 
 
 @jit
 def rectify(dy, y, at, relu, dz, z0, n):
-    """dz[z0 ... z0 + n - 1] = the gradient in front of the ReLU of dy[at ... at + n - 1], all flat."""
+    """dz[z0 ... z0 + n - 1] = the gradient before the ReLU for dy[at ... at + n - 1]; all arrays flat."""
     if not relu:
-        copy_run(dy, at, dz, z0, n)
+        copy_range(dy, at, dz, z0, n)
         return
     zero, a, z = dy.dtype.type(0), np.uint64(at), np.uint64(z0)
-    for k in range(np.uint64(n)):  # unsigned: see _runs.py
+    for k in range(np.uint64(n)):  # unsigned: see machine/contiguous.py
         dz[z + k] = zero if y[a + k] == zero else dy[a + k]
 
 
@@ -63,8 +63,8 @@ def rectify(dy, y, at, relu, dz, z0, n):
 def taps(remainder, pad, kernel, stride):
     """Kernel taps that connect input position a stride + remainder with output positions.
 
-    Their number, the last one (the largest), and the output position of that one, relative to a. A tap smaller by
-    `stride` lies one output position later.
+    Returns their number, the largest one, and the output position of that one, relative to a. A tap smaller by `stride`
+    belongs to the next output position.
     """
     first = (remainder + pad) % stride
     if first >= kernel:
@@ -76,9 +76,9 @@ def taps(remainder, pad, kernel, stride):
 
 @jit
 def pack_taps(W, pt, pf, st, sf):
-    """Panels of the little kernels of all remainders: rows (output frame, output position, d), columns c.
+    """Panels of the small kernels of all remainders: rows (output frame, output position, d), columns c.
 
-    And where those of the remainders (rt, rf) begin, (st, sf) int64.
+    Returns the panels, and starts (st, sf) int64: where those of the remainders (rt, rf) begin.
     """
     I, J, C, D = W.shape
     flat = W.reshape(W.size)

@@ -1,43 +1,78 @@
-"""A convolution's windows as the rows of a matrix, on a GPU: read where the input lies, never written down.
+"""A convolution's windows as the rows of a matrix, on a GPU: read where the input lies, never copied.
 
-A window is what one output position sees of an array x (B, T, F, C): for each kernel row, `tap`, a run of neighbouring
-numbers of one frame, of which `jc` counts the number. Frames are `pitch` = F C numbers long:
+A window is what one output position sees of an array x (B, T, F, C): for each kernel row, `tap`, a contiguous range of
+one frame, whose elements `jc` counts. Frames are `pitch` = F C elements long:
 
-                     ┌────────────────── F C numbers ──────────────────┐
+                     ┌────────────────── F C elements ─────────────────┐
         frame        │          tap 0: jc = 0, 1, 2 ...                │      Outside of the utterance's frames, and of
-        frame + 1    │          tap 1: jc = 0, 1, 2 ...                │      a frame's numbers, a window reads zeros.
+        frame + 1    │          tap 1: jc = 0, 1, 2 ...                │      a frame's elements, a window reads zeros.
         frame + 2    │          tap 2: jc = 0, 1, 2 ...                │
                                 ▲ start
 
-Four whole numbers tell all that is to know about one:
+Four integers describe a window:
 
     base    where (0, 0) lies in the flat x: (tap, jc) is tap pitch + jc further, and may lie outside
     frame   the first frame, negative at an utterance's beginning
     left    how many frames there are from that one to the utterance's end; 0 for no window at all
-    start   of the first number within its frame, negative at the lowest frequencies
+    start   of the first element within its frame, negative at the lowest frequencies
 
-(tap, jc) is read if frame >= -tap, left > tap, start >= -jc and start < pitch - jc: four comparisons with what is the
-same for all windows, and one addition for the address. A block's 64 threads find out a window each, which takes the
-divisions, and put it into shared memory. The loop over k has none: there (tap, jc) moves on by an addition and a carry.
+Element (tap, jc) is read if frame >= -tap, left > tap, start >= -jc and start < pitch - jc: four comparisons with
+values that are the same for all windows, and one addition for the address. Finding a window takes divisions, so each of
+a block's 64 threads finds one and writes it to shared memory. The loop over k needs no division: (tap, jc) advances by
+an addition and a carry.
 
-Offsets are int32: an array may have 2³¹ numbers, some hundred times those of a batch.
+Offsets are int32: an array may have 2³¹ elements, some hundred times as many as a batch has.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from scratchser.kernels.machine.compile import cuda_device, jit
 from scratchser.kernels.parts.tile_cuda import APART, EACH_M, EACH_N, THREADS, TILE_M
 
-WINDOW = 4  # whole numbers that describe one
+WINDOW = 4  # integers that describe one
 WINDOWS = (TILE_M, WINDOW)  # of a tile's rows, in shared memory
 OWN = (TILE_M // APART, WINDOW)  # of the rows that a thread fetches, in registers
-POSITIONS = 2 * THREADS  # along k, whose windows are looked up ahead: two for each thread
+POSITIONS = 2 * THREADS  # along k, whose windows are found ahead: two for each thread
 AHEAD = (POSITIONS, WINDOW)
 NOWHERE = 1 << 30  # as a tap: past every utterance's end
 
 
+class OutputWindows(NamedTuple):
+    """What find_window needs: `positions` and strides of the output, frames, pitch and channels of x, padding."""
+
+    positions: int
+    st: int
+    sf: int
+    pt: int
+    pf: int
+    T: int
+    pitch: int
+    C: int
+
+
+class InputWindows(NamedTuple):
+    """What find_input_window needs: the input positions of one remainder (rt, rf), `bins` of them in a frame.
+
+    Their windows over dz, with `pitch` and D channels, begin shift_t frames and shift_f positions after the quotient's.
+    """
+
+    bins: int
+    rt: int
+    rf: int
+    shift_t: int
+    shift_f: int
+    st: int
+    sf: int
+    T: int
+    F: int
+    pitch: int
+    D: int
+
+
 def frames_of(lengths, stride):
-    """(N, 3) int32 of the real output frames: utterance, output frame, and how many frames the utterance has.
+    """The real output frames, (N, 3) int32: utterance, output frame, and how many input frames the utterance has.
 
     lengths (B,) int64 of the input, stride in time.
     """
@@ -49,8 +84,10 @@ def frames_of(lengths, stride):
 
 @jit
 def carry(high, low, base):
-    """high base + low with a low below base, as minutes become hours: mostly one turn of the loop, where a division
-    would take some thirty instructions."""
+    """Carry a `low` of base or more over to `high`, as minutes become hours.
+
+    The loop runs mostly once, where a division would take some thirty instructions.
+    """
     while low >= base:
         low -= base
         high += 1
@@ -66,26 +103,31 @@ def write_window(windows, at, base, frame, left, start):
 
 
 @cuda_device
-def look_up(frames, row, rows, positions, st, sf, pt, pf, T, pitch, C, windows, places, at):
-    """Window and place of output position `row`, counted through the real frames (N, 3): utterance, frame, length.
+def find_window(frames, row, rows, outputs, windows, targets, at):
+    """Write the window over x and the target of output position `row`, counted through the real frames (N, 3).
 
-    places[at] = its number in the padded y (B, ⌈T / st⌉, positions); -1, with an empty window, from `rows` on.
+    outputs       OutputWindows
+    windows[at]   the window; an empty one for row >= rows
+    targets[at]   index of the position in the padded y (B, ⌈T / st⌉, positions), or -1
     """
+    positions, st, sf, pt, pf, T, pitch, C = outputs
     u, t, p, length = 0, 0, 0, 0
     if row < rows:
         n, p = row // positions, row % positions
         u, t, length = frames[n, 0], frames[n, 1], frames[n, 2]
     frame, start = t * st - pt, (p * sf - pf) * C
     write_window(windows, at, (u * T + frame) * pitch + start, frame, length - frame if length > 0 else 0, start)
-    places[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1
+    targets[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1
 
 
 @cuda_device
-def look_up_input(frames, row, rows, bins, rt, rf, shift_t, shift_f, st, sf, T, F, pitch, D, windows, places, at):
-    """Window over dz and place of input position `row` of those with the remainders (rt, rf), `bins` of them a frame.
+def find_input_window(frames, row, rows, inputs, windows, targets, at):
+    """Write the window over dz and the target of input position `row` of one remainder.
 
-    The output positions that it reaches begin shift_t frames and shift_f positions after the quotient's.
+    inputs             InputWindows
+    windows, targets   as in find_window; the target is an index in the padded dx (B, T, F)
     """
+    bins, rt, rf, shift_t, shift_f, st, sf, T, F, pitch, D = inputs
     u, t, p, length = 0, 0, 0, 0
     if row < rows:
         n, p = row // bins, row % bins
@@ -94,22 +136,23 @@ def look_up_input(frames, row, rows, bins, rt, rf, shift_t, shift_f, st, sf, T, 
     frames_out, frame, start = (T + st - 1) // st, t + shift_t, (p + shift_f) * D
     left = (length + st - 1) // st - frame if real else 0
     write_window(windows, at, (u * frames_out + frame) * pitch + start, frame, left, start)
-    places[at] = (u * T + t * st + rt) * F + p * sf + rf if real else -1
+    targets[at] = (u * T + t * st + rt) * F + p * sf + rf if real else -1
 
 
 @cuda_device
-def keep_own(windows, row, own):
-    """The windows of the rows that this thread fetches, from `row` on."""
+def keep_windows(windows, row, own):
+    """Copy the windows of the rows that this thread fetches, from `row` on, to registers."""
     for i in range(OWN[0]):
         for part in range(WINDOW):
             own[i, part] = windows[row + i * APART, part]
 
 
 @cuda_device
-def fetch_windows(x, y, both, windows, first, tap, taps, jc, pitch, other, values, outputs):
-    """values[i] = number (tap, jc) of window first + i of x; `other` outside, or if tap >= taps.
+def fetch_windows(x, y, both, windows, first, tap, taps, jc, pitch, outside, values, outputs):
+    """values[i] = element (tap, jc) of window first + i of x; `outside` where it reads zeros, or if tap >= taps.
 
-    With `both`, outputs[i] the same of y, which lies like x.
+    both      also outputs[i] = the same element of y, whose layout is that of x
+    outside   0, or 1 where the row of ones is read that makes dbias
     """
     offset = np.int32(tap * pitch + jc)
     tap = np.int32(tap if tap < taps else NOWHERE)
@@ -122,19 +165,19 @@ def fetch_windows(x, y, both, windows, first, tap, taps, jc, pitch, other, value
             if both:
                 outputs[i] = y[np.uint32(base + offset)]
         else:
-            values[i] = other
+            values[i] = outside
             if both:
-                outputs[i] = other
+                outputs[i] = outside
 
 
 @cuda_device
-def fetch_rows(x, y, places, first, apart, n, N, values, outputs):
-    """values[i] = column n of row places[first + i apart] of x (rows, N), and outputs[i] of y; 0 outside."""
+def fetch_rows(x, y, targets, first, apart, n, N, values, outputs):
+    """values[i] = column n of row targets[first + i apart] of x (rows, N), and outputs[i] of y; 0 outside."""
     for i in range(values.size):
-        place = places[first + i * apart]
-        if (place >= 0) & (n < N):
-            values[i] = x[np.uint32(place * N + n)]
-            outputs[i] = y[np.uint32(place * N + n)]
+        row = targets[first + i * apart]
+        if (row >= 0) & (n < N):
+            values[i] = x[np.uint32(row * N + n)]
+            outputs[i] = y[np.uint32(row * N + n)]
         else:
             values[i] = 0
             outputs[i] = 0
@@ -142,8 +185,10 @@ def fetch_rows(x, y, places, first, apart, n, N, values, outputs):
 
 @cuda_device
 def rectify_fetched(values, outputs, relu):
-    """Gradients in front of a ReLU from those behind it and its outputs. Only now, a step after they were asked for:
-    to look at a number that is still on its way would stop the thread."""
+    """Turn dy into dz, the gradient before the ReLU, given the outputs y.
+
+    This happens a step after both were requested: a thread that uses a value still on its way would have to wait.
+    """
     zero = values.dtype.type(0)
     for i in range(values.size):
         if (relu != 0) & (outputs[i] == zero):
@@ -151,11 +196,11 @@ def rectify_fetched(values, outputs, relu):
 
 
 @cuda_device
-def end_rows(sums, floor, places, row, n, N, y):
-    """y's rows places[row], places[row + 1] ... from column n on = max(floor, sums)."""
+def store_rows(sums, floor, targets, row, n, N, y):
+    """Rows targets[row], targets[row + 1] ... of y, from column n on, = max(floor, sums)."""
     for i in range(EACH_M):
-        place = places[row + i]
+        target = targets[row + i]
         for j in range(EACH_N):
-            if (place >= 0) & (np.int32(n + j) < N):
+            if (target >= 0) & (np.int32(n + j) < N):
                 value = sums[i, j]
-                y[np.uint32(place * N + n + j)] = floor if value < floor else value
+                y[np.uint32(target * N + n + j)] = floor if value < floor else value

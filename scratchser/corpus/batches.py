@@ -38,7 +38,8 @@ class Normalisation:
         if kind == "off":
             return Normalisation(0.0, 1.0)
         chosen = np.unique(utterances)
-        mean, variance = mean_variance.moments(features.values, features.starts[chosen], features.lengths[chosen])
+        starts, lengths = features.starts[chosen], features.lengths[chosen]
+        mean, variance = mean_variance.mean_and_variance(features.values, starts, lengths)
         return Normalisation(mean, 1 / math.sqrt(variance + EPSILON))
 
 

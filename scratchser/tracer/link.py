@@ -14,6 +14,18 @@ from scratchser.tracer.module import Cuda
 CUDA_MODULES = "numba.cuda", "scratchser.kernels.machine.no_cuda"  # the second one if Numba has no CUDA target
 
 
+class Module:
+    """A module of kernels; its attributes are replaced when a kernel first uses them."""
+
+    def __init__(self, module: ModuleType, replacement: Callable[[str, Any], Any]) -> None:
+        self._module, self._replacement = module, replacement
+
+    def __getattr__(self, name: str) -> Any:
+        value = self._replacement(name, getattr(self._module, name))
+        setattr(self, name, value)
+        return value
+
+
 class Linker:
     def __init__(self, cuda: Cuda, log: Log) -> None:
         self.cuda, self.log = cuda, log
@@ -37,6 +49,8 @@ class Linker:
     def _replacement(self, name: str, value: Any) -> Any:
         if isinstance(value, ModuleType) and value.__name__ in CUDA_MODULES:
             return self.cuda
+        if isinstance(value, ModuleType) and value.__name__.startswith("scratchser.kernels."):
+            return Module(value, self._replacement)
         if isinstance(value, np.ndarray):
             return Array(Memory(self.log, "constant", name, value))
         if isinstance(value, CPUDispatcher):

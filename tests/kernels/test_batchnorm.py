@@ -327,7 +327,7 @@ def test_inference_after_training_is_the_truth_with_the_averages(kind):
     )
     for old, now in zip(before, (norm.mean, norm.variance, norm.updates), strict=True):
         np.testing.assert_array_equal(old, now)
-    with pytest.raises(ValueError, match="no backward of inference"):
+    with pytest.raises(ValueError, match="call forward"):
         batchnorm.backward(y, cache, *(model[name] for name in ("Wx", "Wh")), norm, *model.values())
 
 
@@ -392,9 +392,9 @@ def test_what_does_not_fit_is_refused():
     inputs = case.draw()
     good = case.norm(inputs["gamma"], inputs["beta"])
     wrong = {
-        "no kind 'batch'": {"kind": "batch"},
+        "unknown kind 'batch'": {"kind": "batch"},
         "gamma is": {"kind": "frame-9"},
-        "cannot keep the statistics of 3 steps": {"updates": np.zeros(3)},
+        "cannot hold the statistics of 3 steps": {"updates": np.zeros(3)},
         "beta is": {"beta": inputs["beta"][:1].copy()},
         "mean is": {"mean": good.mean[0]},
         "variance must be C-contiguous": {"variance": np.asfortranarray(np.ones((1, 1, 2, 8)))},

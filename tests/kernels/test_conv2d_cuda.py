@@ -9,7 +9,7 @@ from scratchser import gradcheck
 from scratchser.bench.cuda import costs
 from scratchser.kernels import conv2d
 from scratchser.kernels.machine import device as _device
-from scratchser.kernels.parts import windows_cuda
+from scratchser.kernels.parts import tile_cuda, windows_cuda
 
 SMALL = {
     "even kernel": Case((5, 2, 1), F=7, C=2, D=2, kernel=(4, 2), stride=(2, 2), spare=2),
@@ -89,7 +89,7 @@ def test_out_is_written_up_to_the_end_and_left_alone_behind_it(device):
 
 def test_the_weights_gradient_in_parts_and_without_dx(device, monkeypatch):
     """Parts of 16, 16 and 4 positions."""
-    monkeypatch.setattr(conv2d, "part_of", lambda K, busy: 16)
+    monkeypatch.setattr(conv2d, "part_size", lambda K, busy: 16)
     case = Case((5, 1, 3), F=4, C=1, D=2, kernel=(3, 2), stride=(1, 1))
     _, dx, *gradients = both(case, device.target.upload, need_dx=False)
     assert dx is None
@@ -139,16 +139,17 @@ ACROSS = Case((5, 1), F=5, C=1, D=33, kernel=(2, 3), stride=(2, 2))  # two tiles
 BACKWARD = Case((3, 2, 1), F=5, C=1, D=2, kernel=(4, 4), stride=(2, 2), spare=1)  # dx takes one step
 LONG = Case((70,), F=1, C=1, D=1, kernel=(1, 1), stride=(1, 1))  # dW takes nine
 FAULTS = [
-    (FORWARD, "forward_cuda", "cuda.syncthreads()  # all windows are there", "pass", "race"),
-    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
-    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both pieces are there", "cuda.syncthreads() if t else None",
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # all windows are written", "pass", "race"),
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
+    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both chunks are complete", "cuda.syncthreads() if t else None",
      "divergence"),
     (FORWARD, "forward_cuda", "buffer = step & 1", "buffer = 0", "race"),
-    (ACROSS, "forward_cuda", "m0, n0 = tile_at(cuda.blockIdx.x, D)", "m0, n0 = 0, 0", "race"),
+    (ACROSS, "forward_cuda", "m0, n0 = tile_cuda.tile_origin(cuda.blockIdx.x, D)", "m0, n0 = 0, 0", "race"),
     (FORWARD, "forward_cuda", "tap, jc = carry(0, k_a, run)", "tap, jc = 0, k_a", "result"),
-    (FORWARD, "forward_cuda", "put(next_a, a, buffer, row_a, k_a, True)", "put(next_a, a, buffer, row_a, k_a, False)",
-     "out of range"),
-    (FORWARD, "forward_cuda", "begin(bias, 0, 0, np.int32(m0 + row), M, column, D, sums)", "clear(sums)", "result"),
+    (FORWARD, "forward_cuda", "tile_cuda.store_chunk(next_a, a, buffer, row_a, k_a, True)",
+     "tile_cuda.store_chunk(next_a, a, buffer, row_a, k_a, False)", "out of range"),
+    (FORWARD, "forward_cuda", "tile_cuda.load_sums(bias, 0, 0, np.int32(m0 + row), M, column, D, sums)",
+     "tile_cuda.clear_sums(sums)", "result"),
     (FORWARD, "write_window", "windows[at, 3] = start", "pass", "uninitialised"),
     (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
      "if (left > tap) & (start >= leftmost) & (start < rightmost):", "out of range"),
@@ -158,27 +159,27 @@ FAULTS = [
      "if (frame >= lowest) & (left > tap) & (start < rightmost):", "result"),
     (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
      "if (frame >= lowest) & (left > tap) & (start >= leftmost):", "result"),
-    (FORWARD, "look_up", "if row < rows:", "if row <= rows:", "out of range"),
-    (FORWARD, "look_up", "places[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1",
-     "places[at] = (u * ((T + st - 1) // st) + t) * positions + p", "race"),
-    (ACROSS, "end_rows", "if (place >= 0) & (np.int32(n + j) < N):", "if place >= 0:", "race"),
-    (FORWARD, "end_rows", "y[np.uint32(place * N + n + j)] = floor if value < floor else value",
-     "y[np.uint32(place * N + n + j)] = value", "result"),
-    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # all windows are there", "pass", "race"),
-    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
+    (FORWARD, "find_window", "if row < rows:", "if row <= rows:", "out of range"),
+    (FORWARD, "find_window", "targets[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1",
+     "targets[at] = (u * ((T + st - 1) // st) + t) * positions + p", "race"),
+    (ACROSS, "store_rows", "if (target >= 0) & (np.int32(n + j) < N):", "if target >= 0:", "race"),
+    (FORWARD, "store_rows", "y[np.uint32(target * N + n + j)] = floor if value < floor else value",
+     "y[np.uint32(target * N + n + j)] = value", "result"),
+    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # all windows are written", "pass", "race"),
+    (BACKWARD, "input_gradient_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
     (BACKWARD, "input_gradient_cuda", "rt, rf = cuda.blockIdx.y // sf, cuda.blockIdx.y % sf", "rt, rf = 0, 0", "race"),
     (BACKWARD, "input_gradient_cuda", "nt, last_i, shift_t = taps(rt, (I - 1) // 2, I, st)",
      "nt, last_i, shift_t = taps(rt, I // 2, I, st)", "result"),
-    (BACKWARD, "input_gradient_cuda", "rectify_fetched(next_a, outputs, relu)", "pass", "result"),
-    (BACKWARD, "look_up_input", "real = t * st + rt < length", "real = row < rows", "result"),
-    (BACKWARD, "weight_gradient_cuda", "cuda.syncthreads()  # the first windows are there", "pass", "race"),
+    (BACKWARD, "input_gradient_cuda", "windows_cuda.rectify_fetched(next_a, outputs, relu)", "pass", "result"),
+    (BACKWARD, "find_input_window", "real = t * st + rt < length", "real = row < rows", "result"),
+    (BACKWARD, "weight_gradient_cuda", "cuda.syncthreads()  # the first windows are written", "pass", "race"),
     (BACKWARD, "weight_gradient_cuda", "last = min(frames.shape[0] * positions, first + part)",
      "last = frames.shape[0] * positions", "result"),
-    (BACKWARD, "weight_gradient_cuda", "other = x.dtype.type(1 if m0 + row_a == I * run else 0)",
-     "other = x.dtype.type(0)", "result"),
-    (BACKWARD, "weight_gradient_cuda", "rectify_fetched(next_b, outputs, relu)", "pass", "result"),
-    (BACKWARD, "weight_gradient_cuda", "end(tile, sums, cuda.blockIdx.y * M * D, row, M, column, D)",
-     "end(tile, sums, 0, row, M, column, D)", "race"),
+    (BACKWARD, "weight_gradient_cuda", "outside = x.dtype.type(1 if m0 + row_a == I * run else 0)",
+     "outside = x.dtype.type(0)", "result"),
+    (BACKWARD, "weight_gradient_cuda", "windows_cuda.rectify_fetched(next_b, outputs, relu)", "pass", "result"),
+    (BACKWARD, "weight_gradient_cuda", "tile_cuda.store_sums(tile, sums, cuda.blockIdx.y * M * D, row, M, column, D)",
+     "tile_cuda.store_sums(tile, sums, 0, row, M, column, D)", "race"),
     (LONG, "weight_gradient_cuda", "if (step + 2) * TILE_K % THREADS == 0:", "if (step + 1) * TILE_K % THREADS == 0:",
      "uninitialised"),
     (LONG, "weight_gradient_cuda", "at = k & (POSITIONS - 1)", "at = t", "race"),
@@ -192,7 +193,7 @@ FAULTS = [
 @pytest.mark.parametrize(("case", "name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, case, name, line, instead, kind):
     """In the forward pass or in the backward pass, its weight gradient in two parts."""
-    monkeypatch.setattr(conv2d, "part_of", lambda K, busy: 8 if case is BACKWARD else K)
+    monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 8 if case is BACKWARD else K)
     x, W, b = case.draw().values()
     y = case.forward(x, W, b)
     dy = np.random.default_rng(2).standard_normal(y.shape)
@@ -205,5 +206,5 @@ def test_a_planted_fault_is_caught(monkeypatch, case, name, line, instead, kind)
         dx = conv2d.backward(*given, need_dx="input" in name)
         return [np.array(dW), np.array(db)] if dx is None else [np.array(dx)]
 
-    module = windows_cuda if name == "write_window" else conv2d  # the others are called as conv2d imports them
+    module = conv2d if name.endswith("_cuda") else windows_cuda
     assert kind in verdict(monkeypatch, module, name, {line: instead}, run, run(np.array))

@@ -57,7 +57,7 @@ class Case:
 CASES = [
     Case((1,), D=1, H=1),
     Case((4, 1, 3), D=3, H=1, spare=1),
-    Case((2, 1, 3, 2, 1), D=2, H=3),  # more utterances than a block walks with
+    Case((2, 1, 3, 2, 1), D=2, H=3),  # more utterances than a block has
     Case((3, 2), D=5, H=7, spare=2),
 ]
 LARGE = [
@@ -67,15 +67,15 @@ LARGE = [
 MIXED = CASES[2]
 
 
-def plain_product(A, am, ak, B, bk, bn, C, M, N, K, bias=None, batch=1, steps=(0, 0, 0), split=True):
+def plain_product(A, B, C, M, N, K, bias=None, batch=1, step=0, split=True):
     """In the order of k, so that the bits of a row do not depend on the other rows."""
-    a, b, c = (np.array(array) for array in (A, B, C))
+    a, b, c = (np.array(array) for array in (A.array, B.array, C))
     m, n = np.arange(M)[:, None], np.arange(N)
     for z in range(batch):
-        at = z * steps[2] + m * N + n
+        at = z * step + m * N + n
         total = c[at] if bias is None else np.tile(bias, (M, 1))
         for k in range(K):
-            total += a[z * steps[0] + m * am + k * ak] * b[z * steps[1] + k * bk + n * bn]
+            total += a[z * A.step + m * A.row + k * A.column] * b[z * B.step + k * B.row + n * B.column]
         C[at] = total
 
 
@@ -257,9 +257,9 @@ def test_what_a_frame_goes_through_is_not_cut_by_the_size_of_the_batch():
 @pytest.mark.parametrize(("dtype", "largest"), [(np.float32, 1024), (np.float64, 512)])
 def test_shared_memory_holds_any_size_up_to_the_largest(dtype, largest):
     for H in range(1, largest + 1):
-        assert 0 < max(lstm.shape_of(H, np.dtype(dtype))[2:]) <= 48 * 1024
+        assert 0 < max(lstm.block_shape(H, np.dtype(dtype))[2:]) <= 48 * 1024
     with pytest.raises(ValueError, match=f"at most {largest} do"):
-        lstm.shape_of(largest + 1, np.dtype(dtype))
+        lstm.block_shape(largest + 1, np.dtype(dtype))
     x, Wx, Wh, b = (
         _device.SIMULATED.empty(shape, dtype)
         for shape in ((1, 1, 1), (1, 2, 8 * largest), (2, 2 * largest, 8 * largest), (2, 8 * largest))
@@ -269,8 +269,8 @@ def test_shared_memory_holds_any_size_up_to_the_largest(dtype, largest):
 
 
 def test_the_papers_size_shares_the_stream_among_four_utterances():
-    assert lstm.shape_of(128, np.dtype(np.float32))[:2] == (4, 4)
-    assert lstm.shape_of(128, np.dtype(np.float64))[:2] == (4, 2)
+    assert lstm.block_shape(128, np.dtype(np.float32))[:2] == (4, 4)
+    assert lstm.block_shape(128, np.dtype(np.float64))[:2] == (4, 2)
 
 
 # ---- planted faults --------------------------------------------------------------------------------------------------
@@ -294,13 +294,13 @@ FAULTS = [
     (lstm, "forward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(0, n, length)", "result"),
     (lstm, "forward_cuda", "if r < members:", "if r < U:", "out of range"),
     (lstm, "forward_cuda", "h[e] = 0", "pass", "uninitialised"),
-    (lstm, "forward_cuda", "members = min(U, walks.shape[0] - first)", "members = U", "out of range"),
+    (lstm, "forward_cuda", "members = min(U, sequences.shape[0] - first)", "members = U", "out of range"),
     (lstm, "forward_cuda", "first = cuda.blockIdx.x * U", "first = 0", "race"),
-    (lstm, "forward_cuda", "h[u * U + r] = state", "h[u * U] = state", "race"),
-    (lstm, "forward_cuda", "h[u * U + r] = state", "h[r * H + u] = state", "result"),
+    (lstm, "forward_cuda", "h[u * U + r] = next_h", "h[u * U] = next_h", "race"),
+    (lstm, "forward_cuda", "h[u * U + r] = next_h", "h[r * H + u] = next_h", "result"),
     (lstm, "forward_cuda", "z[at, direction, H + u] = f", "z[at, direction, H + u] = i", "result"),
-    (lstm, "forward_cuda", "c[at, direction, u] = now", "c[at, 0, u] = now", "race"),
-    (lstm, "forward_cuda", "y[b, t, direction * H + u] = state", "y[b, t, u] = state", "race"),
+    (lstm, "forward_cuda", "c[at, direction, u] = next_c", "c[at, 0, u] = next_c", "race"),
+    (lstm, "forward_cuda", "y[b, t, direction * H + u] = next_h", "y[b, t, u] = next_h", "race"),
     (lstm, "forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
      "multiply(U, h, Wh, 0, H, 4 * H, slices, sums)", "result"),
     (lstm, "forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
@@ -310,17 +310,17 @@ FAULTS = [
      "return c[start + frame_at(direction, n, length), direction, u]", "result"),
     (lstm, "backward_cuda", "if n < length:", "if n <= length:", "result"),
     (lstm, "backward_cuda", "shared[e] = 0", "pass", "uninitialised"),
-    (lstm, "backward_cuda", "dc0[direction, walks[first + e // H, 0], e % H] = 0", "pass", "result"),
-    (lstm, "backward_cuda", "for n in range(walks[first, 2] - 1, -1, -1):",
-     "for n in range(walks[first, 2] - 1, 0, -1):", "result"),
+    (lstm, "backward_cuda", "dc0[direction, sequences[first + e // H, 0], e % H] = 0", "pass", "result"),
+    (lstm, "backward_cuda", "for n in range(sequences[first, 2] - 1, -1, -1):",
+     "for n in range(sequences[first, 2] - 1, 0, -1):", "result"),
     (lstm, "backward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(direction, n, length) + 1", "result"),
     (lstm, "backward_cuda", "dz[at, direction, u], dgates[u * U + r] = di, di",
      "dz[at, direction, u], dgates[u * U + r] = df, df", "result"),
     (lstm, "backward_cuda", "dz[at, direction, 2 * H + u], dgates[(2 * H + u) * U + r] = dg, dg",
      "dz[at, direction, 2 * H + u], dgates[(H + u) * U + r] = dg, dg", "result"),
     (lstm, "backward_cuda", "M = Wt.size // (8 * H)", "M = H", "result"),
-    (lstm, "backward_cuda", "dh0[direction, walks[first + r, 0], u] = product_of(sums, U, M, slices, r, u)",
-     "dh0[0, walks[first + r, 0], u] = product_of(sums, U, M, slices, r, u)", "race"),
+    (lstm, "backward_cuda", "dh0[direction, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)",
+     "dh0[0, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)", "race"),
     (lstm, "product_of", "for s in range(1, slices):", "for s in range(2, slices):", "result"),
     (lstm, "product_of", "total += sums[(s * U + r) * M + m]", "total += sums[(s * U + r) * M + m + 1]", "result"),
     (lstm, "readout_forward_cuda", "if b < B:", "if b <= B:", "out of range"),
@@ -339,11 +339,11 @@ FAULTS = [
     (_frames, "states_before_cuda", "if n == 0:", "if t == 0:", "result"),
     (_frames, "states_before_cuda", "before[direction, starts[b] + t, u] = h0[direction, b, u]",
      "before[direction, starts[b] + t, u] = 0", "result"),
-    (_frames, "add_columns_cuda", "cuda.syncthreads()  # all parts are there", "pass", "race"),
+    (_frames, "add_columns_cuda", "cuda.syncthreads()  # all parts are written", "pass", "race"),
     (_frames, "add_columns_cuda", "db[j] += total", "db[j] = total", "result"),
     (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if p == 0:", "out of range"),
     (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if j < M:", "race"),
-    (stream, "transpose_cuda", "cuda.syncthreads()  # the tile is there", "pass", "race"),
+    (stream, "transpose_cuda", "cuda.syncthreads()  # the tile is written", "pass", "race"),
     (stream, "transpose_cuda", "Wt[d, n, m] = tile[x, y]", "Wt[d, n, m] = tile[y, x]", "result"),
     (stream, "transpose_cuda", "if n < Wt.shape[1] and m < Wt.shape[2]:", "if n < Wt.shape[1]:", "out of range"),
     (stream, "transpose_cuda", "if m < W.shape[1] and n < W.shape[2]:", "if n < W.shape[2]:", "out of range"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numba import get_num_threads, set_num_threads
 
 from scratchser.kernels import matmul
+from scratchser.kernels.matmul import Columns, Matrix, Operand, Panel, Rows
 
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([matmul.DEPTH, matmul.DEPTH + 1]))
 
@@ -18,7 +19,7 @@ def product(A, B, C, dtype=np.float64, transposed=(False, False)):
     b, bk, bn = (B.T, 1, K) if transposed[1] else (B, N, 1)
     flat_a, flat_b = (np.ascontiguousarray(x, dtype).ravel() for x in (a, b))
     result = C.astype(dtype).ravel()
-    matmul.add_product(flat_a, am, ak, flat_b, bk, bn, result, M, N, K)
+    matmul.add_product(Operand(flat_a, am, ak), Operand(flat_b, bk, bn), result, M, N, K)
     return result.reshape(M, N)
 
 
@@ -71,7 +72,8 @@ def test_runs_read_overlapping_windows_where_they_lie():
     windows = np.array([np.concatenate([A[1 + 2 * m : 4 + 2 * m], A[11 + 2 * m : 14 + 2 * m]]) for m in range(8)])
     C, bias = np.full(8 * 5, np.nan), rng.standard_normal(5)
     panels = matmul.pack_all(B.ravel(), 0, 5, 1, 6, 5, 3)
-    matmul.multiply_along(A, 1, 2, 10, 2, 3, 8, panels, 0, 5, matmul.COLS, bias, 0, 0, 0.0, C, 0, 5)
+    rows, panel = Rows(8, 1, 2, 10, 2, 3), Panel(0, matmul.COLS, 5, matmul.COLS)
+    matmul.multiply_along(A, rows, panels, panel, bias, Matrix(0, 0), 0.0, C, Matrix(0, 5))
     np.testing.assert_allclose(C.reshape(8, 5), np.maximum(windows @ B + bias, 0), rtol=1e-13, atol=1e-13)
 
 
@@ -91,7 +93,8 @@ def test_columns_of_neighbours_in_runs(S, K, run, runs, N, seed):
     expected[:, :N] += A[places] @ B[:, 2 : 2 + N]
     flat = np.append(B.ravel(), np.full(matmul.COLS, np.nan))  # is read by a tile, and no column that is asked for
     result = C.ravel()
-    matmul.add_across(A, 3, stride, step, S, K, run, jump, run * runs, flat, 2, 20, N, width, result, 0, N + 1)
+    columns = Columns(run * runs, 3, stride, step, S, K, run, jump)
+    matmul.add_across(A, columns, flat, Panel(2, 20, N, width), result, Matrix(0, N + 1))
     np.testing.assert_allclose(result.reshape(C.shape), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -103,7 +106,8 @@ def test_few_columns_of_an_even_run_in_pairs_and_an_odd_run_without(N):
         panel, width = matmul.pack_all(B.ravel(), 0, N, 1, 2 * run, N, run), matmul.panel_width(N, run)
         assert (width, panel.size) == ((8, 16 * run) if N <= 8 and run == 6 else (16, 32 * run))
         C = np.full(7 * N + 1, np.nan)
-        matmul.multiply_along(A.ravel(), 0, 2 * run, run, 2, run, 7, panel, 0, N, width, bias, 0, 0, 0.0, C, 0, N)
+        rows, columns = Rows(7, 0, 2 * run, run, 2, run), Panel(0, width, N, width)
+        matmul.multiply_along(A.ravel(), rows, panel, columns, bias, Matrix(0, 0), 0.0, C, Matrix(0, N))
         np.testing.assert_allclose(C[:-1].reshape(7, N), np.maximum(A @ B + bias, 0), rtol=1e-13, atol=1e-13)
         assert np.isnan(C[-1]), "written past the end"
 
@@ -116,4 +120,5 @@ def test_nan_passes_through():
 
 def test_operands_of_two_dtypes_are_refused():
     with pytest.raises(TypeError, match="one dtype"):
-        matmul.add_product(np.ones(4), 2, 1, np.ones(4, np.float32), 2, 1, np.zeros(4, np.float32), 2, 2, 2)
+        A, B = Operand(np.ones(4), 2, 1), Operand(np.ones(4, np.float32), 2, 1)
+        matmul.add_product(A, B, np.zeros(4, np.float32), 2, 2, 2)

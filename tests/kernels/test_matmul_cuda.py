@@ -8,6 +8,7 @@ from planted import verdict
 
 from scratchser.kernels import matmul
 from scratchser.kernels.machine import device as _device
+from scratchser.kernels.matmul import Operand
 from scratchser.kernels.parts import tile_cuda
 
 SMALL = [(1, 1, 1), (66, 5, 3), (3, 35, 9)]  # M, N, K: a lone number, two tiles down, two across and two steps
@@ -31,9 +32,9 @@ def product(upload, A, B, C, flips=(False, False), bias=None, gap=0):
         return upload(np.pad(array.reshape(batch, -1), ((0, 0), (0, gap)), constant_values=np.nan).ravel())
 
     flat_a, flat_b, result = spaced(a), spaced(b), spaced(C)
-    steps = M * K + gap, K * N + gap, M * N + gap
+    a, b = Operand(flat_a, am, ak, M * K + gap), Operand(flat_b, bk, bn, K * N + gap)
     start = None if bias is None else upload(bias)
-    matmul.product(flat_a, am, ak, flat_b, bk, bn, result, M, N, K, bias=start, batch=batch, steps=steps)
+    matmul.product(a, b, result, M, N, K, bias=start, batch=batch, step=M * N + gap)
     return result, lambda host: host.reshape(batch, -1)[:, : M * N].reshape(C.shape)
 
 
@@ -57,7 +58,7 @@ def test_a_bias_is_where_every_row_begins(device):
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_a_batch_of_products_each_in_parts(device, monkeypatch, with_bias):
     """Three parts of 8, 8 and 3 numbers; what lies between the products is NaN and stays so."""
-    monkeypatch.setattr(matmul, "part_of", lambda K, busy: 8)
+    monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 8)
     A, B, C = draw(3, 5, 19, np.float64, batch=2)
     bias = np.random.default_rng(1).standard_normal(5) if with_bias else None
     result, shaped = product(device.target.upload, A, B, C, (True, False), bias, gap=3)
@@ -84,39 +85,38 @@ def test_nan_passes_through(device):
 def test_parts_follow_from_the_shapes():
     """A long sum of few tiles is cut into parts of whole steps, none of them empty; a short one never is."""
     for K, busy in [(1, 1), (255, 1), (5000, 600), (896, 64), (117_000, 6), (4097, 1)]:
-        part = tile_cuda.part_of(K, busy)
+        part = tile_cuda.part_size(K, busy)
         parts = _device.blocks(K, part)
-        assert part % tile_cuda.TILE_K == 0 and (parts == 1 or (K // parts >= 0.9 * tile_cuda.LONG))
-        assert parts == 1 or busy * parts <= tile_cuda.BUSY
-    assert _device.blocks(117_000, tile_cuda.part_of(117_000, 6)) > 80
+        assert part % tile_cuda.TILE_K == 0 and (parts == 1 or (K // parts >= 0.9 * tile_cuda.LEAST_PART))
+        assert parts == 1 or busy * parts <= tile_cuda.ENOUGH_BLOCKS
+    assert _device.blocks(117_000, tile_cuda.part_size(117_000, 6)) > 80
 
 
 FAULTS = [
-    ("product_cuda", "cuda.syncthreads()  # both pieces are there", "pass", "race"),
-    ("product_cuda", "cuda.syncthreads()  # both pieces are there", "cuda.syncthreads() if t < 32 else None",
+    ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
+    ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "cuda.syncthreads() if t < 32 else None",
      "divergence"),
     ("product_cuda", "buffer = step & 1", "buffer = 0", "race"),
-    ("product_cuda", "put(next_b, b, buffer, row_b, k_b, along_b)", "put(next_b, b, 0, row_b, k_b, along_b)",
-     "uninitialised"),
+    ("product_cuda", "tile_cuda.store_chunk(next_b, b, buffer, row_b, k_b, along_b)",
+     "tile_cuda.store_chunk(next_b, b, 0, row_b, k_b, along_b)", "uninitialised"),
     ("product_cuda", "last = np.int32(min(K, first + part))", "last = np.int32(first + part)", "out of range"),
-    ("product_cuda", "m0, n0 = tile_at(cuda.blockIdx.x, N)", "m0, n0 = 0, 0", "race"),
+    ("product_cuda", "m0, n0 = tile_cuda.tile_origin(cuda.blockIdx.x, N)", "m0, n0 = 0, 0", "race"),
     ("product_cuda", "k = first + (step + 1) * TILE_K", "k = first + step * TILE_K", "result"),
     ("add_parts_cuda", "if z < batch:", "if z <= batch:", "out of range"),
     ("add_parts_cuda", "total = C0[z * z0 + at // N * pitch + at % N]", "total = C.dtype.type(0)", "result"),
     ("add_parts_cuda", "total += sums[(z * parts + p) * size + at]", "total += sums[z * size + at]", "result"),
     ("add_parts_cuda", "C[z * zc + at] = total", "C[at] = total", "race"),
-    ("fetch", "if (np.int32(row + i * rows_on) < rows) & (np.int32(k + i * k_on) < K):",
-     "if np.int32(k + i * k_on) < K:", "out of range"),
-    ("fetch", "if (np.int32(row + i * rows_on) < rows) & (np.int32(k + i * k_on) < K):",
-     "if np.int32(row + i * rows_on) < rows:", "out of range"),
-    ("put", "piece[buffer, k, row + i * APART] = values[i]", "piece[buffer, k, row] = values[i]", "uninitialised"),
-    ("put", "piece[buffer, k + i * (TILE_K // values.size), row] = values[i]", "piece[buffer, k + i, row] = values[i]",
+    ("fetch", "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):",
+     "if np.int32(k + i * k_hop) < K:", "out of range"),
+    ("fetch", "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):",
+     "if np.int32(row + i * row_hop) < rows:", "out of range"),
+    ("store_chunk", "chunk[buffer, k, row + i * APART] = values[i]", "chunk[buffer, k, row] = values[i]", "uninitialised"),
+    ("store_chunk", "chunk[buffer, k + i * (TILE_K // values.size), row] = values[i]", "chunk[buffer, k + i, row] = values[i]",
      "race"),
     ("multiply", "add_step(a, b, buffer, 7, row, column, sums)", "pass", "result"),
-    ("multiply", "row, column = t // ACROSS * EACH_M, t % ACROSS * EACH_N",
-     "row, column = t // ACROSS * EACH_M, 0", "result"),
-    ("begin", "sums[i, j] = C0[np.uint32(at + (m + i) * pitch + n + j)]", "sums[i, j] = 0", "result"),
-    ("end", "if (np.int32(m + i) < M) & (np.int32(n + j) < N):", "if np.int32(m + i) < M:", "race"),
+    ("multiply", "row, column = own_part(t)", "row, column = own_part(t)[0], 0", "result"),
+    ("load_sums", "sums[i, j] = C0[np.uint32(at + (m + i) * pitch + n + j)]", "sums[i, j] = 0", "result"),
+    ("store_sums", "if (np.int32(m + i) < M) & (np.int32(n + j) < N):", "if np.int32(m + i) < M:", "race"),
 ]  # fmt: skip
 IN_PARTS = "last =", "total", "if z", "C[z"  # what of these shows only there
 TWO_TILES = "m0, n0"
@@ -127,12 +127,12 @@ def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
     """In a product of two steps; where it takes that, of two parts, in a batch of two, or of two tiles."""
     in_parts = line.startswith(IN_PARTS)
     if in_parts:
-        monkeypatch.setattr(matmul, "part_of", lambda K, busy: 8)
+        monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 8)
     A, B, C = draw(5, 34 if line.startswith(TWO_TILES) else 6, 11, np.float64, batch=2 if in_parts else 1)
 
     def run(upload=_device.SIMULATED.upload):
         result, shaped = product(upload, A, B, C)
         return [shaped(np.array(result))]
 
-    module = tile_cuda if name == "fetch" else matmul  # the others are called under the name that matmul imports
+    module = matmul if name.endswith("_cuda") else tile_cuda
     assert kind in verdict(monkeypatch, module, name, {line: instead}, run, [C + A @ B])

@@ -22,7 +22,7 @@ def pixels(values, starts, lengths):
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_agrees_with_numpy(dtype, chosen, offset):
     values, starts, lengths = corpus(dtype, offset)
-    mean, variance = mean_variance.moments(values, starts[chosen], lengths[chosen])
+    mean, variance = mean_variance.mean_and_variance(values, starts[chosen], lengths[chosen])
     expected = pixels(values, starts[chosen], lengths[chosen])
     assert mean == pytest.approx(expected.mean(), rel=1e-12, abs=1e-12)
     assert variance == pytest.approx(expected.var(), rel=1e-9)
@@ -30,16 +30,16 @@ def test_agrees_with_numpy(dtype, chosen, offset):
 
 def test_others_do_not_matter():
     values, starts, lengths = corpus(np.float32, 0)
-    before = mean_variance.moments(values, starts[[0, 2]], lengths[[0, 2]])
+    before = mean_variance.mean_and_variance(values, starts[[0, 2]], lengths[[0, 2]])
     values[starts[1] : starts[1] + lengths[1]] = np.nan
     values[starts[3] :] = np.nan
-    assert mean_variance.moments(values, starts[[0, 2]], lengths[[0, 2]]) == before
+    assert mean_variance.mean_and_variance(values, starts[[0, 2]], lengths[[0, 2]]) == before
 
 
 def test_same_bits_for_any_number_of_threads(with_threads):
     given = corpus(np.float32, 3)
-    assert with_threads(1, lambda: mean_variance.moments(*given)) == with_threads(
-        2, lambda: mean_variance.moments(*given)
+    assert with_threads(1, lambda: mean_variance.mean_and_variance(*given)) == with_threads(
+        2, lambda: mean_variance.mean_and_variance(*given)
     )
 
 
@@ -49,4 +49,4 @@ def test_same_bits_for_any_number_of_threads(with_threads):
 )
 def test_what_it_refuses(starts, lengths, message):
     with pytest.raises(ValueError, match=message):
-        mean_variance.moments(corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64))
+        mean_variance.mean_and_variance(corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64))

@@ -18,21 +18,21 @@ def draw(lengths, F, dtype, offset=50):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_agrees_with_the_cpu(device, dtype, monkeypatch):
-    monkeypatch.setattr(mean_variance, "PIECE", 300)
+    monkeypatch.setattr(mean_variance, "CHUNK", 300)
     for lengths, F in device.sizes(SMALL, LARGE):
         values, starts, lengths = draw(lengths, F, dtype)
         chosen = np.arange(0, len(lengths), 2)
-        got = mean_variance.moments(device.arrays(values), starts[chosen], lengths[chosen])
-        expected = mean_variance.moments(values, starts[chosen], lengths[chosen])
+        got = mean_variance.mean_and_variance(device.arrays(values), starts[chosen], lengths[chosen])
+        expected = mean_variance.mean_and_variance(values, starts[chosen], lengths[chosen])
         assert got == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-12)
 
 
 FAULTS = [
-    ("sums_cuda", "fold(part, i)", "pass", "result"),
+    ("sums_cuda", "block_sum(part, i)", "pass", "result"),
     ("sums_cuda", "part[i] = total", "part[0] = total", "race"),
     ("sums_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
     ("squares_cuda", "part[i] = total", "part[i] += total", "uninitialised"),
-    ("squares_cuda", "fold(part, i)", "fold(part, i) if i else None", "divergence"),
+    ("squares_cuda", "block_sum(part, i)", "block_sum(part, i) if i else None", "divergence"),
     ("squares_cuda", "if i == 0:", "if p >= 0:", "race"),
     ("squares_cuda", "deviation = values[n] - mean", "deviation = values[n + 1] - mean", "out of range"),
 ]
@@ -40,10 +40,10 @@ FAULTS = [
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
-    monkeypatch.setattr(mean_variance, "PIECE", 40)
+    monkeypatch.setattr(mean_variance, "CHUNK", 40)
     values, starts, lengths = draw((9, 5), 7, np.float64, offset=1)
 
     def run(upload=_device.SIMULATED.upload):
-        return [np.array(mean_variance.moments(upload(values), starts, lengths))]
+        return [np.array(mean_variance.mean_and_variance(upload(values), starts, lengths))]
 
     assert kind in verdict(monkeypatch, mean_variance, name, {line: instead}, run, run(np.array))

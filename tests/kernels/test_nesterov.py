@@ -72,9 +72,9 @@ def test_same_bits_for_any_number_of_threads(with_threads):
 
 
 def test_every_parameter_of_many_pieces_gets_its_segments_settings():
-    n = 3 * nesterov.PIECE + 5
+    n = 3 * nesterov.CHUNK + 5
     ends, learning_rate, l2 = (
-        np.array([7, nesterov.PIECE, n - 9_000, n]),
+        np.array([7, nesterov.CHUNK, n - 9_000, n]),
         np.array([0.1, 0.01, 0.3, 0.2]),
         np.full(4, 0.1),
     )

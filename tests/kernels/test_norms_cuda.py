@@ -7,7 +7,7 @@ from planted import verdict
 from scratchser.kernels import norms
 from scratchser.kernels.machine import device as _device
 
-SMALL = [[1], [0, 3, 3, 258, norms.PIECE + 261]]
+SMALL = [[1], [0, 3, 3, 258, norms.CHUNK + 261]]
 LARGE = [[100, 3_000_000, 3_000_001]]
 
 
@@ -22,11 +22,11 @@ def test_segments_agree_with_the_cpu(device, dtype):
 
 
 FAULTS = [
-    ("fold", "cuda.syncthreads()  # both halves are there", "pass", "race"),
-    ("fold", "if i < half:", "if i <= half:", "race"),
-    ("pieces_cuda", "part[i] = total", "part[i] = part[i] + total", "uninitialised"),
-    ("pieces_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
-    ("fold", "half //= 2", "half = half // 2 if i > 0 else 0", "divergence"),
+    ("block_sum", "cuda.syncthreads()  # both halves are complete", "pass", "race"),
+    ("block_sum", "if i < half:", "if i <= half:", "race"),
+    ("chunks_cuda", "part[i] = total", "part[i] = part[i] + total", "uninitialised"),
+    ("chunks_cuda", "sums[p] = part[0]", "sums[0] = part[0]", "race"),
+    ("block_sum", "half //= 2", "half = half // 2 if i > 0 else 0", "divergence"),
     ("segments_cuda", "if g < ends.size:", "if g <= ends.size:", "out of range"),
     ("segments_cuda", "squares[g] = total", "squares[g - g % 2] = total", "race"),
 ]
@@ -35,7 +35,7 @@ FAULTS = [
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
     dW, ends = np.random.default_rng(4).standard_normal(300), np.array([3, 280, 300])
-    monkeypatch.setattr(norms, "PIECE", 270)
+    monkeypatch.setattr(norms, "CHUNK", 270)
 
     def run():
         return [np.array(norms.squares(_device.SIMULATED.upload(dW), ends))]

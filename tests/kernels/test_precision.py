@@ -56,7 +56,8 @@ def matmul():
     from scratchser.kernels import matmul
 
     for stride, k in ((3, 1), (1, 2)):  # along and across
-        matmul.add_product(ones(6), stride, k, ones(12), 4, 1, ones(8), 2, 4, 3)
+        A, B = matmul.Operand(ones(6), stride, k), matmul.Operand(ones(12), 4, 1)
+        matmul.add_product(A, B, ones(8), 2, 4, 3)
     return matmul
 
 

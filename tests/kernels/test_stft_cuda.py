@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_refused(device):
 
 
 FAULTS = [
-    ("forward_cuda", "cuda.syncthreads()  # the samples are there", "pass", "race"),
+    ("forward_cuda", "cuda.syncthreads()  # the samples are written", "pass", "race"),
     ("forward_cuda", "cuda.syncthreads()  # the other buffer is complete", "pass", "race"),
     ("forward_cuda", "cuda.syncthreads()  # the transform is complete", "pass", "race"),
     ("forward_cuda", "pass4(z, a, N - a, s, roots)", "pass4(z, a, a, s, roots)", "race"),

@@ -20,6 +20,7 @@ from scratchser.corpus.features import Features, Signal
 from scratchser.kernels import batchnorm, matmul, mean_variance, norms, pool, softmax, stft, vtlp
 from scratchser.kernels.conv2d import output_lengths
 from scratchser.kernels.machine.device import SIMULATED, blocks
+from scratchser.kernels.matmul import Operand
 from scratchser.layers import NormedBiLSTM
 from scratchser.model import Model
 from scratchser.optim import Optimiser
@@ -66,7 +67,7 @@ def long_sum(s: Sizes) -> None:
     """The gradient of one direction's recurrent weights over so many frames that the sum is cut into parts."""
     H, frames = CONFIG.lstm_units, 2048
     h, dz, dWh = s.array(frames * H), s.array(frames * 4 * H), s.array(H * 4 * H)
-    matmul.product(h, 1, H, dz, 4 * H, 1, dWh, H, 4 * H, frames)
+    matmul.product(Operand(h, 1, H), Operand(dz, 4 * H, 1), dWh, H, 4 * H, frames)
 
 
 def pooling(s: Sizes) -> None:
@@ -95,7 +96,7 @@ def outside_training(s: Sizes) -> None:
     """The spectrogram of ten seconds, mean and variance for eq. (5), the warp alone, and probabilities."""
     stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
     features = s.features()
-    mean_variance.moments(features.values, features.starts, features.lengths)
+    mean_variance.mean_and_variance(features.values, features.starts, features.lengths)
     vtlp.forward(features.values, WARP_FACTOR)
     vtlp.backward(features.values, WARP_FACTOR)
     softmax.forward(s.array(BATCH, CLASSES))

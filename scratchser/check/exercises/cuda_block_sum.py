@@ -4,7 +4,7 @@ import numpy as np
 from numba import float32
 
 from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, Cost, CudaExercise, Launch, Outputs
-from scratchser.kernels.machine.block_sum import fold
+from scratchser.kernels.machine.block_sum import block_sum as sum_of_block
 from scratchser.kernels.machine.compile import cuda
 from scratchser.kernels.machine.device import blocks
 from scratchser.tracer import trace
@@ -55,7 +55,7 @@ def package_kernel(THREADS: int):
         part = cuda.shared.array(THREADS, float32)
         t, i = cuda.threadIdx.x, cuda.grid(1)
         part[t] = x[i] if i < x.shape[0] else 0
-        fold(part, t)
+        sum_of_block(part, t)
         if t == 0:
             sums[cuda.blockIdx.x] = part[0]
 

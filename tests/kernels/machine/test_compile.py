@@ -43,10 +43,10 @@ def test_an_edit_renews_the_cache_of_the_files_that_import_it_and_no_other(tmp_p
 
 def test_cuda_kernels_are_cached_in_the_same_folder_whoever_compiles_them():
     """numba-cuda has a configuration in its files too; here it has to read Numba's."""
-    if not hasattr(norms.pieces_cuda, "stats"):
+    if not hasattr(norms.chunks_cuda, "stats"):
         pytest.skip("no CUDA target here that could cache")
     folder = compile._cache_folder(norms.__file__)
-    for kernel in (norms.pieces_cuda, norms.squares_cpu):
+    for kernel in (norms.chunks_cuda, norms.squares_cpu):
         assert Path(kernel.stats.cache_path).parent == Path(folder)
 
 

@@ -10,32 +10,30 @@ from scratchser.kernels import nesterov, softmax
 from scratchser.kernels.machine import device
 from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, device_of, launch
 
-PLACES = [CPU, SIMULATED]
 
-
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: device.name)
-def test_copies_come_back_and_are_copies(device):
+@pytest.mark.parametrize("target", [CPU, SIMULATED], ids=lambda target: target.name)
+def test_copies_come_back_and_are_copies(target):
     host = np.arange(6.0).reshape(2, 3)
-    there = device.upload(host)
-    assert device_of(there) is device and device_of(there[1:].reshape(3)) is device
+    array = target.upload(host)
+    assert device_of(array) is target and device_of(array[1:].reshape(3)) is target
     host[0, 0] = 9
-    assert device.download(there)[0, 0] == 0
-    other = device.zeros((2, 3), np.float64)
-    device.copy(there, other)
-    device.copy(host, there)
-    assert device.download(other)[0, 0] == 0 and device.download(there)[0, 0] == 9
-    assert device.empty(4, np.float32).shape == (4,) and type(device.download(there)) is np.ndarray
+    assert target.download(array)[0, 0] == 0
+    other = target.zeros((2, 3), np.float64)
+    target.copy(array, other)
+    target.copy(host, array)
+    assert target.download(other)[0, 0] == 0 and target.download(array)[0, 0] == 9
+    assert target.empty(4, np.float32).shape == (4,) and type(target.download(array)) is np.ndarray
 
 
 def test_an_array_of_the_cpu_is_not_copied_to_a_kernel_silently():
     z, p = SIMULATED.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)
-    with pytest.raises(TypeError, match=r"forward_cuda is given an array \(2, 2\) that lives on the CPU"):
+    with pytest.raises(TypeError, match=r"forward_cuda got an array \(2, 2\) that lives on the CPU"):
         launch(softmax.forward_cuda, 1, 32, z, p)
 
 
 def test_a_python_float_would_be_float64():
     arrays = [SIMULATED.zeros(3, np.float32) for _ in range(6)]
-    with pytest.raises(TypeError, match="step_cuda is given a Python float"):
+    with pytest.raises(TypeError, match="step_cuda got a Python float"):
         launch(nesterov.step_cuda, 1, 32, *arrays, 0.9)
 
 
@@ -58,7 +56,7 @@ def test_a_full_gpu_says_how_full_it_is():
     runtime = SimpleNamespace(memGetInfo=lambda: (3 * 2**29, 2**34))
     memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
     card.cupy = SimpleNamespace(empty=empty, cuda=SimpleNamespace(memory=memory, runtime=runtime))
-    with pytest.raises(OutOfDeviceMemory, match=r"no room for 4\.00 GiB more: 1\.5 of its 16\.0 GiB are free"):
+    with pytest.raises(OutOfDeviceMemory, match=r"4\.00 GiB does not fit on the GPU: 1\.5 of its 16\.0 GiB are free"):
         card.empty((2**10, 2**20), np.float32)
 
 

@@ -42,7 +42,7 @@ def a_product(M, K, N, across, turned):
     A, B, C = arrays((M, K), (K, N), (M, N))
     wanted, (am, ak), (bk, bn) = C + A @ B, (1, M) if across else (K, 1), (1, K) if turned else (N, 1)
     A, B = (A.T if across else A).ravel(), (B.T if turned else B).ravel()
-    matmul.add_product(A, am, ak, B, bk, bn, C.reshape(-1), M, N, K)
+    matmul.add_product(matmul.Operand(A, am, ak), matmul.Operand(B, bk, bn), C.reshape(-1), M, N, K)
     close(C, wanted)
 
 

@@ -53,35 +53,35 @@ def remember(launch, counts, mean) -> Cost:
 
 
 @costs_of(batchnorm_frame.rank_cuda)
-def rank(states, walks) -> Cost:
-    return Needed(2 * states.nbytes + states.shape[1] * walks.itemsize, 0), Issued(2 * states.size, states.size)
+def rank(states, sequences) -> Cost:
+    return Needed(2 * states.nbytes + states.shape[1] * sequences.itemsize, 0), Issued(2 * states.size, states.size)
 
 
 @costs_of(batchnorm_frame.normalise_cuda)
-def normalise(walks, R, training, normed) -> Cost:
+def normalise(sequences, R, training, normed) -> Cost:
     G, columns = len(normed), 2 * normed.shape[3]
     elements = R * (3 + G) + 3 * G + 1
     summed = 2 + (2 if G == 1 else 1)  # reads: the place of the row, and what is normalised
     reads = 1 + G * ((3 if training else 1) * R * summed + 1 + (0 if training else 2)) + (G - 1) * R
-    needed = Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, 9 * G * R * columns)
+    needed = Needed(elements * columns * normed.itemsize + sequences[:R, 1:].nbytes, 9 * G * R * columns)
     return needed, Issued(columns * reads, columns * G * (2 * R + (2 if training else 0)))
 
 
 @costs_of(batchnorm_frame.cell_cuda)
-def cell(walks, R, h) -> Cost:
+def cell(sequences, R, h) -> Cost:
     units = 2 * R * h.shape[2]
-    return Needed(12 * units * h.itemsize + walks[:R].nbytes, CELL * units), Issued(8 * units, 7 * units)
+    return Needed(12 * units * h.itemsize + sequences[:R].nbytes, CELL * units), Issued(8 * units, 7 * units)
 
 
 @costs_of(batchnorm_frame.cell_gradient_cuda)
-def cell_gradient(walks, R, dh) -> Cost:
+def cell_gradient(sequences, R, dh) -> Cost:
     units = 2 * R * dh.shape[2]
-    return Needed(14 * units * dh.itemsize + walks[:R].nbytes, CELL_GRADIENT * units), Issued(12 * units, 5 * units)
+    return Needed(14 * units * dh.itemsize + sequences[:R].nbytes, CELL_GRADIENT * units), Issued(12 * units, 5 * units)
 
 
 @costs_of(batchnorm_frame.normalise_gradient_cuda)
-def normalise_gradient(walks, R, normed) -> Cost:
+def normalise_gradient(sequences, R, normed) -> Cost:
     G, columns = len(normed), 2 * normed.shape[3]
     elements = R * (2 + 2 * G) + 4 * G + 2
-    needed = Needed(elements * columns * normed.itemsize + walks[:R, 1:].nbytes, (1 + 8 * G) * R * columns)
+    needed = Needed(elements * columns * normed.itemsize + sequences[:R, 1:].nbytes, (1 + 8 * G) * R * columns)
     return needed, Issued(columns * (R + 1 + G * (8 * R + 3)), columns * (1 + G * (1 + R) + R))

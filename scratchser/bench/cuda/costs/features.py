@@ -41,13 +41,13 @@ def chunk_sums(launch, chunks, sums, width, operations) -> Cost:
 
 
 @costs_of(mean_variance.sums_cuda)
-def sums(launch, F, pieces, sums) -> Cost:
-    return chunk_sums(launch, pieces, sums, width=F, operations=1)
+def sums(launch, F, chunks, sums) -> Cost:
+    return chunk_sums(launch, chunks, sums, width=F, operations=1)
 
 
 @costs_of(mean_variance.squares_cuda)
-def squares(launch, F, pieces, sums) -> Cost:
-    return chunk_sums(launch, pieces, sums, width=F, operations=3)
+def squares(launch, F, chunks, sums) -> Cost:
+    return chunk_sums(launch, chunks, sums, width=F, operations=3)
 
 
 @costs_of(vtlp.forward_cuda)

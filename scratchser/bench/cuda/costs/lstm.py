@@ -13,8 +13,8 @@ CELL, CELL_GRADIENT = 28, 27  # operations of a unit; σ and tanh are four each
 class TimeLoop:
     """Counts of one direction, in which groups of U utterances share a block."""
 
-    def __init__(self, walks, U, c) -> None:
-        self.H, lengths = c.shape[2], walks[:, 2].astype(np.int64)  # by falling length
+    def __init__(self, sequences, U, c) -> None:
+        self.H, lengths = c.shape[2], sequences[:, 2].astype(np.int64)  # by falling length
         firsts = np.arange(0, len(lengths), U)
         members, steps = np.minimum(U, len(lengths) - firsts), lengths[firsts]
         self.groups, self.steps = len(firsts), int(steps.sum())
@@ -24,10 +24,10 @@ class TimeLoop:
 
 
 @costs_of(lstm.forward_cuda)
-def forward(launch, z, Wh, h0, c0, walks, U, slices, c) -> Cost:
-    s = TimeLoop(walks, U, c)
+def forward(launch, z, Wh, h0, c0, sequences, U, slices, c) -> Cost:
+    s = TimeLoop(sequences, U, c)
     H, units = s.H, s.units
-    bytes = 2 * z.nbytes + Wh.nbytes + h0.nbytes + c0.nbytes + walks.nbytes + 2 * c.nbytes  # y is as large as c
+    bytes = 2 * z.nbytes + Wh.nbytes + h0.nbytes + c0.nbytes + sequences.nbytes + 2 * c.nbytes  # y is as large as c
     reads = 2 * s.states + s.groups * launch.threads + 4 * H * H * s.steps + 3 * s.checks + 5 * units
     shared_reads = H * H * U * s.steps + 4 * slices * units
     shared_writes = H * U * s.groups + slices * 4 * H * U * s.steps + units
@@ -36,10 +36,10 @@ def forward(launch, z, Wh, h0, c0, walks, U, slices, c) -> Cost:
 
 
 @costs_of(lstm.backward_cuda)
-def backward(launch, gates, Wt, c0, c, walks, U, slices, dh0) -> Cost:
-    s = TimeLoop(walks, U, c)
-    H, M, units = s.H, stream.whole(s.H), s.units
-    bytes = 2 * gates.nbytes + Wt.nbytes + c0.nbytes + 2 * c.nbytes + walks.nbytes + 2 * dh0.nbytes
+def backward(launch, gates, Wt, c0, c, sequences, U, slices, dh0) -> Cost:
+    s = TimeLoop(sequences, U, c)
+    H, M, units = s.H, stream.padded_width(s.H), s.units
+    bytes = 2 * gates.nbytes + Wt.nbytes + c0.nbytes + 2 * c.nbytes + sequences.nbytes + 2 * dh0.nbytes
     reads = 2 * s.states + s.groups * launch.threads + 4 * H * M * s.steps + 3 * s.checks + 8 * units
     shared_reads = H * M * U * s.steps + slices * (units + s.states)
     shared_writes = (4 * H + slices * M) * U * s.groups + slices * M * U * s.steps + 4 * units

@@ -17,9 +17,9 @@ def loss(z, w) -> Cost:
     return Needed(3 * z.nbytes + 2 * w.nbytes, 12 * z.size), Issued(8 * z.size + B, 3 * z.size + B)
 
 
-@costs_of(norms.pieces_cuda)
-def squares(launch, pieces, sums) -> Cost:
-    return chunk_sums(launch, pieces, sums, width=1, operations=2)
+@costs_of(norms.chunks_cuda)
+def squares(launch, chunks, sums) -> Cost:
+    return chunk_sums(launch, chunks, sums, width=1, operations=2)
 
 
 @costs_of(norms.segments_cuda)
