@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scratchser import __version__
+
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("cv", "predict", "paper", "report", "corpus", "check", "bench")
 
@@ -92,8 +94,11 @@ def test_help_is_quick(name):
 
 def test_the_list_of_commands():
     def run(*arguments):
-        return subprocess.run([sys.executable, "-m", "scratchser", *arguments], capture_output=True, text=True).stdout
+        return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True)
 
     folders = {file.parent.name for file in (ROOT / "scratchser").glob("*/__main__.py")}
-    assert folders == set(COMMANDS) and all(f"python -m scratchser.{name} " in run() for name in COMMANDS)
-    assert run("--version") == "scratchser 0.1.0\n"
+    listed = run("scratchser").stdout
+    assert folders == set(COMMANDS) and all(f"python -m scratchser.{name} " in listed for name in COMMANDS)
+    assert run("scratchser", "--version").stdout == f"scratchser {__version__}\n"
+    other = run("scratchser.model")
+    assert other.returncode == 1 and "scratchser.model is not a command" in other.stderr
