@@ -1,4 +1,6 @@
-"""The vote of warped copies and its ties, and predictions that do not depend on what they are computed with."""
+"""The vote of TTA copies, its ties, and scores that do not depend on the batch."""
+
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -28,39 +30,34 @@ def test_copies_follow_the_training_unless_they_are_set(vtlp, copies, alphas):
     np.testing.assert_array_equal(evaluate.copies(Config(vtlp=vtlp, tta_copies=copies)), alphas)
 
 
-def test_most_votes_win_even_against_a_larger_mean():
-    copies = [[0.51, 0.49, 0.0]] * 6 + [[0.0, 1.0, 0.0]] * 5
-    found = evaluate.vote(np.array(copies)[:, None, :])
-    assert found.votes.tolist() == [[6, 5, 0]] and found.mean[0, 1] > found.mean[0, 0]
-    assert (found.first[0], found.second[0]) == (0, 1)
-
-
-def test_equal_votes_are_decided_by_the_mean_probability():
-    copies = np.array([[[0.6, 0.4, 0.0]], [[0.3, 0.7, 0.0]]])
-    assert evaluate.vote(copies).first[0] == 1
-    assert evaluate.vote(copies[:, :, [1, 0, 2]]).first[0] == 0
+@pytest.mark.parametrize(
+    ("copies", "votes", "order"),
+    [
+        # most votes win, even against a larger mean probability
+        ([[0.51, 0.49, 0.0]] * 6 + [[0.0, 1.0, 0.0]] * 5, [6, 5, 0], [0, 1, 2]),
+        # equal votes: the larger mean wins
+        ([[0.6, 0.4, 0.0], [0.3, 0.7, 0.0]], [1, 1, 0], [1, 0, 2]),
+        # the second choice is the next by votes, even against a larger mean
+        ([[0.5, 0.01, 0.49]] * 3 + [[0.0, 0.51, 0.49]] * 2 + [[0.0, 0.0, 1.0]], [3, 2, 1], [0, 1, 2]),
+        # equal votes for the second choice: the larger mean is next
+        ([[0.9, 0.1, 0.0]] * 3 + [[0.1, 0.8, 0.1]] * 2 + [[0.0, 0.1, 0.9]] * 2, [3, 2, 2], [0, 1, 2]),
+        # without votes, the second choice has the next mean
+        ([[0.7, 0.1, 0.2], [0.6, 0.15, 0.25]], [2, 0, 0], [0, 2, 1]),
+    ],
+)
+def test_votes_then_mean_probabilities_decide_for_any_order_of_the_classes(copies, votes, order):
+    for permutation in permutations(range(3)):
+        found = evaluate.vote(np.array(copies)[:, None, permutation])
+        assert found.votes[0].tolist() == [votes[k] for k in permutation]
+        assert [permutation[found.first[0]], permutation[found.second[0]]] == order[:2]
 
 
 def test_equal_votes_and_equal_means_go_to_the_first_class():
-    """Not to chance: nothing else is left to ask."""
+    """There is no random choice."""
     copies = np.array([[[0.25, 0.5, 0.25]], [[0.25, 0.25, 0.5]], [[0.5, 0.25, 0.25]]])
-    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
-        found = evaluate.vote(copies[:, :, order])
+    for permutation in permutations(range(3)):
+        found = evaluate.vote(copies[:, :, permutation])
         assert found.votes.tolist() == [[1, 1, 1]] and (found.first[0], found.second[0]) == (0, 1)
-
-
-def test_the_second_choice_is_next_by_votes_then_by_mean():
-    copies = np.array([[[0.9, 0.1, 0.0]]] * 3 + [[[0.1, 0.8, 0.1]]] * 2 + [[[0.0, 0.1, 0.9]]] * 2)
-    found = evaluate.vote(copies)
-    assert found.votes.tolist() == [[3, 2, 2]] and found.mean[0, 2] < found.mean[0, 1]
-    assert (found.first[0], found.second[0]) == (0, 1)
-    found = evaluate.vote(copies[:, :, [0, 2, 1]])
-    assert (found.first[0], found.second[0]) == (0, 2)
-
-
-def test_second_choice_without_votes_is_the_next_mean():
-    found = evaluate.vote(np.array([[[0.7, 0.1, 0.2]], [[0.6, 0.15, 0.25]]]))
-    assert (found.first[0], found.second[0]) == (0, 2)
 
 
 def test_a_single_copy_is_the_plain_prediction():
@@ -77,9 +74,9 @@ def test_scores_are_those_of_each_utterance_alone(monkeypatch):
     features = Features(values, np.cumsum(lengths) - lengths, lengths)
     config = Config(conv_channels=(4,), conv_kernels=((3, 5),), conv_strides=((2, 4),), lstm_units=5)
     model, normalisation = Model(config, 33, 4), Normalisation(0.1, 1.3)
-    asked, alphas = rng.permutation(11)[:9], rng.uniform(0.9, 1.1, 9)
+    utterances, alphas = rng.permutation(11)[:9], rng.uniform(0.9, 1.1, 9)
     monkeypatch.setattr(evaluate, "BATCH", 4)
-    together = evaluate.scores(model, features, normalisation, asked, alphas)
-    for n, utterance in enumerate(asked):
+    together = evaluate.scores(model, features, normalisation, utterances, alphas)
+    for n, utterance in enumerate(utterances):
         alone = evaluate.scores(model, features, normalisation, np.array([utterance]), alphas[n : n + 1])
         assert np.array_equal(alone[0], together[n]), n

@@ -1,4 +1,4 @@
-"""Accuracies against counting one utterance after the other."""
+"""Accuracies against counts of single utterances."""
 
 import math
 
@@ -16,8 +16,8 @@ pairs = st.lists(st.tuples(st.integers(0, K - 1), st.integers(0, K - 1)), min_si
 @settings(max_examples=60, deadline=None)
 @given(pairs)
 def test_counts_one_by_one(pairs):
-    truth, predicted = zip(*pairs, strict=True)
-    matrix = metrics.confusion(truth, predicted, K)
+    labels, predicted = zip(*pairs, strict=True)
+    matrix = metrics.confusion(labels, predicted, K)
     assert [[sum(pair == (i, j) for pair in pairs) for j in range(K)] for i in range(K)] == matrix.tolist()
     assert metrics.wa(matrix) == pytest.approx(sum(t == p for t, p in pairs) / len(pairs))
     each = [[p == k for t, p in pairs if t == k] for k in range(K)]
@@ -34,12 +34,12 @@ def test_a_rare_class_counts_as_much_as_a_frequent_one():
     assert metrics.ua(matrix) == 0.5
 
 
-def test_nothing_is_not_a_number():
-    nothing = np.zeros((K, K), dtype=np.int64)
-    assert math.isnan(metrics.wa(nothing)) and math.isnan(metrics.ua(nothing))
+def test_no_utterances_give_nan():
+    empty = np.zeros((K, K), dtype=np.int64)
+    assert math.isnan(metrics.wa(empty)) and math.isnan(metrics.ua(empty))
 
 
-@pytest.mark.parametrize(("truth", "predicted"), [([0, 1], [0]), ([0, 4], [0, 0]), ([0, 0], [0, -1])])
-def test_refuses_what_is_no_pair_of_class_indices(truth, predicted):
+@pytest.mark.parametrize(("labels", "predicted"), [([0, 1], [0]), ([0, 4], [0, 0]), ([0, 0], [0, -1])])
+def test_sequences_that_do_not_fit_are_refused(labels, predicted):
     with pytest.raises(ValueError):
-        metrics.confusion(truth, predicted, K)
+        metrics.confusion(labels, predicted, K)

@@ -37,10 +37,10 @@ def scores(made: Corpus) -> dict[str, float]:
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_finds_the_pitch_of_a_voice_at_any_rate(hz, rate):
     f0 = np.exp(baselines.mean_log_f0(voice(hz, 0.6, rate), rate))
-    assert f0 == pytest.approx(hz, rel=0.015)  # lags are whole samples
+    assert f0 == pytest.approx(hz, rel=0.015)  # lags are integers
 
 
-def test_pitch_is_heard_only_where_a_voice_sounds():
+def test_pitch_is_measured_only_in_voiced_frames():
     noise = np.random.default_rng(0).normal(0, 0.1, RATE)
     assert np.isnan(baselines.mean_log_f0(noise, RATE))
     assert np.isnan(baselines.mean_log_f0(np.zeros(RATE), RATE))
@@ -59,10 +59,10 @@ def test_measures_the_mean_of_the_channels():
 
 def test_density_is_that_of_scipy():
     rng = np.random.default_rng(1)
-    values, asked = rng.normal(0, 2, 30), np.linspace(-5, 5, 11)
+    values, points = rng.normal(0, 2, 30), np.linspace(-5, 5, 11)
     width = 2.0 * values.std() * 30**-0.2
-    expected = np.log(gaussian_kde(values, width / values.std(ddof=1))(asked)) + 0.5 * np.log(2 * np.pi)
-    np.testing.assert_allclose(baselines.log_density(values, asked), expected, rtol=1e-10)
+    expected = np.log(gaussian_kde(values, width / values.std(ddof=1))(points)) + 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(baselines.log_density(values, points), expected, rtol=1e-10)
 
 
 def test_every_class_is_as_likely_as_the_others():
@@ -71,7 +71,7 @@ def test_every_class_is_as_likely_as_the_others():
     assert baselines.classify(values, labels, np.array([0.0, 1.9, np.nan]), 3).tolist() == [0, 1, 0]
 
 
-def test_a_corpus_whose_length_betrays_the_class_is_found_out():
+def test_a_corpus_whose_duration_predicts_the_class():
     rng = np.random.default_rng(2)
     found = scores(corpus(lambda speaker, label, take: voice(rng.choice([120.0, 200.0]), 0.3 + 0.2 * label)))
     assert found["duration"] == 1.0
@@ -79,14 +79,14 @@ def test_a_corpus_whose_length_betrays_the_class_is_found_out():
     assert found["loudness"] < 0.5 and found["mean F0"] < 0.5
 
 
-def test_loudness_and_pitch_are_found_out_too():
+def test_a_corpus_whose_loudness_and_pitch_predict_the_class():
     found = scores(corpus(lambda speaker, label, take: voice(120.0 * 1.4**label, 0.4, gain=0.1 * 0.5**label)))
     assert found["loudness"] == 1.0 and found["mean F0"] == 1.0
     assert found["duration"] == 0.25
 
 
-def test_only_the_training_speakers_are_seen():
-    """Whatever the test and the validation speaker's labels are, the predictions for the test speaker stay the same."""
+def test_only_the_training_speakers_are_used():
+    """Other labels of the test and validation speakers do not change the predictions."""
     rng = np.random.default_rng(3)
     lengths = {(s, k, t): 0.3 + 0.1 * k + 0.2 * rng.random() for s in "123" for k in range(4) for t in range(4)}
     honest = corpus(lambda speaker, label, take: voice(150.0, lengths[speaker[0], label, take]))
@@ -102,7 +102,7 @@ def test_only_the_training_speakers_are_seen():
 
 
 def test_majority_is_that_of_the_training_speakers():
-    """Everybody has each class four times, but session 2's speakers the first three only once."""
+    """All speakers have each class four times, but in session 2 the first three classes only once."""
     everything = corpus(lambda speaker, label, take: voice(150.0, 0.3))
     rows = tuple(u for u in everything.utterances if u.session != "2" or u.label == 3 or u.name.endswith("0"))
     made = Corpus("csv", CLASSES, rows, read=everything.read)

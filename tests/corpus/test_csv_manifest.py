@@ -1,4 +1,4 @@
-"""A CSV file with a row per utterance."""
+"""The reader of CSV files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""EmoDB: everything is in the file name."""
+"""The EmoDB reader."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ from trees import wav
 from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import check
 
-REAL = os.environ.get("SCRATCHSER_EMODB")  # the folder of EmoDB's wav files, where there is one
+REAL = os.environ.get("SCRATCHSER_EMODB")  # the folder of EmoDB's wav files
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def original(tmp_path):
     return tmp_path
 
 
-def test_four_classes_and_the_others_left_aside(original):
+def test_four_classes_and_counts_of_the_others(original):
     corpus = load(original)
     assert corpus.name == "emodb" and not corpus.problems
     rows = {u.name: (u.speaker, u.gender, u.session, corpus.classes[u.label], u.votes) for u in corpus.utterances}
@@ -38,7 +38,7 @@ def test_four_classes_and_the_others_left_aside(original):
     assert load(original / "wav").fingerprint() == corpus.fingerprint()
 
 
-def test_all_seven_when_asked_for(original):
+def test_other_classes(original):
     corpus = load(original, classes=["bor", "Disgust", "fear", "anger"])
     counts = Counter(corpus.classes[u.label] for u in corpus.utterances)
     assert counts == {"boredom": 1, "disgust": 1, "fear": 2, "anger": 1}
@@ -46,7 +46,7 @@ def test_all_seven_when_asked_for(original):
         load(original, classes=["anger", "excited"])
 
 
-def test_other_names_are_named(original):
+def test_files_with_other_names_are_reported(original):
     stranger = wav(original / "wav" / "intro.wav", 0.1)
     unknown = wav(original / "wav" / "03a01Xa.wav", 0.1)
     problems = {p.where: p.what for p in load(original).problems}
@@ -60,14 +60,14 @@ def test_capital_letters_in_the_file_types_name(tmp_path):
     assert [(u.name, u.path) for u in corpus.utterances] == [("03a01Wa", tmp_path / "03a01Wa.WAV")]
     assert check(corpus)[0] == ()
     (tmp_path / "03a01Wa.wav").write_bytes((tmp_path / "03a01Wa.WAV").read_bytes())
-    if len(list(tmp_path.iterdir())) == 2:  # else the file system takes them for one
+    if len(list(tmp_path.iterdir())) == 2:  # else the file system ignores case
         twice = load(tmp_path)
         assert [(p.what, p.utterance) for p in twice.problems] == [("duplicate of 03a01Wa.WAV", "03a01Wa")]
         assert len(twice.utterances) == 1 and not twice.without({"03a01Wa"}).utterances
 
 
-@pytest.mark.skipif(REAL is None, reason="SCRATCHSER_EMODB names no folder")
-def test_the_real_one():
+@pytest.mark.skipif(REAL is None, reason="SCRATCHSER_EMODB is not set")
+def test_the_real_corpus():
     corpus = load(Path(REAL))
     counts = Counter(corpus.classes[u.label] for u in corpus.utterances)
     assert counts == {"anger": 127, "happiness": 71, "neutral": 79, "sadness": 62}

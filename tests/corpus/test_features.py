@@ -1,4 +1,4 @@
-"""From sound of any rate and number of channels to spectrograms, and to the disk and back."""
+"""Spectrograms of sound with any sampling rate and channels, and their folder on the disk."""
 
 from dataclasses import replace
 
@@ -75,12 +75,12 @@ def test_settings_in_samples_and_bins(changes, expected):
     assert (signal.window, signal.hop, signal.bins) == expected
 
 
-def test_a_window_that_the_transform_cannot_take_is_refused(corpus):
+def test_a_window_that_is_not_a_power_of_two_is_refused(corpus):
     with pytest.raises(SettingError, match="window_ms=50 is 800 samples"):
         extract(corpus, replace(CONFIG, window_ms=50))
 
 
-def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
+def test_other_rates_and_channels_become_16_khz_mono_and_are_reported():
     left = tone(1000, 48000)
     sounds = {
         "a": (tone(1000, 16000), 16000),
@@ -112,7 +112,7 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono_and_said_once():
     np.testing.assert_array_equal(inside[2], np.float32(np.log(np.float32(1e-4))))  # opposite channels cancel
 
 
-def test_all_broken_utterances_are_named():
+def test_all_broken_utterances_are_reported():
     hole = noise(5000)
     hole[77] = np.inf
     sounds = {"fine": SOUNDS["a"], "hole": (hole, 16000), "empty": (noise(0), 8000), "short": (noise(1023), 16000)}
@@ -125,7 +125,7 @@ def test_all_broken_utterances_are_named():
     ]
 
 
-def test_saved_features_come_back_to_the_bit_and_shared(tmp_path, corpus, features):
+def test_saved_features_have_the_same_bits_and_are_shared(tmp_path, corpus, features):
     folder = tmp_path / "run" / "features"
     features.save(folder, corpus, CONFIG)
     for opened in (Features.open(folder), Features.open(folder, corpus, CONFIG)):
@@ -165,7 +165,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, corpus, features, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_writer_left_is_no_hindrance(tmp_path, corpus, features):
+def test_leftovers_of_a_killed_process_are_replaced(tmp_path, corpus, features):
     (tmp_path / "features.part").mkdir()
     (tmp_path / "features.part" / "values.npy").write_bytes(b"half")
     features.save(tmp_path / "features", corpus, CONFIG)
@@ -185,8 +185,8 @@ def test_damaged_features_are_refused(tmp_path, corpus, features):
     with pytest.raises(StorageError):
         Features.open(folder)
     features.save(folder, corpus, CONFIG)
-    whole = (folder / "values.npy").read_bytes()
-    (folder / "values.npy").write_bytes(whole[:-1])
+    complete = (folder / "values.npy").read_bytes()
+    (folder / "values.npy").write_bytes(complete[:-1])
     with pytest.raises(StorageError, match="damaged"):
         Features.open(folder)
     np.save(folder / "values.npy", features.values[:-1])

@@ -1,4 +1,4 @@
-"""The IEMOCAP release tree: the format with all its oddities, what is broken in it, and the known counts."""
+"""The IEMOCAP reader: unusual forms, broken lines, and the counts of a complete release."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import label_warnings
 from scratchser.corpus.readers import iemocap
 
-# Neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the real release.
+# neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the release
 SPEAKERS = {
     "1F": (119, 18, 43, 37), "1M": (104, 15, 61, 25), "2F": (90, 25, 63, 7), "2M": (127, 29, 37, 15),
     "3F": (95, 39, 108, 22), "3M": (103, 21, 82, 68), "4F": (51, 10, 41, 47), "4M": (123, 21, 40, 37),
@@ -21,7 +21,7 @@ SCRIPTED = {"Neutral": 1708 - 1099, "Happiness": 595 - 284, "Sadness": 1084 - 60
 
 @pytest.fixture
 def odd(tmp_path):
-    """Two sessions with every oddity of the real release that is known."""
+    """Two sessions with every known unusual form of the release."""
     dialog(
         tmp_path,
         "Ses01F_impro01",
@@ -64,7 +64,7 @@ def test_votes_are_those_of_the_external_annotators(odd):
     assert first.path == odd / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
 
 
-def test_comments_may_hold_anything(tmp_path):
+def test_comments_may_contain_anything(tmp_path):
     text = block("Ses02F_impro03_M007", "sad", "Sadness", "Other", "Sadness; Fear")
     text = text.replace("Other;\t()", "Other;\t(bored; C-E9: Anger; [tired] \u00e9)")
     dialog(tmp_path, "Ses02F_impro03", text)
@@ -78,11 +78,11 @@ def test_scripted_dialogs_and_merging(odd):
     merged = load(odd, scripted=True, merge_excited=True)
     excited = next(u for u in merged.utterances if u.name == "Ses01F_impro01_M001")
     assert merged.classes[excited.label] == "happiness"
-    assert excited.votes == (("happiness",), ("happiness",), ("neutral",))  # excited and happiness have become one
+    assert excited.votes == (("happiness",), ("happiness",), ("neutral",))  # excited and happiness merged to one label
     assert dict(merged.other_labels) == {"undecided": 1, "frustration": 1}
 
 
-def test_a_class_list_of_ones_own(odd):
+def test_your_own_classes(odd):
     corpus = load(odd, classes=["fru", "excited"])
     assert [corpus.classes[u.label] for u in corpus.utterances] == ["frustration", "excited"]
     with pytest.raises(CorpusError, match="boredom"):
@@ -119,7 +119,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_lines_are_named(tmp_path, case):
+def test_broken_lines_are_reported(tmp_path, case):
     text, line, what, utterance = BROKEN[case]
     dialog(tmp_path, "Ses04F_impro01", agreed("Ses04F_impro01_M000", "Anger"))
     file = dialog(tmp_path, "Ses04F_impro02", text)
@@ -132,7 +132,7 @@ def test_broken_lines_are_named(tmp_path, case):
     assert remaining.problems == ()
 
 
-def test_a_label_file_in_the_wrong_place_is_named(tmp_path):
+def test_a_label_file_in_the_wrong_folder_is_reported(tmp_path):
     dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Neutral"))
     moved = tmp_path / "Session1/dialog/EmoEvaluation/Ses02F_impro01.txt"
     moved.write_text(agreed("Ses02F_impro01_F000", "Neutral"))
@@ -141,7 +141,7 @@ def test_a_label_file_in_the_wrong_place_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
-    """151 label files with the right counts: a speaker's utterances are all in one dialog, the rest is fear."""
+    """151 label files with the expected counts: one dialog per speaker has all utterances, the others have fear."""
     root = tmp_path_factory.mktemp("iemocap")
     left, scripted = dict(UNANIMOUS), []
     for speaker, counts in SPEAKERS.items():
@@ -186,7 +186,7 @@ def test_known_counts_of_all_dialogs(complete):
     assert load(complete, merge_excited=True).expected_counts == ()  # no known counts for this choice
 
 
-def test_differing_counts_are_told(complete):
+def test_unexpected_counts_are_reported(complete):
     file = complete / "Session4/dialog/EmoEvaluation/Ses04M_impro01.txt"
     before = file.read_text()
     try:

@@ -1,4 +1,4 @@
-"""Who tests, who validates, who trains."""
+"""Test, validation and training speakers of each fold."""
 
 import pytest
 
@@ -23,14 +23,14 @@ def test_the_order_of_the_papers_table_2():
     assert [fold.session + fold.gender for fold in folds] == [fold.test for fold in folds]
 
 
-def test_the_other_of_the_session_validates_and_four_sessions_train():
+def test_the_other_speaker_of_the_session_validates_and_four_sessions_train():
     for fold in make_folds(IEMOCAP):
         assert fold.validation == fold.session + {"F": "M", "M": "F"}[fold.gender]
         assert set(fold.train) == {s for s in IEMOCAP.speakers if s[0] != fold.session}
         assert len(fold.train) == len(set(fold.train))
 
 
-def test_the_woman_comes_first_whatever_her_name():
+def test_the_woman_comes_first():
     speakers = [("a", "M", "1"), ("b", "F", "1"), ("c", "F", "2"), ("d", "M", "2")]
     assert [fold.test for fold in make_folds(corpus(*speakers))] == ["b", "a", "c", "d"]
 
@@ -70,6 +70,6 @@ def test_numbers_are_not_sorted_as_words():
         ([("a", "", "")], "too few"),
     ],
 )
-def test_refuses_what_the_protocol_does_not_know(speakers, reason):
+def test_sessions_that_do_not_fit_are_refused(speakers, reason):
     with pytest.raises(ValueError, match=reason):
         make_folds(corpus(*speakers))

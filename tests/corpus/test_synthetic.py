@@ -1,4 +1,4 @@
-"""The synthetic corpus: what tells its classes apart and what must not, its table and its annotators."""
+"""The synthetic corpus: what distinguishes its classes and what must not, its table and its annotators."""
 
 import pickle
 import re
@@ -54,7 +54,7 @@ def analyse(sound):
 
 
 def numbers(semitones, voiced, power, level):
-    """What a listener without words might notice; none of them knows the mean pitch, the level or the length."""
+    """Contours and voice quality, independent of mean pitch, level and duration."""
     tune = semitones[voiced] if voiced.sum() > 9 else np.zeros(10)
     loud = power[:, level > level.max() - 20].mean(axis=1)
     bands = 10 * np.log10([loud[a:b].sum() for a, b in ((2, 16), (16, 32), (32, 64), (64, 128), (128, 250))])
@@ -74,7 +74,7 @@ def numbers(semitones, voiced, power, level):
 
 @pytest.mark.parametrize("emotion", CLASSES)
 @pytest.mark.parametrize("speaker", [Voice(14.5, 210.0), Voice(17.0, 115.0)])
-def test_duration_level_and_mean_pitch_are_as_asked_whatever_the_expression(emotion, speaker):
+def test_duration_level_and_mean_pitch_do_not_depend_on_the_expression(emotion, speaker):
     rng = np.random.default_rng(2)
     sound = synthesiser.synthesise(speaker, EXPRESSIONS[emotion], 2.5, speaker.pitch_hz, -28.0, rng)
     assert sound.dtype == np.float32 and len(sound) == 2.5 * RATE
@@ -101,11 +101,11 @@ def test_speech_has_pauses_and_hisses_and_a_harmonic_voice(analyses):
     assert 0.4 < np.mean(harmonic) < 0.95
 
 
-# ---- what tells the classes apart, and what must not
+# ---- what distinguishes the classes, and what must not
 
 
 def discriminant_ua(features, labels, speakers):
-    """Speaker-out UA of Fisher's linear discriminant, every class as likely as the others."""
+    """Leave-one-speaker-out UA of Fisher's linear discriminant with equal priors."""
     predicted = np.empty(len(labels), int)
     for speaker in np.unique(speakers):
         train, test = speakers != speaker, speakers == speaker
@@ -116,21 +116,21 @@ def discriminant_ua(features, labels, speakers):
     return np.mean([np.mean(predicted[labels == k] == k) for k in range(4)])
 
 
-def test_duration_loudness_and_mean_pitch_do_not_betray_the_class(corpus, sounds):
-    heard = replace(corpus, read=lambda u: (sounds[u.name], RATE))
-    scores = {each.name: each.ua_mean for each in baselines.evaluate(heard, make_folds(heard))}
+def test_duration_loudness_and_mean_pitch_do_not_predict_the_class(corpus, sounds):
+    fast = replace(corpus, read=lambda u: (sounds[u.name], RATE))
+    scores = {each.name: each.ua_mean for each in baselines.evaluate(fast, make_folds(fast))}
     assert set(scores) == {"majority", "duration", "loudness", "mean F0"}
     assert all(ua <= 0.38 for ua in scores.values()), scores
 
 
-def test_duration_level_and_usual_pitch_are_drawn_without_a_look_at_the_emotion(monkeypatch):
+def test_duration_level_and_pitch_are_drawn_independently_of_the_emotion(monkeypatch):
     monkeypatch.setattr(synthetic, "synthesise", lambda voice, expression, *drawn: drawn[:3])
     for line in synthetic.script(size=10)[::5]:
         takes = [replace(line.take, emotion=emotion, neighbour="other") for emotion in EXPRESSIONS]
         assert len({synthetic.sound(replace(line, take=take)) for take in takes}) == 1
 
 
-def test_contours_and_voice_quality_tell_the_classes_but_not_perfectly(corpus, analyses):
+def test_contours_and_voice_quality_distinguish_the_classes_but_not_perfectly(corpus, analyses):
     features = np.array([numbers(*analyses[u.name]) for u in corpus.utterances])
     labels = np.array([u.label for u in corpus.utterances])
     speakers = np.array([u.speaker for u in corpus.utterances])
@@ -147,12 +147,12 @@ def test_the_same_seed_gives_the_same_corpus_and_another_seed_another(corpus, so
     for u in reversed(again.utterances[::50]):
         np.testing.assert_array_equal(sent(u)[0], sounds[u.name])
     keys = [{line.key for line in synthetic.script(seed)} for seed in (0, 1)]
-    assert keys[0].isdisjoint(keys[1]) and len(keys[0]) == len(synthetic.script())  # every sound by chance of its own
+    assert keys[0].isdisjoint(keys[1]) and len(keys[0]) == len(synthetic.script())  # every sound has its own seed
 
 
 @given(size=st.integers(10, 130), seed=st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
-def test_there_are_as_many_utterances_as_asked_for_shared_among_ten_speakers(size, seed):
+def test_the_requested_number_of_utterances_is_shared_among_ten_speakers(size, seed):
     made = synthetic.load(seed, size)
     names = [u.name for u in made.utterances]
     assert len(names) == len(set(names)) == size and names == sorted(names)
@@ -196,7 +196,7 @@ def test_the_hard_label_is_the_only_one_with_two_votes(votes, hard):
     assert Take("neutral", "sadness", 0.1, tuple(tuple(v.split(",")) for v in votes.split("/"))).label == hard
 
 
-def test_the_weaker_an_expression_the_more_its_annotators_disagree():
+def test_annotators_disagree_more_on_weaker_expressions():
     takes = [line.take for line in synthetic.script(size=1000) if line.take.label]
     agreed = np.array([unanimous(take.votes, take.label) for take in takes])
     mix = np.array([take.mix for take in takes])

@@ -1,4 +1,4 @@
-"""The release tree that the synthetic corpus is written as: the real form, and the way back through the reader."""
+"""The synthetic corpus as a release tree: the real form, and reading it back."""
 
 import re
 from collections import Counter, defaultdict
@@ -50,14 +50,14 @@ def test_label_files_have_the_real_form(tree):
     clock = {}
     for name, (file, rows) in blocks.items():
         start, end, _, code = HEADER.fullmatch(rows[0]).groups()
-        assert float(end) > float(start) > clock.get(file, 0.0)  # in order of time, nobody interrupts
+        assert float(end) > float(start) > clock.get(file, 0.0)  # in order of time, without overlap
         clock[file] = float(end)
         matches = [CATEGORY.fullmatch(row) for row in rows[1:5]]
-        assert [m[1] for m in matches] == ["E", "E", "E", name[-4]]  # three annotators, then the speaker's own view
+        assert [m[1] for m in matches] == ["E", "E", "E", name[-4]]  # three annotators, then the self-evaluation
         assert [int(m[2]) for m in matches[:3]] == sorted({int(m[2]) for m in matches[:3]})
         assert all(SCALES.fullmatch(row) for row in rows[5:]) and len(rows) == 8
-        heard = Counter(word for m in matches[:3] for word in set(re.findall(r"\w+", m[3])))
-        twice = [word for word, votes in heard.items() if votes >= 2]
+        counts = Counter(word for m in matches[:3] for word in set(re.findall(r"\w+", m[3])))
+        twice = [word for word, votes in counts.items() if votes >= 2]
         assert CODES.get(code) == (twice[0] if len(twice) == 1 else None) and (code in CODES or code == "xxx")
         seen["code"].add(code)
         seen["own"].add("none" if matches[3][3] == ";" else CODES.get(code, "no majority") in matches[3][3])
@@ -67,13 +67,13 @@ def test_label_files_have_the_real_form(tree):
     assert seen["own"] == {"none", True, False} and seen["comment"] == {True, False} and seen["labels"] == {1, 2}
 
 
-def test_dialogs_bear_the_releases_odd_names_and_both_voices(tree):
+def test_dialogs_have_the_releases_unusual_names_and_both_speakers(tree):
     names = {Path(file).stem: set() for file, _ in blocks_of(tree[0]).values()}
     for utterance, (file, _) in blocks_of(tree[0]).items():
         assert utterance.startswith(f"{file.stem}_") and file.parents[2].name == f"Session{utterance[4]}"
         names[file.stem].add(utterance[-4])
     assert {"Ses03M_impro05a", "Ses03M_impro05b", "Ses05M_script01_1", "Ses05M_script01_1b"} <= set(names)
-    assert len(names) == 31 and all(voices == {"F", "M"} for voices in names.values())
+    assert len(names) == 31 and all(speakers == {"F", "M"} for speakers in names.values())
 
 
 def test_wav_files_are_16_khz_mono_pcm_as_long_as_the_labels_say(tree):
@@ -104,16 +104,8 @@ def test_reading_the_tree_gives_the_same_table_and_the_same_sound(tree):
         np.testing.assert_array_equal(a, b)
 
 
-def test_scripted_dialogs_and_excited_are_there_for_who_asks(tree):
-    plain = iemocap.load(tree[0])
-    everything = iemocap.load(tree[0], scripted=True, merge_excited=True)
-    assert everything.problems == ()
-    added = {u.name for u in everything.utterances} - {u.name for u in plain.utterances}
-    assert any("script" in name for name in added) and any("impro" in name for name in added)
-
-
 def test_the_same_arguments_write_the_same_files(tree, tmp_path):
-    iemocap_tree.write_iemocap_tree(tmp_path, seed=5, size=40)  # an empty folder is welcome
+    iemocap_tree.write_iemocap_tree(tmp_path, seed=5, size=40)  # an empty folder is allowed
     contents = [{f.relative_to(root): f.read_bytes() for f in root.rglob("*.*")} for root in (tree[0], tmp_path)]
     assert contents[0] == contents[1]
 

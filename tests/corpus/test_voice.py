@@ -1,4 +1,4 @@
-"""The synthesiser's parts against slow truths and SciPy, and the formants that come out of it."""
+"""The parts of the synthesiser against plain formulas and SciPy, and the formants of its output."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_pulses_are_the_sum_of_all_harmonics_below_the_limit():
     np.testing.assert_allclose(voice._pulses(phase, pitch), expected, atol=1e-8)
 
 
-def test_the_cascade_is_scipys_filter_where_the_formants_stand_still():
+def test_the_cascade_is_scipys_filter_for_constant_formants():
     sound = np.random.default_rng(0).standard_normal(10 * voice.STEP)
     still, expected = np.array([500.0, 1500.0, 2500.0]), sound
     for f, width in zip(still, (65.0, 95.0, 125.0), strict=True):
@@ -31,7 +31,7 @@ def test_the_cascade_is_scipys_filter_where_the_formants_stand_still():
 
 
 @pytest.mark.parametrize("slope", [-3.0, -11.0])
-def test_tilt_is_so_many_db_per_octave_and_nothing_at_200_hz(slope):
+def test_tilt_in_db_per_octave_with_gain_1_at_200_hz(slope):
     impulse = np.zeros(RATE)
     impulse[0] = 1.0
     spectrum = np.abs(np.fft.rfft(voice._tilted(impulse, slope)))

@@ -1,4 +1,4 @@
-"""What three annotators say about one utterance, against the paper's table 5 and against exact fractions."""
+"""Soft labels and agreement, against the paper's table 5 and exact fractions."""
 
 from fractions import Fraction
 
@@ -45,7 +45,7 @@ def test_unanimous_means_contained_not_equal():
     assert not unanimous([["neutral"], ["neutral"], ["sadness"]], "neutral")
 
 
-def test_silence_is_not_agreement():
+def test_no_annotators_is_not_agreement():
     with pytest.raises(ValueError, match="no annotators"):
         unanimous([], "neutral")
     with pytest.raises(ValueError, match="no annotators"):
