@@ -7,8 +7,9 @@ from pathlib import Path
 
 from scratchser.bench import report
 from scratchser.bench.cuda import gpu, kernels_page, paper_step, ptx
-from scratchser.bench.measure import QUICK, SECTIONS, Json, Plan, measure
-from scratchser.support.errors import ProcessingError, UsageError
+from scratchser.bench.measure import QUICK, SECTIONS, Plan, measure
+from scratchser.support import files
+from scratchser.support.errors import UsageError
 from scratchser.support.gpu import DeviceError, choose
 from scratchser.support.terminal import say, write
 
@@ -42,12 +43,7 @@ def time_gpu(name: str, plan: Plan, out: Path) -> int:
     if not device.startswith("cuda"):
         raise DeviceError("--device takes a GPU, cuda or cuda:K. Without --device the CPU is timed")
 
-    def save(result: Json) -> None:
-        write_file(out, json.dumps(result, indent=1))
-
-    result = gpu.measure(device, plan, save)
-    save(result)
-    write(gpu.text(result))
+    write(gpu.text(gpu.measure(device, plan, save=lambda result: files.write_json(out, result))))
     say(f"all rounds are in {out}")
     return 0
 
@@ -62,12 +58,5 @@ def compile_kernels(page: Path | None) -> int:
     if faults:
         return 1
     if page:
-        write_file(page, kernels_page.text(builds))
+        files.write_text(page, kernels_page.text(builds))
     return 0
-
-
-def write_file(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ProcessingError(f"{path} cannot be written: {error}") from error

@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,14 @@ import numpy as np
 from scratchser.bench.child import Child
 from scratchser.support.errors import ProcessingError
 
+Times = dict[str, list[float]]  # for each contestant, seconds of a run in each round
+
 TOLERANCE = 1e-4  # of ||ours - theirs|| / ||theirs||, float32
 TURN = 0.05  # seconds that a turn takes at least
 
 
 class DisagreementError(ProcessingError):
     """Two contestants compute different results, so their times cannot be compared."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of a task: for each contestant, one number a round."""
-
-    rounds: dict[str, list[float]]
-
-    def median(self, name: str) -> float:
-        return float(np.median(self.rounds[name]))
-
-    def ratios(self, slow: str, fast: str) -> np.ndarray:
-        """`slow` divided by `fast`, round by round, because a disturbance slows all turns of a round."""
-        return np.array(self.rounds[slow]) / np.array(self.rounds[fast])
 
 
 @contextlib.contextmanager
@@ -61,7 +48,7 @@ def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
 
 
 def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: Any) -> tuple[Times, float]:
-    """Returns the times and the largest difference of the answers. Raises DisagreementError, ChildError.
+    """Returns the seconds of a run, and the largest difference of the answers. Raises DisagreementError, ChildError.
 
     A turn is as many runs as take TURN seconds, in whole cycles if the runs of the task differ. A fifth of a turn comes
     before it untimed: sleeping threads and cold caches cost milliseconds.
@@ -75,11 +62,11 @@ def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: 
         child.run(cycles[name])
         seconds = child.run(cycles[name]) * cycles[name]
         repeats[name] = math.ceil(TURN / seconds) * cycles[name]
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+    times: Times = {name: [] for name in contestants}
     names = list(contestants)
     for first in range(rounds):
         for n in range(len(names)):
             name = names[(first + n) % len(names)]  # another contestant begins in each round
             contestants[name].run(math.ceil(repeats[name] / 5))
             times[name].append(contestants[name].run(repeats[name]))
-    return Times(times), difference
+    return times, difference

@@ -24,7 +24,7 @@ from scratchser.bench.contest import children, contest
 from scratchser.support import environment
 from scratchser.support.terminal import say
 
-LIBRARIES = {"torch": "torch", "torch, expert": "torch", "torch, compiled": "torch", "librosa": "librosa"}
+OPTIONAL = ("torch", "librosa")
 REMEDY = "{} is not installed, so nothing is compared with it: pip install -e '.[bench]'"
 THREADS = 2  # of every contestant
 
@@ -48,17 +48,16 @@ QUICK = Plan(3, (257,), 1, problem.SAMPLES // 12, ("ours", "torch", "torch, expe
 
 def installed(contestants: Sequence[str]) -> list[str]:
     """The contestants with an installed library."""
-    return [name for name in contestants if name not in LIBRARIES or util.find_spec(LIBRARIES[name])]
+    return [name for name in contestants if name == "ours" or util.find_spec(name.partition(",")[0])]
 
 
 def measure(plan: Plan, sections: Sequence[str]) -> Json:
     """The environment, the sections, and the machine's sgemm rate before and after them; report.text prints it."""
-    peers = dict.fromkeys(LIBRARIES.values())
-    notes = [REMEDY.format(name) for name in peers if not util.find_spec(name)]
+    notes = [REMEDY.format(name) for name in OPTIONAL if not util.find_spec(name)]
     for note in notes:
         say(note)
     here = environment.describe("cpu")
-    here["libraries"] |= {name: metadata.version(name) for name in peers if util.find_spec(name)}
+    here["libraries"] |= {name: metadata.version(name) for name in installed(OPTIONAL)}
     before = sgemm(plan)
     measured = {name: SECTIONS[name](plan) for name in sections}
     return {
@@ -82,7 +81,7 @@ def timed(
     """The contest as a dict."""
     say(", ".join([task, *(f"{name} {value}" for name, value in parameters.items())]))
     times, difference = contest(contestants, plan.rounds, task, *arguments)
-    return {"parameters": parameters, "operations": operations, "difference": difference, "times": times.rounds}
+    return {"parameters": parameters, "operations": operations, "difference": difference, "times": times}
 
 
 def steps(plan: Plan) -> list[Json]:
@@ -126,46 +125,42 @@ def stft(plan: Plan) -> list[Json]:
 
 
 def batch(plan: Plan) -> list[Json]:
-    """We alone: building a batch, and the step that needs it."""
     with children(["ours"], THREADS) as ours:
-        tasks = ("batch", "step")
-        return [
-            {"bins": bins, **{task: timed(ours, plan, {"bins": bins}, None, task, bins)["times"] for task in tasks}}
-            for bins in plan.bins
-        ]
+        tasks = [(bins, task) for bins in plan.bins for task in ("batch", "step")]
+        return [timed(ours, plan, {"bins": bins, "task": task}, None, task, bins) for bins, task in tasks]
 
 
 def memory(plan: Plan) -> list[Json]:
     """Measured in the second of two new processes: the first may compile, and a compiler needs memory of its own."""
-    found = []
+    rows = []
     for bins in plan.bins:
         for name in installed(plan.steps):
             say(f"memory, bins {bins}, {name}")
             peak_of_steps(name, bins)
-            found.append({"bins": bins, "contestant": name, **peak_of_steps(name, bins)})
-    return found
+            rows.append({"bins": bins, "contestant": name, **peak_of_steps(name, bins)})
+    return rows
 
 
-def peak_of_steps(contestant: str, bins: int) -> Json:
+def peak_of_steps(contestant: str, bins: int) -> dict[str, int]:
     with closing(Child(contestant, THREADS)) as child:
         imported = child.memory()
         child.run(child.make("step", bins))
-        return {"imported": imported, "peak": child.memory()}
+        return {"MB when imported": imported // 10**6, "MB at most": child.memory() // 10**6}
 
 
 def start(plan: Plan) -> list[Json]:
-    """Import and first step in new interpreters: once with an empty cache of compiled kernels, then with a full one."""
-    found = []
+    """New interpreters, the first one with an empty cache of compiled kernels."""
+    rows = []
     with tempfile.TemporaryDirectory() as cache:
         for name in installed(["ours", "torch"]):
-            say(f"start, {name}")
-            cold, *warm = (new_start(name, cache) for _ in range(1 + plan.warm_starts))
-            found.append({"contestant": name, "cold": cold, "warm": warm})
-    return found
+            for number in range(1, 2 + plan.warm_starts):
+                say(f"start, {name}, {number}")
+                rows.append({"contestant": name, "start": number, **new_start(name, cache)})
+    return rows
 
 
 def new_start(contestant: str, cache: str) -> Json:
-    """Seconds of "import" and "step"."""
+    """Seconds of the import and of the first step."""
     variables = {**os.environ, **thread_limits(THREADS), "NUMBA_CACHE_DIR": cache}
     command = [sys.executable, "-m", "scratchser.bench.start", contestant]
     done = subprocess.run(command, env=variables, stdout=subprocess.PIPE)

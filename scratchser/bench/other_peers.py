@@ -1,8 +1,5 @@
 """The machine's matrix product by NumPy, and the spectrogram with SciPy and with librosa. ours.py describes a task."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import scipy.signal
 
@@ -38,8 +35,4 @@ class LibrosaStft(Stft):
         return np.log(np.maximum(np.abs(Z) ** 2, np.float32(self.floor))).T
 
 
-TASKS: dict[str, dict[str, Callable[..., Any]]] = {
-    "numpy": {"gemm": Gemm},
-    "scipy": {"stft": ScipyStft},
-    "librosa": {"stft": LibrosaStft},
-}
+TASKS = {"numpy": {"gemm": Gemm}, "scipy": {"stft": ScipyStft}, "librosa": {"stft": LibrosaStft}}

@@ -1,7 +1,7 @@
 """The tasks with our own kernels.
 
 A task is made once; `run` is timed, and `answer` is what the other contestants must agree with. A task with a `cycle`
-runs that many different batches in turn.
+runs that many different batches in turn; on a GPU, `finish` waits for its end.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from scratchser.bench import problem
-from scratchser.bench.clock import seconds_per_call
+from scratchser.bench.clock import finish_of
 from scratchser.bench.problem import Batch
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
 from scratchser.kernels.machine.device import Array
@@ -27,10 +27,8 @@ class TrainingStep:
         self.batches = [replace(batch, x=self.device.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
         self.model = problem.model(bins, self.device)
         self.optimiser = Optimiser(self.model.parameters, problem.config())
+        self.finish = finish_of(self.device)
         self.turn = 0
-
-    def timed(self, times: int) -> float:
-        return seconds_per_call(self.run, times, self.device)
 
     def _gradients(self, batch: Batch) -> tuple[Array, float]:
         logits = self.model.forward(batch.x, batch.lengths)
@@ -54,11 +52,10 @@ class Conv:
     """One product of one conv layer: `part` is forward, dW or dx."""
 
     def __init__(self, bins: int, layer: int, part: str) -> None:
-        settings = problem.config()
         self.x, self.lengths = problem.conv_input(bins, layer)
         parameters = problem.model(bins).parameters
         self.W, self.bias = parameters.W[f"conv{layer}.W"], parameters.W[f"conv{layer}.b"]
-        self.stride = settings.conv_strides[layer - 1]
+        self.stride = problem.config().conv_strides[layer - 1]
         self.part = part
         self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.bias)
         self.dx, self.blocks = np.zeros_like(self.x), conv2d.blocks_of(self.lengths, self.stride[0])

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from scratchser.bench import problem
-from scratchser.bench.contest import Times
 
 Json = dict[str, Any]
 
@@ -53,16 +52,9 @@ def machine(environment: Json) -> list[str]:
     ]
 
 
-def ms(seconds: float) -> str:
-    """Milliseconds with three digits, or all digits before the point."""
-    milliseconds = 1000 * seconds
-    return f"{milliseconds:.0f}" if milliseconds >= 99.95 else f"{milliseconds:#.3g}"
-
-
-def spread(values: Iterable[float]) -> list[str]:
-    """The median, and the smallest ... the largest."""
-    sample = np.array(list(values))
-    return [f"{np.median(sample):.2f}", f"{sample.min():.2f} ... {sample.max():.2f}"]
+def digits(number: float) -> str:
+    """Three digits, or all digits before the point."""
+    return f"{number:.0f}" if number >= 99.95 else f"{number:#.3g}"
 
 
 def gflops(operations: float, seconds: float) -> str:
@@ -80,12 +72,18 @@ def contest_table(contests: Sequence[Json], rate: float | None = None) -> str:
     head = [*contests[0]["parameters"], "contestant"]
     rows = [[*head, "ms", "ratio", "spread", "GFLOP/s", *["of sgemm"] * (rate is not None)]]
     for contest in contests:
-        times, operations = Times(contest["times"]), contest["operations"]
-        first = next(iter(times.rounds))
-        for name in times.rounds:
-            seconds = times.median(name)
-            ratio = ["-", "-"] if name == first else spread(times.ratios(name, first))
-            row = [*map(str, contest["parameters"].values()), name, ms(seconds), *ratio]
+        times, operations = contest["times"], contest["operations"]
+        first = next(iter(times))
+        for name in times:
+            seconds = float(np.median(times[name]))
+            # round by round, because a disturbance slows all turns of a round
+            ratios = np.array(times[name]) / np.array(times[first])
+            ratio = (
+                ["-", "-"]
+                if name == first
+                else [f"{np.median(ratios):.2f}", f"{ratios.min():.2f} ... {ratios.max():.2f}"]
+            )
+            row = [*map(str, contest["parameters"].values()), name, digits(1000 * seconds), *ratio]
             row.append(gflops(operations, seconds) if operations else "-")
             if rate is not None:
                 row.append(f"{100 * operations / seconds / rate:.0f} %" if operations else "-")
@@ -93,31 +91,10 @@ def contest_table(contests: Sequence[Json], rate: float | None = None) -> str:
     return table(rows, left=len(head))
 
 
-def batch_table(found: Sequence[Json], rate: float) -> str:
-    rows = [["bins", "ms per batch", "ms per step", "of a step"]]
-    for one in found:
-        batch, step = (float(np.median(one[task]["ours"])) for task in ("batch", "step"))
-        rows.append([str(one["bins"]), ms(batch), ms(step), f"{100 * batch / step:.1f} %"])
-    return table(rows, left=1)
-
-
-def memory_table(found: Sequence[Json], rate: float) -> str:
-    rows = [["bins", "contestant", "MB when imported", "MB at most", "MB in between"]]
-    for one in found:
-        imported, peak = one["imported"], one["peak"]
-        sizes = ["-"] * 3 if peak is None else [f"{size / 1e6:.0f}" for size in (imported, peak, peak - imported)]
-        rows.append([str(one["bins"]), one["contestant"], *sizes])
-    note = "Resident memory of a new process that runs all batches once. PyTorch's includes our imports."
-    return f"{table(rows, left=2)}\n\n{note}"
-
-
-def start_table(found: Sequence[Json], rate: float) -> str:
-    rows = [["contestant", "start", "import s", "first step s", "together s", "spread"]]
-    for one in found:
-        for kind, runs in (("first", [one["cold"]]), ("later", one["warm"])):
-            parts = [f"{np.median([run[part] for run in runs]):.2f}" for part in ("import", "step")]
-            rows.append([one["contestant"], kind, *parts, *spread(sum(run.values()) for run in runs)])
-    return table(rows, left=2) + "\n\nThe first start compiles our kernels; later ones find them in the cache."
+def plain_table(rows: Sequence[Json], rate: float) -> str:
+    """The keys as head, and a line for each row."""
+    cells = [[f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+    return table([list(rows[0]), *cells], left=2)
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Sequence[Json], float], str]]] = {
@@ -125,8 +102,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Sequence[Json], float], str]]] = {
     "conv": (f"conv2d with bias and ReLU, {problem.BATCH} utterances of {problem.CONV_FRAMES} frames", contest_table),
     "lstm": ("Bi-LSTM, forward and backward", contest_table),
     "stft": ("Log spectrogram", contest_table),
-    "batch": ("Batch building: VTLP, normalisation, padding", batch_table),
-    "memory": ("Memory of a training step", memory_table),
-    "start": ("Import and first step, 257 bins", start_table),
+    "batch": ("A batch (VTLP, normalisation, padding) beside the step that needs it", contest_table),
+    "memory": ("Memory of a new process that runs all batches once; PyTorch's includes our imports", plain_table),
+    "start": ("Import and first step, 257 bins: the first start compiles our kernels", plain_table),
     "threads": ("Training step with one thread and with two", contest_table),
 }

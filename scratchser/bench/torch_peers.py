@@ -1,17 +1,18 @@
 """The same tasks as a user would write them with PyTorch. ours.py describes a task."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch._dynamo
 import torch._inductor.config
+from torch import Tensor
 from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from scratchser.bench import problem
-from scratchser.bench.clock import seconds_per_call
 from scratchser.bench.ours import Conv, Lstm, Stft
 from scratchser.kernels.conv2d import output_lengths
 
@@ -52,9 +53,8 @@ def gradients(pairs: Iterator[Pair], ours: dict[str, np.ndarray]) -> dict[str, n
 def new_lstm(features: int) -> torch.nn.LSTM:
     """A Bi-LSTM with a single bias as in ours: PyTorch adds two, and their sum would learn twice as fast."""
     lstm = torch.nn.LSTM(features, problem.config().lstm_units, batch_first=True, bidirectional=True)
-    for suffix in ("", "_reverse"):
-        bias = getattr(lstm, f"bias_hh_l0{suffix}").requires_grad_(False)
-        bias.zero_()
+    for bias in (lstm.bias_hh_l0, lstm.bias_hh_l0_reverse):
+        bias.requires_grad_(False).zero_()
     return lstm
 
 
@@ -62,10 +62,15 @@ def new_lstm(features: int) -> torch.nn.LSTM:
 
 
 class Network(torch.nn.Module):
-    """The model of problem.py with the same weights. Frames past an utterance's end are masked, as in ours."""
+    """The model of problem.py with the same weights. Frames past an utterance's end are masked, as in ours.
 
-    def __init__(self, bins: int) -> None:
+    expert   mask in place before the ReLU: one tensor then serves two backward passes, that of the ReLU and that of the
+             next layer, where `relu(z) * mask` keeps two
+    """
+
+    def __init__(self, bins: int, expert: bool) -> None:
         super().__init__()
+        self.expert = expert
         W = problem.model(bins).parameters.W
         self.convs = torch.nn.ModuleList()
         for n, stride in enumerate(problem.config().conv_strides, 1):
@@ -84,17 +89,14 @@ class Network(torch.nn.Module):
         yield "dense.W", (), self.dense.weight, (1, 0)
         yield "dense.b", (), self.dense.bias, (0,)
 
-    def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return relu(z) * mask
-
-    def frames(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def frames(self, x: Tensor, lengths: Tensor) -> Tensor:
         for conv in self.convs:
             x, lengths = conv(x), output_lengths(lengths, conv.stride[0])
-            mask = torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None]
-            x = self.rectified(x, mask[:, None, :, None])
+            mask = (torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None])[:, None, :, None]
+            x = relu(x.mul_(mask), inplace=True) if self.expert else relu(x) * mask
         return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as in ours
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         frames = self.frames(x, lengths)
         for conv in self.convs:
             lengths = output_lengths(lengths, conv.stride[0])
@@ -102,15 +104,7 @@ class Network(torch.nn.Module):
         return self.dense(torch.cat([h[0], h[1]], dim=1))
 
 
-class ExpertNetwork(Network):
-    """In place, with the mask before the ReLU: one tensor then serves two backward passes, that of the ReLU and that of
-    the next layer. `relu(z) * mask` keeps two tensors."""
-
-    def rectified(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return relu(z.mul_(mask), inplace=True)
-
-
-def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def compile_frames(frames: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Only the time axis varies. With dynamic=True all axes would, and the compiler of PyTorch 2.13 fails; this way it
     compiles once for each length of the batches."""
     torch._dynamo.reset()  # else the number of bins would also vary, if another one was compiled before
@@ -118,7 +112,7 @@ def compile_frames(frames: Callable[..., torch.Tensor]) -> Callable[..., torch.T
     torch._inductor.config.compile_threads = 1  # in this process
     function = torch.compile(frames)
 
-    def call(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def call(x: Tensor, lengths: Tensor) -> Tensor:
         torch._dynamo.mark_dynamic(x, 2)
         return function(x, lengths)
 
@@ -129,18 +123,19 @@ class TrainingStep:
     """The plain way: random padded batches, masks, a packed LSTM, the default memory layout."""
 
     cycle = problem.BATCHES
-    network_class, similar, layout, compiled = Network, False, torch.contiguous_format, False
+    expert, similar, layout, compiled = False, False, torch.contiguous_format, False
 
     def __init__(self, bins: int, device: str = "cpu") -> None:
         self.bins, self.device = bins, torch.device(device)
         self.batches = [self._tensors(batch) for batch in problem.batches(bins, self.similar)]
-        self.network = self.network_class(bins).to(self.device, memory_format=self.layout)
+        self.network = Network(bins, self.expert).to(self.device, memory_format=self.layout)
         if self.compiled:
             self.network.frames = compile_frames(self.network.frames)
         self.optimiser = self._optimiser()
+        self.finish = None if device == "cpu" else partial(torch.cuda.synchronize, self.device)
         self.turn = 0
 
-    def _tensors(self, batch: problem.Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _tensors(self, batch: problem.Batch) -> tuple[Tensor, Tensor, Tensor]:
         x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
         targets = torch.from_numpy(batch.targets)
         return x.to(self.device), torch.from_numpy(batch.lengths), targets.to(self.device)  # packing needs host lengths
@@ -152,9 +147,8 @@ class TrainingStep:
             groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.0 if "bias" in name else decay})
         return torch.optim.SGD(groups, momentum=c.momentum, nesterov=True)
 
-    def _backward(
-        self, x: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _backward(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, lengths, targets = batch
         logits = self.network(x, lengths)
         loss = cross_entropy(logits, targets)
         self.optimiser.zero_grad()
@@ -162,34 +156,23 @@ class TrainingStep:
         return logits, loss
 
     def run(self) -> None:
-        self._backward(*self.batches[self.turn % len(self.batches)])
+        self._backward(self.batches[self.turn % len(self.batches)])
         self.optimiser.step()
         self.turn += 1
-
-    def timed(self, times: int) -> float:
-        if self.device.type == "cpu":
-            return seconds_per_call(self.run, times)
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(times):
-            self.run()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) / 1000 / times
 
     def answer(self) -> dict[str, np.ndarray]:
         """For the first random batch, even if other batches are timed."""
         fresh = type(self)(self.bins, str(self.device))
-        logits, loss = fresh._backward(*self._tensors(problem.batches(self.bins, similar=False)[0]))
+        logits, loss = fresh._backward(self._tensors(problem.batches(self.bins, similar=False)[0]))
         found = gradients(fresh.network.pairs(), problem.model(self.bins).parameters.W)
-        scores = {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy()}
-        return {**scores, **{f"d {name}": gradient for name, gradient in found.items()}}
+        result = {f"d {name}": gradient for name, gradient in found.items()}
+        return {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy(), **result}
 
 
 class ExpertStep(TrainingStep):
     """As an expert writes it: batches of similar length, channels last."""
 
-    network_class, similar, layout = ExpertNetwork, True, torch.channels_last
+    expert, similar, layout = True, True, torch.channels_last
 
 
 class CompiledStep(ExpertStep):
@@ -210,7 +193,7 @@ class TorchConv:
         ours = Conv(bins, layer, part)
         self.part, self.stride = part, list(ours.stride)
 
-        def tensor(a: np.ndarray, axes: Sequence[int] = (0, 3, 1, 2)) -> torch.Tensor:
+        def tensor(a: np.ndarray, axes: Sequence[int] = (0, 3, 1, 2)) -> Tensor:
             return torch.from_numpy(a).permute(*axes).contiguous(memory_format=self.layout)
 
         self.x, self.y, self.dy = tensor(ours.x), tensor(ours.y), tensor(ours.dy)
@@ -219,7 +202,7 @@ class TorchConv:
     def run(self) -> None:
         with torch.no_grad():
             if self.part == "forward":
-                self.result: Sequence[torch.Tensor] = [relu(conv2d(self.x, self.W, self.bias, self.stride, (2, 2)))]
+                self.result: Sequence[Tensor] = [relu(conv2d(self.x, self.W, self.bias, self.stride, (2, 2)))]
                 return
             dz = torch.ops.aten.threshold_backward(self.dy, self.y, 0)
             mask = [True, False, False] if self.part == "dx" else [False, True, True]
@@ -267,14 +250,12 @@ class PackedLstm:
 
 class TorchStft(Stft):
     def spectrogram(self, x: np.ndarray) -> np.ndarray:
-        window = torch.from_numpy(self.window)
-        Z = torch.stft(
-            torch.from_numpy(x), problem.WINDOW, problem.HOP, window=window, center=False, return_complex=True
-        )
+        sound, window = torch.from_numpy(x), torch.from_numpy(self.window)
+        Z = torch.stft(sound, problem.WINDOW, problem.HOP, window=window, center=False, return_complex=True)
         return Z.abs().square_().clamp_(min=self.floor).log_().numpy().T
 
 
-TASKS: dict[str, dict[str, Callable[..., Any]]] = {
+TASKS = {
     "torch": {"step": TrainingStep, "conv": TorchConv, "lstm": PackedLstm, "stft": TorchStft},
     "torch, expert": {"step": ExpertStep, "conv": ExpertConv},
     "torch, compiled": {"step": CompiledStep},

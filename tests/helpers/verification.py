@@ -71,7 +71,7 @@ def operations() -> list[str]:
 
 
 def kernels() -> Iterator[str]:
-    for name in sorted(map(costs.name_of, costs.kernels())):
+    for name in costs.kernel_names():
         op = name.partition(".")[0]
         yield f"| {name} | tests/kernels/test_{ROOMS.get(op, op)}_cuda.py | yes | no |"
 

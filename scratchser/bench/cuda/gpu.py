@@ -2,8 +2,8 @@
 
 Kernels are timed by replay: the launches of a few training steps are recorded with their arguments while they run. Then
 each launch runs again many times, with the arguments of one step after the other, so that the activations change; the
-weights do not. The times come from the GPU's clock. If a kernel takes less time than the host needs to launch it, about
-ten microseconds, the time is the host's.
+weights do not. If a kernel takes less time than the host needs to launch it, about ten microseconds, the time is the
+host's.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scratchser.bench import ours
-from scratchser.bench.clock import seconds_per_call
+from scratchser.bench.clock import finish_of, seconds_per_call
 from scratchser.bench.contest import children, compare
 from scratchser.bench.cuda import costs
 from scratchser.bench.measure import THREADS, Json, Plan, installed, step_operations, timed
@@ -30,7 +30,7 @@ Launch = tuple[Any, Any, Any, int, tuple]  # the arguments of a launcher
 
 
 def measure(name: str, plan: Plan, save: Callable[[Json], None]) -> Json:
-    """All results for the device `name`, "cuda:K". `save` gets the first part, in case PyTorch ends the process.
+    """All results for the device `name`, "cuda:K". They are also saved without PyTorch's, which can end the process.
 
     Raises DisagreementError if the GPU's answers differ from the CPU's, or PyTorch's from ours.
     """
@@ -46,7 +46,9 @@ def measure(name: str, plan: Plan, save: Callable[[Json], None]) -> Json:
         "kernels": [launch_times(device, launches, plan.rounds) for launches in zip(*steps, strict=True)],
     }
     save(result)
-    return {**result, "steps": step_times(name, plan)}
+    result["steps"] = step_times(name, plan)
+    save(result)
+    return result
 
 
 def record_steps(step: ours.TrainingStep) -> list[list[Launch]]:
@@ -73,17 +75,17 @@ def launch_times(device: Device, launches: Sequence[Launch], rounds: int) -> Jso
     recorded = [on_host(device, launch) for launch in launches]
     say(recorded[0].name)
     needed = [costs.needed(launch) for launch in recorded]
-    turns = cycle(launches)
+    turns, finish = cycle(launches), finish_of(device)
 
     def run() -> None:
         launch_by_numba(*next(turns))
 
-    seconds_per_call(run, len(launches), device)  # a warm-up
+    seconds_per_call(run, len(launches), finish)  # a warm-up
     return {
         "kernel": recorded[0].name,
         "bytes": float(np.mean([one.bytes for one in needed])),
         "operations": float(np.mean([one.operations for one in needed])),
-        "times": [seconds_per_call(run, REPLAYS, device) for _ in range(rounds)],
+        "times": [seconds_per_call(run, REPLAYS, finish) for _ in range(rounds)],
     }
 
 
@@ -99,17 +101,13 @@ def on_host(device: Device, launch: Launch) -> costs.RecordedLaunch:
 
 def step_times(name: str, plan: Plan) -> Json:
     """Our training step and, if PyTorch is installed and finds the GPU, its plain one and its expert one."""
-    contestants = ["ours", *(["torch", "torch, expert"] if torch_has_gpu() else [])]
+    contestants = ["ours"]
+    if installed(["torch"]):
+        import torch
+
+        contestants += ["torch", "torch, expert"] * torch.cuda.is_available()
     with children(contestants, THREADS) as processes:
         return timed(processes, plan, {"bins": BINS}, step_operations(BINS), "step", BINS, name)
-
-
-def torch_has_gpu() -> bool:
-    if not installed(["torch"]):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -140,7 +138,6 @@ def _kernels(launches: Sequence[Json]) -> str:
         rows.append([name, str(len(groups[name])), f"{1e6 * seconds[name]:.1f}", *rates])
     rows.append(["all", str(len(launches)), f"{1e6 * sum(seconds.values()):.1f}", "", ""])
     note = (
-        "Medians. Bytes and operations are those that any implementation needs (scratchser/bench/cuda/costs). The host"
-        " launches a kernel about every ten microseconds, so shorter times are not seen."
+        "Medians. Bytes and operations are those that any implementation needs. The host needs some 10 µs for a launch."
     )
     return f"{table(rows, left=1)}\n\n{note}"

@@ -10,11 +10,9 @@ import numpy as np
 
 from scratchser.bench.cuda import costs, paper_step, ptx
 from scratchser.bench.cuda.costs import RecordedLaunch
-from scratchser.bench.report import table
+from scratchser.bench.report import digits, table
 
-Builds = Sequence[dict[ptx.Capability, ptx.Build]]  # for each of variants()
-
-SHOWN: tuple[ptx.Capability, ...] = ((7, 5), (9, 0))  # in the table; all capabilities are checked
+SHOWN = ("7.5", "9.0")  # compute capabilities in the table; all are checked
 
 HEAD = """\
 # The CUDA kernels, compiled and counted
@@ -23,8 +21,7 @@ The numbers on this page come from the compilers and from formulas. Times on a r
 
 `python -m scratchser.bench --ptx --write docs/kernels.md` writes this page, after `pip install -e '.[ptx]'`. No GPU is
 needed. A test compares the page with the kernels. The launches are those of a training step of the preset `best` with
-{batch} utterances of {least} ... {most} frames, which fill {real:.0f} % of the padded batch
-(`scratchser/bench/cuda/paper_step.py`).
+16 utterances of 61 ... 234 frames (`scratchser/bench/cuda/paper_step.py`).
 """
 
 COMPILED = """\
@@ -60,15 +57,9 @@ One training step in float32: forward, backward, gradient norms and update. Each
 """
 
 
-def text(builds: Builds) -> str:
+def text(builds: ptx.Builds) -> str:
     """The page; the builds come from ptx.build_all(variants)."""
-    return "\n".join([head(), compiled(builds), counted()])
-
-
-def head() -> str:
-    lengths = paper_step.Sizes(np.float32).lengths
-    real = 100 * lengths.sum() / (len(lengths) * lengths.max())
-    return HEAD.format(batch=len(lengths), least=lengths.min(), most=lengths.max(), real=real)
+    return "\n".join([HEAD, compiled(builds), counted()])
 
 
 # ---- compiled -------------------------------------------------------------------------------------------------------
@@ -81,7 +72,7 @@ def variants() -> tuple[ptx.Variant, ...]:
     return tuple(variant for dtype in dtypes for variant in ptx.variants(paper_step.recorded(dtype=dtype), dtype))
 
 
-def faults(builds: Builds) -> list[str]:
+def faults(builds: ptx.Builds) -> list[str]:
     """The faults of all kernels for all capabilities."""
     return [
         fault
@@ -91,33 +82,26 @@ def faults(builds: Builds) -> list[str]:
     ]
 
 
-def verdict(builds: Builds) -> str:
+def verdict(builds: ptx.Builds) -> str:
     kernels, found = len({variant.name for variant in variants()}), len(faults(builds))
     return f"{kernels} kernels, {sum(map(len, builds))} compilations, {found or 'no'} fault{'s' * (found != 1)}"
 
 
-def compiled(builds: Builds) -> str:
-    *most, last = map(_number, ptx.CAPABILITIES)
+def compiled(builds: ptx.Builds) -> str:
+    capabilities, compilers = ", ".join(ptx.CAPABILITIES), ptx.compilers()
     return COMPILED.format(
-        compilers=ptx.compilers(),
-        capabilities=f"{', '.join(most)} and {last}",
-        verdict=verdict(builds),
-        table=build_table(builds),
+        capabilities=capabilities, compilers=compilers, verdict=verdict(builds), table=build_table(builds)
     )
 
 
-def build_table(builds: Builds) -> str:
-    rows = [["kernel", "threads", "shared", *(f"registers {_number(capability)}" for capability in SHOWN)]]
+def build_table(builds: ptx.Builds) -> str:
+    rows = [["kernel", "threads", "shared", *(f"registers {capability}" for capability in SHOWN)]]
     for variant, by_capability in zip(variants(), builds, strict=True):
         if variant.dtype == "float32":
             shown = [by_capability[capability] for capability in SHOWN]
             figures = [variant.threads, shown[-1].static + variant.dynamic, *(build.registers for build in shown)]
             rows.append([variant.name, *map(str, figures)])
     return table(rows, left=1)
-
-
-def _number(capability: ptx.Capability) -> str:
-    return ".".join(map(str, capability))
 
 
 # ---- counted --------------------------------------------------------------------------------------------------------
@@ -141,9 +125,4 @@ def _counts(launches: Sequence[RecordedLaunch]) -> list[str]:
     bytes, operations = sum(one.bytes for one in needed), sum(one.operations for one in needed)
     elements = sum(one.global_reads + one.global_writes for one in issued)  # float32 or int32: 4 bytes each
     numbers = (bytes / 1e6, operations / 1e6, 4 * elements / 1e6, operations / bytes)
-    return [str(len(launches)), *map(_short, numbers)]
-
-
-def _short(number: float) -> str:
-    """Two digits, or all digits before the point."""
-    return f"{number:.0f}" if number >= 9.95 else f"{number:.1f}" if number >= 0.95 else f"{number:.2g}"
+    return [str(len(launches)), *map(digits, numbers)]

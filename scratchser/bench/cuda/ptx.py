@@ -1,15 +1,10 @@
 """Every CUDA kernel compiled without a GPU: by Numba to PTX, by NVIDIA's ptxas from there to machine code (SASS).
 
-This needs no driver: the compilers are wheels (the extra `ptx`). Numba here is the package numba-cuda, which also
-compiles the kernels for a real GPU. The argument types are those of recorded launches. Two things differ from a real
-launch: the last step, which links the single PTX file, is left out, and the driver's own compiler may have another
-version.
-
-ptxas reports registers, shared memory, spills and every instruction in double precision.
+The compilers are wheels (the extra `ptx`) and need no driver. The package numba-cuda also compiles the kernels for a
+real GPU; there the driver's compiler may have another version, and it also links the PTX file. The argument types are
+those of recorded launches. ptxas reports registers, shared memory, spills and instructions in double precision.
 """
 
-import importlib
-import os
 import re
 import subprocess
 import tempfile
@@ -17,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,10 +26,9 @@ from scratchser.bench.cuda.costs import RecordedLaunch
 from scratchser.kernels.machine import device
 from scratchser.support.errors import ProcessingError
 
-Capability = tuple[int, int]
 Types = Sequence[tuple[str, int]]  # dtype and dimensions of each argument; 0 dimensions for a number
 
-CAPABILITIES: tuple[Capability, ...] = ((7, 5), (8, 0), (9, 0), (10, 0), (12, 0))
+CAPABILITIES = ("7.5", "8.0", "9.0", "10.0", "12.0")
 WHEELS = ("numba-cuda", "nvidia-cuda-nvcc-cu12")
 REMEDY = "pip install -e '.[ptx]'"
 
@@ -73,17 +68,12 @@ class Build:
 
 def variants(launches: Iterable[RecordedLaunch], dtype: type) -> list[Variant]:
     """Launches that differ in what is compiled or in their block, once each."""
-    found = (
-        Variant(
-            launch.kernel,
-            launch.name,
-            np.dtype(dtype).name,
-            tuple(map(_type, launch.arguments.values())),
-            launch.threads,
-            launch.shared_bytes,
+    found = []
+    for launch in launches:
+        types = tuple(map(_type, launch.arguments.values()))
+        found.append(
+            Variant(launch.kernel, launch.name, np.dtype(dtype).name, types, launch.threads, launch.shared_bytes)
         )
-        for launch in launches
-    )
     return list(dict.fromkeys(found))
 
 
@@ -96,42 +86,41 @@ def _type(argument: Any) -> tuple[str, int]:
 # ---- one kernel -----------------------------------------------------------------------------------------------------
 
 
-def build(kernel: Any, types: Types, capability: Capability) -> Build:
+def build(kernel: Any, types: Types, capability: str) -> Build:
     """Raises PtxError if the kernel does not compile or the compilers are missing."""
     assembler = ptxas()
     from numba.core.errors import NumbaError  # after ptxas(): without the wheels this is another Numba
 
-    name, (major, minor) = kernel.py_func.__name__, capability
-    try:
-        text = to_ptx(kernel, types, capability)
-    except NumbaError as error:
-        raise PtxError(f"Numba does not compile {name} for {major}.{minor}: {error}") from error
+    where = f"{kernel.py_func.__name__} for {capability}"
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "kernel.ptx").write_text(text)
-        flags = [f"-arch=sm_{major}{minor}", "-v", "--warn-on-double-precision-use"]
-        command = [str(assembler), *flags, "kernel.ptx", "-o", "kernel.cubin"]
+        try:
+            Path(folder, "kernel.ptx").write_text(to_ptx(kernel, types, capability))
+        except NumbaError as error:
+            raise PtxError(f"Numba does not compile {where}: {error}") from error
+        flags = [f"-arch=sm_{capability.replace('.', '')}", "-v", "--warn-on-double-precision-use"]
+        command = [assembler, *flags, "kernel.ptx", "-o", "kernel.cubin"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    output = done.stdout + done.stderr
     if done.returncode:
-        raise PtxError(f"ptxas does not compile {name} for {major}.{minor}: {done.stdout}{done.stderr}")
-    return read(done.stdout + done.stderr)
+        raise PtxError(f"ptxas does not compile {where}: {output}")
+    return read(output)
 
 
-def to_ptx(kernel: Any, types: Types, capability: Capability) -> str:
+def to_ptx(kernel: Any, types: Types, capability: str) -> str:
     from numba import cuda, from_dtype
     from numba.core import types as numba_types
 
-    scalars = (from_dtype(np.dtype(dtype)) for dtype, _ in types)
-    signature = tuple(
-        numba_types.Array(scalar, dimensions, "C") if dimensions else scalar
-        for scalar, (_, dimensions) in zip(scalars, types, strict=True)
-    )
-    with no_gpu(capability):
-        text, _ = cuda.compile_ptx(kernel.py_func, signature, cc=capability)
-    return text
+    signature = []
+    for dtype, dimensions in types:
+        scalar = from_dtype(np.dtype(dtype))
+        signature.append(numba_types.Array(scalar, dimensions, "C") if dimensions else scalar)
+    major, minor = map(int, capability.split("."))
+    with no_gpu((major, minor)):
+        return cuda.compile_ptx(kernel.py_func, tuple(signature), cc=(major, minor))[0]
 
 
 @contextmanager
-def no_gpu(capability: Capability) -> Iterator[None]:
+def no_gpu(capability: tuple[int, int]) -> Iterator[None]:
     """Give Numba this compute capability for the functions that a kernel calls.
 
     compile_ptx(cc=...) covers only the kernel itself. For the functions Numba asks the current GPU, so this function
@@ -167,30 +156,27 @@ def read(output: str) -> Build:
 # ---- all of them ----------------------------------------------------------------------------------------------------
 
 Record = Callable[[], Sequence[Variant]]  # a function of a module, which each process calls again
+Builds = Sequence[dict[str, Build]]  # for each variant: by compute capability
 
 
-def build_all(record: Record) -> list[dict[Capability, Build]]:
+def build_all(record: Record) -> Builds:
     """Compile each variant for all capabilities, on all cores. Raises PtxError as `build` does."""
-    ptxas()  # raises before processes start
+    compilers()  # raises before processes start
     if config.ENABLE_CUDASIM:
         raise PtxError("NUMBA_ENABLE_CUDASIM is set, and the simulator does not compile")
-    cores = os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        parts = list(pool.map(_build_share, [record] * cores, range(cores), [cores] * cores))
-    return [parts[n % cores][n // cores] for n in range(sum(map(len, parts)))]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_build_variant, repeat(record), range(len(record()))))
 
 
-def _build_share(record: Record, first: int, step: int) -> list[dict[Capability, Build]]:
-    return [
-        {capability: build(variant.kernel, variant.types, capability) for capability in CAPABILITIES}
-        for variant in record()[first::step]
-    ]
+def _build_variant(record: Record, number: int) -> dict[str, Build]:
+    variant = record()[number]
+    return {capability: build(variant.kernel, variant.types, capability) for capability in CAPABILITIES}
 
 
 # ---- faults ---------------------------------------------------------------------------------------------------------
 
 
-def faults(variant: Variant, build: Build, capability: Capability) -> list[str]:
+def faults(variant: Variant, build: Build, capability: str) -> list[str]:
     """A sentence for each thing that a GPU does not accept, or that must not happen in our kernels."""
     shared, registers = build.static + variant.dynamic, block_registers(variant.threads, build.registers)
     found = {
@@ -201,7 +187,7 @@ def faults(variant: Variant, build: Build, capability: Capability) -> list[str]:
         f"{shared} bytes of shared memory a block, at most {SHARED}": shared > SHARED,
         f"{registers} registers a block, at most {REGISTERS}": registers > REGISTERS,
     }
-    where = f"{variant.name}, {variant.dtype}, {capability[0]}.{capability[1]}"
+    where = f"{variant.name}, {variant.dtype}, {capability}"
     return [f"{where}: {fault}" for fault, is_fault in found.items() if is_fault]
 
 
@@ -215,11 +201,10 @@ def block_registers(threads: int, registers: int) -> int:
 # ---- the compilers --------------------------------------------------------------------------------------------------
 
 
-def ptxas() -> Path:
+def ptxas() -> str:
     """The path of ptxas. Raises PtxError with the remedy if a wheel is missing."""
     compilers()
-    folders = importlib.import_module("nvidia.cuda_nvcc").__path__
-    return Path(folders[0]) / "bin" / "ptxas"
+    return f"{import_module('nvidia.cuda_nvcc').__path__[0]}/bin/ptxas"
 
 
 def compilers() -> str:

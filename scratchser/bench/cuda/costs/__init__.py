@@ -16,15 +16,6 @@ The tests compare `issued` with the accesses that the tracer counts, for every t
 """
 
 from scratchser.bench.cuda.costs import batchnorm, conv2d, features, lstm, matmul, training  # noqa: F401
-from scratchser.bench.cuda.costs.launches import (
-    Issued,
-    Needed,
-    RecordedLaunch,
-    issued,
-    kernels,
-    name_of,
-    needed,
-    recorded,
-)
+from scratchser.bench.cuda.costs.launches import Issued, Needed, RecordedLaunch, issued, kernel_names, needed, recorded
 
-__all__ = ["Issued", "Needed", "RecordedLaunch", "issued", "kernels", "name_of", "needed", "recorded"]
+__all__ = ["Issued", "Needed", "RecordedLaunch", "issued", "kernel_names", "needed", "recorded"]

@@ -92,9 +92,9 @@ def costs_of(*kernels: Any) -> Callable:
     return register
 
 
-def kernels() -> list:
-    """All CUDA kernels."""
-    return list(_FORMULAS)
+def kernel_names() -> list[str]:
+    """The names of all CUDA kernels, in order."""
+    return sorted(map(name_of, _FORMULAS))
 
 
 def needed(launch: RecordedLaunch) -> Needed:
