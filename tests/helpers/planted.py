@@ -1,6 +1,6 @@
-"""Small correct CUDA kernels, and a way to plant a fault in one of them: lines of its text exchanged.
+"""Small correct CUDA kernels, and functions that plant a fault in a kernel by replacing source lines.
 
-Each is made for a block size, since the shape of a shared array must be a constant.
+Each kernel is made for a block size, because the shape of a shared array must be a constant.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from scratchser.tracer import trace
 
 
 def matmul(T):
-    """C = A B, A (M, K), B (K, N): a block of T by T threads makes a tile of C, walking along K tile by tile."""
+    """C = A B, A (M, K), B (K, N): a block of T by T threads computes a tile of C, looping over K tile by tile."""
 
     @cuda.jit
     def kernel(A, B, C):
@@ -44,7 +44,7 @@ def matmul(T):
 
 @cuda.jit(device=True)
 def fold(part, half):
-    """part[0] becomes the sum of 2 half numbers, half a power of two."""
+    """part[0] becomes the sum of 2 half elements; half is a power of two."""
     t = cuda.threadIdx.x
     while half > 0:
         if t < half:
@@ -54,7 +54,7 @@ def fold(part, half):
 
 
 def block_sum(N):
-    """sums[b] = the sum of block b's N numbers of x (n,); N a power of two."""
+    """sums[b] = the sum of the N elements of x (n,) in block b; N is a power of two."""
 
     @cuda.jit
     def kernel(x, sums):
@@ -85,12 +85,12 @@ def convolution(N, R):
         tile = cuda.shared.array(N + 2 * R, float32)
         row, out = x[cuda.blockIdx.y], y[cuda.blockIdx.y]
         t, i = cuda.threadIdx.x, cuda.grid(1)
-        for place in range(t, N + 2 * R, N):
-            at = cuda.blockIdx.x * N + place - R
-            if at >= 0 and at < row.shape[0]:
-                tile[place] = row[at]
+        for i_tile in range(t, N + 2 * R, N):
+            i_row = cuda.blockIdx.x * N + i_tile - R
+            if 0 <= i_row < row.shape[0]:
+                tile[i_tile] = row[i_row]
             else:
-                tile[place] = 0
+                tile[i_tile] = 0
         cuda.syncthreads()  # the tile is complete
         if i < row.shape[0]:
             out[i] = dot(tile[t : t + 2 * R + 1], w)
@@ -99,8 +99,8 @@ def convolution(N, R):
 
 
 def plant(factory, exchanges):
-    """The factory with lines of its text exchanged. They are given whole, without indentation, and must be there once;
-    every line keeps its number, so that the places in a report are those of this file."""
+    """The factory with source lines replaced. `exchanges` contains full lines without indentation, each of which must
+    occur once. Every line keeps its number, so that a report has the line numbers of this file."""
     return _exchanged(factory, exchanges)
 
 
@@ -119,10 +119,10 @@ def _only(lines, line):
 
 
 def verdict(monkeypatch, module, name, exchanges, run, expected):
-    """What gives a fault away that is planted in function `name` of a kernel's module: kinds of the tracer's faults,
-    and "result" where what run() returns, a list of NumPy arrays, differs from the expected ones or is NaN.
+    """How a fault planted in the function `name` of a kernel's module shows: the kinds of the tracer's faults, and
+    "result" if the arrays that run() returns differ from the expected ones or are NaN.
 
-    exchanges   whole lines of the function, without indentation, and what to put there
+    exchanges   full lines of the function, without indentation -> their replacement
     """
     monkeypatch.setattr(module, name, _exchanged(getattr(module, name).py_func, exchanges))
     kinds = set()
