@@ -1,9 +1,16 @@
-"""docs/verification.md says what the tests hold."""
+"""docs/verification.md describes the current kernels and tests."""
+
+from pathlib import Path
 
 import verification
 
+PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
+
 
 def test_the_page_is_current():
-    page = verification.HERE.parent / "docs" / "verification.md"
-    hint = "python tests/helpers/verification.py > docs/verification.md writes it anew"
-    assert page.read_text(encoding="utf-8") == verification.text(), hint
+    remedy = "python tests/helpers/verification.py > docs/verification.md"
+    assert PAGE.read_text(encoding="utf-8") == verification.text(), remedy
+
+
+def test_the_kernels_that_ran_on_a_card_exist():
+    assert set(verification.RAN_ON_H200.split()) <= {row.split()[1] for row in verification.kernel_rows()}

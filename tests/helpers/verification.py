@@ -1,4 +1,4 @@
-"""docs/verification.md, written from what the tests hold: python tests/helpers/verification.py > docs/verification.md"""
+"""docs/verification.md, written from the tests: python tests/helpers/verification.py > docs/verification.md"""
 
 import importlib
 import inspect
@@ -7,48 +7,71 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "helpers"), str(TESTS / "kernels"), str(TESTS / "tracer")]
+sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("helpers", "kernels", "tracer"))]
 
 from scratchser.bench.cuda import costs  # noqa: E402
 
+# The kernels that the `gpu` variants of the tests launched on one NVIDIA H200 on 2026-11-29: pytest -m cuda -k gpu
+# prints them at its end
+RAN_ON_H200 = """
+batchnorm.add_products_cuda batchnorm.average_cuda batchnorm.centre_cuda batchnorm.gradient_cuda batchnorm.scale_cuda
+batchnorm_frame.cell_cuda batchnorm_frame.cell_gradient_cuda batchnorm_frame.normalise_cuda
+batchnorm_frame.normalise_gradient_cuda batchnorm_frame.rank_cuda
+conv2d.add_weight_gradient_cuda conv2d.forward_cuda conv2d.input_gradient_cuda conv2d.weight_gradient_cuda
+frames.add_columns_cuda frames.gather_cuda frames.scatter_cuda frames.states_before_cuda
+linear.backward_cuda linear.forward_cuda
+lstm.backward_cuda lstm.forward_cuda lstm.readout_backward_cuda lstm.readout_forward_cuda
+matmul.add_parts_cuda matmul.product_cuda mean_variance.squares_cuda mean_variance.sums_cuda
+nesterov.step_cuda norms.chunks_cuda norms.segments_cuda pool.backward_cuda pool.forward_cuda
+softmax.forward_cuda softmax.loss_cuda statistics.remember_cuda stft.forward_cuda stream.transpose_cuda
+vtlp.backward_cuda vtlp.batch_cuda vtlp.forward_cuda
+"""
+
 HEAD = """\
-# What is known of the CUDA kernels, and how
+# How the CUDA kernels are verified
 
-**No kernel of this project has been run on a GPU yet.** CI has none. Two other kinds of trust stand in, which are not
-the same and are not to be mixed:
+There are three kinds of evidence. They are different, so each kernel has a column for each of them.
 
-- **executed**: the kernel's Python text has run, on the CPU, and its results were compared. In Numba's simulator
-  (`tests/kernels/test_simulator.py` runs every test of the CUDA side there, and asks whether each kernel below was launched),
-  and under the **tracer** (`scratchser/tracer`), which watches every access: races, barriers that not all threads
-  reach, reads of unwritten shared memory, indices out of range, and the number of accesses, which has to be what
-  `scratchser/costs` says. Results are compared with the CPU side, whose truth is the slow texts in `scratchser/truth`,
-  and backward passes with finite differences.
-- **compiled**: NVIDIA's compilers have made machine code of it, for compute capabilities 7.5, 8.0, 9.0, 10.0 and 12.0
-  in both precisions, and found nothing that is not wanted there (`docs/kernels.md`, tests/bench/test_ptx.py).
+- **executed as Python**: the kernel's Python code ran on the CPU, and its results were compared with the CPU side. It
+  ran in Numba's simulator (`tests/kernels/test_simulator.py`) and under the tracer (`scratchser/tracer`). The tracer
+  reports races, barriers that not all threads reach, reads of uninitialised memory and indices out of range. It also
+  counts the accesses, which must equal the formula in `scratchser/bench/cuda/costs`. The CPU side is compared with the
+  reference implementations in `scratchser/reference`, and backward passes with finite differences.
+- **compiled to machine code**: NVIDIA's compilers compiled it for compute capability 7.5, 8.0, 9.0, 10.0 and 12.0 in
+  both precisions. A float32 kernel has no instruction in double precision, and no kernel spills registers
+  (`tests/bench/test_ptx.py`, [kernels.md](kernels.md)).
+- **executed on a card**: the tests launched it on a GPU and compared its results with the CPU side. This was done on
+  2026-11-29 with one NVIDIA H200 ([gpu.md](gpu.md)). CI has no GPU.
 
-What neither shows: whether Numba's compiled kernel does what its Python text does; faults of the real memory model that
-need thousands of threads; anything about time. `docs/gpu.md` tells how to find out.
-
-| kernel | executed and traced by | compiled | run on a GPU |
+| kernel | executed as Python by | compiled to machine code | executed on a card |
 |---|---|---|---|
 """
 
 FAULTS = """
 ## Planted faults
 
-A check that has never failed proves little. So faults are planted into the kernels, a line exchanged for another, and
-each must be given away: by the tracer ("race", "divergence", "uninitialised", "out of range"), or by the comparison
-("result"). Every row is one case of `test_a_planted_fault_is_caught` in the file of its heading; the LSTM's `multiply`
-has `test_a_fault_planted_in_the_stream_is_caught`.
+A check that never fails proves little. So the tests plant faults into the kernels: one line is replaced by another, and
+the fault must be found. It is found by the tracer ("race", "divergence", "uninitialised", "out of range") or by the
+comparison of the results ("result"). Each row below is one test case in the file of its heading. Planted faults do not
+run on a card.
 
-The compile check is tested on kernels that compute in double precision, spill, or take too much of a block, in
-`tests/bench/test_ptx.py`. The tracer itself is tested on kernels of its own (`tests/planted.py`), for several block sizes, in
+The compile check is tested with kernels that compute in double precision, spill, or need too much of a block
+(`tests/bench/test_ptx.py`). The tracer is tested with kernels of its own, for several block sizes, in
 `tests/tracer/test_tracer.py`:
 
 """
 
+TESTED_WITH = {"frames": "lstm", "stream": "lstm", "batchnorm_frame": "batchnorm", "statistics": "batchnorm"}
 
-def of_tracer() -> Iterator[str]:
+
+def kernel_rows() -> Iterator[str]:
+    for name in costs.kernel_names():
+        module = name.partition(".")[0]
+        card = "H200" if name in RAN_ON_H200.split() else "no"
+        yield f"| {name} | tests/kernels/test_{TESTED_WITH.get(module, module)}_cuda.py | yes | {card} |"
+
+
+def tracer_tests() -> Iterator[str]:
     """The tests of the tracer that plant a fault."""
     module = importlib.import_module("test_tracer")
     for name, test in vars(module).items():
@@ -56,41 +79,21 @@ def of_tracer() -> Iterator[str]:
             yield f"- `{name}`"
 
 
-ROOMS = {
-    "frames": "lstm",
-    "stream": "lstm",
-    "batchnorm_frame": "batchnorm",
-    "statistics": "batchnorm",
-}  # and whose they are
-
-
-def operations() -> list[str]:
-    return sorted(
-        path.stem.removeprefix("test_").removesuffix("_cuda") for path in TESTS.glob("kernels/test_*_cuda.py")
-    )
-
-
-def kernels() -> Iterator[str]:
-    for name in costs.kernel_names():
-        op = name.partition(".")[0]
-        yield f"| {name} | tests/kernels/test_{ROOMS.get(op, op)}_cuda.py | yes | no |"
-
-
-def faults(op: str) -> Iterator[str]:
-    """The table of an op's test file; nothing where it has none. Its cases end with the four things that are shown."""
-    module = importlib.import_module(f"test_{op}_cuda")
+def fault_rows(file: Path) -> Iterator[str]:
+    """The table of a test file, if it plants faults. The last four entries of a case are shown."""
+    module = importlib.import_module(file.stem)
     planted = [case[-4:] for case in getattr(module, "FAULTS", ())]
     planted += [("multiply", *case) for case in getattr(module, "MULTIPLY", ())]
     if planted:
-        yield f"\n### tests/kernels/test_{op}_cuda.py\n\n| function | line | exchanged for | seen as |\n|---|---|---|---|"
-        for function, line, instead, kind in planted:
-            cells = (cell.replace("|", "\\|") for cell in (line, instead))
-            yield f"| {function} | {' | '.join(f'`{cell}`' for cell in cells)} | {kind} |"
+        yield f"\n### tests/kernels/{file.name}\n\n| function | line | replaced by | found as |\n|---|---|---|---|"
+    for function, line, replacement, kind in planted:
+        cells = (f"`{cell}`".replace("|", "\\|") for cell in (line, replacement))
+        yield f"| {function} | {' | '.join(cells)} | {kind} |"
 
 
 def text() -> str:
-    lines = [row for op in operations() for row in faults(op)]
-    return HEAD + "\n".join(kernels()) + "\n" + FAULTS + "\n".join([*of_tracer(), *lines]) + "\n"
+    faults = [row for file in sorted(TESTS.glob("kernels/test_*_cuda.py")) for row in fault_rows(file)]
+    return HEAD + "\n".join(kernel_rows()) + "\n" + FAULTS + "\n".join([*tracer_tests(), *faults]) + "\n"
 
 
 if __name__ == "__main__":
