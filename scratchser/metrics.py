@@ -6,8 +6,6 @@ recall of i       share of the utterances of class i that were predicted correct
 unweighted (UA)   mean of the recalls: each class has the same weight, however rare
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -15,8 +15,6 @@ baselines    how well one number of an utterance predicts its class
 docs/corpora.md explains how each kind of corpus is laid out on disk.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +66,7 @@ def load(
     if kind == "iemocap":
         corpus = iemocap.load(root, scripted=scripted, merge_excited=merge_excited, classes=classes)
     else:
-        corpus = (emodb if kind == "emodb" else csv_manifest).load(root, classes=classes)
+        corpus = {"emodb": emodb, "csv": csv_manifest}[kind].load(root, classes=classes)
     if not corpus.utterances and not corpus.problems:
         raise CorpusError(f"{root}: {_nothing_left(corpus, scripted)}")
     return replace(corpus, notes=notes + corpus.notes, problems=_problems(corpus), origin=origin)

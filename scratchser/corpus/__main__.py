@@ -1,21 +1,16 @@
 """python -m scratchser.corpus: look at a corpus before training."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scratchser.corpus import KINDS, Corpus, load, wants_synthetic
+from scratchser.corpus import KINDS, load, wants_synthetic
 from scratchser.support import terminal
 from scratchser.support.errors import exit_code
 from scratchser.support.terminal import bar
-
-if TYPE_CHECKING:
-    from scratchser.corpus.split import Fold
 
 DESCRIPTION = """\
 Print counts per class, speaker and agreement, durations, and everything that is broken, with file and line. Labels are
@@ -70,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 def _show(folder: Path | None, args: argparse.Namespace) -> int:
     from scratchser.corpus import baselines  # these take seconds to import
     from scratchser.corpus.audio import check_audio, has_audio
+    from scratchser.corpus.split import Fold, FoldsError, make_folds
     from scratchser.corpus.summary import render, summarise
 
     corpus = load(
@@ -82,28 +78,20 @@ def _show(folder: Path | None, args: argparse.Namespace) -> int:
     report = check_audio(corpus, progress=lambda items: bar(items, "checking audio")) if has_audio(corpus) else None
     summary = summarise(corpus, report)
     good = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
-    folds = _folds(good, summary)
-    if args.baselines:
-        found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
-        summary["baselines"] = {each.name: each.as_dict() for each in found}
-    terminal.write(json.dumps(summary, indent=1) if args.json else render(summary))
-    return _report_problems(summary, in_full=not args.json)
-
-
-def _folds(corpus: Corpus, summary: dict[str, Any]) -> tuple[Fold, ...]:
-    """Adds the folds to the summary, or the reason why there are none."""
-    from scratchser.corpus.split import FoldsError, make_folds
-
     folds: tuple[Fold, ...] = ()
     try:
-        folds = make_folds(corpus)
+        folds = make_folds(good)
     except FoldsError as error:
         summary["warnings"].append(f"no folds can be made: {error}")
     summary["folds"] = [
         {"fold": fold.number, "test": fold.test, "validation": fold.validation, "train": list(fold.train)}
         for fold in folds
     ]
-    return folds
+    if args.baselines:
+        found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
+        summary["baselines"] = {each.name: each.as_dict() for each in found}
+    terminal.write(json.dumps(summary, indent=1) if args.json else render(summary))
+    return _report_problems(summary, in_full=not args.json)
 
 
 def _report_problems(summary: dict[str, Any], in_full: bool) -> int:

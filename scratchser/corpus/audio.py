@@ -1,7 +1,5 @@
 """Reads every audio file once: its duration, its format, and what is broken."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

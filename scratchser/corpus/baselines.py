@@ -11,8 +11,6 @@ fold's training speakers, with equal priors because UA is the measure. A density
 that we tried and than a single Gaussian.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,11 +3,10 @@
 All randomness of an epoch comes from (seed, fold, epoch), so an interrupted run continues with the same batches.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -29,18 +28,18 @@ class Normalisation:
     mean: float
     scale: float
 
-    @staticmethod
-    def of(features: Features, utterances: np.ndarray, kind: str) -> Normalisation:
+    @classmethod
+    def of(cls, features: Features, utterances: np.ndarray, kind: str) -> Self:
         """Statistics over all pixels of the utterances in any order; if `kind` is "off", x stays the same.
 
         Only utterances of the training speakers give a result without a leak. Raises ValueError without utterances.
         """
         if kind == "off":
-            return Normalisation(0.0, 1.0)
+            return cls(0.0, 1.0)
         chosen = np.unique(utterances)
         starts, lengths = features.starts[chosen], features.lengths[chosen]
         mean, variance = mean_variance.mean_and_variance(features.values, starts, lengths)
-        return Normalisation(mean, 1 / math.sqrt(variance + EPSILON))
+        return cls(mean, 1 / math.sqrt(variance + EPSILON))
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,10 @@ class Dataset:
     targets: np.ndarray
     weights: np.ndarray
 
-    @staticmethod
-    def of(classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config) -> Dataset:
+    @classmethod
+    def of(
+        cls, classes: tuple[str, ...], utterances: tuple[Utterance, ...], features: Features, config: Config
+    ) -> Self:
         labels = np.array([u.label for u in utterances], np.int64)
         targets = np.eye(len(classes), dtype=np.float32)[labels]
         weights = np.ones(len(labels), np.float32)
@@ -66,7 +67,7 @@ class Dataset:
             for n, utterance in enumerate(utterances):
                 if utterance.votes:
                     targets[n], weights[n] = soft_label(utterance.votes, classes)
-        return Dataset(classes, utterances, features, labels, targets, weights)
+        return cls(classes, utterances, features, labels, targets, weights)
 
     def of_speakers(self, *speakers: str) -> np.ndarray:
         """Indices of the utterances of these speakers."""

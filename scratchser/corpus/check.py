@@ -1,7 +1,5 @@
 """What must be fixed in a corpus before training, and warnings about it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterable
 

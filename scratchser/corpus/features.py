@@ -4,14 +4,12 @@ One matrix holds the frames of all utterances, one after the other. A batch gath
 share it as a memory-mapped file.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.signal
@@ -37,7 +35,7 @@ class Signal:
     floor: float
 
     @classmethod
-    def of(cls, config: Config) -> Signal:
+    def of(cls, config: Config) -> Self:
         """Raises SettingError unless the window is a power of two samples, as the transform needs."""
         window = config.window_ms * RATE // 1000
         if window & (window - 1):
@@ -59,7 +57,7 @@ class Features:
         start = self.starts[utterance]
         return self.values[start : start + self.lengths[utterance]]
 
-    def at(self, device: Device) -> Features:
+    def at(self, device: Device) -> Self:
         """The same features with the values on a device, so that batches can be gathered there."""
         return self if device is CPU else replace(self, values=device.upload(self.values))
 
@@ -87,7 +85,7 @@ class Features:
             shutil.rmtree(part, ignore_errors=True)
 
     @classmethod
-    def open(cls, folder: Path, corpus: Corpus | None = None, config: Config | None = None) -> Features:
+    def open(cls, folder: Path, corpus: Corpus | None = None, config: Config | None = None) -> Self:
         """Returns the features that `save` wrote, mapped into memory that all processes share (copy on write).
 
         Raises StorageError if the folder is missing or damaged, or was computed from another corpus or with other

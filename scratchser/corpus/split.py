@@ -4,8 +4,6 @@ The test speaker of a fold is one of a session, the validation speaker is the ot
 speakers of all other sessions train. So training contains no voice and no conversation of the test.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The counts that `python -m scratchser.corpus` prints, as a JSON document (docs/corpora.md) and as text."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -99,10 +97,8 @@ def _head(summary: Json) -> str:
     rows.append(
         ("utterances", f"{everything['utterances']}" + (f"; not used, other labels: {others}" if others else ""))
     )
-    if everything["unanimous"] is not None:
-        rows.append(("annotators", f"{everything['unanimous']} unanimous, {everything['ambiguous']} ambiguous"))
-    else:
-        rows.append(("annotators", "none"))
+    agreement = f"{everything['unanimous']} unanimous, {everything['ambiguous']} ambiguous"
+    rows.append(("annotators", "none" if everything["unanimous"] is None else agreement))
     rows += _audio_rows(summary)
     return "\n".join(f"{name:<12}{text}".rstrip() for name, text in rows)
 

@@ -3,13 +3,12 @@
 Labels never depend on the audio: without any wav file, a table can still be read, counted and split into folds.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import soundfile
@@ -106,7 +105,7 @@ class Corpus:
     def speakers(self) -> tuple[str, ...]:
         return tuple(sorted({u.speaker for u in self.utterances}))
 
-    def without(self, names: Collection[str]) -> Corpus:
+    def without(self, names: Collection[str]) -> Self:
         """The corpus without the utterances of these names and their problems."""
         origin = self.origin
         return replace(

@@ -3,8 +3,6 @@
 votes[a] are the labels that annotator a gave to an utterance: one or more, each once, perhaps outside the classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -175,9 +175,8 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the (arrays, meta) that `save_npz` wrote. Raises StorageError if the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if (
-                damaged := archive.zip.testzip()
-            ):  # NumPy reads no more than the array needs, so it can miss the checksum
+            # NumPy compares a checksum only at the end of a member, and a damaged header can make it stop before
+            if damaged := archive.zip.testzip():
                 raise ValueError(f"checksum of {damaged}")
             arrays = dict(archive)
         return arrays, json.loads(arrays.pop(META).tobytes())

@@ -8,8 +8,6 @@ In votes, | separates the annotators and commas separate the labels of one annot
 label is a word or a three-letter code; labels.py lists both. Labels outside the classes are only counted.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 from collections import Counter
@@ -86,14 +84,12 @@ def _rows(file: Path) -> Iterator[tuple[int, Row, str]]:
             next(reader)
             for fields in reader:
                 line = reader.line_num
-                if not any(field.strip() for field in fields):
-                    continue
                 row = {name: field.strip() for name, field in zip(columns, fields, strict=False)}
-                empty = [name for name in NEEDED if not row.get(name)]
+                problem = ", ".join(f"no {name}" for name in NEEDED if not row.get(name))
                 if len(fields) != len(columns):
-                    yield line, row, f"{len(fields)} fields instead of {len(columns)} (votes with commas need quotes)"
-                else:
-                    yield line, row, f"no {', no '.join(empty)}" if empty else ""
+                    problem = f"{len(fields)} fields instead of {len(columns)} (votes with commas need quotes)"
+                if any(field.strip() for field in fields):
+                    yield line, row, problem
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{file}: not a CSV file in UTF-8, somewhere after line {line}: {error}") from error
 

@@ -4,8 +4,6 @@ The file name has everything: 03a01Wa.wav is speaker 03, sentence a01, emotion W
 sessions.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Improvised dialogs: counted in the label files, equal to those in the paper. All
 4490 utterances, or 5531 with excited counted as happiness.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

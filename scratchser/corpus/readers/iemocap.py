@@ -12,8 +12,6 @@ The F or M in the LAST part of an utterance's name is the speaker: the woman of 
 The letter after the session number is the speaker with the motion-capture markers.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Labels as words and as three-letter codes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from scratchser.corpus.table import CLASSES, CorpusError

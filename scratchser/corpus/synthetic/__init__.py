@@ -11,8 +11,6 @@ tree    writes the corpus as an IEMOCAP release tree
 voice   the synthesiser: one utterance of source-filter speech
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest

@@ -9,8 +9,6 @@ from one annotator, semicolons and label words in comments, self-evaluations tha
 labels, scripted dialogs, and dialogs with M in the name in which a woman speaks.
 """
 
-from __future__ import annotations
-
 import errno
 import io
 from itertools import groupby
