@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.check_minimum(p, "--workers", args.workers, 1)
     from scratchser.cv import command  # takes seconds to import, which --help need not wait for
 
-    return exit_code(command.run, args, options.INTERRUPTED)
+    return exit_code(command.main, args, options.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
 
-from scratchser.cv import experiment, options
-from scratchser.cv.experiment import Experiment, OpenRun
+from scratchser.cv import options
+from scratchser.cv.experiment import Experiment, check, oversample_notes
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
 from scratchser.presets import named, with_settings
 from scratchser.report import text
@@ -16,14 +16,14 @@ from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
 
 
-def run(args: Namespace) -> int:
+def main(args: Namespace) -> int:
     """Train and test the folds, write the run's folder, and print the report."""
     tuned = read_tuned(args)
     preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
     config = with_settings(named(preset), changes(args, tuned))
-    experiment.check(config)
+    check(config)
     ready = prepare(args, config.window_ms, tuned)
-    notes = (*ready.notes, *experiment.oversample_notes(config, ready.corpus.classes, args.set))
+    notes = (*ready.notes, *oversample_notes(config, ready.corpus.classes, args.set))
     numbers = [fold.number for fold in ready.folds]
     settings = runs.settings(
         ready.corpus, config, preset=preset, seed=args.seed, folds=numbers, left_out=ready.left_out, tuned=tuned
@@ -34,17 +34,15 @@ def run(args: Namespace) -> int:
     here = environment.describe(describe(ready.device), workers)
     with (
         fold_runner(args, ready.device, workers) as run_folds,
-        runs.open_run(path, settings, here, resume=args.resume) as opened,
+        runs.open_run(path, settings, here, notes, resume=args.resume) as run,
     ):
         say(f"run: {path}")
         for fold in finished:
-            opened.take(fold)
+            run.take(fold)
         if args.sources:
             say(f"{len(finished)} of {len(numbers)} folds are copied from other runs")
-        todo = [OpenRun(opened, config, args.seed, notes)]
-        (result,) = Experiment(
-            todo, ready.corpus, ready.folds, ready.device, path / "features", audio=args.audio
-        ).train(run_folds)
+        experiment = Experiment([run], ready.corpus, ready.folds, ready.device, path / "features", audio=args.audio)
+        (result,) = experiment.train(run_folds)
     say(f"results in {path}")  # before the report, which may be piped into `head`
     terminal.write(json.dumps(result, indent=1) if args.json else text.render(result))
     say(f"next: open {path / 'report.html'}, or try python -m scratchser.predict {path} FILE.wav")

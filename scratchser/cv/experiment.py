@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from scratchser.cv.workers import Job, Notify, Task
 from scratchser.kernels import lstm
 from scratchser.kernels.machine.compile import is_compiled
 from scratchser.model import tensors
-from scratchser.presets import Config, SettingError
+from scratchser.presets import Config, SettingError, from_json
 from scratchser.report import page, summary
 from scratchser.runs.run import Run
 from scratchser.runs.tuned_settings import tuned_on
@@ -26,21 +26,6 @@ from scratchser.support.gpu import open_device
 from scratchser.support.terminal import Epochs, bar, say
 
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
-
-
-@dataclass(frozen=True)
-class OpenRun:
-    """A run that this process writes, and what it computes.
-
-    notes   what a reader of its results should know
-    name    printed before its folds where there are several runs
-    """
-
-    run: Run
-    config: Config
-    seed: int
-    notes: tuple[str, ...]
-    name: str = ""
 
 
 class Experiment:
@@ -52,7 +37,7 @@ class Experiment:
 
     def __init__(
         self,
-        runs: Sequence[OpenRun],
+        runs: Sequence[Run],
         corpus: Corpus,
         folds: Sequence[Fold],
         device: str,
@@ -62,7 +47,8 @@ class Experiment:
     ) -> None:
         self.runs, self.corpus, self.folds, self.device = runs, corpus, folds, device
         self.features, self.audio = features, audio
-        self.by_path = {each.run.path: each for each in runs}
+        self.by_path = {run.path: run for run in runs}
+        self.configs = {run.path: from_json(run.settings["config"]) for run in runs}
         self.results: dict[Path, dict[str, Any]] = {}
 
     def train(self, run_folds: RunFolds) -> list[dict[str, Any]]:
@@ -72,46 +58,47 @@ class Experiment:
         workers.run_folds or that of a cluster.
         """
         self.baselines = baselines.evaluate(self.corpus, self.folds, lambda items: bar(items, "baselines"))
-        tasks = [task for each in self.runs for task in self._tasks(each)]
-        for each in self.runs:
-            if each.run.done:
-                self._report(each)
-        epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
+        tasks = [task for run in self.runs for task in self._tasks(run)]
+        for run in self.runs:
+            if run.done:
+                self._report(run)
         if tasks and not is_compiled(lstm.__file__):
             say("compiling kernels (once; about a minute)")
-        with closing(Epochs(epochs, alike=len({each.config for each in self.runs}) == 1)) as progress:
+        epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
+        with closing(Epochs(epochs, alike=len(set(self.configs.values())) == 1)) as progress:
             for task, result in run_folds(tasks, lambda task, row: progress.epoch(self._name(task), row)):
                 progress.fold(self._name(task), result)
                 self._report(self.by_path[task.folder.run])
         shutil.rmtree(self.features, ignore_errors=True)  # large, and quickly computed again
-        return [self.results[each.run.path] for each in self.runs]
+        return [self.results[run.path] for run in self.runs]
 
-    def _tasks(self, each: OpenRun) -> list[Task]:
+    def _tasks(self, run: Run) -> list[Task]:
         """The folds of a run that are not finished. Computes its features if there are any."""
-        folders = zip(self.folds, each.run.folds, strict=True)
-        unfinished = [(fold, folder) for fold, folder in folders if folder.result() is None]
+        unfinished = [pair for pair in zip(self.folds, run.folds, strict=True) if pair[1].result() is None]
         if not unfinished:
             return []
-        features = self.features / features_name(each.config)
-        compute_features(features, self.corpus, each.config, self.device)
+        config = self.configs[run.path]
+        features = self.features / features_name(config)
+        compute_features(features, self.corpus, config, self.device)
         table = replace(self.corpus, read=read_wav)  # a worker needs the labels, not the synthesiser
-        job = Job(table, features, each.config, each.seed, self.device)
+        job = Job(table, features, config, run.settings["seed"], self.device)
         return [Task(job, fold, folder) for fold, folder in unfinished]
 
     def _name(self, task: Task) -> str:
-        return f"{self.by_path[task.folder.run].name} fold {task.fold.number}".lstrip()
+        run = f"{task.folder.run.name} " if len(self.runs) > 1 else ""
+        return f"{run}fold {task.fold.number}"
 
-    def _report(self, each: OpenRun) -> None:
+    def _report(self, run: Run) -> None:
         """Update the files that summarise the run; the page is the last one, once all folds are finished."""
         result = summary.write(
-            each.run,
+            run,
             baselines=self.baselines,
-            tuned_on=tuned_on(self.corpus, each.run.settings),
-            warnings=(*self.corpus.notes, *each.notes),
+            tuned_on=tuned_on(self.corpus, run.settings),
+            warnings=(*self.corpus.notes, *run.notes),
         )
-        if each.run.done:
-            page.write(each.run, self.corpus, result, audio=self.audio)
-        self.results[each.run.path] = result
+        if run.done:
+            page.write(run, self.corpus, result, audio=self.audio)
+        self.results[run.path] = result
 
 
 def features_name(config: Config) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from scratchser.corpus.table import Corpus
 from scratchser.cv import experiment
-from scratchser.cv.experiment import Experiment, OpenRun, RunFolds
+from scratchser.cv.experiment import Experiment, RunFolds
 from scratchser.cv.prepare import Prepared
 from scratchser.paper import output
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
@@ -173,8 +173,8 @@ class Sweep:
             unfinished = [run for run in self.runs if not run.finished()]
             opened = []
             for run in unfinished:
-                folder = run_dir.open_run(run.path, run.settings, environment, resume=run.begun)
-                opened.append(OpenRun(locks.enter_context(folder), run.config, run.seed, run.notes, run.name))
+                folder = run_dir.open_run(run.path, run.settings, environment, run.notes, resume=run.begun)
+                opened.append(locks.enter_context(folder))
             say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already")
             if opened:
                 ready = self.ready

@@ -15,9 +15,9 @@ import numpy as np
 from scratchser.corpus.audio import check_audio
 from scratchser.corpus.batches import Normalisation
 from scratchser.corpus.check import conversions, truncated
-from scratchser.corpus.features import Features, Signal, extract
+from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
-from scratchser.evaluate import Prediction, copies, copy_probabilities, vote
+from scratchser.evaluate import copies, copy_probabilities, vote
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
 from scratchser.report.text import percent
@@ -81,13 +81,22 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
     features = extract(corpus, config)
     problems |= {u.name: SILENT for n, u in enumerate(corpus.utterances) if is_silent(features.of(n))}
     alphas = copies(config)
-    chosen = [n for n, u in enumerate(corpus.utterances) if u.name not in problems]
+    chosen = np.array([n for n, u in enumerate(corpus.utterances) if u.name not in problems], np.int64)
     entries = {name: _entry(name, problem=what) for name, what in problems.items()}
-    if chosen:
-        prediction = ensemble(models, features, np.array(chosen, np.int64), alphas)
+    if len(chosen):
+        prediction = vote(
+            np.concatenate([copy_probabilities(m.model, features, m.normalisation, chosen, alphas) for m in models])
+        )
         for row, n in enumerate(chosen):
             name = corpus.utterances[n].name
-            entries[name] = _entry(name, seconds=audio.seconds[name], **_by_class(corpus.classes, prediction, row))
+            entries[name] = _entry(
+                name,
+                seconds=audio.seconds[name],
+                predicted=corpus.classes[prediction.first[row]],
+                second=corpus.classes[prediction.second[row]],
+                probabilities=dict(zip(corpus.classes, prediction.mean[row], strict=True)),
+                votes=dict(zip(corpus.classes, prediction.votes[row], strict=True)),
+            )
     return plain(
         {
             "schema": SCHEMA,
@@ -102,12 +111,6 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
             "files": [entries[str(file)] for file in files],
         }
     )
-
-
-def ensemble(models: Sequence[FoldModel], features: Features, utterances: np.ndarray, alphas: np.ndarray) -> Prediction:
-    """The vote of M models over A copies of the utterances (U,), indices into `features`: M A votes for each."""
-    votes = [copy_probabilities(each.model, features, each.normalisation, utterances, alphas) for each in models]
-    return vote(np.concatenate(votes))
 
 
 def is_silent(spectrogram: np.ndarray) -> bool:
@@ -136,12 +139,3 @@ def _utterance(file: Path) -> Utterance:
 def _entry(name: str, **values: Any) -> dict[str, Any]:
     keys = ("problem", "seconds", "predicted", "second", "probabilities", "votes")
     return {"file": name, **dict.fromkeys(keys), **values}
-
-
-def _by_class(classes: Sequence[str], prediction: Prediction, row: int) -> dict[str, Any]:
-    return {
-        "predicted": classes[prediction.first[row]],
-        "second": classes[prediction.second[row]],
-        "probabilities": dict(zip(classes, prediction.mean[row], strict=True)),
-        "votes": dict(zip(classes, prediction.votes[row], strict=True)),
-    }

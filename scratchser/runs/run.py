@@ -64,10 +64,12 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 
 
 @contextmanager
-def open_run(path: Path, settings: Mapping[str, Any], environment: Mapping[str, Any], *, resume: bool) -> Iterator[Run]:
+def open_run(
+    path: Path, settings: Mapping[str, Any], environment: Mapping[str, Any], notes: Sequence[str] = (), *, resume: bool
+) -> Iterator[Run]:
     """Begin a run in the folder `path`, or continue it, with its lock. Errors as in `folder.begin`."""
     with begin(path, settings, environment, resume=resume) as saved:
-        yield Run(path, saved)
+        yield Run(path, saved, tuple(notes))
 
 
 def read(path: Path, settings: Mapping[str, Any] | None = None) -> Record:
@@ -136,8 +138,11 @@ class Record:
         return read_json(self.path / ENVIRONMENT)
 
 
+@dataclass(frozen=True)
 class Run(Record):
-    """A run whose lock this process holds: it may write."""
+    """A run whose lock this process holds: it may write. `notes` are for the readers of its results."""
+
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
