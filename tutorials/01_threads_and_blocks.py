@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 1. Threads and blocks
 #
-# You will see what a CUDA kernel is, how a thread knows which number is its own, what a block's shared memory and its
+# You will see what a CUDA kernel is, how a thread finds its element, what a block's shared memory and its
 # barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
 #
-# It builds on nothing, this is the beginning: you need Python and NumPy.
+# This is the beginning: you need only Python and NumPy.
 
 # %%
 import os
@@ -49,8 +49,8 @@ assert np.array_equal(y, x**2)
 # ## Why the `if` is there
 #
 # 3 · 4 = 12 threads were launched for 10 numbers: blocks are whole. Threads 10 and 11 must do nothing. Without the `if`
-# a GPU writes past the end, usually without a word, and some other array has a wrong number in it. The *tracer* runs
-# the same Python text thread by thread, and looks at every access.
+# a GPU writes past the end, usually without an error, and some other array gets a wrong number. The *tracer* runs the
+# same Python code thread by thread, and checks every access.
 
 
 # %%
@@ -63,14 +63,14 @@ def unguarded(x, y):
 report = trace(unguarded, 3, 4, x, y)
 print("\nwithout the if:", report.out_of_range[0])
 assert {fault.array for fault in report.out_of_range} == {"x", "y"}
-trace(square, 3, 4, x, y).require_clean()  # and with it there is nothing to find
+trace(square, 3, 4, x, y).require_clean()  # with the `if` there is no fault
 
 # %% [markdown]
-# ## Nothing says who comes first
+# ## Threads run in no fixed order
 #
 # All threads add to one number: `total[0] += x[i]` reads, adds and writes. Two threads may both read 5, add their own
-# number and both write: one of the two is lost. Such a *race* often goes well, so to run the kernel and look at the sum
-# proves nothing. The tracer finds two threads at one address, and nothing that says who comes first.
+# number and both write: one of the two is lost. Such a *race* often has no effect, so running the kernel and looking at
+# the sum proves nothing. The tracer finds two threads that access one address in no fixed order.
 
 
 # %%
@@ -89,14 +89,14 @@ assert total[0] == x.sum() and report.races
 # %% [markdown]
 # ## What a block shares
 #
-# The threads of one block have a little fast memory together, and a *barrier*: `cuda.syncthreads()` lets nobody pass
-# until all threads of the block have come to it. What was written before it can be read after it by any of them. Here
-# each thread reads what another one has brought, and a block of numbers comes out turned round.
+# The threads of one block have a little fast memory together, and a *barrier*: `cuda.syncthreads()` stops
+# every thread until all threads of the block have reached it. What one thread writes before it, any of them can read
+# after it. Here each thread reads what another one has loaded, and the elements of each block come out reversed.
 
 
 # %%
 @cuda.jit
-def turned(x, y, wait):
+def reversed_blocks(x, y, wait):
     part = cuda.shared.array(4, float32)
     t, i = cuda.threadIdx.x, cuda.grid(1)
     part[t] = x[i]
@@ -105,24 +105,25 @@ def turned(x, y, wait):
     y[i] = part[3 - t]
 
 
-trace(turned, 2, 4, x[:8], y[:8], True).require_clean()
-print("\neach block turned round:", y[:8])
+trace(reversed_blocks, 2, 4, x[:8], y[:8], True).require_clean()
+print("\neach block reversed:", y[:8])
 assert np.array_equal(y[:8], [3, 2, 1, 0, 7, 6, 5, 4])
-report = trace(turned, 2, 4, x[:8], y[:8], False)
+report = trace(reversed_blocks, 2, 4, x[:8], y[:8], False)
 print("without the barrier:", report.uninitialised[0])
 assert report.uninitialised and report.races
 
 # %% [markdown]
 # ## A sum without a race
 #
-# With shared memory and barriers a block's numbers can be added properly: one half of them to the other half, then
-# again with what is left, each sum by a thread of its own, a barrier before each step. This is `kernels/machine/block_sum.py`; in
-# `norms.pieces_cuda` 256 threads add up their share of squares first: lengths of gradients, the paper's figure 4.
+# With shared memory and barriers the elements of a block can be added without a race: one half to the other half, then
+# again with what is left, one thread for each addition, a barrier before each step. This is
+# `kernels/machine/block_sum.py`; in `norms.chunks_cuda` 256 threads add up their share of squares first: norms of
+# gradients, the paper's figure 4.
 
 # %%
 dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
 sums = np.zeros(1, np.float32)
-report = trace(norms.pieces_cuda, 1, norms.THREADS, dW, np.array([[0, 1000]], np.int32), sums)
+report = trace(norms.chunks_cuda, 1, norms.THREADS, dW, np.array([[0, 1000]], np.int32), sums)
 report.require_clean()
 right = np.sum(dW.astype(np.float64) ** 2)
 print(f"\nsum of 1000 squares: {sums[0]:.4f}, by NumPy in float64 {right:.4f}")
@@ -131,9 +132,9 @@ assert abs(sums[0] - right) < 1e-6 * right
 # %% [markdown]
 # ## What a kernel costs
 #
-# Arithmetic is cheap on a GPU, fetching numbers is not: from global memory one takes hundreds of cycles, from shared
-# memory some thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 numbers is
-# read once, and each of 256 threads reads 2 that say where the piece begins and ends.
+# Arithmetic is cheap on a GPU, loading is not: from global memory an element takes hundreds of cycles, from shared
+# memory about thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 elements
+# is read once, and each of 256 threads reads the beginning and the end of the range.
 
 # %%
 print(report.counts)
@@ -162,7 +163,8 @@ save(figure, "01_threads_and_blocks")
 #
 # - Launch `square[2, 4]` into zeros. Which two numbers stay 0, and does the tracer complain? (The last two, and it does
 #   not: no access is at fault where there is none. Only a comparison with the right answer finds that.)
-# - In `turned`, let only threads with `t < 3` come to the barrier. What is that called? (`divergence`; a GPU may hang.)
+# - In `reversed_blocks`, let only threads with `t < 3` reach the barrier. What is that called? (`divergence`; a GPU may
+#   hang.)
 # - How many steps does the sum of 256 numbers take, and how many would one thread take? (8, and 255.)
 # - Your turn: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
 #   `python -m scratchser.check tutorials/exercises/cuda_saxpy.py`.

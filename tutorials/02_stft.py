@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 2. From sound to picture
+# # 2. From sound to spectrogram
 #
 # You will see the short-time Fourier transform of eqs. (1) to (3), from the sum as it is written to the fast transform,
-# and why there are a window, a cut and a logarithm. What comes out is the network's input.
+# and why there are a window, a cut and a logarithm. The result is the network's input.
 #
-# It builds on from 1 how work is shared out: on a GPU a block makes one frame of this picture.
+# It builds on from 1 how work is shared out: on a GPU a block computes one frame of the spectrogram.
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,9 +24,9 @@ sound, _ = corpus.read(corpus.utterances[0])
 print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(sound).max():.3f} of full scale")
 
 # %% [markdown]
-# ## How much of one frequency is in a piece of sound?
+# ## How much of one frequency is in a sound?
 #
-# Multiply the sound by a wave of that frequency and add up. Where the two go together all products are positive and the
+# Multiply the sound by a wave of that frequency and add up. Where the two agree all products are positive and the
 # sum is large; where they do not, products of both signs cancel. A wave may be shifted, so take two, a cosine and a
 # sine, and add their squares: then the shift drops out. With exp(-iφ) = cos φ - i sin φ both are one sum, eq. (1):
 #
@@ -50,8 +50,8 @@ assert np.isclose(how_much(tone, 64), (N / 2) ** 2) and how_much(tone, 65) < 1e-
 # %% [markdown]
 # ## Why a window
 #
-# The sum knows N samples only, and takes them for one turn of something that repeats. A tone that does not fit in a
-# whole number of times would then jump at the seam, and a jump holds all frequencies: it *leaks* into bins far away.
+# The sum knows N samples only, and treats them as one period of a signal that repeats. A tone that does not fit in a
+# whole number of times would then jump at the ends, and a jump contains all frequencies: it *leaks* into bins far away.
 # Eq. (2) fades both ends to zero, so that nothing jumps:  w[n] = sin²(π n / (N - 1)).
 
 # %%
@@ -65,9 +65,9 @@ for name, w in (("no window", np.ones(N)), ("eq. (2)", window)):
 # %% [markdown]
 # ## All bins of a frame are a matrix product
 #
-# X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.reference.stft`, the slow text that
-# the kernel is tested against. And it wastes: take even and odd samples apart, and the sum becomes two sums of half the
-# length, E and O, with one factor between them:
+# X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.reference.stft`, the reference
+# implementation that the kernel is compared with. It computes too much: separate even and odd samples, and the sum
+# becomes two sums of half the length, E and O, with one factor between them:
 #
 #     X[k]         = E[k] + exp(-2πi k / N) O[k]           k < N / 2
 #     X[k + N / 2] = E[k] - exp(-2πi k / N) O[k]           since the factor changes sign half a turn later
@@ -105,23 +105,23 @@ slow = reference.stft.forward(sound, window, HOP, 257, 1e-2)
 _, _, scaled = scipy.signal.stft(sound, window=window, nperseg=N, noverlap=N - HOP, boundary=None, padded=False)
 by_scipy = np.log(np.maximum(np.abs(scaled.T[:, :257] * window.sum()) ** 2, 1e-2))  # scipy divides by the window's sum
 print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, float32; from the sum: {np.abs(Y - slow).max():.1e}", end=", ")
-print(f"from SciPy: {np.abs(Y - by_scipy).max():.1e}, where the numbers span {np.ptp(Y):.1f}")
+print(f"from SciPy: {np.abs(Y - by_scipy).max():.1e}, where the values span {np.ptp(Y):.1f}")
 assert Y.shape == (1 + (len(sound) - N) // HOP, 257)
 assert np.abs(Y - slow).max() < 1e-4 and np.abs(slow - by_scipy).max() < 1e-4
 
 # %% [markdown]
-# What is that worth in time? `_timing.py` lets both take turns and keeps the best time of each. The sum's waves are
+# How much time does it save? `_timing.py` lets both take turns and keeps the best time of each. The sum's waves are
 # tabulated beforehand, in float32 as the kernel has it, for NumPy's matrix product; the kernel has one core.
 
 # %%
 numba.set_num_threads(1)
 turns = 2 * np.pi * np.outer(np.arange(257), n) / N
 waves = np.concatenate([np.cos(turns), np.sin(turns)]).astype(np.float32)
-pieces = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1).astype(np.float32)
+frames = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1).astype(np.float32)
 
 
 def by_matrix():
-    both = (waves @ pieces) ** 2  # of the cosines, then of the sines
+    both = (waves @ frames) ** 2  # of the cosines, then of the sines
     return np.log(np.maximum(both[:257] + both[257:], 1e-2)).T
 
 

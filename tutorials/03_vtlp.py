@@ -29,16 +29,16 @@ def spoken(tract_cm, pitch_hz):
 # ## Why warp at all
 #
 # A vocal tract is a tube, about 17 cm long in men and 15 in women. Its resonances, the *formants*, are what makes an
-# "a" an "a", and all of them go with 1 / length. There are few speakers in a corpus, so a network learns their tube
-# lengths by heart. Stretch the frequency axis by α, and the same words come from a tube 1 / α times as long.
+# "a" an "a", and all of them go with 1 / length. There are few speakers in a corpus, so a network memorises their
+# tube lengths. Stretch the frequency axis by α, and the same words come from a tube 1 / α times as long.
 #
 # ## Eq. (4)
 #
 #     G(f) = α f                                              f ≤ f0 = 0.9 fmax
 #     G(f) = (fmax - α f0) / (fmax - f0) (f - f0) + α f0      f > f0
 #
-# Up to f0 it is a plain stretch. Were it one all the way, α = 1.1 would push the top of the spectrum out of the
-# picture, and 0.9 would leave a gap. The second piece is the straight line that brings fmax back to fmax.
+# Up to f0 it is a plain stretch. Were it one all the way, α = 1.1 would push the top of the spectrum out of
+# range, and 0.9 would leave a gap. The second part is the straight line that maps fmax to fmax.
 
 # %%
 F = 513
@@ -55,7 +55,7 @@ for alpha in (0.9, 1.1):
 # What S has at f, the result has at G(f). The loop that suggests itself carries each bin there, Y[round(G(f))] = S[f].
 # Where G is steep it steps over bins, which get nothing; where it is flat two bins land on one, and on a GPU two
 # threads write one number: the race of tutorial 1. So go the other way. Each bin k of the result has one writer, which
-# *gathers* from the place G⁻¹(k), mostly between two bins i and i + 1, and mixes these by how near they are:
+# *gathers* from G⁻¹(k), mostly between two bins i and i + 1, and mixes these by how near they are:
 #
 #     Y[t, k] = (1 - w) S[t, i] + w S[t, i + 1],      i + w = G⁻¹(k)
 
@@ -78,7 +78,7 @@ assert error < 1e-10
 # %% [markdown]
 # ## Does it do what it is for?
 #
-# The built-in synthesiser has a tube whose length can be chosen, so it can be asked for the true answer: the same words
+# The built-in synthesiser has a tube whose length can be chosen, so we can ask it for the right answer: the same words
 # by a tube 1 / 1.06 times as long, with the same pitch and with one 1.06 times as high. Which α brings S nearest to it?
 # Once by every bin, once by the *envelope*, means over 9 bins (140 Hz), in which harmonics of the pitch melt.
 
@@ -127,9 +127,9 @@ for (pitch, detail), numbers in distance.items():
 axes[0, 1].set(xlabel="α", ylabel="distance, logarithms", title="from the shorter tube", ylim=(0, None))
 for axis in axes[0, :2]:
     axis.legend(fontsize="small")
-pictures = {"17 cm": S, "warped by 1.06": vtlp.forward(S, 1.06), "16 cm, pitch × 1.06": answers["higher pitch"]}
-for axis, (name, picture) in zip(axes[1], pictures.items(), strict=True):
-    axis.imshow(picture[:, :257].T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1.2, 0, 4))
+panels = {"17 cm": S, "warped by 1.06": vtlp.forward(S, 1.06), "16 cm, pitch × 1.06": answers["higher pitch"]}
+for axis, (name, spectrogram) in zip(axes[1], panels.items(), strict=True):
+    axis.imshow(spectrogram[:, :257].T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1.2, 0, 4))
     axis.set(title=name, xlabel="time, s", ylabel="kHz")
 weights = np.zeros((24, 24))
 for k in range(24):
@@ -142,8 +142,9 @@ save(figure, "03_vtlp")
 # %% [markdown]
 # ## What to try
 #
-# - Which α make G a one-to-one map at all? (0 < α < 1 / 0.9: above, the second piece would have to fall.)
+# - Which α make G a one-to-one map at all? (0 < α < 1 / 0.9: above, the second part would have to fall.)
 # - The batch is normalised by eq. (5) after the warp. Would before do as well? (Yes: each number of Y is a weighted
 #   mean, and the mean of shifted and scaled numbers is the shifted and scaled mean.)
-# - Warp by 1.1 and then by 1 / 1.1. Is it the old picture? (Nearly: the hinges differ, and mixing neighbours blurs.)
+# - Warp by 1.1 and then by 1 / 1.1. Is it the old spectrogram? (Nearly: the hinges differ, and mixing neighbours
+#   blurs.)
 # - Your turn: `tutorials/exercises/vtlp.py`, judged by `python -m scratchser.check tutorials/exercises/vtlp.py`.

@@ -20,13 +20,13 @@ from scratchser.kernels import conv2d, stft
 # %% [markdown]
 # ## One dimension first
 #
-# A kernel of a few weights slides along the input. At each stop it multiplies what lies under it and adds up:
+# A kernel of a few weights slides along the input. At each stop it multiplies the input below it and adds up:
 #
 #     y[t] = bias + Σ_i W[i] x[t s + i - p]          stride s: the stops are s apart
 #
-# It begins p = ⌊(I - 1) / 2⌋ places in front of the input; where it hangs over an end it reads zeros. There are ⌈T / s⌉
-# stops, whatever the kernel's size. Why slide one kernel at all, and not give each place weights of its own? Because a
-# pattern of speech may come early or late, and what has been learnt about it in one place should serve in all.
+# It begins p = ⌊(I - 1) / 2⌋ elements before the input; past the ends it reads zeros. There are ⌈T / s⌉
+# stops, whatever the kernel's size. Why slide one kernel at all, and not give each position its own weights? Because a
+# pattern of speech may come early or late, and what is learnt about it at one position should apply to all.
 
 # %%
 T, I, s = 9, 3, 2
@@ -48,8 +48,8 @@ assert np.allclose(M @ x, y.ravel()) and np.allclose(M @ x, correlate(np.pad(x, 
 # The loss changes by dy[t] for each unit by which y[t] changes. Ask each number which outputs it reaches.
 #
 # - **An input** x[u] reaches output t with weight M[t, u], so dx = Mᵀ dy, as in tutorial 3. Row t of M is the kernel;
-#   column u holds every second weight only: of an input at an even place W[1], of one at an odd place W[2] and W[0].
-#   The places fall into s classes, and each class has a little kernel of its own. That is how the package computes dx.
+#   column u holds every second weight only: for an input at an even position W[1], at an odd one W[2] and W[0]. The
+#   positions fall into s classes, and each class has a small kernel of its own. That is how the package computes dx.
 # - **A weight** W[i] is used by all stops, once each, so all of them add to it: dW[i] = Σ_t x[t s + i - p] dy[t].
 # - **The bias** is used with factor 1 everywhere: dbias = Σ_t dy[t].
 
@@ -66,21 +66,21 @@ assert np.allclose(M.T @ dy, dx.ravel()) and np.allclose(dW, dW_kernel.ravel()) 
 # %% [markdown]
 # ## Time, frequency and channels
 #
-# In a spectrogram the kernel is a little picture, I frames x J bins, and slides both ways. An input has C channels,
-# pictures of the same thing seen by different kernels, and D kernels make D new ones. Behind it all negative numbers
-# become zero: ReLU, without which any number of layers would be one linear map.
+# In a spectrogram the kernel has I frames x J bins, and slides in both directions. An input has C channels, each made
+# by another kernel of the layer before, and D kernels make D new ones. After the sum negative numbers become zero:
+# ReLU, without which any number of layers would be one linear map.
 #
 #     y[b, t, f, d] = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
 #
-# Two kernels by hand, on real pictures: one that answers to a sudden rise in time, and one that answers to a ridge in
-# frequency, a harmonic. A network has to find its own.
+# Two kernels by hand, on real spectrograms: one that answers to a sudden rise in time, and one that answers to a ridge
+# in frequency, a harmonic. A network has to find its own.
 
 # %%
 corpus = synthetic.load(size=10)
 sounds = [corpus.read(utterance)[0] for utterance in corpus.utterances[:3]]
 spectrograms = [stft.forward(sound, stft.hann(1024), 512, 257, 1e-2) for sound in sounds]
 lengths = np.array([len(S) for S in spectrograms])
-batch = np.full((3, lengths.max(), 257, 1), np.nan, np.float32)  # NaN: whoever reads behind an end will be seen
+batch = np.full((3, lengths.max(), 257, 1), np.nan, np.float32)  # NaN: reading past an end shows in the result
 for b, S in enumerate(spectrograms):
     batch[b, : lengths[b], :, 0] = S - S.mean()
 kernels = np.zeros((3, 5, 1, 2), np.float32)
@@ -98,21 +98,21 @@ for b in range(3):
 # %% [markdown]
 # ## An utterance does not know its batch
 #
-# Utterances of unequal lengths lie in one array, and what is behind an end means nothing: it reads as zero, nothing is
-# computed there, no NaN came through. So an utterance has the same numbers alone and in any batch, to the bit.
+# Utterances of unequal lengths lie in one array. What is past an end is padding: it reads as zero, nothing is
+# computed there, and no NaN came through. So an utterance has the same numbers alone and in any batch, to the bit.
 
 # %%
 first, frames = int(np.argmin(lengths)), lengths.min()
 alone = conv2d.forward(batch[first : first + 1, :frames].copy(), lengths[first : first + 1], kernels, bias, stride)
 assert np.array_equal(alone[0], y[first, :frames])
-print(f"the shortest utterance, {frames} frames: alone and in the batch the same {alone.size} numbers")
+print(f"the shortest utterance, {frames} frames: alone and in the batch the same {alone.size} elements")
 
 # %% [markdown]
 # ## Is the backward pass the derivative?
 #
 # The question of every kernel here. Move each number a little, see what the loss does, compare. Two cautions that are
 # often missing: the upstream gradient dy is random, never ones, and differences are of fourth order in float64, so that
-# the tolerance can be 1e-8. Where a step would cross ReLU's kink there is no derivative; such steps are taken shorter.
+# the tolerance can be 1e-8. Where a step would cross ReLU's kink there is no derivative; such steps are made shorter.
 
 # %%
 rng = np.random.default_rng(1)
@@ -143,9 +143,9 @@ axes[0, 0].imshow(M, cmap="RdBu", vmin=-2.5, vmax=2.5)
 axes[0, 0].set(title="M: rows make y, columns make dx", xlabel="input u", ylabel="output t")
 for t, u in np.argwhere(M):
     axes[0, 0].text(u, t, f"{M[t, u]:g}", ha="center", va="center")
-pictures = {"input": batch[0, ..., 0], "rises": y[0, ..., 0], "ridges": y[0, ..., 1]}
-for axis, (name, picture) in zip(axes.ravel()[1:], pictures.items(), strict=True):
-    shown = picture[: lengths[0]].T
+panels = {"input": batch[0, ..., 0], "rises": y[0, ..., 0], "ridges": y[0, ..., 1]}
+for axis, (name, values) in zip(axes.ravel()[1:], panels.items(), strict=True):
+    shown = values[: lengths[0]].T
     size, top = (0, lengths[0], 0, 4), np.quantile(shown, 0.99)
     axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", extent=size, vmax=top)
     axis.set(title=name, xlabel="frame", ylabel="kHz")
@@ -159,7 +159,7 @@ save(figure, "04_conv2d")
 # - How many frames are left of 100 after time strides 2, 2, 2, 1, and how many are real of an utterance of 37? (13 and
 #   5.)
 # - The last column of "rises" glows faintly from top to bottom. What rises there? (Nothing: silence lies below the
-#   mean, at negative numbers, and the zeros behind the end lie above it.)
+#   mean, at negative numbers, and the zeros past the end lie above it.)
 # - Why is there no ReLU in `M`? (It is not linear. Backward it lets dy pass where y > 0: one more factor, 0 or 1.)
 # - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
 #   `python -m scratchser.check tutorials/exercises/conv2d_backward.py` judges.

@@ -9,7 +9,7 @@
 # %%
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy's product, which is the mark to be reached
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy's product, which is the goal
 
 import matplotlib.pyplot as plt
 import numba
@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 # each addition waits for the one before, the vector units, which add 8 or 16 numbers at a time, have nothing to do.
 #
 # **By row** exchanges two loops: a row of B, times one number, is added to a row of C. These are neighbours, and their
-# sums do not wait for each other. But C is fetched and stored again and again, two accesses for each product.
+# sums do not wait for each other. But C is loaded and stored again and again, two accesses for each product.
 
 
 # %%
@@ -62,8 +62,8 @@ def by_row(A, B, C):
 
 # %% [markdown]
 # **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
-# is fetched and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
-# not become that, so the tile is written in LLVM's instructions. The mark is NumPy's BLAS, the work of many years.
+# is loaded and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
+# not become that, so the tile is written in LLVM's instructions. The goal is NumPy's BLAS, the work of many years.
 
 # %%
 A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
@@ -85,8 +85,8 @@ products = race(rungs, A.astype(np.float64) @ B, 2 * 256**3)
 #
 # Its windows are the rows of a matrix, one for each output position, I J C numbers long. The loops **as written** know
 # nothing of it. **Windows copied** into such a matrix (im2col), it is a product; with stride 1 each number of x is
-# copied I J = 25 times, memory for speed. **Ours**, `kernels/conv2d.py`, sees that a kernel row of a window is one run
-# of neighbouring numbers already, and lets the tile read the windows where they lie.
+# copied I J = 25 times, memory for speed. **Ours**, `kernels/conv2d.py`, uses that a kernel row of a window is already
+# contiguous, and lets the tile read the windows where they are.
 
 
 # %%
@@ -119,12 +119,12 @@ right = as_written(x.astype(np.float64), W.astype(np.float64), np.empty(y.shape)
 convolutions = race(rungs, right, 2 * y.size * 400)
 
 # %% [markdown]
-# ## On a GPU: count what is fetched
+# ## On a GPU: count what is loaded
 #
 # There arithmetic waits for memory, so the rungs are counted, not timed: how many numbers of global memory are read for
-# each product? With **a thread for each number** of C it is two. In **ours**, `matmul.product_cuda`, a block fetches
-# pieces of A and B into shared memory for a tile of 64 x 32 numbers: (64 + 32) / (64 · 32), and 1 / K for what C begins
-# with. Of shared memory a thread reads 8 + 4 numbers for the 8 x 4 products that it does with them.
+# each product? With **a thread for each number** of C it is two. In **ours**, `matmul.product_cuda`, a block loads
+# parts of A and B into shared memory for a tile of 64 x 32 elements: (64 + 32) / (64 · 32), and 1 / K for the initial
+# value of C. From shared memory a thread reads 8 + 4 elements for the 8 x 4 products that it does with them.
 
 
 # %%
@@ -165,9 +165,9 @@ save(figure, "05_kernel_ladder")
 # %% [markdown]
 # ## What to try
 #
-# - Let "by row" take four rows at a time, so that a number of B that is fetched serves four products. What is it worth?
-#   (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
+# - Let "by row" take four rows at a time, so that an element of B that is loaded serves four products. How much does it
+#   help? (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
 # - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads is that per product?
-#   (5 / 4: a number of A serves four.) And a block that fetches tiles of 8 x 8? (1 / 4.) This rung is yours to write:
+#   (5 / 4: a number of A serves four.) And a block that loads tiles of 8 x 8? (1 / 4.) This rung is yours to write:
 # - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.

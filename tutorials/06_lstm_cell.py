@@ -23,8 +23,8 @@ from scratchser.kernels.parts import cell
 #
 # A network that reads frame by frame needs a state h that it carries along. The simplest takes the new frame and its
 # old state through a tanh. To learn that frame 1 mattered in frame 40, the gradient has to come back through 40 steps,
-# and each multiplies it by u (1 - h²). With u = 0.9 and h = 0.7 that is 0.46, and 0.46⁴⁰ is 3e-14. The state is made
-# anew in every step, and so nothing of it lasts.
+# and each multiplies it by u (1 - h²). With u = 0.9 and h = 0.7 that is 0.46, and 0.46⁴⁰ is 3e-14. Every step
+# overwrites the state, and so nothing of it remains.
 #
 # ## The cell
 #
@@ -34,7 +34,7 @@ from scratchser.kernels.parts import cell
 #     i, f, o = σ(zi), σ(zf), σ(zo)     gates: write? keep? show?
 #     g       = tanh(zg)                what could be written
 #     c       = f c + i g               keep some of the old, write some of the new
-#     h       = o tanh(c)               what the others get to see
+#     h       = o tanh(c)               the output
 #
 # One step of one unit with numbers: written once here, once by the package's formulas, which serve CPU and GPU.
 
@@ -79,8 +79,8 @@ assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - 
 # %% [markdown]
 # ## The gradient of a step
 #
-# Somebody tells the step how the loss changes with its h, dh, and the step after says how it changes with c, dc. Go
-# through the four lines from the last to the first, each by the product rule:
+# Given are the gradient of the loss for the h of this step, dh, and from the next step that for c, dc. Go through the
+# four lines from the last to the first, each by the product rule:
 #
 #     dc  = dc + dh o (1 - tanh² c)                  c is seen through h, and kept for the step after
 #     dzo = dh tanh c · o (1 - o)                    σ' = σ (1 - σ)
@@ -132,7 +132,7 @@ left["plain, u = 0.9, h = 0.7"] = [(0.9 * (1 - 0.7**2)) ** n for n in range(step
 figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
 axes[0, 0].plot(value, ".", color="grey", label="value")
 axes[0, 0].plot(np.flatnonzero(mark), value[mark > 0], "ro", mfc="none", ms=10, label="marked")
-axes[0, 0].set_title("what the cell is shown")
+axes[0, 0].set_title("the input of the cell")
 axes[0, 1].plot(y[0, :, 0], label="forward: the last mark")
 axes[0, 1].plot(y[0, :, 1], ls="--", label="backward: the next mark")
 axes[0, 1].set_title("what it remembers, h")
@@ -155,7 +155,7 @@ save(figure, "06_lstm_cell")
 # - Set the memory's forget bias to 2 instead of 10. What is left of 0.9 after 27 frames? (f = 0.88, and 0.88²⁷ is 3 %.)
 # - Why is dh not multiplied by f on its way to the step before, as dc is? (h goes there through the four sums: dz Whᵀ,
 #   the subject of tutorial 7.)
-# - `_cell.sigmoid` is 1 / (2 + (exp(-z) - 1)). Why does it say exp - 1? (The package has exp x - 1 as arithmetic that
+# - `cell.sigmoid` is 1 / (2 + (exp(-z) - 1)). Why does it say exp - 1? (The package has exp x - 1 as arithmetic that
 #   becomes vector instructions, and tanh needs it: exp x alone would lose the digits of a small x.)
 # - Your turn: `tutorials/exercises/lstm_cell_forward.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/lstm_cell_forward.py`.

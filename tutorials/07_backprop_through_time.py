@@ -34,7 +34,7 @@ from scratchser.kernels import lstm
 # The second direction is the same thing on the reversed utterance. Reversed means from its *own* last frame, not from
 # the end of the padded batch.
 
-# %% three utterances in one batch; NaN behind each one's end, so that whoever reads there gives himself away
+# %% three utterances in one batch; NaN past the end of each one, so that reading there shows
 rng = np.random.default_rng(7)
 lengths, D, H = np.array([6, 3, 5]), 4, 3
 x = rng.standard_normal((3, 7, D))
@@ -50,19 +50,19 @@ def forward(x, Wx, Wh, b, h0, c0, n=lengths):
     return lstm.forward(x, n, Wx, Wh, b, h0, c0)[0]
 
 
-def slow_text(x, Wx, Wh, b, h0, c0):
+def reference_forward(x, Wx, Wh, b, h0, c0):
     return reference.lstm.forward(x, lengths, Wx, Wh, b, h0, c0)
 
 
 y = forward(**inputs)
-assert np.abs(y - slow_text(**inputs)).max() < 1e-13
+assert np.abs(y - reference_forward(**inputs)).max() < 1e-13
 
 # %% [markdown]
 # ## Is the backward pass the derivative of the forward pass?
 #
 # `check` moves every number of every input a little, in float64, and looks how Σ dy · y changes, with a random dy.
-# Initial states are inputs like the others: their gradient would flow on into an earlier piece of the utterance.
-# `time_axis` gives each frame a limit of its own. `complex_step` asks the slow text, exactly to rounding.
+# Initial states are inputs like the others. `time_axis` gives each frame its own limit. `complex_step` differentiates
+# the reference implementation, exactly to rounding.
 
 
 # %%
@@ -73,8 +73,8 @@ def backward(dy, x, Wx, Wh, b, h0, c0, n=lengths, spoil=lambda cache: cache):
     return {"x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
 
 
-moved, exact = check(forward, backward, inputs, time_axis={"x": 1}), complex_step(slow_text, backward, inputs)
-print("against differences of our forward pass:", *moved, "against the slow text's complex step:", *exact, sep="\n")
+moved, exact = check(forward, backward, inputs, time_axis={"x": 1}), complex_step(reference_forward, backward, inputs)
+print("against differences of our forward pass:", *moved, "against the complex step:", *exact, sep="\n")
 require(moved + exact)
 
 # %% [markdown]
@@ -102,8 +102,9 @@ assert 0 < cosine < 0.99  # it still points downhill: "the loss falls" proves no
 # %% [markdown]
 # ## A missing mask
 #
-# Now walk over the padding too: zeros behind the end, and every length the batch's. The readout (forward state of the
-# last frame, backward state of frame 0) reads a state behind the padding, and its gradient comes back through that.
+# Now let the time loop run over the padding too: zeros past the end, and every length that of the batch. The readout
+# (forward state of the last frame, backward state of frame 0) reads a state after the padding, and its gradient comes
+# back through that.
 
 # %%
 T, units = 40, 16
@@ -114,7 +115,7 @@ utterance, dr = rng.standard_normal((1, T, 8)), rng.standard_normal((1, 2 * unit
 
 
 def readout(padding, mask, half=slice(None)):
-    """The readout with so many zeros behind the utterance, and |dx| per frame; `half` is where dr is not 0."""
+    """The readout with so many zeros after the utterance, and |dx| per frame; `half` is where dr is not 0."""
     n, part = np.array([T if mask else T + padding]), np.zeros_like(dr)
     y, cache = lstm.forward(np.concatenate([utterance, np.zeros((1, padding, 8))], axis=1), n, **W)
     part[:, half] = dr[:, half]
@@ -128,15 +129,15 @@ for padding in (1, 10, 40):
     masked, unmasked = (np.abs(readout(padding, mask)[0] - alone).max() for mask in (True, False))
     print(f"{padding:2} frames of padding move the readout by {masked} with the mask, {unmasked:.2f} without")
     assert masked == 0 and unmasked > 0.05
-too_far, zeros_behind = np.full(3, 7), {**inputs, "x": np.nan_to_num(inputs["x"])}
-require(check(partial(forward, n=too_far), partial(backward, n=too_far), zeros_behind))  # passes, and is wrong
-assert np.isnan(forward(**inputs, n=too_far)).any()  # NaN in the padding gives it away
+too_far, zero_padded = np.full(3, 7), {**inputs, "x": np.nan_to_num(inputs["x"])}
+require(check(partial(forward, n=too_far), partial(backward, n=too_far), zero_padded))  # passes, and is wrong
+assert np.isnan(forward(**inputs, n=too_far)).any()  # NaN in the padding shows it
 
 # %% [markdown]
-# **No gradient check finds this**: forward and backward agree with each other, both walk too far. It takes a test of
-# what the layer *means*: alone or in a batch, the same bits; NaN in the padding, and nothing changes.
+# **No gradient check finds this**: forward and backward agree with each other, both loops run too far. It takes a test
+# of what the layer *means*: alone or in a batch, the same bits; NaN in the padding, and nothing changes.
 #
-# In the picture, left, a loss at the readout sends its gradient back along each direction's own walk. Every step
+# In the figure, left, a loss at the readout sends its gradient back through the time loop of each direction. Every step
 # multiplies it by about f, so it fades. Right, without a mask it has faded before it reaches the utterance.
 
 # %%
@@ -162,8 +163,8 @@ save(figure, "07_backprop_through_time")
 # - Why did only dWh fail under the wrong shift? (h[n-1] stands in its equation and in no other of the way back. A check
 #   of dx alone would have passed.)
 # - Mask the forward pass and not the backward pass: is that found? (Yes: `check(forward, partial(backward, n=too_far),
-#   zeros_behind)` fails for all six. It is the *consistent* mistake that hides.)
+#   zero_padded)` fails for all six. It is the *consistent* mistake that hides.)
 # - What does the forget gate's bias do for the gradient? (The first frame's is 7e-5 of the last one's. Set the bias to
 #   0: 9e-9. Set it to 3: 7e-2. That is why it starts at 1.)
-# - Your turn: `tutorials/exercises/lstm_backward.py`, this walk in one direction, judged by
-#   `python -m scratchser.check tutorials/exercises/lstm_backward.py`, which knows a dozen mistakes by name.
+# - Your turn: `tutorials/exercises/lstm_backward.py`, this time loop in one direction, judged by
+#   `python -m scratchser.check tutorials/exercises/lstm_backward.py`, which recognises a dozen mistakes.

@@ -65,12 +65,12 @@ def likeness(a, b):
     return [np.corrcoef(*pair)[0, 1] for pair in pairs]
 
 
-pictures, unit = {"before": x}, np.stack([np.eye(F)] * 2, axis=1)
+spectrograms, unit = {"before": x}, np.stack([np.eye(F)] * 2, axis=1)
 print("correlation with the spectrogram before: all pixels, loudness over time, spectrum")
 for kind, axis in AXES.items():
     norm, Wh = norm_of(kind, np.ones((1, 2, F)), np.zeros((2, F))), np.zeros((2, 16, F))
     _, cache = batchnorm.forward(x, lengths, unit, Wh, norm, training=True)
-    hat = pictures[kind] = np.full_like(x, np.nan)
+    hat = spectrograms[kind] = np.full_like(x, np.nan)
     for u, start in enumerate(cache.bilstm.utterances.starts):
         hat[u, : lengths[u]] = cache.hat[0, start : start + lengths[u], 0]
     assert np.allclose(hat, normalised(x, axis), rtol=0, atol=1e-9, equal_nan=True)
@@ -81,15 +81,15 @@ for kind, axis in AXES.items():
 # %% [markdown]
 # Layer-wise moves and stretches all pixels alike: nothing is lost. Sequence-wise keeps the loudness over time and bends
 # the spectrum, since every bin is made equally loud. Frame-wise subtracts from each frame what *other* utterances
-# happen to say at that moment. Once they have ended (grey lines in the picture), nothing is left but 0.
+# happen to say at that moment. Once they have ended (grey lines in the figure), nothing is left but 0.
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(14, 4.6), layout="constrained", height_ratios=(2, 1))
-for (top, bottom), (name, values) in zip(axes.T, pictures.items(), strict=True):
-    picture = values[0] if name != "before" else (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
-    top.imshow(picture.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
+for (top, bottom), (name, values) in zip(axes.T, spectrograms.items(), strict=True):
+    shown = values[0] if name != "before" else (values[0] - np.nanmean(values[0])) / np.nanstd(values[0])
+    top.imshow(shown.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
     top.set(title={"before": "the longest of six"}.get(name, name.replace("-8", "") + "-wise"), ylabel="bin")
-    bottom.plot(picture.mean(axis=1))
+    bottom.plot(shown.mean(axis=1))
     bottom.vlines(lengths[1:], -1.5, 2.2, color="0.7", lw=0.8)
     bottom.set(xlabel="frame", ylabel="mean of bins", xlim=(0, lengths[0] - 1), ylim=(-1.5, 2.2))
 save(figure, "08_batch_norm")
@@ -99,7 +99,7 @@ save(figure, "08_batch_norm")
 #
 # In the layer γ and β follow, so that it can undo all this: z[n] = γ â[n] + β + h[n-1] Wh with a = x Wx, eq. (12);
 # frame-wise there are two placements, (8) and (9). A number a reaches the loss on three paths: through its own â,
-# through the mean and through the variance of everybody. The last two are the averages in
+# through the mean and through the variance, of all. The last two are the averages in
 #
 #     da = ( γ dz - average of γ dz - â · average of γ dz â ) / √(variance + ε)          over the same numbers as mean's
 
@@ -117,20 +117,20 @@ def inputs_of(kind):
     }  # fmt: skip
 
 
-def functions_of(kind, epsilon):  # forward and backward for the checker, and the slow text
-    def walk(x, Wx, Wh, beta, gamma):
+def functions_of(kind, epsilon):  # forward and backward for the checker, and the reference implementation
+    def run(x, Wx, Wh, beta, gamma):
         norm = norm_of(kind, gamma, beta, epsilon)
         return norm, *batchnorm.forward(x, n, Wx, Wh, norm, training=True)
 
     def backward(dy, **inputs):
-        norm, _, cache = walk(**inputs)
+        norm, _, cache = run(**inputs)
         d = {name: np.zeros_like(inputs[name]) for name in ("Wx", "Wh", "gamma", "beta")}
         return d | {"x": batchnorm.backward(dy, cache, inputs["Wx"], inputs["Wh"], norm, *d.values())[0]}
 
     def slow(x, Wx, Wh, beta, gamma):
         return reference.batchnorm.forward(x, n, Wx, Wh, gamma, beta, *np.zeros((2, 2, 5, H)), kind, epsilon)[0]
 
-    return lambda **inputs: walk(**inputs)[1], backward, slow
+    return lambda **inputs: run(**inputs)[1], backward, slow
 
 
 for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow as √ε: differences need a wide one
@@ -141,12 +141,12 @@ for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow a
     print(f"{kind:8}: {len(reports)} gradients, worst at {max(r.error / r.limit for r in reports):.0e} of its limit")
 
 # %% [markdown]
-# ## In company
+# ## The influence of the batch
 #
 # In training an utterance's answer depends on its batch. By how much? One utterance with four others, ten times. The
 # fewer numbers a statistic is made of, the more it says about them: five per frame, thirty per feature, 240 in all. At
-# inference running statistics take the batch's place. The paper found even the layer-wise kind to depend on the batch
-# size (table 3: UA 58.9, 59.0, 60.8 with batches of 16, 32, 64); its best model, with 61.7, has none.
+# inference running statistics replace those of the batch. The paper found even the layer-wise kind to depend on the
+# batch size (table 3: UA 58.9, 59.0, 60.8 with batches of 16, 32, 64); its best model, with 61.7, has none.
 
 # %%
 many, equal = np.random.default_rng(10).standard_normal((41, 6, D)), np.full(5, 6)
@@ -154,9 +154,9 @@ for kind in KINDS:
     _, Wx, Wh, beta, gamma = inputs_of(kind).values()
     norm, spread = norm_of(kind, gamma, beta), {}
     for training in (True, False):
-        batches = [np.concatenate([many[:1], many[at : at + 4]]) for at in range(1, 41, 4)]
-        walks = [batchnorm.forward(x, equal, Wx, Wh, norm, training=training)[0] for x in batches]
-        spread[training] = np.ptp([y[0] for y in walks], axis=0).mean()
+        batches = [np.concatenate([many[:1], many[first : first + 4]]) for first in range(1, 41, 4)]
+        outputs = [batchnorm.forward(x, equal, Wx, Wh, norm, training=training)[0] for x in batches]
+        spread[training] = np.ptp([y[0] for y in outputs], axis=0).mean()
     print(f"{kind:8}: states spread over {spread[True]:.2f} in training, over {spread[False]} at inference")
     assert spread[True] > 0.01 and spread[False] == 0
 
@@ -168,4 +168,4 @@ for kind in KINDS:
 # - Check frame-wise with ε = 1e-5 by differences: it fails. Is the backward pass wrong? (No, the complex step says so.
 #   Of two utterances â is ±1, a jump, and a difference across a jump is no derivative.)
 # - Your turn: `tutorials/exercises/batch_norm.py`, sequence-wise, with lengths, judged by
-#   `python -m scratchser.check tutorials/exercises/batch_norm.py`. Most keep the first path alone at first.
+#   `python -m scratchser.check tutorials/exercises/batch_norm.py`. Most people compute only the first path at first.

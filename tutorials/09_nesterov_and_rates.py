@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 9. Nesterov's momentum, and a rate for each kind of layer
+# # 9. Nesterov's momentum, and a learning rate for each kind of layer
 #
 # You will see why plain gradient descent crawls along a ravine, what momentum does about it and what Nesterov's look
 # ahead adds; how large the gradient of each layer of the real model is (the paper's figure 4); and what follows for the
-# rates, and what does not.
+# learning rates, and what does not.
 #
-# It builds on the gradients of 4 to 8 and does with them what they are for.
+# It builds on the gradients of 4 to 8, and uses them to train.
 
 # %%
 from dataclasses import replace
@@ -27,14 +27,14 @@ from scratchser.presets import PRESETS
 # ## A ravine
 #
 # The plainest loss with the trouble in it: L = (30 w0² + w1²) / 2, thirty times as steep across as along. Three ways
-# down, with the gradient g, a rate ρ and a momentum μ:
+# down, with the gradient g, a learning rate ρ and a momentum μ:
 #
 #     plain       w -= ρ g
 #     momentum    v = μ v + g,   w -= ρ v
 #     Nesterov    v = μ v + g,   w -= ρ (g + μ v)
 #
-# The rate is bound by the steep direction: plain descent multiplies w0 by 1 - 30 ρ each step and flies apart beyond ρ =
-# 2/30. Along the ravine that leaves a factor of 1 - ρ, 0.97 here. Momentum adds up the small steps that agree, but it
+# The steep direction limits the learning rate: plain descent multiplies w0 by 1 - 30 ρ each step and diverges beyond ρ
+# = 2/30. Along the ravine that leaves a factor of 1 - ρ, 0.97 here. Momentum adds up the small steps that agree, but it
 # swings across. Nesterov looks ahead: momentum will carry θ on to θ - ρ μ v, so the gradient is taken there, not at θ.
 
 # %% the package's kernel does plain descent (momentum 0) and Nesterov; momentum alone is two lines
@@ -66,11 +66,11 @@ for name, path in paths.items():
     print(f"{name:8}: within 0.01 of the bottom for good after {last + 1} steps")
 
 # %% [markdown]
-# ## Are they what they say?
+# ## Are they right?
 #
 # Each coordinate is a linear recursion, (w, v) of step n is Mⁿ times that of step 0: a closed form. The textbook has θ:
 # g at w = θ - ρ μ v, v' = μ v + g, θ' = θ - ρ v'. Then w' = θ' - ρ μ v' = w + ρ μ v - ρ v' - ρ μ v' = w - ρ (g + μ v'):
-# our line above. We keep the point ahead, w, alone; `textbook`, whose v is our -ρ v, has θ, and both walks agree.
+# our line above. We keep the point ahead, w, alone; `textbook`, whose v is our -ρ v, has θ, and both paths agree.
 
 # %%
 for k, a in enumerate(CURVATURE):
@@ -89,8 +89,8 @@ assert np.allclose(paths["Nesterov"][1:], [theta + MOMENTUM * v for theta, v in 
 # ## The real model's gradients
 #
 # The paper saw that the convolutions' gradients are "significantly larger" than the Bi-LSTM's, and drew figure 4. So do
-# we: the small model on 60 utterances of the built-in corpus, one rate for all layers, and after each backward pass
-# ‖dW‖ / √n of each layer's weights: the size of a typical entry, so that layers of unequal size compare. It is the
+# we: the small model on 60 utterances of the built-in corpus, one learning rate for all layers, and after each backward
+# pass ‖dW‖ / √n of each layer's weights: the size of a typical entry, so that layers of unequal size compare. It is the
 # gradient of the data alone, without L2.
 
 # %%
@@ -107,14 +107,14 @@ def train(config, epochs, seed=0):
     model = Model(config, data.features.values.shape[1], len(data.classes), seed)
     optimiser, losses, norms = Optimiser(model.parameters, config), [], []
     for epoch in range(1, epochs + 1):
-        seen, loss = GradientNorms(model.parameters), 0.0
+        norm, loss = GradientNorms(model.parameters), 0.0
         for batch in minibatches(data, everything, config, normalisation, rng_of(seed, 1, epoch)):
             now, dscores = softmax.loss(model.forward(batch.x, batch.lengths), batch.targets, batch.weights)
             model.backward(dscores)
-            seen.add()
+            norm.add()
             optimiser.step(1.0)
             loss += now * len(batch.lengths) / len(everything)
-        losses, norms = [*losses, loss], [*norms, seen.means()]
+        losses, norms = [*losses, loss], [*norms, norm.means()]
     return losses, {layer: np.array([row[layer] for row in norms]) for layer in norms[0]}
 
 
@@ -125,10 +125,11 @@ print(*(f"{layer} {sizes.mean():.4f}" for layer, sizes in norms.items()), f"conv
 assert conv > 1.5 * recurrent and losses[-1] < losses[0] / 2
 
 # %% [markdown]
-# The convolutions' gradient is about twice the Bi-LSTM's: figure 4's effect is there, on made-up speech. But the dense
-# layer's is larger still, and a large gradient already makes the step large: it is no reason for a large rate in
-# itself. The paper's point is that layers learned at unequal pace, the convolutions too little, and that a higher rate
-# for them, with a higher L2 against overfitting, helped. An experiment has to decide: here with one rate doubled.
+# The convolutions' gradient is about twice the Bi-LSTM's: figure 4's effect is there, on synthetic speech. But the
+# dense layer's is larger still, and a large gradient already makes the step large: it is no reason for a large learning
+# rate in itself. The paper's point is that layers learned at unequal pace, the convolutions too little, and that a
+# higher rate for them, with a higher L2 against overfitting, helped. An experiment has to decide: here with one
+# learning rate doubled.
 
 # %%
 runs = {"one rate, 0.01": losses}
@@ -137,8 +138,9 @@ runs["conv 0.01, rest 0.02"], _ = train(replace(config, learning_rate=0.02), EPO
 print(*(f"{name:20}: training loss {loss[6]:.2f} in epoch 7" for name, loss in runs.items()), sep="\n")
 
 # %% [markdown]
-# Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one rate; 0.36, 0.33, 0.28 with the convolutions' doubled; 0.38, 0.38, 0.33
-# with the rest's. Either fits 60 training utterances sooner; of voices never heard that says nothing (tutorial 12).
+# Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one learning rate; 0.36, 0.33, 0.28 with the convolutions' doubled; 0.38,
+# 0.38, 0.33 with the rest's. Either fits 60 training utterances sooner; that says nothing about other speakers
+# (tutorial 12).
 
 # %%
 figure, (plane, distances, layers) = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
@@ -163,5 +165,5 @@ save(figure, "09_nesterov_and_rates")
 # - Raise RATE to 0.05. Which of the three diverges? (Nesterov alone. Across the ravine, with a = 30, plain descent
 #   bears ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is 1.5.)
 # - With momentum 0.9, how much further does a constant gradient push? (Ten times: v tends to g / (1 - μ).)
-# - Your turn: `tutorials/exercises/nesterov.py`, one step over all parameters, each segment with its own rate and L2,
-#   judged by `python -m scratchser.check tutorials/exercises/nesterov.py`.
+# - Your turn: `tutorials/exercises/nesterov.py`, one step over all parameters, each segment with its own learning rate
+#   and L2, judged by `python -m scratchser.check tutorials/exercises/nesterov.py`.

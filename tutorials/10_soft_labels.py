@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10. Soft labels: what to ask of the network when the annotators disagree
+# # 10. Soft labels: the target when the annotators disagree
 #
 # You will see where a label comes from (three people, each free to give several, some outside our four emotions); the
 # paper's table 5 of hard label, soft label, weight, unanimous or ambiguous; and what a soft target does to the loss, to
@@ -31,7 +31,7 @@ from scratchser.kernels import softmax
 #
 #       weight = Σ m(c)            soft(c) = m(c) / weight            over the four classes c
 #
-#   Mass on other emotions makes the utterance count less. It does not change what is asked of it.
+#   Mass on other emotions makes the utterance count less. It does not change the target.
 # - **Unanimous**: every annotator's labels *contain* the hard label. Else **ambiguous**. One who says "sad, and a bit
 #   angry" still agrees on sad.
 #
@@ -49,8 +49,8 @@ TABLE_5 = {  # three annotators; hard label, soft label of NEU HAP SAD ANG, weig
 
 
 def hard_label(votes):
-    said = {label for given in votes for label in given}
-    agreed = [label for label in said if sum(label in given for given in votes) >= 2]
+    labels = {label for given in votes for label in given}
+    agreed = [label for label in labels if sum(label in given for given in votes) >= 2]
     return agreed[0] if len(agreed) == 1 else None
 
 
@@ -70,7 +70,7 @@ for name, (*votes, hard, printed, weight, agreement) in TABLE_5.items():
 #     L     = 1/B Σ_b w[b] Σ_k -t[b, k] log p[b, k]              p = softmax of the scores z
 #     dz    = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k])
 #
-# With Σ t = 1 that is *what the network says minus what the annotators said*. It is zero at p = t and nowhere else: the
+# With Σ t = 1 that is *the prediction minus the votes*. It is zero at p = t and nowhere else: the
 # best answer to a soft target is the soft target.
 
 # %% against SciPy, finite differences and the complex step
@@ -119,19 +119,19 @@ labels = np.array([u.label for u in corpus.utterances])
 agreed = np.array([unanimous(u.votes, corpus.classes[u.label]) for u in corpus.utterances])
 pairs = [soft_label(u.votes, corpus.classes) for u in corpus.utterances]
 soft, weights = (np.array(part) for part in zip(*pairs, strict=True))
-asked_hard = np.bincount(labels) / len(labels)
-asked_soft = (weights[:, None] * soft).sum(axis=0) / weights.sum()
+share_hard = np.bincount(labels) / len(labels)
+share_soft = (weights[:, None] * soft).sum(axis=0) / weights.sum()
 for k, name in enumerate(corpus.classes):
     of = labels == k
     print(f"{name:10}: {of.sum():3} utterances, {100 * agreed[of].mean():.0f} % unanimous, mean weight", end=" ")
-    print(f"{weights[of].mean():.2f}; share of all that is asked: {asked_hard[k]:.3f} hard, {asked_soft[k]:.3f} soft")
+    print(f"{weights[of].mean():.2f}; share of all targets: {share_hard[k]:.3f} hard, {share_soft[k]:.3f} soft")
 assert (soft.argmax(axis=1) == labels).all()  # but hap / sad, neu, ang / sad, fru would differ
-assert asked_soft[0] > asked_hard[0] and asked_soft[1] < asked_hard[1]
+assert share_soft[0] > share_hard[0] and share_soft[1] < share_hard[1]
 
 # %% [markdown]
-# Doubt is not spread evenly: who is not sure of happiness hears neutral. So the mass that is asked for moves towards
-# the class that has most already. The paper found just that (its table 6): with soft labels neutral is recognised in
-# 69.4 % instead of 60.2 %, happiness in 15.5 % instead of 28.9 %; WA rises by 2.0, UA falls by 2.6.
+# Doubt is not spread evenly: annotators who are not sure of happiness choose neutral. So the mass of the targets moves
+# towards the class that is already the largest. The paper found just that (its table 6): with soft labels neutral is
+# recognised in 69.4 % instead of 60.2 %, happiness in 15.5 % instead of 28.9 %; WA rises by 2.0, UA falls by 2.6.
 
 # %%
 figure, (table, curve) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", width_ratios=(1.3, 1))
@@ -157,9 +157,9 @@ save(figure, "10_soft_labels")
 #
 # - Three annotators say happiness, excited, excited. What are soft label and weight? (Happiness 1, weight 1/3. But the
 #   hard label is excited, outside the four, so the utterance is not in the table at all.)
-# - Why is the loss divided by B and not by Σ w? (So that a doubtful utterance pulls less in any company. With Σ w a
+# - Why is the loss divided by B and not by Σ w? (So that a doubtful utterance pulls less in any batch. With Σ w a
 #   batch of only doubtful ones would pull as hard as one of certain ones.)
 # - Is weight 0.5 and target 1 the same as weight 1 and target (0.5, 0.5)? (No: the one's gradient vanishes at p = 1,
-#   the other's at p = 0.5. Less of a demand is another thing than another demand.)
+#   the other's at p = 0.5. A smaller weight is not another target.)
 # - Your turn: `tutorials/exercises/softmax_loss.py`, with scores that may be large, judged by
 #   `python -m scratchser.check tutorials/exercises/softmax_loss.py`.

@@ -49,8 +49,8 @@ assert frames == 13
 # %% [markdown]
 # ## One training step
 #
-# Eight utterances of the built-in corpus; forward, loss, backward, update. The gradient promises a change of dW · step,
-# and a small step has to keep the promise: the quickest sanity check that there is, in float32 and on real shapes.
+# Eight utterances of the built-in corpus; forward, loss, backward, update. The gradient predicts a change of dW · step,
+# and a small step must give this change: the quickest sanity check, in float32 and on real shapes.
 
 # %%
 config = replace(PRESETS["demo"], l2=0.0, conv_l2=0.0, momentum=0.0)
@@ -64,16 +64,16 @@ optimiser, before = Optimiser(model.parameters, config), model.parameters.values
 now, dlogits = softmax.loss(model.forward(x, lengths), targets, weights)
 model.backward(dlogits)
 gradient = model.parameters.gradients.astype(np.float64)  # a copy: the update clears them
-optimiser.step(0.01)  # a hundredth of the rates
-promised = gradient @ (model.parameters.values - before)
+optimiser.step(0.01)  # a hundredth of the learning rates
+predicted = gradient @ (model.parameters.values - before)
 got = softmax.loss(model.forward(x, lengths), targets, weights)[0] - now
-print(f"x {x.shape}, loss {now:.4f}, ln 4 {np.log(4):.4f}; the step promised {promised:.2e} and brought {got:.2e}")
-assert got < 0 and abs(got / promised - 1) < 0.1
+print(f"x {x.shape}, loss {now:.4f}, ln 4 {np.log(4):.4f}; predicted change {predicted:.2e}, change {got:.2e}")
+assert got < 0 and abs(got / predicted - 1) < 0.1
 
 # %% [markdown]
 # ## Every parameter
 #
-# Now the strict one: a small model in float64, unequal lengths, NaN behind the ends, soft targets and weights; all
+# Now the strict one: a small model in float64, unequal lengths, NaN past the ends, soft targets and weights; all
 # tensors, along three random directions each. `kinks` tells the checker where ReLUs have theirs.
 
 # %%
@@ -99,11 +99,11 @@ def backward(dy, **arrays):
 
 
 def kinks(**arrays):
-    seen, _ = [], loss_of(arrays)  # every layer keeps what it has seen
+    signs, _ = [], loss_of(arrays)  # every layer keeps its input
     for layer in small.convs:
         pre = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
-        seen += [pre[u, :n].ravel() for u, n in enumerate(conv2d.output_lengths(layer.lengths, layer.stride[0]))]
-    return np.concatenate(seen)
+        signs += [pre[u, :n].ravel() for u, n in enumerate(conv2d.output_lengths(layer.lengths, layer.stride[0]))]
+    return np.concatenate(signs)
 
 
 start = {name: value.copy() for name, value in small.parameters.W.items()}
@@ -112,23 +112,23 @@ print("against differences of the loss:", *reports, sep="\n")
 require(reports)
 
 # %% [markdown]
-# ## Alone and in company: the same bits
+# ## Alone and in a batch: the same bits
 #
-# What a model says of an utterance must not depend on what it is batched with, or a result depends on the batch size.
-# Padding can leak in, through a window or a walk that does not stop; and sums in another order differ in the last bit.
-# Neither happens here. The paper masks in front of the Bi-LSTM only; we mask in front of every layer.
+# The scores of an utterance must not depend on the rest of its batch, or a result depends on the batch size. Padding
+# can leak in, through a window or a time loop that does not stop; and sums in another order differ in the last bit.
+# Neither happens here. The paper masks before the Bi-LSTM only; we mask before every layer.
 
 # %%
 together = model.forward(x, lengths).copy()
 for u, length in enumerate(lengths):
     alone = model.forward(np.ascontiguousarray(x[u : u + 1, :length]), lengths[u : u + 1])
     assert np.array_equal(alone[0], together[u])
-crowd = np.pad(x, ((0, 0), (0, 40), (0, 0), (0, 0)), constant_values=np.nan)  # more padding
-assert np.array_equal(model.forward(crowd[::-1].copy(), lengths[::-1].copy())[::-1], together)
+padded = np.pad(x, ((0, 0), (0, 40), (0, 0), (0, 0)), constant_values=np.nan)  # more padding
+assert np.array_equal(model.forward(padded[::-1].copy(), lengths[::-1].copy())[::-1], together)
 print("alone, in a batch, in another order, with more padding: the same bits")
 
 # %% [markdown]
-# ## Learning eight utterances by heart
+# ## Memorising eight utterances
 #
 # The last check before a long training: a model that cannot memorise a handful cannot learn; the converse is not true.
 
@@ -145,12 +145,12 @@ u, first, last = int(lengths.argmax()), model.convs[0], model.convs[-1]
 maps = {"input: log power": x[u, :, :, 0], "conv1: mean of its channels": first.y[u].mean(axis=2)}
 maps |= {"conv4: mean of its channels": last.y[u].mean(axis=2), "Bi-LSTM: states": model.lstms[0].cache.y[u]}
 figure, axes = plt.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
-for panel, (title, picture), rows in zip(axes, maps.items(), ("bin", "position", "position", "unit"), strict=False):
-    size, colours = (0, lengths[u] * 0.032, 0, picture.shape[1]), "RdBu_r" if "LSTM" in title else "magma"
-    panel.imshow(picture.T, aspect="auto", origin="lower", cmap=colours, extent=size)  # a frame each 32 ms
+for panel, (title, values), rows in zip(axes, maps.items(), ("bin", "position", "position", "unit"), strict=False):
+    size, colours = (0, lengths[u] * 0.032, 0, values.shape[1]), "RdBu_r" if "LSTM" in title else "magma"
+    panel.imshow(values.T, aspect="auto", origin="lower", cmap=colours, extent=size)  # a frame each 32 ms
     panel.set(title=title, xlabel="time, s", ylabel=rows)
 axes[4].semilogy(losses)
-axes[4].set(title="eight utterances by heart", xlabel="steps taken", ylabel="loss, nats")
+axes[4].set(title="memorising eight utterances", xlabel="steps taken", ylabel="loss, nats")
 save(figure, "11_the_model")
 
 # %% [markdown]
@@ -158,6 +158,6 @@ save(figure, "11_the_model")
 #
 # - Where do the parameters of the best model sit? (73 % in the Bi-LSTM, and 87 % of those in Wx: it reads 9 · 96 = 864
 #   numbers a frame.)
-# - Why is the first loss above ln 4? (The first scores are not 0, and a wrong opinion costs more than none.)
+# - Why is the first loss above ln 4? (The first scores are not 0, and a wrong preference costs more than none.)
 # - Your turn: `tutorials/exercises/linear_backward.py`, the top layer, judged by
 #   `python -m scratchser.check tutorials/exercises/linear_backward.py`.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 12. Cross-validation: what is such a model worth?
 #
-# You will see two measures, WA and UA; ten folds, a speaker out at a time, and why five are not enough: one set of
-# results, 32 different scores; and two leaks by which a test speaker gets into training, measured.
+# You will see two measures, WA and UA; leave-one-speaker-out cross-validation with ten folds, and why five are not
+# enough: one set of results, 32 different scores; and two leaks by which a test speaker gets into training, measured.
 #
-# It builds on the model of tutorial 11, and asks what it does with a voice that it has never heard.
+# It builds on the model of tutorial 11, and asks what it does with an unknown voice.
 
 # %%
 from itertools import product
@@ -34,7 +34,7 @@ assert round(metrics.wa(neutral), 3) == 0.482 and metrics.ua(neutral) == 0.25
 # %% [markdown]
 # ## Ten folds
 #
-# A test on a speaker heard in training measures memory. IEMOCAP is five conversations of a woman and a man. In each
+# A test on a speaker of the training data measures memory. IEMOCAP is five conversations of a woman and a man. In each
 # fold one speaker is the **test**, the other of the same conversation the **validation**; the other eight train.
 
 # %%
@@ -42,12 +42,12 @@ folds = make_folds(synthetic.load(size=20))  # five sessions too
 for fold in folds:
     print(f"fold {fold.number:2}: test {fold.test}, validation {fold.validation}, train {' '.join(fold.train)}")
     assert fold.test[0] == fold.validation[0] not in {speaker[0] for speaker in fold.train} and len(fold.train) == 8
-assert len({fold.test for fold in folds}) == 10  # everybody tests once
+assert len({fold.test for fold in folds}) == 10  # every speaker is tested once
 
 # %% [markdown]
 # ## Why ten and not five
 #
-# With five folds, one per session, somebody has to choose in each: is the woman tested, or the man? There are 2⁵ = 32
+# With five folds, one per session, one has to choose in each: is the woman tested, or the man? There are 2⁵ = 32
 # ways. The paper's table 2 has all ten results, so we can compute all 32 scores *of the very same models*.
 
 # %%
@@ -65,16 +65,16 @@ for name, scores, table, ends in (("WA", wa32, WA, (61.2, 67.8)), ("UA", ua32, U
 # ## Leak one: the test speaker chooses the epoch
 #
 # A network answers differently after every epoch. To report the best one *by the test score* seems a small sin. We
-# measure it on made data in which there is **nothing to learn**: features drawn without a look at the label, so every
-# honest score is 25 %. The classifier is a dense layer by our kernels, which changes its mind often enough.
+# measure it on synthetic data in which there is **nothing to learn**: features drawn independently of the label, so
+# every honest score is 25 %. The classifier is a dense layer by our kernels, which changes its mind often enough.
 
 # %%
 numba.set_num_threads(1)  # many calls on small arrays: a second core would cost more than it brings
 SPEAKERS, EACH, D, EPOCHS = 10, 30, 20, 40
 
 
-def epochs_of(x, y, rows, heard):
-    """UA of the speakers `heard` after each epoch of training a dense layer on `rows`: (EPOCHS, len)."""
+def epochs_of(x, y, rows, tested):
+    """UA of the speakers `tested` after each epoch of training a dense layer on `rows`: (EPOCHS, len)."""
     rng, n = np.random.default_rng(0), (D + 1) * 4
     values, velocity, gradient = np.zeros(n), np.zeros(n), np.zeros(n)
     W, b, dW, db = values[:-4].reshape(D, 4), values[-4:], gradient[:-4].reshape(D, 4), gradient[-4:]
@@ -84,8 +84,8 @@ def epochs_of(x, y, rows, heard):
             _, dlogits = softmax.loss(linear.forward(x[batch], W, b), np.eye(4)[y[batch]], np.ones(len(batch)))
             linear.backward(dlogits, x[batch], W, dW, db)
             nesterov.step(values, velocity, gradient, *settings)
-        guessed = linear.forward(x, W, b).argmax(axis=1).reshape(SPEAKERS, EACH)
-        scores.append([metrics.ua(metrics.confusion(y.reshape(SPEAKERS, EACH)[s], guessed[s], 4)) for s in heard])
+        predicted = linear.forward(x, W, b).argmax(axis=1).reshape(SPEAKERS, EACH)
+        scores.append([metrics.ua(metrics.confusion(y.reshape(SPEAKERS, EACH)[s], predicted[s], 4)) for s in tested])
     return scores
 
 
@@ -102,13 +102,13 @@ def fold_scores(x, y, normalise=by_training):
 rng = np.random.default_rng(12)
 y = rng.integers(0, 4, SPEAKERS * EACH)
 test, validation = np.moveaxis(fold_scores(rng.standard_normal((len(y), D)), y), 2, 0)
-honest, cheated = test[np.arange(10), validation.argmax(axis=1)].mean(), test.max(axis=1).mean()
-print(f"nothing to learn: the epoch of the validation speaker {honest:.1%}, of the test speaker {cheated:.1%}")
-assert abs(honest - 0.25) < 0.08 and cheated > 0.30
+honest, leaked = test[np.arange(10), validation.argmax(axis=1)].mean(), test.max(axis=1).mean()
+print(f"nothing to learn: the epoch of the validation speaker {honest:.1%}, of the test speaker {leaked:.1%}")
+assert abs(honest - 0.25) < 0.08 and leaked > 0.30
 
 # %% [markdown]
-# A mean of ten scores strays by about 2.5 points: the first is 25 % within chance. The second is a mean of *maxima*.
-# The same holds for every other choice: rate, model, seed.
+# A mean of ten scores varies by about 2.5 points: the first is 25 % within chance. The second is a mean of *maxima*.
+# The same holds for every other choice: learning rate, model, seed.
 #
 # ## Leak two: the normalisation has seen the test speaker
 #
@@ -134,13 +134,13 @@ moved = {name: np.abs(way(louder, rows)[rows] - way(x, rows)[rows]).mean() for n
 last = {name: fold_scores(x, y, way)[:, -1, 0].mean() for name, way in ways.items()}
 for name in ways:
     print(f"statistics of {name}: UA {last[name]:.1%}; a louder test speaker moves training by {moved[name]:.2f}")
-fold, whole, own = last.values()
-assert moved["training speakers"] == 0 < moved["whole corpus"] and abs(whole - fold) < 0.03 < own - fold
+fold, corpus, own = last.values()
+assert moved["training speakers"] == 0 < moved["whole corpus"] and abs(corpus - fold) < 0.03 < own - fold
 
 # %% [markdown]
 # This leak is real, since the training data depends on who is tested, and it is worth nothing here: two numbers, one
-# voice of ten in them. We close it all the same: nobody can know how small a leak was without closing it. The third way
-# gains seven points. It uses all utterances of the test speaker at once: no leak if it is said, but another task.
+# voice of ten in them. We close it all the same: its size is unknown until it is closed. The third way
+# gains seven points. It uses all utterances of the test speaker at once: no leak if one reports it, but another task.
 
 # %%
 figure, (scatter, leak) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
@@ -160,8 +160,8 @@ save(figure, "12_cross_validation")
 # ## What to try
 #
 # - The experiment itself: `python -m scratchser.cv` trains and tests ten folds of the built-in corpus, both leaks
-#   closed, which says nothing about speech; with IEMOCAP's folder and `--preset best` behind it, it is the paper's.
+#   closed, which says nothing about speech; with IEMOCAP's folder and `--preset best` it is the paper's.
 # - Which five folds give the paper's best UA, 65.3? (`UA.argmax(axis=1)`: M, F, M, M, F. Leak one.)
 # - Tune by the mean of all validation scores: a leak? (Yes: every speaker validates once, and is tested once. We tune
 #   on the speakers of two sessions and report the others.)
-# - Your turn: `python -m scratchser.check tutorials/exercises --csv grades.csv` judges all that you have written.
+# - Your turn: `python -m scratchser.check tutorials/exercises --csv grades.csv` judges all your exercises.

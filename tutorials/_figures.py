@@ -1,4 +1,4 @@
-"""Where the pictures of the tutorials go: tutorials/figures/, which git ignores."""
+"""The folder for the figures of the tutorials: tutorials/figures/, which git ignores."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ DOTS = 110  # per inch
 
 
 def save(figure, name):
-    """Write a matplotlib figure as figures/NAME.png, and say so."""
+    """Write a matplotlib figure to figures/NAME.png, and print its path."""
     FOLDER.mkdir(exist_ok=True)
     figure.savefig(FOLDER / f"{name}.png", dpi=DOTS)
-    print(f"picture: tutorials/figures/{name}.png")
+    print(f"figure: tutorials/figures/{name}.png")

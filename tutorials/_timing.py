@@ -1,4 +1,4 @@
-"""How the tutorials time: right before fast, in turns, the best time of each."""
+"""Timing for the tutorials: results are checked first, functions take turns, the best time of each counts."""
 
 import time
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def race(rungs, right, operations=None, rounds=15, tolerance=1e-5):
-    """Milliseconds of each rung, a function without arguments; prints them, with the gain over the one before.
+    """Milliseconds of each rung, a function without arguments. Prints them, with the gain over the one before.
 
-    First all of them have to give the numbers of `right`, to this share of the largest one; that also compiles them.
-    Then they take turns, since a machine that is busy for a while would be unfair to one of them, and of each the best
-    time counts, the one that was disturbed least.
+    First all results are compared with `right`, with this tolerance relative to the largest element; this also compiles
+    the functions. Then they take turns, so that a machine that is busy for a while slows down all of them, and the best
+    time of each counts.
     """
     best, before = dict.fromkeys(rungs, np.inf), None
     for name, rung in rungs.items():

@@ -27,14 +27,14 @@ def batch_norm(
         y[b, t, f]  = γ[f] x̂[b, t, f] + β[f]
 
     So x[b, t, f] reaches y on three paths: through its own x̂, through the mean, and through the variance. The first
-    alone gives γ dy / √(variance + ε). What do the other two take away from it?
+    alone gives γ dy / √(variance + ε). What do the other two subtract from it?
 
         dγ[f] += Σ dy[b, t, f] x̂[b, t, f]        dβ[f] += Σ dy[b, t, f]
 
-    x, dy, dx        (B, T, F)   frames;   lengths (B,) int64. What lies behind an utterance's end means nothing, and
-                                 dx is 0 there
+    x, dy, dx        (B, T, F)   frames;   lengths (B,) int64. What lies past the end of an utterance is
+                                 padding, and dx is 0 there
     gamma, epsilon   (F,), ()    γ and ε
-    dgamma, dbeta    (F,)        hold numbers already, which stay in the sum
+    dgamma, dbeta    (F,)        contain gradients already, which stay in the sum
 
     All of one dtype, float32 or float64.
     """

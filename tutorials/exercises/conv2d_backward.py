@@ -29,8 +29,8 @@ def conv2d_backward(
     x, dx      (B, T, F, C)     as in conv2d_forward, and so are W (I, J, C, D), stride (st, sf), pt and pf
     dy, y      (B, T', F', D)   gradient of the output, and the output
     lengths    (B,)             int64: frames of each utterance in x; in y and dy they are ⌈length / st⌉. What lies
-                                behind them in x, y and dy means nothing, and dx is 0 there
-    dW, dbias                   hold numbers already, which stay in the sum
+                                past them in x, y and dy is padding, and dx is 0 there
+    dW, dbias                   contain gradients already, which stay in the sum
 
     All of one dtype, float32 or float64.
     """

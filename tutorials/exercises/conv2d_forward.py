@@ -16,7 +16,7 @@ def conv2d_forward(
         y[b, t, f, d] = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
 
     x         (B, T, F, C)    frame, frequency bin, input channel; float32 or float64
-    lengths   (B,)            int64: frames of each utterance. What lies behind them in x means nothing: it reads as 0
+    lengths   (B,)            int64: frames of each utterance. What lies past them in x is padding: it reads as 0
     W         (I, J, C, D)    kernel, time x frequency;   bias (D,)
     stride    (st, sf)        in time and in frequency
     y         (B, T', F', D)  T' = ⌈T / st⌉, F' = ⌈F / sf⌉; 0 from frame ⌈length / st⌉ on

@@ -6,17 +6,17 @@ python -m scratchser.check tutorials/exercises/cuda_saxpy.py
 from numba import cuda
 
 EXERCISE = "cuda_saxpy"
-BLOCK = 4  # threads of a block; any number from 1 to 64 has to do
+BLOCK = 4  # threads of a block; any number from 1 to 64 must work
 
 
 @cuda.jit
 def cuda_saxpy(a, x, y):
-    """y[i] = a x[i] + y[i]: a thread for each number.
+    """y[i] = a x[i] + y[i]: one thread for each element.
 
     a      ()     float32
     x, y   (n,)   float32
 
-    Launched with ⌈n / BLOCK⌉ blocks of BLOCK threads: in the last block there may be more threads than numbers.
-    cuda.grid(1) is a thread's number in the launch, block and thread together.
+    Launched with ⌈n / BLOCK⌉ blocks of BLOCK threads: in the last block there may be more threads than elements.
+    cuda.grid(1) is the index of a thread in the launch, from block and thread together.
     """
     raise NotImplementedError

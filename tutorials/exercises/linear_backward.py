@@ -19,6 +19,6 @@ def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, dW: np.ndarray
     x, dx   (B, D)   one row per utterance        W, dW   (D, K)   weights
     dy      (B, K)   gradient of the scores       db      (K,)     gradient of the biases
 
-    All of one dtype, float32 or float64. dW and db hold numbers already, which stay in the sum.
+    All of one dtype, float32 or float64. dW and db contain gradients already, which stay in the sum.
     """
     raise NotImplementedError

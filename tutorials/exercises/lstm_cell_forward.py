@@ -15,8 +15,8 @@ def lstm_cell_forward(z: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndar
         c_after    = f c + i g
         h          = o tanh c_after
 
-    z, gates     (B, 4H)   before and behind σ and tanh: H numbers of i, then H of f, of g, of o; x Wx + h Wh + b is
-                           done already
+    z, gates     (B, 4H)   before and after σ and tanh: H elements of i, then H of f, of g, of o; x Wx + h Wh + b is
+                           computed already
     c, c_after   (B, H)    cell state before and after the step
     h            (B, H)    state
 

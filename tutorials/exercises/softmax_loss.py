@@ -16,10 +16,10 @@ def softmax_loss(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> 
         dlogits[b, k]  = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k])
 
     z, logits, dlogits   (B, K)   scores and their gradient
-    t, target            (B, K)   a distribution over the classes; where some votes fell elsewhere, the sum is below 1
+    t, target            (B, K)   a distribution over the classes; the sum is below 1 if there are votes for others
     w, weight            (B,)     of an utterance
 
-    exp overflows for scores that are large, while p does not: what can be taken from all scores of a row without
-    changing p? All arrays of one dtype, float32 or float64; the loss is a number.
+    exp overflows for large scores, but p does not: what can you subtract from all scores of a row without changing
+    p? All arrays of one dtype, float32 or float64; the loss is a number.
     """
     raise NotImplementedError

@@ -20,6 +20,6 @@ def stft(x: np.ndarray, window: np.ndarray, hop: int, bins: int, floor: float) -
     bins     ()           at most N / 2 + 1
     floor    ()           power below it counts as the floor, so that silence is finite
 
-    The sum as it is written will do. The fast transform is for those who have passed.
+    The sum as written is enough. Try the fast transform after you have passed.
     """
     raise NotImplementedError

@@ -20,7 +20,7 @@ def vtlp(S: np.ndarray, alpha: float) -> np.ndarray:
     f, f0   ()       in bins, fmax = F - 1
     alpha   ()       α, 0.9 ... 1.1
 
-    G says where a frequency goes: what S has at f, Y has at G(f). So Y at bin k is read where G⁻¹ says; G has two
-    straight pieces, and so has G⁻¹. Where is its hinge?
+    G maps a frequency to its new one: what S has at f, Y has at G(f). So Y at bin k is S at G⁻¹(k). G has two straight
+    parts, and so has G⁻¹. Where is its hinge?
     """
     raise NotImplementedError
