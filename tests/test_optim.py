@@ -1,11 +1,10 @@
-"""Layer-wise rates and L2, and the gradient norms of figure 4."""
+"""Learning rates and L2 by layer, and the gradient norms of figure 4."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from scratchser.kernels import norms
 from scratchser.layers import Parameters, Spec
 from scratchser.optim import GradientNorms, Optimiser
 from scratchser.presets import Config
@@ -28,7 +27,7 @@ def filled(seed=0):
     return parameters
 
 
-def test_each_group_has_its_rate_and_only_weights_decay():
+def test_each_group_has_its_learning_rate_and_only_weights_decay():
     parameters = filled()
     before = {name: (parameters.W[name].copy(), parameters.dW[name].copy()) for name in parameters.W}
     Optimiser(parameters, CONFIG).step(0.5)
@@ -40,7 +39,7 @@ def test_each_group_has_its_rate_and_only_weights_decay():
 
 
 def test_statistics_only_travel_with_the_parameters():
-    """Their gradient is 0: to the bit they stay what a forward has counted, and are nobody's norm."""
+    """Their gradient is 0, so updates leave them as they are, to the bit."""
     parameters = filled()
     parameters.dW["lstm1.mean"][:] = 0
     kept = parameters.W["lstm1.mean"].copy()
@@ -63,26 +62,10 @@ def test_momentum_carries_over_to_the_next_step():
 
 def test_gradient_norms_are_those_of_the_weights_per_layer():
     parameters = filled()
-    watch, first = GradientNorms(parameters), parameters.dW["conv1.W"].copy()
-    watch.add()
+    norms, first = GradientNorms(parameters), parameters.dW["conv1.W"].copy()
+    norms.add()
     parameters.gradients *= 3
-    watch.add()
+    norms.add()
     rms = np.sqrt(np.mean(first**2))
-    assert watch.means()["conv1"] == pytest.approx(2 * rms, rel=1e-12)
-    assert list(watch.means()) == ["conv1", "dense"]  # no weights, no norm
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sums_of_squares_of_segments(dtype):
-    rng = np.random.default_rng(4)
-    sizes = [1, 15, 0, norms.PIECE, norms.PIECE + 1, 100_003]
-    dW = rng.standard_normal(sum(sizes)).astype(dtype)
-    expected = [np.sum(part.astype(np.float64) ** 2) for part in np.split(dW, np.cumsum(sizes)[:-1])]
-    found = norms.squares(dW, np.cumsum(sizes))
-    assert found.dtype == dtype
-    np.testing.assert_allclose(found, expected, rtol=300 * np.finfo(dtype).eps)
-
-
-def test_segments_must_cover_the_buffer():
-    with pytest.raises(ValueError, match="do not cover"):
-        norms.squares(np.ones(5), np.array([2, 4]))
+    assert norms.means()["conv1"] == pytest.approx(2 * rms, rel=1e-12)
+    assert list(norms.means()) == ["conv1", "dense"]  # no weights, no norm

@@ -1,6 +1,7 @@
 """A fold in its folder: it continues with the same bits after any epoch, and is tested with its best epoch."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from scratchser.kernels.batchnorm import KINDS
 from scratchser.kernels.machine.device import OutOfDeviceMemory
 from scratchser.presets import Config, with_settings
 from scratchser.runs.fold_dir import FoldDir
+from scratchser.support import files
 
 CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
 TIMES = {"seconds": 0, "frames_per_second": 0}
@@ -28,26 +30,35 @@ def loaded(tmp_path_factory):
     return Dataset.of(corpus_.classes, corpus_.utterances, features, CONFIG), make_folds(corpus_)
 
 
-def run(loaded, folder, config=CONFIG, notify=lambda row: None):
+def run(loaded, folder, config=CONFIG):
     data, folds = loaded
-    return run_fold(data, folds[folder.number - 1], config, 5, folder, notify)
+    return run_fold(data, folds[folder.number - 1], config, 5, folder, lambda row: None)
 
 
-def test_a_fold_that_stops_after_any_epoch_continues_with_the_same_bits(loaded, tmp_path):
-    straight = FoldDir(tmp_path / "straight", 4, False)
+def test_a_fold_killed_at_any_write_continues_with_the_same_bits(loaded, tmp_path, monkeypatch):
+    """Metrics and checkpoint of three epochs, predictions, and the result."""
+    straight, written = FoldDir(tmp_path / "straight", 4, False), []
+    write = files.write_bytes
+
+    class Killed(Exception):
+        pass
+
+    def count(path, data, last=None):
+        if len(written) == last:
+            raise Killed
+        written.append(path.name)
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_bytes", count)
     expected = run(loaded, straight)
-    for after in (1, 2, 3):
-        broken = FoldDir(tmp_path / f"after{after}", 4, False)
-
-        class Killed(Exception):
-            pass
-
-        def kill(row, after=after):
-            if row["epoch"] == after:
-                raise Killed
-
+    assert written == ["metrics.jsonl", "checkpoint.npz"] * 3 + ["predictions.csv", "result.json"]
+    for last in range(1, 8):
+        broken = FoldDir(tmp_path / f"after{last}", 4, False)
+        written.clear()
+        monkeypatch.setattr(files, "write_bytes", partial(count, last=last))
         with pytest.raises(Killed):
-            run(loaded, broken, notify=kill)
+            run(loaded, broken)
+        monkeypatch.setattr(files, "write_bytes", write)
         assert {**run(loaded, broken), **TIMES} == {**expected, **TIMES}
         assert broken.predictions.read_bytes() == straight.predictions.read_bytes()
         assert [{**row, **TIMES} for row in broken.metrics()] == [{**row, **TIMES} for row in straight.metrics()]

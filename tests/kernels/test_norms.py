@@ -1,0 +1,22 @@
+"""Sums of squares of the segments of a flat buffer, for gradient norms."""
+
+import numpy as np
+import pytest
+
+from scratchser.kernels import norms
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_squares_of_segments(dtype):
+    rng = np.random.default_rng(4)
+    sizes = [1, 15, 0, norms.CHUNK, norms.CHUNK + 1, 100_003]
+    dW = rng.standard_normal(sum(sizes)).astype(dtype)
+    expected = [np.sum(part.astype(np.float64) ** 2) for part in np.split(dW, np.cumsum(sizes)[:-1])]
+    found = norms.squares(dW, np.cumsum(sizes))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=300 * np.finfo(dtype).eps)
+
+
+def test_segments_must_cover_the_buffer():
+    with pytest.raises(ValueError, match="do not cover"):
+        norms.squares(np.ones(5), np.array([2, 4]))
