@@ -10,12 +10,8 @@ import scipy.signal
 import small_corpus
 import soundfile
 
-from scratchser import corpus
-from scratchser.corpus.features import extract
 from scratchser.cv import __main__ as cv
 from scratchser.predict import __main__ as predict
-from scratchser.predict.ensemble import is_silent
-from scratchser.presets import from_json
 
 # the best epoch may be any, so that its parameters are not just the last ones
 CHANGES = [*small_corpus.SMALL, "selection_share=1.0", "learning_rate=0.02", "epochs=6"]
@@ -199,7 +195,7 @@ def test_wrong_commands_end_with_one_line(run, folder, tmp_path, ask, arguments,
 
 
 @pytest.mark.parametrize("harm", ["gone", "half", "other"])
-def test_a_damaged_model_is_named(run, folder, tmp_path, ask, harm):
+def test_a_damaged_model_is_reported(run, folder, tmp_path, ask, harm):
     fold = tmp_path / "folds" / "01"
     fold.mkdir(parents=True)
     for name in ("config.json", "folds/01/result.json", "folds/01/checkpoint.npz"):
@@ -215,9 +211,3 @@ def test_a_damaged_model_is_named(run, folder, tmp_path, ask, harm):
         (tmp_path / "config.json").write_text(json.dumps(config))
     code, answer, error = ask(tmp_path, folder / "a00.wav")
     assert code == 1 and answer is None and str(fold) in error and len(error.splitlines()) == 1
-
-
-def test_no_utterance_of_the_corpus_is_silent(folder):
-    loaded = corpus.load(folder)
-    features = extract(loaded, from_json({"frequency_khz": 4}))
-    assert not any(is_silent(features.of(n)) for n in range(len(loaded.utterances)))

@@ -171,4 +171,4 @@ def _changed_environment(starts: Sequence[Mapping[str, Any]]) -> list[str]:
     first, *later = [{key: start.get(key) for key in DECISIVE} for start in starts]
     changes = (change for start in later for change in differences(first, start))
     by_name = {name: f"{name} was {old} at first and {new} later" for name, old, new in changes}
-    return [f"the run went on under other conditions: {change}; last digits may differ" for change in by_name.values()]
+    return [f"the run continued under other conditions: {change}; last digits may differ" for change in by_name.values()]
