@@ -272,7 +272,7 @@ def test_time_in_words():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["tabel1"], "'table1'?"),
+        (["tabel1"], "did you mean 'table1'?"),
         (["nonsense"], "there are table1, table2"),
         (["table1", "--seeds", "0"], "at least 1"),
         (["table1", "--resume"], "--out OUT"),
