@@ -1,7 +1,5 @@
 """python -m scratchser.paper: the paper's tables and figures, each a command."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

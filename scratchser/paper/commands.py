@@ -1,7 +1,5 @@
 """What a command of python -m scratchser.paper does after its arguments are parsed."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace

@@ -5,8 +5,6 @@ random spectrograms. The second epoch counts, because the first one may compile 
 proportional to its number of frames.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ import numpy as np
 import soundfile
 
 from scratchser.corpus.audio import RATE
-from scratchser.corpus.batches import Dataset, rng_of, training_order
+from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
@@ -73,7 +71,7 @@ def _estimate(sweep: Sweep, tasks: list[Task], workers: int) -> list[str]:
     corpus, device, share = sweep.ready.corpus, sweep.ready.device, threads(workers)
     samples = sample_counts(corpus)
     configs = list(dict.fromkeys(run.config for run, _, _ in tasks))
-    say(f"measuring {_count(len(configs), 'configuration')}, which takes up to a minute each")
+    say(f"measuring {len(configs)} configurations, which takes up to a minute each")
     with kernel_threads(share):
         speeds = {
             config: measure(corpus, frame_counts(samples, config), tasks[0][1], config, device)
@@ -85,16 +83,11 @@ def _estimate(sweep: Sweep, tasks: list[Task], workers: int) -> list[str]:
     )
     at_once = min(workers, len(tasks))
     return [
-        f"about {duration(total / at_once)}, an estimate: {device}, {_count(at_once, 'fold')} at a time,"
-        f" {_count(share, 'thread')} each",
-        f"measured now: {STEPS} training steps, a validation and a test of {_count(len(configs), 'configuration')};"
-        " other work of this machine makes the estimate longer",
+        f"about {duration(total / at_once)}, an estimate: {device}, folds at a time: {at_once}, threads each: {share}",
+        f"measured now: {STEPS} training steps, a validation and a test of {len(configs)} configurations; other work of"
+        " this machine makes the estimate longer",
         "not included: features, baselines and reports; folds at the same time slow each other down",
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def duration(seconds: float) -> str:
@@ -157,9 +150,8 @@ def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, dev
 def seconds(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epochs: int, speed: Speed) -> float:
     """The time of this many epochs of a fold and of its test."""
     speakers = np.array([u.speaker for u in corpus.utterances])
-    no_features = Features(np.empty((0, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
-    data = Dataset.of(corpus.classes, corpus.utterances, no_features, config)
-    order = training_order(data, np.flatnonzero(np.isin(speakers, fold.train)), config, rng_of(0, fold.number, 1))
+    twice = np.array([corpus.classes[u.label] in config.oversample for u in corpus.utterances])
+    trained = int((lengths * (1 + twice))[np.isin(speakers, fold.train)].sum())
     validated, tested = (int(lengths[speakers == speaker].sum()) for speaker in (fold.validation, fold.test))
-    epoch = int(lengths[order].sum()) * speed.training + validated * speed.forward
+    epoch = trained * speed.training + validated * speed.forward
     return epochs * epoch + len(copies(config)) * tested * speed.forward

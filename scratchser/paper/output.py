@@ -1,7 +1,5 @@
 """What a command returns: tables, written as CSV and Markdown, and figures, written as PNG."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping
@@ -21,19 +19,15 @@ from scratchser.support.files import write_bytes, write_text
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text cells with a title and notes for the reader. Raises ValueError for a row of another length."""
+    """A table of text cells with a title and notes for the reader."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        if wrong := [row for row in self.rows if len(row) != len(self.columns)]:
-            raise ValueError(f"{self.title}: {len(wrong[0])} cells for {len(self.columns)} columns: {wrong[0]}")
-
     def text(self) -> str:
-        """The table as it is printed."""
+        """The table as it is printed. Raises ValueError for a row of another length than the columns."""
         return "\n".join([self.title, table([self.columns, *self.rows], left=1), *self.notes])
 
     def markdown(self) -> str:
@@ -76,26 +70,21 @@ class Output:
 # ---- what tables about a corpus share -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class AnnotationCounts:
+def annotation_counts(corpus: Corpus) -> dict[str, np.ndarray]:
     """Utterances of each class, (K,) int64 each, by the agreement of their annotators.
 
-    unanimous   the label is among the choices of every annotator
-    ambiguous   the other utterances with annotators
-    missing     utterances without annotators
+    unanimous            the label is among the choices of every annotator
+    ambiguous            the other utterances with annotators
+    without annotators   all others
     """
-
-    unanimous: np.ndarray
-    ambiguous: np.ndarray
-    missing: np.ndarray
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> AnnotationCounts:
-        counts = np.zeros((3, len(corpus.classes)), np.int64)
-        for u in corpus.utterances:
-            row = 2 if not u.votes else 0 if unanimous(u.votes, corpus.classes[u.label]) else 1
-            counts[row, u.label] += 1
-        return cls(*counts)
+    counts = {key: np.zeros(len(corpus.classes), np.int64) for key in ("unanimous", "ambiguous", "without annotators")}
+    for u in corpus.utterances:
+        if not u.votes:
+            key = "without annotators"
+        else:
+            key = "unanimous" if unanimous(u.votes, corpus.classes[u.label]) else "ambiguous"
+        counts[key][u.label] += 1
+    return counts
 
 
 def require_annotators(corpus: Corpus, purpose: str) -> None:

@@ -7,11 +7,8 @@ pooled       of all test sets of a run as one, then the mean over the seeds
 untuned      mean over the folds whose test speaker was not used to tune hyper-parameters, then over the seeds
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,30 +28,22 @@ SUFFIXES = {
 }
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Fractions; NaN if there are too few folds or seeds."""
+def scores(runs: Sequence[FinishedRun], measure: str) -> dict[str, float]:
+    """`measure` "wa" or "ua" of a variant's runs, one for each seed, as fractions by the names above.
 
-    mean: float
-    std_folds: float
-    std_seeds: float
-    pooled: float
-    untuned: float
-
-
-def scores(runs: Sequence[FinishedRun], measure: str) -> Scores:
-    """`measure` "wa" or "ua" of a variant's runs, one for each seed."""
+    NaN if there are too few folds or seeds.
+    """
     results = [run.result for run in runs]
     by_run = [[fold[measure] for fold in result["folds"]] for result in results]
     means = [float(np.mean(folds)) for folds in by_run]
     headlines = [result["headline"][f"{measure}_mean"] for result in results if result["headline"]]
-    return Scores(
-        mean=float(np.mean(means)),
-        std_folds=float(np.mean([std(folds) for folds in by_run])),
-        std_seeds=std(means),
-        pooled=float(np.mean([result["pooled"][measure] for result in results])),
-        untuned=float(np.mean(headlines)) if headlines and None not in headlines else math.nan,
-    )
+    return {
+        "mean": float(np.mean(means)),
+        "std_folds": float(np.mean([std(folds) for folds in by_run])),
+        "std_seeds": std(means),
+        "pooled": float(np.mean([result["pooled"][measure] for result in results])),
+        "untuned": float(np.mean(headlines)) if headlines and None not in headlines else math.nan,
+    }
 
 
 def std(values: Sequence[float] | np.ndarray) -> float:
@@ -76,9 +65,9 @@ def score_columns(kinds: Sequence[str]) -> list[str]:
 
 
 def score_cells(runs: Sequence[FinishedRun], kinds: Sequence[str]) -> list[str]:
-    """WA, then UA of a variant, a cell for each of these fields of Scores."""
+    """WA, then UA of a variant, a cell for each of these scores."""
     found = [scores(runs, measure) for measure in MEASURES]
-    return [percent(getattr(one, kind)) for one in found for kind in kinds]
+    return [percent(one[kind]) for one in found for kind in kinds]
 
 
 # ---- a variant in each column ---------------------------------------------------------------------------------------
@@ -96,13 +85,13 @@ def score_rows(runs: Runs, paper: Mapping[str, tuple[float, float]]) -> list[lis
     rows = []
     for place, (measure, title) in enumerate(MEASURES.items()):
         found = [scores(of_seeds, measure) for of_seeds in runs.by_variant.values()]
-        rows.append([f"{title}, %", *(percent(one.mean) for one in found)])
-        rows.append(["  std over folds", *(percent(one.std_folds) for one in found)])
+        heads = {"mean": f"{title}, %", "std_folds": "  std over folds"}
         if runs.seeds > 1:
-            rows.append(["  std over seeds", *(percent(one.std_seeds) for one in found)])
-        rows.append(["  all test sets pooled", *(percent(one.pooled) for one in found)])
+            heads["std_seeds"] = "  std over seeds"
+        heads["pooled"] = "  all test sets pooled"
         if runs.untuned_speakers:
-            rows.append(["  untuned speakers alone", *(percent(one.untuned) for one in found)])
+            heads["untuned"] = "  untuned speakers alone"
+        rows += [[head, *(percent(one[kind]) for one in found)] for kind, head in heads.items()]
         if runs.comparable_with_paper:
             cells = [percent(paper[name][place]) if name in paper else "-" for name in runs.by_variant]
             rows.append(["  the paper's", *cells])

@@ -4,15 +4,13 @@ Each run is an ordinary run folder, as `scratchser.cv` writes it. Its name conta
 of the configuration and the seed, so that tables with the same OUT share their runs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from scratchser.corpus.table import Corpus
 from scratchser.cv import experiment
@@ -125,6 +123,67 @@ class PlannedRun:
         return record is not None and record.done and (self.path / "report.html").exists()  # the page is written last
 
 
+class FinishedRun(NamedTuple):
+    """A finished run: its folder, and what result.json holds."""
+
+    record: Record
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What a table is made from.
+
+    by_variant   a run for each seed
+    base_notes   notes about all of them
+    every_fold   whether all speakers were tested
+    """
+
+    corpus: Corpus
+    configs: Mapping[str, Config]
+    by_variant: Mapping[str, Sequence[FinishedRun]]
+    base_notes: Sequence[str]
+    every_fold: bool
+
+    @property
+    def first(self) -> FinishedRun:
+        return next(iter(self.by_variant.values()))[0]
+
+    @property
+    def seeds(self) -> int:
+        return len(next(iter(self.by_variant.values())))
+
+    @property
+    def untuned_speakers(self) -> list[str]:
+        """The tested speakers that no hyper-parameter was tuned on; empty if none was tuned on any."""
+        headline = self.first.result["headline"]
+        return headline["speakers"] if headline else []
+
+    @property
+    def comparable_with_paper(self) -> bool:
+        """The same utterances, all folds, and no setting changed."""
+        return self.every_fold and not self.base_notes and results.of_the_paper(self.first.record.settings)
+
+    @property
+    def title(self) -> str:
+        """The corpus, the number of folds and the seeds."""
+        seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
+        return f"{output.corpus_name(self.corpus)}, {len(self.first.result['folds'])} folds, {seeds}"
+
+    def notes(self) -> list[str]:
+        """Notes that belong under every table of these runs."""
+        found = [run.result for runs in self.by_variant.values() for run in runs]
+        warnings = [warning for result in found for warning in result["warnings"] if warning not in self.corpus.notes]
+        left_out = len(found[0]["left_out"])
+        return [
+            *[SYNTHETIC] * self.corpus.synthetic,
+            *self.base_notes,
+            *["not all folds were run; other speakers give other results"] * (not self.every_fold),
+            *[f"{left_out} broken utterances were left out"] * bool(left_out),
+            *dict.fromkeys(warnings),
+        ]
+
+
 @dataclass(frozen=True)
 class Sweep:
     """All runs of a command; `by_variant` has a run for each seed. Variants with equal configurations share runs."""
@@ -135,7 +194,7 @@ class Sweep:
     by_variant: Mapping[str, tuple[PlannedRun, ...]]
 
     @classmethod
-    def plan(cls, variants: Sequence[Variant], base: Base, ready: Prepared, seeds: int, out: Path) -> Sweep:
+    def plan(cls, variants: Sequence[Variant], base: Base, ready: Prepared, seeds: int, out: Path) -> Self:
         """With the seeds 0 ... `seeds` - 1, in OUT = `out`. Raises RunError if `out` holds runs of another corpus."""
         _check_corpus(out, ready.corpus)
         configs = {variant.name: variant.config(base.config) for variant in variants}
@@ -184,74 +243,11 @@ class Sweep:
     def results(self) -> Runs:
         """The results of a sweep that is finished."""
         every_fold = len(self.ready.folds) == len(self.ready.corpus.speakers)
-        by_variant = {name: tuple(map(FinishedRun.read, runs)) for name, runs in self.by_variant.items()}
+        by_variant = {
+            name: [FinishedRun(run_dir.read(run.path), read_json(run.path / "result.json")) for run in runs]
+            for name, runs in self.by_variant.items()
+        }
         return Runs(self.ready.corpus, self.configs, by_variant, self.base.notes(), every_fold)
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A finished run: its folder, and what result.json holds."""
-
-    record: Record
-    result: dict[str, Any]
-
-    @classmethod
-    def read(cls, run: PlannedRun) -> FinishedRun:
-        return cls(run_dir.read(run.path), read_json(run.path / "result.json"))
-
-
-@dataclass(frozen=True)
-class Runs:
-    """What a table is made from.
-
-    by_variant   a run for each seed
-    base_notes   notes about all of them
-    every_fold   whether all speakers were tested
-    """
-
-    corpus: Corpus
-    configs: Mapping[str, Config]
-    by_variant: Mapping[str, tuple[FinishedRun, ...]]
-    base_notes: Sequence[str]
-    every_fold: bool
-
-    @property
-    def first(self) -> FinishedRun:
-        return next(iter(self.by_variant.values()))[0]
-
-    @property
-    def seeds(self) -> int:
-        return len(next(iter(self.by_variant.values())))
-
-    @property
-    def untuned_speakers(self) -> list[str]:
-        """The tested speakers that no hyper-parameter was tuned on; empty if none was tuned on any."""
-        headline = self.first.result["headline"]
-        return headline["speakers"] if headline else []
-
-    @property
-    def comparable_with_paper(self) -> bool:
-        """The same utterances, all folds, and no setting changed."""
-        return self.every_fold and not self.base_notes and results.of_the_paper(self.first.record.settings)
-
-    @property
-    def title(self) -> str:
-        """The corpus, the number of folds and the seeds."""
-        seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{output.corpus_name(self.corpus)}, {len(self.first.result['folds'])} folds, {seeds}"
-
-    def notes(self) -> list[str]:
-        """Notes that belong under every table of these runs."""
-        found = [run.result for runs in self.by_variant.values() for run in runs]
-        warnings = [warning for result in found for warning in result["warnings"] if warning not in self.corpus.notes]
-        left_out = len(found[0]["left_out"])
-        return [
-            *[SYNTHETIC] * self.corpus.synthetic,
-            *self.base_notes,
-            *["not all folds were run; other speakers give other results"] * (not self.every_fold),
-            *[f"{left_out} broken utterances were left out"] * bool(left_out),
-            *dict.fromkeys(warnings),
-        ]
 
 
 def check_out(out: Path, resume: bool) -> None:

@@ -5,8 +5,6 @@ the seeds, is written to OUT/tuned.json. All other speakers only train there, so
 settings (--tuned OUT/tuned.json) are unbiased.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 
@@ -55,7 +53,7 @@ def folds(corpus: Corpus, sessions: str | None) -> tuple[Fold, ...]:
 
 def build(runs: Runs) -> Output:
     """A row for each candidate; the first one with the highest UA is chosen."""
-    ua = {name: scores(of_seeds, "ua").mean for name, of_seeds in runs.by_variant.items()}
+    ua = {name: scores(of_seeds, "ua")["mean"] for name, of_seeds in runs.by_variant.items()}
     best = max(ua, key=lambda name: ua[name])
     chosen = choice(runs, best, ua[best])
     rows = []

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scratchser.support.errors import exit_code
+
 EPILOG = """\
 examples
   python -m scratchser.report runs/over runs/best                       as text
@@ -30,23 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # --out must not overwrite a file of a run
     if args.out and (args.out.suffix != ".html" or args.out.name == "report.html"):
         p.error(f"--out {args.out}: choose a name that ends in .html, but not report.html")
-    return compare(args)
+    return exit_code(compare, args)
 
 
 def compare(args: argparse.Namespace) -> int:
-    from scratchser.report import comparison
+    from scratchser.report import comparison  # slow to import, which --help need not wait for
     from scratchser.runs import run
-    from scratchser.support import terminal
-    from scratchser.support.files import StorageError, write_text
+    from scratchser.support.files import write_text
+    from scratchser.support.terminal import write
 
-    try:
-        runs = comparison.load([run.read(path) for path in args.runs])
-        if args.out:
-            write_text(args.out, comparison.html(runs))
-    except StorageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, run.RunError) else 1
-    terminal.write(comparison.text(runs))
+    runs = comparison.load([run.read(path) for path in args.runs])
+    if args.out:
+        write_text(args.out, comparison.html(runs))
+    write(comparison.text(runs))
     return 0
 
 

@@ -4,8 +4,6 @@ The model's first choice and its second choice are counted for each class over a
 given pooled in the same way, and as means over the folds, as the paper's own two rows seem to be.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,14 +66,13 @@ def class_indices(rows: Sequence[Mapping[str, str]], column: str, classes: Seque
 def _agreement(labels: np.ndarray, predicted: np.ndarray, folds: np.ndarray, K: int) -> Agreement:
     pooled = metrics.confusion(labels, predicted, K)
     by_fold = [metrics.confusion(labels[folds == fold], predicted[folds == fold], K) for fold in np.unique(folds)]
-    wa, ua = [metrics.wa(matrix) for matrix in by_fold], [metrics.ua(matrix) for matrix in by_fold]
+    scores = np.array([[of(matrix) for matrix in by_fold] for of in (metrics.wa, metrics.ua)])
+    means = scores.mean(axis=1) if by_fold else np.full(2, np.nan)
+    stds = scores.std(axis=1, ddof=1) if len(by_fold) > 1 else np.full(2, np.nan)
     return Agreement(
-        counts=pooled.sum(axis=1),
-        recalls=metrics.recalls(pooled),
-        wa=metrics.wa(pooled),
-        ua=metrics.ua(pooled),
-        wa_folds=float(np.mean(wa)) if by_fold else float("nan"),
-        ua_folds=float(np.mean(ua)) if by_fold else float("nan"),
-        wa_std=float(np.std(wa, ddof=1)) if len(by_fold) > 1 else float("nan"),
-        ua_std=float(np.std(ua, ddof=1)) if len(by_fold) > 1 else float("nan"),
+        pooled.sum(axis=1),
+        metrics.recalls(pooled),
+        metrics.wa(pooled),
+        metrics.ua(pooled),
+        *map(float, (*means, *stds)),
     )

@@ -1,7 +1,5 @@
 """Several runs side by side, as text and as a page: tables of what differs in their settings and in their results."""
 
-from __future__ import annotations
-
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,11 +34,8 @@ def load(records: Sequence[Record]) -> list[ComparedRun]:
     for record in records:
         if not (record.path / "result.json").exists():
             raise RunError(f"{record.path} has no finished fold yet: wait, or continue the run with --resume")
-    labels = string.ascii_uppercase
-    return [
-        ComparedRun(label, record, read_json(record.path / "result.json"))
-        for label, record in zip(labels, records, strict=False)
-    ]
+    results = [read_json(record.path / "result.json") for record in records]
+    return [ComparedRun(*each) for each in zip(string.ascii_uppercase, records, results, strict=False)]
 
 
 def text(runs: Sequence[ComparedRun]) -> str:
@@ -87,17 +82,12 @@ def settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
     values = []
     for run in runs:
         corpus, start = run.result["corpus"], run.record.starts()[0]
-        digits, plus, changes = (start.get("commit") or "unknown").partition("+")
+        commit, plus, changes = (start.get("commit") or "unknown").partition("+")
         values.append(
-            {
-                "preset": run.result["preset"],
-                "seed": run.result["seed"],
-                "corpus": corpus["name"],
-                "corpus fingerprint": corpus["fingerprint"][:12],
-                "commit": digits[:12] + plus + changes,
-                "device": start.get("device"),
-                **completed(run.result["config"]),
-            }
+            {key: run.result[key] for key in ("preset", "seed")}
+            | {"corpus": corpus["name"], "corpus fingerprint": corpus["fingerprint"][:12]}
+            | {"commit": commit[:12] + plus + changes, "device": start.get("device")}
+            | completed(run.result["config"])
         )
     names = dict.fromkeys(name for one in values for name in one)
     rows = {name: [setting(one.get(name)) for one in values] for name in names}

@@ -6,8 +6,6 @@ In every function here `rows` are the rows of metrics.jsonl (one dict per fold a
 included) and `result` is what result.json holds.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any

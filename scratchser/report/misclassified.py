@@ -1,7 +1,5 @@
 """The utterances that a run misclassified with the highest confidence: their spectrograms and recordings."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

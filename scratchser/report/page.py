@@ -1,9 +1,6 @@
 """report.html: the results of a run in one self-contained file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,15 +27,6 @@ SECTIONS = (
     ("misclassified", "Misclassified utterances"),
     ("configuration", "Configuration"),
 )
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image of the page and its description."""
-
-    uri: str
-    alt: str
-    caption: str
 
 
 def write(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool = False) -> None:
@@ -78,11 +66,11 @@ def html(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool 
     )
 
 
-def _image(figure: Figure, alt: str, caption: str) -> Image:
-    return Image(data_uri("image/png", figures.png(figure)), alt, caption)
+def _image(figure: Figure, alt: str, caption: str) -> dict[str, str]:
+    return {"uri": data_uri("image/png", figures.png(figure)), "alt": alt, "caption": caption}
 
 
-def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str) -> Image:
+def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str) -> dict[str, str]:
     name = {"loss": "Loss", "ua": "Unweighted accuracy"}[measure]
     changes = []
     for part, speakers in figures.PARTS.items():
@@ -94,7 +82,7 @@ def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str
     return _image(figures.learning_curves(result, rows, [measure]), alt, caption)
 
 
-def _gradient_norms(norms: Mapping[str, np.ndarray]) -> Image:
+def _gradient_norms(norms: Mapping[str, np.ndarray]) -> dict[str, str]:
     alt = f"Gradient norms by epoch, a line for each of {', '.join(norms)}; the table has the first and last values."
     return _image(figures.gradient_norms(norms), alt, "Gradient norm of each layer by epoch, mean over the folds.")
 

@@ -1,7 +1,5 @@
 """The files at the top of a run's folder that summarise its folds: result.json, report.txt and two figures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Self-contained pages from templates/; all text is escaped."""
 
-from __future__ import annotations
-
 import base64
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report of a run as text: the paper's table 2 with means, deviations, the confusion matrix and baselines."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

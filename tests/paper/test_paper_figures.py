@@ -234,4 +234,4 @@ def test_what_is_not_learned_is_no_parameter():
     (dense,) = (spec for spec in model.parameters.specs if spec.name == "dense.W")
     model.parameters.specs += (Spec("dense.mean", (1000,), "statistics", False),)
     found = next(step for step in figure3.steps(model, 257) if step.name == "dense")
-    assert found.tensors == (("W", (8, 4)), ("b", (4,))) and found.parameters == dense.size + 4
+    assert found.tensors == "W 8 x 4, b 4" and found.parameters == dense.size + 4

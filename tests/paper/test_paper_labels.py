@@ -194,7 +194,7 @@ def test_the_papers_utterances_in_other_classes(four):
 
 
 def test_one_example_of_each_kind():
-    kinds = list(table5.KINDS)
+    kinds = table5.KINDS
     examples = (
         (NEU, NEU + SAD, NEU),  # another class too
         (NEU, NEU, NEU),

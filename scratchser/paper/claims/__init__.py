@@ -1,8 +1,7 @@
 """The claims of the paper, tested on synthetic corpora where the true effect is known.
 
 corpora      a synthetic corpus with its own voices: some train, others are unseen
-trial        the trainings of one corpus
-claim        what a claim is: the trainings, and the differences between them
+claim        what a claim is: the trainings on a corpus, and the differences between them
 vtlp, oversampling, annotators, rates      the four claims
 experiment   all trials of all claims              outcome   their tables and their figure
 

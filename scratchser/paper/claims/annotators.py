@@ -13,9 +13,8 @@ from scratchser import metrics
 from scratchser.corpus.table import CLASSES
 from scratchser.corpus.votes import unanimous
 from scratchser.paper.claims import corpora
-from scratchser.paper.claims.claim import SMALL, Claim, Difference
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, Trial
 from scratchser.paper.claims.corpora import CorpusSpec
-from scratchser.paper.claims.trial import Arm, Trial
 from scratchser.report.agreement import class_indices
 
 MANY = CorpusSpec(test=(10, 10, 10, 10))  # enough for two subsets

@@ -4,8 +4,6 @@ The seed determines everything: other seeds give other voices and sounds. With t
 speakers with the same utterances, except for what the specs change, so that they can be compared corpus by corpus.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, replace
 

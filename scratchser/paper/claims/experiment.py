@@ -3,8 +3,6 @@
 More corpora can be added with --resume. Do not add them until an interval looks right: that makes it worthless.
 """
 
-from __future__ import annotations
-
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,8 +14,7 @@ from scratchser.corpus.features import extract
 from scratchser.cv.workers import run_folds
 from scratchser.paper import estimate
 from scratchser.paper.claims import annotators, corpora, outcome, oversampling, rates, vtlp
-from scratchser.paper.claims.claim import Claim
-from scratchser.paper.claims.trial import Trial
+from scratchser.paper.claims.claim import Claim, Trial
 from scratchser.paper.output import Output
 from scratchser.runs import folder
 from scratchser.support import environment, terminal

@@ -1,7 +1,5 @@
 """The results of the claims: tables with effects and nulls side by side, and a figure of all intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +9,7 @@ from matplotlib.lines import Line2D
 
 from scratchser.metrics import Interval, interval
 from scratchser.paper.claims import rates
-from scratchser.paper.claims.claim import Claim, Difference, Kind
-from scratchser.paper.claims.trial import Trial
+from scratchser.paper.claims.claim import Claim, Difference, Kind, Trial
 from scratchser.paper.output import Output, Table
 from scratchser.report import figures
 

@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from scratchser.corpus.table import CLASSES
-from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, difference
 from scratchser.paper.claims.corpora import CorpusSpec
-from scratchser.paper.claims.trial import Arm
 
 RARE = CorpusSpec(train=(16, 5, 9, 5))  # neutral, happiness, sadness, anger; 1099, 284, 608, 289 in IEMOCAP
 BALANCED = CorpusSpec()

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, Trial, difference
 from scratchser.paper.claims.corpora import CorpusSpec
-from scratchser.paper.claims.trial import Arm, Trial
 
 UNIFORM = replace(SMALL, conv_learning_rate=SMALL.learning_rate, conv_l2=SMALL.l2)
 LAYERWISE = replace(SMALL, conv_learning_rate=2 * SMALL.learning_rate, conv_l2=2 * SMALL.l2)

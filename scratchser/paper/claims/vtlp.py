@@ -10,9 +10,8 @@ null     with VTLP against with VTLP and another seed: both values have the same
 
 from dataclasses import replace
 
-from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, Trial, difference
 from scratchser.paper.claims.corpora import CorpusSpec
-from scratchser.paper.claims.trial import Arm, Trial
 
 WIDE, EQUAL = CorpusSpec(tract_spread=2.0), CorpusSpec(tract_spread=0.0)
 WARPED = replace(SMALL, vtlp="utterance")

@@ -1,13 +1,11 @@
 """Figure 1: the classes of a corpus, and the numbers of unanimous and ambiguous utterances in each."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from scratchser.corpus.table import Corpus
 from scratchser.paper import output
-from scratchser.paper.output import AnnotationCounts, Output, Table
+from scratchser.paper.output import Output, Table
 from scratchser.report import figures
 
 # colour and hatch: readable without colour
@@ -20,7 +18,12 @@ STYLES = {
 
 def build(corpus: Corpus) -> Output:
     """The figure and its numbers; the total alone for a corpus without annotators."""
-    parts = _parts(corpus)
+    parts = output.annotation_counts(corpus)
+    annotated = any(u.votes for u in corpus.utterances)
+    if not parts["without annotators"].any():
+        del parts["without annotators"]
+    elif not annotated:
+        parts = {"without annotators": parts["without annotators"]}
     totals = np.sum(list(parts.values()), axis=0)
     shares = [f"{100 * total / max(totals.sum(), 1):.1f}" for total in totals]
     rows = tuple(
@@ -29,19 +32,9 @@ def build(corpus: Corpus) -> Output:
     )
     title = f"Distribution of the {len(corpus.classes)} classes, {output.corpus_name(corpus)}"
     columns = ("emotion", *parts, "total", "share %")
-    notes = ("this corpus has no annotators: only the classes are shown",) * (list(parts) == ["without annotators"])
+    notes = ("this corpus has no annotators: only the classes are shown",) * (not annotated)
     made = Table(f"Figure 1: {title}", columns, rows, (*notes, *output.corpus_notes(corpus)))
     return Output({"figure1": made}, {"figure1": _draw(title, corpus.classes, parts, totals, shares)})
-
-
-def _parts(corpus: Corpus) -> dict[str, np.ndarray]:
-    """(K,) counts by the names of STYLES; "without annotators" only if there are such utterances."""
-    counts = AnnotationCounts.of(corpus)
-    parts = {"unanimous": counts.unanimous, "ambiguous": counts.ambiguous}
-    if not counts.missing.any():
-        return parts
-    annotated = (counts.unanimous + counts.ambiguous).any()
-    return {**(parts if annotated else {}), "without annotators": counts.missing}
 
 
 def _draw(

@@ -3,8 +3,6 @@
 A dashed line follows half of the highest frequency.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -4,12 +4,10 @@ It is read from a Model and its layers. T is the number of frames of an utteranc
 of them, so that layers with the strides s and r together keep ceil(T/(s r)).
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
@@ -31,10 +29,11 @@ LEARNED = ("conv", "rest")  # groups of section 3.2; the statistics of batch nor
 class Step:
     """A layer, or what happens between two layers.
 
-    frames    of the output, as a formula in T; "" without a time axis
-    sizes     the other axes of the output: positions and channels, or the length of a vector
-    width     channels, units or window
-    tensors   names and shapes of the parameters
+    frames       of the output, as a formula in T; "" without a time axis
+    sizes        the other axes of the output: positions and channels, or the length of a vector
+    width        channels, units or window
+    tensors      names and shapes of what it learns
+    parameters   number of elements of these tensors
     """
 
     name: str
@@ -44,19 +43,12 @@ class Step:
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     width: str = ""
-    tensors: tuple[tuple[str, tuple[int, ...]], ...] = ()
-
-    @property
-    def parameters(self) -> int:
-        return sum(math.prod(shape) for _, shape in self.tensors)
+    tensors: str = ""
+    parameters: int = 0
 
     @property
     def output(self) -> str:
         return " x ".join([self.frames] * bool(self.frames) + [str(size) for size in self.sizes])
-
-    @property
-    def shapes(self) -> str:
-        return ", ".join(f"{name} {_product(shape)}" for name, shape in self.tensors)
 
 
 def build(config: Config, classes: int) -> Output:
@@ -66,7 +58,7 @@ def build(config: Config, classes: int) -> Output:
     total = sum(step.parameters for step in found)
     columns = ("layer", "kind", "kernel", "stride", "width", "output", "tensors", "parameters")
     rows: list[tuple[str, ...]] = [
-        (s.name, s.kind, _product(s.kernel), _product(s.stride), s.width, s.output, s.shapes, str(s.parameters))
+        (s.name, s.kind, _product(s.kernel), _product(s.stride), s.width, s.output, s.tensors, str(s.parameters))
         for s in found
     ]
     rows.append(("total", *[""] * (len(columns) - 2), str(total)))
@@ -81,9 +73,10 @@ def build(config: Config, classes: int) -> Output:
 def steps(model: Model, bins: int) -> list[Step]:
     """The model from its input with `bins` frequency bins to the probabilities of the classes."""
 
-    def tensors(layer: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    def learned(layer: str) -> dict[str, Any]:
         specs = [spec for spec in model.parameters.specs if spec.layer == layer and spec.group in LEARNED]
-        return tuple((spec.name.partition(".")[2], spec.shape) for spec in specs)
+        shapes = (f"{spec.name.partition('.')[2]} {_product(spec.shape)}" for spec in specs)
+        return {"tensors": ", ".join(shapes), "parameters": sum(spec.size for spec in specs)}
 
     found = [Step("input", "log spectrogram", "T", (bins, 1))]
     stride, sizes = 1, (bins, 1)
@@ -91,24 +84,21 @@ def steps(model: Model, bins: int) -> list[Step]:
         if isinstance(layer, Conv2d):
             stride *= layer.stride[0]
             sizes = layer.output_shape(1, sizes[0])[1:]
-            step = Step(layer.name, "convolution, ReLU", _frames(stride), sizes, layer.W.shape[:2], layer.stride)
-            step = replace(step, width=f"{sizes[1]} channels", tensors=tensors(layer.name))
+            shape = {"kernel": layer.W.shape[:2], "stride": layer.stride, "width": f"{sizes[1]} channels"}
+            found.append(Step(layer.name, "convolution, ReLU", _frames(stride), sizes, **shape, **learned(layer.name)))
         else:
             stride *= layer.window[0]
             sizes = layer.output_shape(1, *sizes)[1:]
-            step = Step("pool", "max pooling", _frames(stride), sizes, width=f"window {_product(layer.window)}")
-        found.append(step)
+            found.append(Step("pool", "max pooling", _frames(stride), sizes, width=f"window {_product(layer.window)}"))
     frames = _frames(stride)
     found.append(Step("flatten", "one vector a frame", frames, (math.prod(sizes),)))
     for lstm in model.lstms:
         kind = "Bi-LSTM" + ", batch normalisation" * isinstance(lstm, NormedBiLSTM)
         units = lstm.Wh.shape[1]
-        found.append(
-            Step(lstm.name, kind, frames, (2 * units,), width=f"2 x {units} units", tensors=tensors(lstm.name))
-        )
+        found.append(Step(lstm.name, kind, frames, (2 * units,), width=f"2 x {units} units", **learned(lstm.name)))
     inputs, classes = model.dense.W.shape
     found.append(Step("readout", "last state of each direction", "", (inputs,)))
-    found.append(Step("dense", "dense", "", (classes,), width=f"{classes} units", tensors=tensors("dense")))
+    found.append(Step("dense", "dense", "", (classes,), width=f"{classes} units", **learned("dense")))
     return [*found, Step("softmax", "probabilities of the classes", "", (classes,))]
 
 
@@ -165,7 +155,7 @@ def _lines(step: Step) -> list[str]:
         f"stride {_product(step.stride)}" if step.stride else "",
         step.width,
     )
-    shapes = re.sub("(?<!,) ", NO_BREAK, step.shapes)  # break lines only between tensors
+    shapes = re.sub("(?<!,) ", NO_BREAK, step.tensors)  # break lines only between tensors
     lines = (", ".join(filter(None, words)), *wrap(shapes, 65))
     return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 

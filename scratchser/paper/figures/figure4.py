@@ -4,8 +4,6 @@ A norm is that of the data loss's gradient, divided by the square root of the nu
 different sizes can be compared. The paper gives the conv layers their own learning rate because of this figure.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 

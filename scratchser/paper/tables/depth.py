@@ -1,7 +1,5 @@
 """Depth: UA of 1 to 6 conv layers with 1 to 4 Bi-LSTM layers. The paper found 4 and 1 to be the best."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np
@@ -22,7 +20,7 @@ VARIANTS = tuple(
 
 def build(runs: Runs) -> Output:
     """UA as a grid and as a figure, and all scores in a row for each depth."""
-    ua = np.array([scores(of_seeds, "ua").mean for of_seeds in runs.by_variant.values()])
+    ua = np.array([scores(of_seeds, "ua")["mean"] for of_seeds in runs.by_variant.values()])
     best = VARIANTS[int(ua.argmax())].name
     ua = ua.reshape(len(CONV), len(LSTM))
     grid = tuple((f"{conv} conv", *map(percent, row)) for conv, row in zip(CONV, ua, strict=True))

@@ -5,8 +5,6 @@ fold           mean and deviation of the fold's training speakers
 whole-corpus   mean and deviation of all speakers, as in the paper: this leaks the test speaker
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np
@@ -56,7 +54,7 @@ def build(runs: Runs) -> Output:
             name = _name(conv, kind)
             found = runs.by_variant[name]
             training = float(np.mean([training_ua(run) for run in found]))
-            overfitting = training - scores(found, "ua").mean
+            overfitting = training - scores(found, "ua")["mean"]
             cells = [cell for _, cell in difference_rows(runs, _name(conv, "off"), names=[name])]
             rows.append((str(conv), kind, *score_cells(found, SCORES), percent(training), signed(overfitting), *cells))
     notes = (

@@ -1,7 +1,5 @@
 """Pooling: max pooling instead of half of each stride. The paper says that it performs worse."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from scratchser.paper import scores

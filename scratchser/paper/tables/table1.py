@@ -1,7 +1,5 @@
 """Table 1: from the baseline to the best model."""
 
-from __future__ import annotations
-
 from scratchser.paper import scores
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Runs, Variant

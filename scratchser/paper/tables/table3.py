@@ -1,7 +1,5 @@
 """Table 3: layer-wise batch normalisation of the Bi-LSTM at three minibatch sizes, and the same without it."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from scratchser.paper import scores

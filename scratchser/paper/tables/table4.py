@@ -1,13 +1,11 @@
 """Table 4: in each class, the number of utterances whose annotators agree, and of those whose annotators disagree."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scratchser.corpus.readers.expected_counts import IMPROVISED, IMPROVISED_UNANIMOUS
 from scratchser.corpus.table import CLASSES, Corpus
 from scratchser.paper import output
-from scratchser.paper.output import AnnotationCounts, Output, Table
+from scratchser.paper.output import Output, Table
 
 COLUMNS = ("unanimous", "unanimous %", "ambiguous", "ambiguous %", "total")
 
@@ -18,10 +16,10 @@ def build(corpus: Corpus) -> Output:
     Raises CorpusError for a corpus without annotators.
     """
     output.require_annotators(corpus, "table 4")
-    counts = AnnotationCounts.of(corpus)
+    counts = output.annotation_counts(corpus)
     columns, rows = ["emotion", *COLUMNS], [[name] for name in (*corpus.classes, "total")]
     notes = ["unanimous: every annotator chose the utterance's label, possibly with others"]
-    pairs = [(counts.unanimous, counts.ambiguous)]
+    pairs = [(counts["unanimous"], counts["ambiguous"])]
     if output.is_iemocap(corpus) and corpus.classes == CLASSES:
         agreed = np.array(IMPROVISED_UNANIMOUS)
         pairs.append((agreed, np.array(IMPROVISED) - agreed))
@@ -31,7 +29,7 @@ def build(corpus: Corpus) -> Output:
         with_total = ([*part.tolist(), int(part.sum())] for part in (unanimous, ambiguous))
         for row, agree, disagree in zip(rows, *with_total, strict=True):
             row += _cells(agree, disagree)
-    if missing := int(counts.missing.sum()):
+    if missing := int(counts["without annotators"].sum()):
         notes.append(f"not counted: {missing} utterance{'s' * (missing > 1)} without annotators")
     title = f"Table 4: utterances per class, unanimous and ambiguous, {output.corpus_name(corpus)}"
     made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *output.corpus_notes(corpus)))

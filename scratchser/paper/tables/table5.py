@@ -3,10 +3,7 @@
 The paper's four utterances if the corpus has them, otherwise one example of each kind of disagreement.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from scratchser.corpus.readers.labels import CODES
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
@@ -25,35 +22,28 @@ PAPER = {
 }
 
 
-def _only_label(votes: Votes, label: str, classes: Sequence[str]) -> bool:
-    return all(tuple(vote) == (label,) for vote in votes)
+KINDS = (
+    "all choose only the label",
+    "all choose the label, one of them another class too",
+    "all choose the label, one of them something outside the classes too",
+    "one chooses another class",
+    "one chooses something outside the classes",
+    "one chooses something else, another two things",
+)
 
 
-def _one_adds(votes: Votes, label: str, classes: Sequence[str], inside: bool) -> bool:
-    """Whether all choose the label, and exactly one of them something else too, `inside` the classes or not."""
-    longer = [vote for vote in votes if len(vote) > 1]
-    return unanimous(votes, label) and [sum(word in classes for word in vote) for vote in longer] == [1 + inside]
-
-
-def _one_differs(votes: Votes, label: str, classes: Sequence[str], inside: bool) -> bool:
-    """Whether one annotator chooses only other things, `inside` the classes or not, and all others only the label."""
-    others = [vote for vote in votes if tuple(vote) != (label,)]
-    differs = len(others) == 1 < len(votes) and label not in others[0]
-    return differs and all((word in classes) == inside for word in others[0])
-
-
-def _mixed(votes: Votes, label: str, classes: Sequence[str]) -> bool:
-    return not unanimous(votes, label) and any(label in vote and len(vote) > 1 for vote in votes)
-
-
-KINDS: dict[str, Callable[[Votes, str, Sequence[str]], bool]] = {
-    "all choose only the label": _only_label,
-    "all choose the label, one of them another class too": partial(_one_adds, inside=True),
-    "all choose the label, one of them something outside the classes too": partial(_one_adds, inside=False),
-    "one chooses another class": partial(_one_differs, inside=True),
-    "one chooses something outside the classes": partial(_one_differs, inside=False),
-    "one chooses something else, another two things": _mixed,
-}
+def kind(votes: Votes, label: str, classes: Sequence[str]) -> str | None:
+    """Which of KINDS the votes are, None if none of them."""
+    deviating = [vote for vote in votes if tuple(vote) != (label,)]
+    if not deviating:
+        return KINDS[0]
+    inside = [word in classes for word in deviating[0]]
+    if unanimous(votes, label):
+        one_more = KINDS[2] if sum(inside) == 1 else KINDS[1] if sum(inside) == 2 else None
+        return one_more if len(deviating) == 1 else None
+    if len(deviating) == 1 < len(votes):
+        return KINDS[3] if all(inside) else KINDS[4] if not any(inside) else None
+    return KINDS[5] if any(label in vote and len(vote) > 1 for vote in votes) else None
 
 
 def build(corpus: Corpus) -> Output:
@@ -84,15 +74,15 @@ def build(corpus: Corpus) -> Output:
 
 
 def _examples(usable: Sequence[Utterance], classes: Sequence[str]) -> tuple[list[Utterance], list[str]]:
-    """The first utterance of each kind that is not an example yet, and notes about them."""
-    examples: dict[str, Utterance] = {}
-    for kind, holds in KINDS.items():
-        for u in usable:
-            if u not in examples.values() and holds(u.votes, classes[u.label], classes):
-                examples[kind] = u
-                break
-    notes = [f"{u.name}: {kind}" for kind, u in examples.items()]
-    return list(examples.values()), notes + [f"no utterance where {kind}" for kind in KINDS if kind not in examples]
+    """The first utterance of each kind, and notes about them."""
+    first: dict[str | None, Utterance] = {}
+    for u in usable:
+        first.setdefault(kind(u.votes, classes[u.label], classes), u)
+    found = [name for name in KINDS if name in first]
+    notes = [f"{first[name].name}: {name}" for name in found]
+    return [first[name] for name in found], notes + [
+        f"no utterance where {name}" for name in KINDS if name not in first
+    ]
 
 
 def _compare_with_paper(chosen: Sequence[Utterance], classes: Sequence[str]) -> list[str]:

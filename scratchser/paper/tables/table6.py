@@ -4,8 +4,6 @@ A column is a subset of the utterances and a choice: the model's first choice, i
 a model trained with soft labels. A class's row counts the test sets of all folds together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
