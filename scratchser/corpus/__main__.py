@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         nargs="?",
         type=Path,
-        help="folder or CSV file (default, and with the word synthetic: built-in)",
+        help="folder or CSV file (default: synthetic, the built-in corpus)",
     )
     p.add_argument("--corpus", choices=KINDS, default="auto", help="kind of corpus (default: auto, detected from DIR)")
     p.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")

@@ -85,17 +85,14 @@ class Features:
             shutil.rmtree(part, ignore_errors=True)
 
     @classmethod
-    def open(cls, folder: Path, corpus: Corpus | None = None, config: Config | None = None) -> Self:
+    def open(cls, folder: Path, corpus: Corpus, config: Config) -> Self:
         """Returns the features that `save` wrote, mapped into memory that all processes share (copy on write).
 
-        Raises StorageError if the folder is missing or damaged, or was computed from another corpus or with other
-        settings than the given ones.
+        Raises StorageError if the folder is missing, damaged, or made from another corpus or with other settings.
         """
-        found = read_json(folder / SOURCE)
-        if corpus is not None and config is not None:
-            expected = _source(corpus, config)
-            if different := [name for name in expected if found.get(name) != expected[name]]:
-                raise StorageError(f"{folder} holds features of another {', another '.join(different)}: remove it")
+        found, expected = read_json(folder / SOURCE), _source(corpus, config)
+        if different := [name for name in expected if found.get(name) != expected[name]]:
+            raise StorageError(f"{folder} holds features of another {', another '.join(different)}: remove it")
         try:
             # copy on write: for read-only arrays, Numba would compile everything a second time
             mapped = [np.load(folder / f"{name}.npy", "c", allow_pickle=False) for name in ARRAYS]

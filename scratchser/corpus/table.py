@@ -31,7 +31,7 @@ class Utterance:
     path: Path | None  # its wav file; None in the built-in corpus, which synthesises it
     speaker: str  # "1F" ... "5M" for IEMOCAP, "03" ... "16" for EmoDB
     gender: str  # "F", "M", or "" if unknown
-    session: str  # "1" ... "5", or "" where the corpus has none
+    session: str  # "1" ... "5", or "" if the corpus has none
     label: int  # index into Corpus.classes
     votes: tuple[tuple[str, ...], ...] = ()  # the labels that each annotator gave; () without annotators
     source: str = ""  # "file:line" where the label was read, for messages

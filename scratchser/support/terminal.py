@@ -44,7 +44,7 @@ def bar(items: Sequence[Item], description: str) -> Iterable[Item]:
 def _tqdm(*items: Any, **options: Any) -> Any:
     progress = tqdm(*items, file=sys.stderr, disable=not sys.stderr.isatty(), **options)
     if not progress.disable and progress.ncols is not None and progress.ncols < 1:
-        progress.ncols, progress.nrows = 80, 24  # some containers' terminals report 0, where tqdm would print nothing
+        progress.ncols, progress.nrows = 80, 24  # some containers report 0, and tqdm would print nothing
     return progress
 
 

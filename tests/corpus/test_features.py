@@ -128,12 +128,12 @@ def test_all_broken_utterances_are_reported():
 def test_saved_features_have_the_same_bits_and_are_shared(tmp_path, corpus, features):
     folder = tmp_path / "run" / "features"
     features.save(folder, corpus, CONFIG)
-    for opened in (Features.open(folder), Features.open(folder, corpus, CONFIG)):
-        for name in ("values", "starts", "lengths"):
-            np.testing.assert_array_equal(getattr(opened, name), getattr(features, name))
-            assert isinstance(getattr(opened, name).base, np.memmap)
+    opened = Features.open(folder, corpus, CONFIG)
+    for name in ("values", "starts", "lengths"):
+        np.testing.assert_array_equal(getattr(opened, name), getattr(features, name))
+        assert isinstance(getattr(opened, name).base, np.memmap)
     opened.values[:] = 0  # stays in this process
-    np.testing.assert_array_equal(Features.open(folder).values, features.values)
+    np.testing.assert_array_equal(Features.open(folder, corpus, CONFIG).values, features.values)
     assert [path.name for path in folder.parent.iterdir()] == ["features"]
 
 
@@ -169,7 +169,7 @@ def test_leftovers_of_a_killed_process_are_replaced(tmp_path, corpus, features):
     (tmp_path / "features.part").mkdir()
     (tmp_path / "features.part" / "values.npy").write_bytes(b"half")
     features.save(tmp_path / "features", corpus, CONFIG)
-    np.testing.assert_array_equal(Features.open(tmp_path / "features").values, features.values)
+    np.testing.assert_array_equal(Features.open(tmp_path / "features", corpus, CONFIG).values, features.values)
     assert [path.name for path in tmp_path.iterdir()] == ["features"]
 
 
@@ -177,21 +177,21 @@ def test_features_are_never_overwritten(tmp_path, corpus, features):
     features.save(tmp_path / "features", corpus, CONFIG)
     with pytest.raises(StorageError, match="remove it"):
         replace(features, values=features.values + 1).save(tmp_path / "features", corpus, CONFIG)
-    np.testing.assert_array_equal(Features.open(tmp_path / "features").values, features.values)
+    np.testing.assert_array_equal(Features.open(tmp_path / "features", corpus, CONFIG).values, features.values)
 
 
 def test_damaged_features_are_refused(tmp_path, corpus, features):
     folder = tmp_path / "features"
     with pytest.raises(StorageError):
-        Features.open(folder)
+        Features.open(folder, corpus, CONFIG)
     features.save(folder, corpus, CONFIG)
     complete = (folder / "values.npy").read_bytes()
     (folder / "values.npy").write_bytes(complete[:-1])
     with pytest.raises(StorageError, match="damaged"):
-        Features.open(folder)
+        Features.open(folder, corpus, CONFIG)
     np.save(folder / "values.npy", features.values[:-1])
     with pytest.raises(StorageError, match="do not belong together"):
-        Features.open(folder)
+        Features.open(folder, corpus, CONFIG)
     (folder / "values.npy").unlink()
     with pytest.raises(StorageError, match="damaged"):
-        Features.open(folder)
+        Features.open(folder, corpus, CONFIG)

@@ -105,7 +105,7 @@ def synthesise(
 
 class _Syllable(NamedTuple):
     start: float  # seconds
-    voiced: float  # where its vowel begins
+    voiced: float  # start of its vowel
     end: float
     phrase: float  # start of its phrase, after the last pause
     onset: str  # a key of ONSETS
