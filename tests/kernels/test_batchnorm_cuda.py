@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import test_lstm_cuda
 from planted import verdict
 from test_lstm_cuda import close, in_small_blocks, plain_product
 
@@ -20,34 +21,21 @@ STATISTICS = ("mean", "variance", "updates")
 
 
 @dataclass(frozen=True)
-class Case:
-    lengths: tuple[int, ...]
-    D: int
-    H: int
-    spare: int = 0  # frames of padding behind the longest utterance
+class Case(test_lstm_cuda.Case):
     S: int = 3  # steps that have running statistics, frame-wise
 
     def draw(self, kind, dtype=np.float64, seed=0):
-        """Inputs, dy and a norm's past; x and dy are NaN past each utterance's end."""
-        rng = np.random.default_rng(seed)
-        B, T, M = len(self.lengths), max(self.lengths) + self.spare, 4 * self.H
-        G, S = KINDS[kind], self.S if kind.startswith("frame") else 1
-        inputs = {
-            "x": rng.standard_normal((B, T, self.D)),
-            "Wx": rng.standard_normal((self.D, 2, M)) / np.sqrt(self.D),
-            "Wh": rng.standard_normal((2, self.H, M)) / np.sqrt(self.H),
+        """Inputs, dy and running statistics; x and dy are NaN past each utterance's end."""
+        inputs, rng = super().draw(dtype, seed), np.random.default_rng(seed + 2)
+        M, G, S = 4 * self.H, KINDS[kind], self.S if kind.startswith("frame") else 1
+        inputs["beta"] = inputs.pop("b")
+        more = {
             "gamma": rng.uniform(0.5, 1.5, (G, 2, M)),
-            "beta": rng.standard_normal((2, M)),
             "mean": rng.standard_normal((G, S, 2, M)),
             "variance": rng.uniform(0.5, 2, (G, S, 2, M)),
-            "updates": 4.0 * (np.arange(S) < max(1, S - 1)),  # the last step has not been seen
-            "h0": rng.uniform(-1, 1, (2, B, self.H)),
-            "c0": rng.standard_normal((2, B, self.H)),
-            "dy": rng.standard_normal((B, T, 2 * self.H)),
+            "updates": 4.0 * (np.arange(S) < max(1, S - 1)),  # the last step has no statistics yet
         }
-        for u, length in enumerate(self.lengths):
-            inputs["x"][u, length:] = inputs["dy"][u, length:] = np.nan
-        return {name: array.astype(dtype) for name, array in inputs.items()}
+        return inputs | {name: array.astype(dtype) for name, array in more.items()}
 
     def run(self, device, kind, **inputs):
         """y at inference; then y, all gradients, those of the parameters added to 1, and the statistics of training.
@@ -129,50 +117,37 @@ def test_at_inference_an_utterance_has_the_same_bits_alone(device, quick, kind):
 
 
 FAULTS = [
-    (
-        batchnorm, "sequence", "add_products_cuda",
-        "for n in range(p, N, PARTS):",
-        "for n in range(p, N - 1, PARTS):", "result",
-    ),
+    (batchnorm, "sequence", "add_products_cuda",
+     "for n in range(p, N, PARTS):", "for n in range(p, N - 1, PARTS):", "result"),
     (batchnorm, "sequence", "add_products_cuda", "cuda.syncthreads()  # all parts are written", "pass", "race"),
     (batchnorm, "sequence", "add_products_cuda", "sums[j] += total", "sums[n] += total", "race"),
     (batchnorm, "layer", "average_cuda", "block_sum(part, i)", "pass", "result"),
     (batchnorm, "layer", "average_cuda", "cuda.syncthreads()  # the sum is written", "pass", "race"),
     (batchnorm, "layer", "average_cuda", "part[i] = total", "part[0] = total", "race"),
     (batchnorm, "layer", "average_cuda", "total += average", "total = average", "result"),
-    (
-        batchnorm, "sequence", "centre_cuda",
-        "hat[i] = z[i] - mean[i % mean.size]",
-        "hat[i] = z[i] - mean[i]", "out of range",
-    ),
+    (batchnorm, "sequence", "centre_cuda",
+     "hat[i] = z[i] - mean[i % mean.size]", "hat[i] = z[i] - mean[i]", "out of range"),
     (batchnorm, "sequence", "scale_cuda", "hat[i] = scaled", "pass", "result"),
     (batchnorm, "sequence", "scale_cuda", "j = i % variance.size", "j = i", "out of range"),
     (batchnorm, "sequence", "gradient_cuda", "j = i % variance.size", "j = 0", "result"),
     (statistics, "frame-8", "remember_cuda", "if n >= 2:", "if n >= 1:", "result"),
-    (
-        statistics, "frame-8", "remember_cuda",
-        "cuda.syncthreads()  # all have read the number of updates",
-        "pass", "race",
-    ),
+    (statistics, "frame-8", "remember_cuda",
+     "cuda.syncthreads()  # all have read the number of updates", "pass", "race"),
     (statistics, "frame-8", "remember_cuda", "updates[s] = k", "updates[s] = n", "result"),
     (batchnorm_frame, "frame-8", "rank_cuda", "if inverse:", "if not inverse:", "result"),
     (batchnorm_frame, "frame-9", "normalise_cuda", "for g in range(G):", "for g in range(1):", "result"),
     (batchnorm_frame, "frame-8", "normalise_cuda", "average /= count", "pass", "result"),
-    (batchnorm_frame, "frame-8", "normalise_cuda", "normed[g, at, direction, j] = hat", "normed[g, at, 0, j] = hat", "race"),
+    (batchnorm_frame, "frame-8", "normalise_cuda",
+     "normed[g, at, direction, j] = hat", "normed[g, at, 0, j] = hat", "race"),
     (batchnorm_frame, "frame-8", "cell_cuda", "h[direction, r, u] = next_h", "h[direction, b, u] = next_h", "result"),
     (batchnorm_frame, "frame-8", "cell_cuda", "if direction < 2:", "if True:", "out of range"),
-    (
-        batchnorm_frame, "frame-9", "cell_gradient_cuda",
-        "dz[direction, r, H + u] = df",
-        "dz[direction, r, H + u] = di", "result",
-    ),
+    (batchnorm_frame, "frame-9", "cell_gradient_cuda",
+     "dz[direction, r, H + u] = df", "dz[direction, r, H + u] = di", "result"),
     (batchnorm_frame, "frame-9", "normalise_gradient_cuda", "if g == G - 1:", "if g == 0:", "result"),
-    (batchnorm_frame, "frame-9", "normalise_gradient_cuda", "dbeta[direction, j] += total", "dbeta[0, j] += total", "race"),
-    (
-        batchnorm_frame, "frame-9", "normalise_gradient_cuda",
-        "total += dz[direction, r, j]",
-        "total = dz[direction, r, j]", "result",
-    ),
+    (batchnorm_frame, "frame-9", "normalise_gradient_cuda",
+     "dbeta[direction, j] += total", "dbeta[0, j] += total", "race"),
+    (batchnorm_frame, "frame-9", "normalise_gradient_cuda",
+     "total += dz[direction, r, j]", "total = dz[direction, r, j]", "result"),
 ]  # fmt: skip
 
 

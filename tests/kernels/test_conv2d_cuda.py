@@ -1,11 +1,10 @@
-"""The CUDA side of the convolution against the CPU side, and a random direction of finite differences."""
+"""The CUDA side of the convolution against the CPU side."""
 
 import numpy as np
 import pytest
 from planted import verdict
 from test_conv2d import Case
 
-from scratchser import gradcheck
 from scratchser.bench.cuda import costs
 from scratchser.kernels import conv2d
 from scratchser.kernels.machine import device as _device
@@ -28,8 +27,8 @@ LARGE = {  # the layers of the preset `best`
 FLOAT32 = ["even kernel", *LARGE]
 
 
-def both(case, upload, dtype=np.float64, relu=True, outputs=(None, None), need_dx=True):
-    """y, dx, dW, db for a fixed dy, where `upload` puts the arrays; dW and db begin as ones. Past the utterances' ends
+def both(case, upload, dtype=np.float64, relu=True, need_dx=True):
+    """y, dx, dW, db for a fixed dy, on the device of `upload`; dW and db begin as ones. Past the utterances' ends
     x, y and dy are NaN. Backward gets the CPU's y: another rounding next to 0 would be another gradient."""
     host = [array.astype(dtype) for array in case.draw().values()]
     y_before = case.forward(*host, relu=relu)
@@ -37,11 +36,9 @@ def both(case, upload, dtype=np.float64, relu=True, outputs=(None, None), need_d
     for u, length in enumerate(case.lengths):
         y_before[u, -(-length // case.stride[0]) :] = dy[u, -(-length // case.stride[0]) :] = np.nan
     x, W, b, dW, db = map(upload, (*host, np.ones_like(host[1]), np.ones_like(host[2])))
-    out, dx_out = outputs
-    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu, out=out)
+    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu)
     given = upload(dy), x, upload(y_before), case.frames, W, case.stride, dW, db
-    dx = conv2d.backward(*given, relu=relu, need_dx=need_dx, out=dx_out)
-    return y, dx, dW, db
+    return y, conv2d.backward(*given, relu=relu, need_dx=need_dx), dW, db
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -74,22 +71,9 @@ def test_without_a_relu(device):
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_out_is_written_up_to_the_end_and_left_alone_behind_it(device):
-    case = SMALL["even kernel"]
-    y, dx, _, _ = both(case, np.array)
-    outputs = device.arrays(np.full_like(y, 7), np.full_like(dx, 7))
-    got = both(case, device.target.upload, outputs=outputs)
-    assert got[0] is outputs[0] and got[1] is outputs[1]
-    for ours, expected, ends in ((got[0], y, -(-case.frames // case.stride[0])), (got[1], dx, case.frames)):
-        ours = device.host(ours)
-        for u, end in enumerate(ends):
-            np.testing.assert_allclose(ours[u, :end], expected[u, :end], rtol=1e-12, atol=1e-12)
-            assert (ours[u, end:] == 7).all()
-
-
 def test_the_weights_gradient_in_parts_and_without_dx(device, monkeypatch):
     """Parts of 16, 16 and 4 positions."""
-    monkeypatch.setattr(conv2d, "part_size", lambda K, busy: 16)
+    monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 16)
     case = Case((5, 1, 3), F=4, C=1, D=2, kernel=(3, 2), stride=(1, 1))
     _, dx, *gradients = both(case, device.target.upload, need_dx=False)
     assert dx is None
@@ -113,25 +97,6 @@ def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device):
     own_x, own_dy = (np.ascontiguousarray(a[2:, :5]) for a in (inputs["x"], dy))
     for ours, of_the_batch in zip(y_and_dx(own_x, own_dy, np.array([5])), together, strict=True):
         np.testing.assert_array_equal(ours[0], of_the_batch[2, :5])
-
-
-def test_gradients_in_a_random_direction(device):
-    case = Case((3, 1), F=3, C=1, D=2, kernel=(2, 3), stride=(2, 2))
-
-    def forward(x, W, b):
-        x, W, b = device.arrays(x, W, b)
-        return device.host(conv2d.forward(x, case.frames, W, b, case.stride))
-
-    def backward(dy, x, W, b):
-        y, (dW, db) = forward(x, W, b), device.arrays(np.zeros_like(W), np.zeros_like(b))
-        dy, x, y, W = device.arrays(dy, x, y, W)
-        dx = conv2d.backward(dy, x, y, case.frames, W, case.stride, dW, db)
-        return dict(zip("xWb", device.host(dx, dW, db), strict=True))
-
-    def kinks(x, W, b):
-        return case.forward(x, W, b, relu=False)
-
-    gradcheck.require(gradcheck.check(forward, backward, case.draw(), directions=1, kinks=kinks))
 
 
 FORWARD = Case((5, 1), F=5, C=1, D=3, kernel=(3, 3), stride=(2, 2), spare=1)  # a tile of two steps

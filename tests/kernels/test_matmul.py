@@ -1,4 +1,4 @@
-"""The tiled product against NumPy's, which is the oracle here and nowhere in the package."""
+"""The tiled product against NumPy's, which is the reference here."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ sizes = st.one_of(st.integers(1, 40), st.sampled_from([matmul.DEPTH, matmul.DEPT
 
 
 def product(A, B, C, dtype=np.float64, transposed=(False, False)):
-    """C + A B by the kernel, with operands stored the other way round where asked."""
+    """C + A B by the kernel, with operands transposed if requested."""
     (M, K), N = A.shape, B.shape[1]
     a, am, ak = (A.T, 1, M) if transposed[0] else (A, K, 1)
     b, bk, bn = (B.T, 1, K) if transposed[1] else (B, N, 1)
@@ -91,7 +91,7 @@ def test_columns_of_neighbours_in_runs(S, K, run, runs, N, seed):
     B, C = rng.standard_normal((S * K, 20)), rng.standard_normal((run * runs, N + 1))
     expected = C.copy()
     expected[:, :N] += A[places] @ B[:, 2 : 2 + N]
-    flat = np.append(B.ravel(), np.full(matmul.COLS, np.nan))  # is read by a tile, and no column that is asked for
+    flat = np.append(B.ravel(), np.full(matmul.COLS, np.nan))  # is read by a tile, and no column that is used
     result = C.ravel()
     columns = Columns(run * runs, 3, stride, step, S, K, run, jump)
     matmul.add_across(A, columns, flat, Panel(2, 20, N, width), result, Matrix(0, N + 1))

@@ -49,4 +49,6 @@ def test_same_bits_for_any_number_of_threads(with_threads):
 )
 def test_what_it_refuses(starts, lengths, message):
     with pytest.raises(ValueError, match=message):
-        mean_variance.mean_and_variance(corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64))
+        mean_variance.mean_and_variance(
+            corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64)
+        )

@@ -53,12 +53,6 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
         np.testing.assert_allclose(V, -v / learning_rate, rtol=1e-10, atol=1e-12)
 
 
-def test_biases_without_l2_do_not_decay():
-    W, V = np.ones(4), np.zeros(4)
-    nesterov.step(W, V, np.zeros(4), np.array([2, 4]), np.array([0.1, 0.1]), np.array([0.5, 0.0]), MOMENTUM)
-    np.testing.assert_allclose(W, [0.905, 0.905, 1, 1], rtol=1e-15)  # 1 - 0.1 (0.5 + 0.9 · 0.5)
-
-
 def test_same_bits_for_any_number_of_threads(with_threads):
     n = 100_003
     ends, learning_rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
@@ -71,7 +65,7 @@ def test_same_bits_for_any_number_of_threads(with_threads):
     np.testing.assert_array_equal(with_threads(1, step), with_threads(2, step))
 
 
-def test_every_parameter_of_many_pieces_gets_its_segments_settings():
+def test_every_parameter_of_many_chunks_gets_its_segments_settings():
     n = 3 * nesterov.CHUNK + 5
     ends, learning_rate, l2 = (
         np.array([7, nesterov.CHUNK, n - 9_000, n]),

@@ -17,13 +17,13 @@ def test_two_steps_over_segments_agree_with_the_cpu(device, dtype):
         n, G = ends[-1], len(ends)
         learning_rate, l2 = rng.uniform(0.01, 0.1, G), rng.uniform(0, 0.1, G)
         W, V, dW = (rng.standard_normal(n).astype(dtype) for _ in range(3))
-        there = device.arrays(W, V, dW)
+        on_device = device.arrays(W, V, dW)
         for _ in range(2):
-            nesterov.step(*there, ends, learning_rate, l2, 0.9)
+            nesterov.step(*on_device, ends, learning_rate, l2, 0.9)
             nesterov.step(W, V, dW, ends, learning_rate, l2, 0.9)
-        for got, expected in zip(device.host(*there), (W, V, dW), strict=True):
+        for got, expected in zip(device.host(*on_device), (W, V, dW), strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=4 * np.finfo(dtype).eps * 4)
-        assert not device.host(there[2]).any()
+        assert not device.host(on_device[2]).any()
 
 
 FAULTS = [

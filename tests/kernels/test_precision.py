@@ -1,10 +1,11 @@
 """No float64 arithmetic hides in a float32 kernel: it would be slower and, on a GPU, very much so.
 
-A typed constant forgotten is enough (1 / (1 + exp(-z)) is float64 to Numba), and no comparison of results can show it.
-So each op is compiled for float32 in a process of its own, without the cache, where code is not readable, and its text
-in LLVM's language is searched.
+A forgotten typed constant is enough (1 / (1 + exp(-z)) is float64 to Numba), and no comparison of results can show it.
+So each op is compiled for float32 in a process of its own, without the cache, in which code is not readable, and its
+LLVM text is searched.
 """
 
+import importlib
 import os
 import re
 import subprocess
@@ -13,145 +14,77 @@ import sys
 import numpy as np
 import pytest
 
-EXERCISES = {}
-
-
-def exercise(function):
-    EXERCISES[function.__name__] = function
-    return function
-
 
 def ones(*shape):
     return np.ones(shape, np.float32)
 
 
-@exercise
-def linear():
-    from scratchser.kernels import linear
-
-    linear.forward(ones(2, 3), ones(3, 4), ones(4))
-    linear.backward(ones(2, 4), ones(2, 3), ones(3, 4), ones(3, 4), ones(4))
-    return linear
+LENGTHS = np.array([3, 2])
 
 
-@exercise
-def softmax():
-    from scratchser.kernels import softmax
-
-    softmax.forward(ones(2, 4))
-    softmax.loss(ones(2, 4), ones(2, 4), ones(2))
-    return softmax
+def linear(op):
+    op.forward(ones(2, 3), ones(3, 4), ones(4))
+    op.backward(ones(2, 4), ones(2, 3), ones(3, 4), ones(3, 4), ones(4))
 
 
-@exercise
-def nesterov():
-    from scratchser.kernels import nesterov
-
-    nesterov.step(ones(4), ones(4), ones(4), np.array([4]), np.ones(1), np.ones(1), 0.9)
-    return nesterov
+def softmax(op):
+    op.forward(ones(2, 4))
+    op.loss(ones(2, 4), ones(2, 4), ones(2))
 
 
-@exercise
-def matmul():
-    from scratchser.kernels import matmul
+def nesterov(op):
+    op.step(ones(4), ones(4), ones(4), np.array([4]), np.ones(1), np.ones(1), 0.9)
 
+
+def matmul(op):
     for stride, k in ((3, 1), (1, 2)):  # along and across
-        A, B = matmul.Operand(ones(6), stride, k), matmul.Operand(ones(12), 4, 1)
-        matmul.add_product(A, B, ones(8), 2, 4, 3)
-    return matmul
+        op.add_product(op.Operand(ones(6), stride, k), op.Operand(ones(12), 4, 1), ones(8), 2, 4, 3)
 
 
-@exercise
-def conv2d():
-    from scratchser.kernels import conv2d
-
-    x, lengths, W, stride = ones(2, 3, 4, 1), np.array([3, 2]), ones(3, 3, 1, 2), (2, 2)
-    y = conv2d.forward(x, lengths, W, ones(2), stride)
-    conv2d.backward(y, x, y, lengths, W, stride, ones(*W.shape), ones(2))
-    return conv2d
+def conv2d(op):
+    x, W, stride = ones(2, 3, 4, 1), ones(3, 3, 1, 2), (2, 2)
+    y = op.forward(x, LENGTHS, W, ones(2), stride)
+    op.backward(y, x, y, LENGTHS, W, stride, ones(*W.shape), ones(2))
 
 
-@exercise
-def pool():
-    from scratchser.kernels import pool
-
-    lengths = np.array([3, 2])
-    pool.backward(pool.forward(ones(2, 3, 4, 2), lengths, (2, 3)), ones(2, 3, 4, 2), lengths, (2, 3))
-    return pool
+def pool(op):
+    op.backward(op.forward(ones(2, 3, 4, 2), LENGTHS, (2, 3)), ones(2, 3, 4, 2), LENGTHS, (2, 3))
 
 
-@exercise
-def lstm():
-    from scratchser.kernels import lstm
-
+def lstm(op):
     Wx, Wh, b = ones(3, 2, 8), ones(2, 2, 8), ones(2, 8)
-    y, cache = lstm.forward(ones(2, 3, 3), np.array([3, 2]), Wx, Wh, b)
-    lstm.backward(y, cache, Wx, Wh, ones(*Wx.shape), ones(*Wh.shape), ones(*b.shape))
-    return lstm
+    y, cache = op.forward(ones(2, 3, 3), LENGTHS, Wx, Wh, b)
+    op.backward(y, cache, Wx, Wh, ones(*Wx.shape), ones(*Wh.shape), ones(*b.shape))
 
 
-def normalised():
-    from scratchser.kernels import batchnorm
-
-    for kind, G in batchnorm.KINDS.items():
+def batchnorm(op):
+    for kind, G in op.KINDS.items():
         Wx, Wh, gamma, beta = ones(3, 2, 8), ones(2, 2, 8), ones(G, 2, 8), ones(2, 8)
-        norm = batchnorm.Norm(kind, gamma, beta, ones(G, 1, 2, 8), ones(G, 1, 2, 8), ones(1))
-        x, lengths = ones(2, 3, 3), np.array([3, 2])
-        batchnorm.forward(x, lengths, Wx, Wh, norm)
-        y, cache = batchnorm.forward(x, lengths, Wx, Wh, norm, training=True)
-        batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, gamma, beta)
+        norm = op.Norm(kind, gamma, beta, ones(G, 1, 2, 8), ones(G, 1, 2, 8), ones(1))
+        x = ones(2, 3, 3)
+        op.forward(x, LENGTHS, Wx, Wh, norm)
+        y, cache = op.forward(x, LENGTHS, Wx, Wh, norm, training=True)
+        op.backward(y, cache, Wx, Wh, norm, Wx, Wh, gamma, beta)
 
 
-@exercise
-def batchnorm():
-    from scratchser.kernels import batchnorm
-
-    normalised()
-    return batchnorm
+def norms(op):
+    op.squares(ones(5), np.array([5]))
 
 
-@exercise
-def _normed():
-    from scratchser.kernels import batchnorm_frame
-
-    normalised()
-    return batchnorm_frame
+def stft(op):
+    op.forward(ones(64), op.hann(16), 8, 9, 1e-6)
 
 
-@exercise
-def _statistics():
-    from scratchser.kernels.parts import statistics
-
-    normalised()
-    return statistics
+def vtlp(op):
+    op.backward(op.forward(ones(3, 4), 0.95), 0.95)
+    op.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
 
 
-@exercise
-def norms():
-    from scratchser.kernels import norms
+OPS = {op.__name__: op for op in (linear, softmax, nesterov, matmul, conv2d, pool, lstm, batchnorm, norms, stft, vtlp)}
+SLOW = "matmul", "conv2d", "lstm", "batchnorm"
+ALSO = {"batchnorm": ["batchnorm_frame", "parts.statistics"]}  # modules whose kernels an op compiles too
 
-    norms.squares(ones(5), np.array([5]))
-    return norms
-
-
-@exercise
-def stft():
-    from scratchser.kernels import stft
-
-    stft.forward(ones(64), stft.hann(16), 8, 9, 1e-6)
-    return stft
-
-
-@exercise
-def vtlp():
-    from scratchser.kernels import vtlp
-
-    vtlp.backward(vtlp.forward(ones(3, 4), 0.95), 0.95)
-    vtlp.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
-    return vtlp
-
-
-# Python's own floats at the border, and the digits of an array's size in the text of Numba's error messages
+# conversions of Python's own floats, and the digits of an array's size in the text of Numba's error messages
 HARMLESS = re.compile(r"@Py|@llvm\.(log10|floor)\.f64")
 
 
@@ -161,10 +94,7 @@ def arithmetic(text, kind):
     return [line for line in re.findall(pattern, text, re.MULTILINE) if not HARMLESS.search(line)]
 
 
-SLOW = "matmul", "conv2d", "lstm", "batchnorm", "_normed", "_statistics"
-
-
-@pytest.mark.parametrize("op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in EXERCISES])
+@pytest.mark.parametrize("op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in OPS])
 def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
     command = [sys.executable, __file__, op]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -172,10 +102,18 @@ def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
     assert process.stdout.splitlines()[-1] == "float64 lines: 0", process.stdout
 
 
-if __name__ == "__main__":
-    module = EXERCISES[sys.argv[1]]()
+def compiled(module):
+    """The LLVM texts of a module's own kernels."""
     kernels = [k for k in vars(module).values() if getattr(k, "signatures", ()) and k.__module__ == module.__name__]
-    texts = [(kernel.__name__, text) for kernel in kernels for text in kernel.inspect_llvm().values()]
-    assert any(arithmetic(text, "float") for _, text in texts), "this is no readable code of the kernels"
-    hidden = [f"{name}: {line.strip()}" for name, text in texts for line in arithmetic(text, "double")]
+    return [(kernel.__name__, text) for kernel in kernels for text in kernel.inspect_llvm().values()]
+
+
+if __name__ == "__main__":
+    name = sys.argv[1]
+    modules = [importlib.import_module(f"scratchser.kernels.{module}") for module in (name, *ALSO.get(name, ()))]
+    OPS[name](modules[0])
+    hidden = []
+    for texts in map(compiled, modules):
+        assert any(arithmetic(text, "float") for _, text in texts), "this is no readable code of the kernels"
+        hidden += [f"{name}: {line.strip()}" for name, text in texts for line in arithmetic(text, "double")]
     print(*hidden, f"float64 lines: {len(hidden)}", sep="\n")

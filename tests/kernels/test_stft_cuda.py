@@ -17,10 +17,9 @@ THREADS = stft.THREADS
 def surroundings(request, monkeypatch):
     """Results are NaN until they are written. Without a GPU blocks are small: their threads cost more than their work,
     and each has several turns in every loop."""
-    device = request.getfixturevalue("device") if "device" in request.fixturenames else None
-    device = device.target if device else _device.SIMULATED
-    unwritten_is_nan(monkeypatch, device)
-    if not (device and device.real):
+    case = request.getfixturevalue("device") if "device" in request.fixturenames else None
+    unwritten_is_nan(monkeypatch, case.target if case else _device.SIMULATED)
+    if not (case and case.real):
         monkeypatch.setattr(stft, "THREADS", 6)
 
 
@@ -68,14 +67,6 @@ def test_the_block_size_does_not_change_a_bit(device, monkeypatch, threads, N):
     np.testing.assert_array_equal(forward(device, x, window, N // 2, N // 2 + 1, FLOOR), usual)
 
 
-def test_a_frame_does_not_depend_on_its_neighbours(device):
-    x, window = noise(300, np.float32), stft.hann(64)
-    whole = forward(device, x, window, 24, 33, FLOOR)
-    part = forward(device, x[3 * 24 :][:115], window, 24, 33, FLOOR)
-    assert len(part) == 3
-    np.testing.assert_array_equal(part, whole[3:6])
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_silence_is_the_floor_and_what_lies_above_is_not_touched(device, dtype):
     x = noise(500, dtype)
@@ -89,19 +80,10 @@ def test_silence_is_the_floor_and_what_lies_above_is_not_touched(device, dtype):
     np.testing.assert_array_equal(Y[~below], exact[~below])
 
 
-def test_nan_stays_nan_in_the_frames_that_hold_it(device):
-    x = noise(64 + 5 * 32 + 31)
-    x[100] = np.nan
-    x[64 + 5 * 32 :] = np.nan  # in no whole window
-    Y = forward(device, x, stft.hann(64, np.float64), 32, 33, FLOOR)
-    holding = np.array([t * 32 <= 100 < t * 32 + 64 for t in range(6)])
-    assert np.isnan(Y[holding]).all() and np.isfinite(Y[~holding]).all()
-
-
 def test_the_window_may_live_on_the_gpu(device):
     x, window = noise(200), stft.hann(64, np.float64)
-    there = device.host(stft.forward(*device.arrays(x, window), 32, 33, FLOOR))
-    np.testing.assert_array_equal(there, forward(device, x, window, 32, 33, FLOOR))
+    on_device = device.host(stft.forward(*device.arrays(x, window), 32, 33, FLOOR))
+    np.testing.assert_array_equal(on_device, forward(device, x, window, 32, 33, FLOOR))
 
 
 @pytest.mark.parametrize(("dtype", "longest"), [(np.float32, 4096), (np.float64, 2048)])
@@ -111,21 +93,6 @@ def test_a_window_that_does_not_fit_into_shared_memory_is_refused(device, dtype,
     np.testing.assert_allclose(Y, stft.forward(x[:longest], stft.hann(longest, dtype), longest, 3, FLOOR), rtol=1e-4)
     with pytest.raises(ValueError, match=f"{2 * longest} float.* bytes of shared memory"):
         forward(device, x, stft.hann(2 * longest, dtype), longest, 3, FLOOR)
-
-
-def test_what_does_not_fit_is_refused(device):
-    x, window = noise(100), stft.hann(64, np.float64)
-    bad = {
-        "power of two": (x, window[:60], 32, 33, FLOOR),
-        "34 bins": (x, window, 32, 34, FLOOR),
-        "floor 0": (x, window, 32, 33, 0.0),
-        "less than one window": (x[:63], window, 32, 33, FLOOR),
-        "^x is float64": (x[:, None], window, 32, 33, FLOOR),
-        "^window is float64": (x.astype(np.float32), window, 32, 33, FLOOR),
-    }
-    for message, arguments in bad.items():
-        with pytest.raises(ValueError, match=message):
-            forward(device, *arguments)
 
 
 FAULTS = [
@@ -138,47 +105,23 @@ FAULTS = [
     ("forward_cuda", "a, s = 0, 1", "a, s = N, 1", "uninitialised"),
     ("forward_cuda", "load_frame(x, w, t * hop, z)", "load_frame(x, w, t, z)", "result"),
     ("forward_cuda", "load_frame(x, w, t * hop, z)", "load_frame(x, w, t * hop + 1, z)", "out of range"),
-    (
-        "load_frame",
-        "for n in range(cuda.threadIdx.x, w.size, cuda.blockDim.x):",
-        "for n in range(cuda.threadIdx.x, w.size - 1, cuda.blockDim.x):",
-        "uninitialised",
-    ),
-    (
-        "load_frame",
-        "z[n % 2 * (w.size // 2) + n // 2] = x[first + n] * w[n]",
-        "z[n // 2] = x[first + n] * w[n]",
-        "race",
-    ),
+    ("load_frame", "for n in range(cuda.threadIdx.x, w.size, cuda.blockDim.x):",
+     "for n in range(cuda.threadIdx.x, w.size - 1, cuda.blockDim.x):", "uninitialised"),
+    ("load_frame", "z[n % 2 * (w.size // 2) + n // 2] = x[first + n] * w[n]",
+     "z[n // 2] = x[first + n] * w[n]", "race"),
     ("pass4", "before = i & -s  # i - i mod s, s being a power of two", "before = i", "result"),
     ("pass4", "j = b + 3 * before + i", "j = b + 4 * i", "race"),
     ("pass4", "z[j + 2 * s], z[j + 2 * s + M] = r2, i2", "z[j + 2 * s], z[j + 2 * s + M] = i2, r2", "result"),
     ("pass2", "z[j], z[j + half] = one + two, one - two", "z[j], z[j + half] = one - two, one + two", "result"),
-    (
-        "pass2",
-        "for i in range(cuda.threadIdx.x, half, cuda.blockDim.x):",
-        "for i in range(cuda.threadIdx.x, half + 1, cuda.blockDim.x):",
-        "race",
-    ),
-    (
-        "write_frame",
-        "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
-        "for k in range(cuda.threadIdx.x, y.size + 1, cuda.blockDim.x):",
-        "out of range",
-    ),
-    (
-        "write_frame",
-        "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
-        "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x + 1):",
-        "result",
-    ),
-    (
-        "write_frame",
-        "one, two = a + (k & (M - 1)), a + ((M - k) & (M - 1))  # mod M, a power of two",
-        "one, two = a + (k & (M - 1)), a + (M - k)",
-        "result",
-    ),
-]
+    ("pass2", "for i in range(cuda.threadIdx.x, half, cuda.blockDim.x):",
+     "for i in range(cuda.threadIdx.x, half + 1, cuda.blockDim.x):", "race"),
+    ("write_frame", "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
+     "for k in range(cuda.threadIdx.x, y.size + 1, cuda.blockDim.x):", "out of range"),
+    ("write_frame", "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
+     "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x + 1):", "result"),
+    ("write_frame", "one, two = a + (k & (M - 1)), a + ((M - k) & (M - 1))  # mod M, a power of two",
+     "one, two = a + (k & (M - 1)), a + (M - k)", "result"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)

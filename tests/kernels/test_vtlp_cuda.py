@@ -1,11 +1,10 @@
-"""The CUDA side of the warp and of the batch against the CPU side, and a random direction of finite differences."""
+"""The CUDA side of the warp and of the batch against the CPU side."""
 
 import numpy as np
 import pytest
 from conftest import unwritten_is_nan
 from planted import verdict
 
-from scratchser import gradcheck
 from scratchser.kernels import vtlp
 from scratchser.kernels.machine import device as _device
 
@@ -18,10 +17,9 @@ ALPHAS = [0.9, 0.953, 1.0, 1.0371, 1.1, 0.2, 1.111]  # the last two are no vocal
 def surroundings(request, monkeypatch):
     """Results are NaN until they are written. Without a GPU blocks are small: their threads cost more than their work,
     and each has several turns in every loop."""
-    device = request.getfixturevalue("device") if "device" in request.fixturenames else None
-    device = device.target if device else _device.SIMULATED
-    unwritten_is_nan(monkeypatch, device)
-    if not (device and device.real):
+    case = request.getfixturevalue("device") if "device" in request.fixturenames else None
+    unwritten_is_nan(monkeypatch, case.target if case else _device.SIMULATED)
+    if not (case and case.real):
         monkeypatch.setattr(vtlp, "THREADS", 6)
 
 
@@ -43,28 +41,8 @@ def test_forward_and_backward_agree_with_the_cpu(device, dtype, alpha):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_alpha_one_is_the_identity_to_the_bit(device, dtype):
-    for T, F in device.sizes(SMALL, LARGE):
-        S = draw(T, F, dtype)
-        np.testing.assert_array_equal(device.host(vtlp.forward(device.arrays(S), 1)), S)
-        np.testing.assert_array_equal(device.host(vtlp.backward(device.arrays(S), 1)), S)
-
-
-@pytest.mark.gradcheck
-@pytest.mark.parametrize("alpha", [0.92, 1.08], ids="warp {}".format)
-def test_gradient_in_a_random_direction(device, alpha):
-    def forward(S):
-        return device.host(vtlp.forward(device.arrays(S), alpha))
-
-    def backward(dy, S):
-        return {"S": device.host(vtlp.backward(device.arrays(dy), alpha))}
-
-    gradcheck.require(gradcheck.check(forward, backward, {"S": draw(2, 31)}, directions=1))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("F", [2, 3, 257, 513])
-def test_the_backward_walk_begins_neither_behind_its_first_bin_nor_far_before(dtype, F):
+def test_the_backward_loop_begins_neither_past_its_first_bin_nor_far_before(dtype, F):
     lower, weight = np.empty(F, np.int64), np.empty(F, dtype)
     for alpha in np.append(np.linspace(0.01, 1.111, 100), ALPHAS).astype(dtype):
         vtlp.tabulate(alpha, lower, weight)
@@ -96,52 +74,30 @@ def test_batch_agrees_with_the_cpu_and_is_zero_past_the_ends(device, dtype, F):
         np.testing.assert_array_equal(x[length:], 0)
 
 
-def test_a_real_batch_agrees_with_the_cpu(device):
-    rng = np.random.default_rng(5)
-    for B, N, F in device.sizes([(2, 40, 5)], [(16, 9000, 257)]):
-        values, lengths = draw(N, F, np.float32), rng.integers(1, N // 10, B)
-        arguments = rng.integers(0, N // 2, B), lengths, rng.uniform(0.9, 1.1, B), -0.3, 0.5, int(lengths.max())
-        X, expected = device.host(vtlp.batch(device.arrays(values), *arguments)), vtlp.batch(values, *arguments)
-        np.testing.assert_allclose(X, expected, rtol=0, atol=2e-6 * F * abs(expected).max())
-
-
 def test_an_utterance_is_the_same_in_any_batch_and_with_any_block_size(device, monkeypatch):
     values, starts, lengths = draw_corpus(np.float32)
-    there = device.arrays(values)
-    together = device.host(vtlp.batch(there, starts, lengths, np.full(4, 0.93), 0.4, 2.5, 9))
-    dS = device.host(vtlp.backward(there, 1.07))
+    on_device = device.arrays(values)
+    together = device.host(vtlp.batch(on_device, starts, lengths, np.full(4, 0.93), 0.4, 2.5, 9))
+    dS = device.host(vtlp.backward(on_device, 1.07))
     for threads in (1, 5, 32, THREADS):
         monkeypatch.setattr(vtlp, "THREADS", threads)
-        alone = device.host(vtlp.batch(there, starts[2:3], lengths[2:3], np.array([0.93]), 0.4, 2.5, 11))
+        alone = device.host(vtlp.batch(on_device, starts[2:3], lengths[2:3], np.array([0.93]), 0.4, 2.5, 11))
         np.testing.assert_array_equal(alone[0, :9], together[2])
         np.testing.assert_array_equal(
-            device.host(vtlp.forward(there, 0.93))[10:19],
-            device.host(vtlp.batch(there, starts[2:3], lengths[2:3], np.array([0.93]), 0, 1, 9))[0],
+            device.host(vtlp.forward(on_device, 0.93))[10:19],
+            device.host(vtlp.batch(on_device, starts[2:3], lengths[2:3], np.array([0.93]), 0, 1, 9))[0],
         )
-        np.testing.assert_array_equal(device.host(vtlp.backward(there, 1.07)), dS)
+        np.testing.assert_array_equal(device.host(vtlp.backward(on_device, 1.07)), dS)
 
 
 def test_nothing_comes_out_of_nothing(device):
     values, starts, lengths = draw_corpus(np.float64)
-    there = device.arrays(values)
-    assert vtlp.forward(there[:0], 1.1).shape == vtlp.backward(there[:0], 1.1).shape == (0, 31)
-    assert vtlp.batch(there, starts[:0], lengths[:0], np.ones(0), 0, 1, 3).shape == (0, 3, 31)
-    assert vtlp.batch(there, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 0).shape == (2, 0, 31)
-    silent = device.host(vtlp.batch(there, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 2))
+    on_device = device.arrays(values)
+    assert vtlp.forward(on_device[:0], 1.1).shape == vtlp.backward(on_device[:0], 1.1).shape == (0, 31)
+    assert vtlp.batch(on_device, starts[:0], lengths[:0], np.ones(0), 0, 1, 3).shape == (0, 3, 31)
+    assert vtlp.batch(on_device, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 0).shape == (2, 0, 31)
+    silent = device.host(vtlp.batch(on_device, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 2))
     np.testing.assert_array_equal(silent, np.zeros((2, 2, 31)))
-
-
-def test_what_does_not_fit_is_refused(device):
-    values, starts, lengths = draw_corpus(np.float32)
-    there, alphas = device.arrays(values), np.ones(4)
-    for alpha in (0, -1, 1 / 0.9, 1 / 0.9 - 1e-9, np.nan):  # the last but one is 1 / 0.9 in float32
-        with pytest.raises(ValueError, match="bijection"):
-            vtlp.forward(there, alpha)
-        with pytest.raises(ValueError, match="bijection"):
-            vtlp.batch(there, starts, lengths, np.full(4, alpha), 0, 1, 9)
-    for bad_starts, T in ((starts + 2, 9), (starts - 3, 9), (starts, 8)):
-        with pytest.raises(ValueError, match="outside"):
-            vtlp.batch(there, bad_starts, lengths, alphas, 0, 1, T)
 
 
 FAULTS = [
@@ -154,48 +110,24 @@ FAULTS = [
     ("unwarped", "total += (one - w) * dy[k]", "total = (one - w) * dy[k]", "result"),
     ("unwarped", "total += w * dy[k]", "total += w * dy[i]", "result"),
     ("forward_cuda", "Y[t, k] = warped(S[t], k, alpha)", "Y[0, k] = warped(S[t], k, alpha)", "race"),
-    (
-        "forward_cuda",
-        "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
-        "for k in range(cuda.threadIdx.x, Y.shape[1] + 1, cuda.blockDim.x):",
-        "out of range",
-    ),
-    (
-        "forward_cuda",
-        "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
-        "for k in range(cuda.threadIdx.x, cuda.blockDim.x, cuda.blockDim.x):",
-        "result",
-    ),
+    ("forward_cuda", "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
+     "for k in range(cuda.threadIdx.x, Y.shape[1] + 1, cuda.blockDim.x):", "out of range"),
+    ("forward_cuda", "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
+     "for k in range(cuda.threadIdx.x, cuda.blockDim.x, cuda.blockDim.x):", "result"),
     ("backward_cuda", "dS[t, i] = unwarped(dY[t], i, alpha)", "dS[t, i - i % 2] = unwarped(dY[t], i, alpha)", "race"),
     ("backward_cuda", "dS[t, i] = unwarped(dY[t], i, alpha)", "dS[t, i] = unwarped(dY[0], i, alpha)", "result"),
     ("batch_cuda", "if t < lengths[b]:", "if t <= lengths[b]:", "result"),
     ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]", "s, alpha = values[starts[b]], alphas[b]", "result"),
-    (
-        "batch_cuda",
-        "s, alpha = values[starts[b] + t], alphas[b]",
-        "s, alpha = values[starts[b] + t], alphas[0]",
-        "result",
-    ),
-    (
-        "batch_cuda",
-        "s, alpha = values[starts[b] + t], alphas[b]",
-        "s, alpha = values[starts[b] + 20 + t], alphas[b]",
-        "out of range",
-    ),
-    (
-        "batch_cuda",
-        "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
-        "X[0, t, k] = (warped(s, k, alpha) - mean) * scale",
-        "race",
-    ),
-    (
-        "batch_cuda",
-        "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
-        "X[b, t, k] = warped(s, k, alpha) - mean",
-        "result",
-    ),
+    ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]",
+     "s, alpha = values[starts[b] + t], alphas[0]", "result"),
+    ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]",
+     "s, alpha = values[starts[b] + 20 + t], alphas[b]", "out of range"),
+    ("batch_cuda", "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
+     "X[0, t, k] = (warped(s, k, alpha) - mean) * scale", "race"),
+    ("batch_cuda", "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
+     "X[b, t, k] = warped(s, k, alpha) - mean", "result"),
     ("batch_cuda", "X[b, t, k] = 0", "pass", "result"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)

@@ -1,4 +1,4 @@
-"""Copies, fills and sums of runs: what they write, and nothing beside it."""
+"""Copies, fills and sums of contiguous ranges write these and nothing else."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SOURCE = np.arange(1.0, 41.0)
 
 
 @pytest.mark.parametrize("n", [0, 1, 17])
-def test_only_the_run_is_written(n):
+def test_only_the_range_is_written(n):
     before = np.full(40, -1.0)
     for write, value in (
         (lambda target: copy_range(SOURCE, 5, target, 9, n), SOURCE[5 : 5 + n]),

@@ -45,7 +45,7 @@ def test_recorded_launches_are_not_run():
     assert type(one["z"]) is np.ndarray and one["z"].shape == (40, 3) and (one.threads, one.all_threads) == (32, 64)
 
 
-def test_a_full_gpu_says_how_full_it_is():
+def test_a_full_gpu_reports_its_memory():
     class OutOfMemoryError(MemoryError):
         pass
 

@@ -26,7 +26,7 @@ def arrays(*shapes, seed=0):
 
 
 def past_the_ends(x):
-    """x (B, T, ...) with NaN behind LENGTHS, where no kernel may look."""
+    """x (B, T, ...) with NaN past LENGTHS, where no kernel may look."""
     x = x.copy()
     for b, length in enumerate(LENGTHS):
         x[b, length:] = np.nan
@@ -54,7 +54,7 @@ def a_copy_of_a_few():
 
 
 def a_convolution(channels, stride, relu):
-    """Forward against the slow text, backward against the complex step through it."""
+    """Forward against the reference, backward against the complex step through it."""
     C, D = channels
     x, W, b = arrays((3, 7, 6, C), (3, 2, C, D), (D,))
 

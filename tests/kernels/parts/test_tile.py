@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,23 +16,7 @@ from scratchser.kernels.parts import tile as _tile
 
 FEATURES = registry.cpu_target.target_context.codegen().magic_tuple()[2]
 HASWELL = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+movbe,+f16c"
-PROGRAM = """
-import hashlib
-import numpy as np
-from scratchser.kernels import conv2d, lstm
-from scratchser.kernels.parts import tile
-rng = np.random.default_rng(0)
-draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)
-lengths, x, W, b = np.array([40, 7, 1]), draw(3, 40, 33, 4), draw(5, 5, 4, 24), draw(24)
-y = conv2d.forward(x, lengths, W, b, (2, 2))
-dW, db = np.zeros_like(W), np.zeros_like(b)
-results = [y, conv2d.backward(draw(*y.shape), x, y, lengths, W, (2, 2), dW, db), dW, db]
-Wx, Wh, b = draw(37, 2, 60), draw(2, 15, 60), draw(2, 60)
-y, cache = lstm.forward(draw(3, 40, 37), lengths, Wx, Wh, b)
-gradients = [np.zeros_like(a) for a in (Wx, Wh, b)]
-results += [y, *lstm.backward(draw(*y.shape), cache, Wx, Wh, *gradients), *gradients]
-print(tile.ROWS, hashlib.sha256(b"".join(a.tobytes() for a in results)).hexdigest())
-"""
+DIGEST = Path(__file__).parents[2] / "helpers" / "digest.py"
 
 
 def run(*command, **changes):
@@ -44,9 +29,9 @@ def run(*command, **changes):
 @pytest.mark.skipif("+avx512f" not in FEATURES, reason="this processor has one size of tile only")
 def test_both_sizes_of_the_tile_give_the_same_bits(tmp_path):
     avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL, "NUMBA_CACHE_DIR": str(tmp_path)}
-    (high, here), (low, there) = run("-c", PROGRAM).split(), run("-c", PROGRAM, **avx2).split()
+    (high, here, _), (low, by_avx2, _) = run(DIGEST).split(), run(DIGEST, **avx2).split()
     assert (high, low) == ("12", "6")
-    assert here == there
+    assert here == by_avx2
     run("-m", "pytest", "-q", os.path.join(os.path.dirname(__file__), "..", "test_matmul.py"), **avx2)
 
 
