@@ -1,7 +1,7 @@
-"""The formulas once more: slow, plain NumPy, one utterance after the other, written without a look at the kernels.
+"""Reference implementations: the formulas in slow, plain NumPy, independent of the kernels.
 
-The tests compare the kernels with them, and scratchser.check a learner's. Those of the trained ops take complex
-arguments too, for scratchser.gradcheck.complex_step.
+The tests compare the kernels with them, and scratchser.check a learner's code. Those of the trained ops also take
+complex arguments, for scratchser.gradcheck.complex_step.
 """
 
 from scratchser.reference import batchnorm, conv2d, linear, lstm, nesterov, pool, softmax, stft, vtlp

@@ -1,34 +1,37 @@
-"""Bi-LSTM with batch normalisation, eqs. (6) to (14): all utterances of a batch walk together, step by step."""
+"""Bi-LSTM with batch normalisation, eqs. (6) to (14): step by step, all utterances of a batch together."""
 
 import numpy as np
 
 from scratchser.reference.lstm import sigmoid
 
-PARTS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # how many sums are normalised, each by itself
+PARTS = {"frame-8": 1, "frame-9": 2, "sequence": 1, "layer": 1}  # how many sums are normalised separately
 
 
-def moments(values, axis):
-    """Of values (rows, 4H), real or complex: of how many numbers each statistic is, mean (4H,) and variance (4H,)."""
+def mean_and_variance(values, axis):
+    """Statistics of values (rows, 4H), real or complex.
+
+    Returns the number of elements that each one averages, the mean (4H,) and the variance (4H,).
+    """
     mean = values.mean(axis=axis, keepdims=True)
     variance = ((values - mean) ** 2).mean(axis=axis, keepdims=True)
     return values.size // mean.size, *(np.broadcast_to(a, (1, values.shape[1]))[0] for a in (mean, variance))
 
 
 def forward(x, lengths, Wx, Wh, gamma, beta, h0, c0, kind, epsilon, known=None):
-    """y (B, T, 2H), zero past the end, and the statistics taken: [part, step, direction] -> count, mean, variance.
+    """y (B, T, 2H), zero past the end, and the statistics used: [part, step, direction] -> count, mean, variance.
 
-    x (B, T, D), Wx (D, 2, 4H), Wh (2, H, 4H), gamma (parts, 2, 4H), beta (2, 4H), h0 and c0 (2, B, H). Kinds that take
-    one statistic for all frames have it under step 0. known(part, step, direction) -> mean, variance, each (4H,): what
-    normalises in place of the batch's own.
+    x (B, T, D), Wx (D, 2, 4H), Wh (2, H, 4H), gamma (parts, 2, 4H), beta (2, 4H), h0 and c0 (2, B, H). Kinds with one
+    statistic for all frames have it under step 0. known(part, step, direction) -> mean, variance, each (4H,), replaces
+    the statistics of the batch.
     """
     (B, T, _), H = x.shape, Wh.shape[1]
     y = np.zeros((B, T, 2 * H), np.result_type(x, Wx, Wh, gamma, beta, h0, c0))
-    taken = {}
+    used = {}
 
     def normalised(part, step, direction, values):
         if known is None:
-            taken[part, step, direction] = moments(values, (0, 1) if kind == "layer" else 0)
-            _, mean, variance = taken[part, step, direction]
+            used[part, step, direction] = mean_and_variance(values, (0, 1) if kind == "layer" else 0)
+            _, mean, variance = used[part, step, direction]
         else:
             mean, variance = known(part, step, direction)
         return gamma[part, direction] * (values - mean) / np.sqrt(variance + epsilon)
@@ -56,4 +59,4 @@ def forward(x, lengths, Wx, Wh, gamma, beta, h0, c0, kind, epsilon, known=None):
             h[rows] = o * np.tanh(c[rows])
             for b, t in zip(rows, frames, strict=True):
                 y[b, t, direction * H : (direction + 1) * H] = h[b]
-    return y, taken
+    return y, used

@@ -1,4 +1,4 @@
-"""Strided convolution as its sum is written: a loop over utterances, output positions and kernel taps."""
+"""Strided convolution as a direct sum: a loop over utterances, output positions and kernel taps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Bi-LSTM as its equations are written: a loop over utterances, directions and frames; gates in the order i f g o."""
+"""Bi-LSTM by its equations: a loop over utterances, directions and frames; gates in the order i f g o."""
 
 import numpy as np
 

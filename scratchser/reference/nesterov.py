@@ -1,8 +1,8 @@
-"""Nesterov's method as in the textbooks: the gradient is taken ahead of the parameters, at θ + μ v."""
+"""Nesterov's method as in textbooks: the gradient is computed ahead of the parameters, at θ + μ v."""
 
 
 def textbook(theta, gradient, learning_rate, momentum, steps):
-    """θ after each step of v = μ v - ρ gradient(θ + μ v), θ = θ + v, starting at rest; yields (θ, v)."""
+    """θ after each step of v = μ v - ρ gradient(θ + μ v), θ = θ + v, starting with v = 0; yields (θ, v)."""
     v = 0 * theta
     for _ in range(steps):
         v = momentum * v - learning_rate * gradient(theta + momentum * v)

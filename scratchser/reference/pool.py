@@ -1,4 +1,4 @@
-"""Max pooling by cutting the windows out, one after the other."""
+"""Max pooling, one window after the other."""
 
 import numpy as np
 
@@ -11,6 +11,6 @@ def forward(x, lengths, window):
         real = x[u, : lengths[u]]
         for t in range(-(-int(lengths[u]) // I)):
             for f in range(y.shape[2]):
-                numbers = real[t * I : t * I + I, f * J : f * J + J].reshape(-1, C)
-                y[u, t, f] = numbers[numbers.real.argmax(axis=0), np.arange(C)]
+                window_elements = real[t * I : t * I + I, f * J : f * J + J].reshape(-1, C)
+                y[u, t, f] = window_elements[window_elements.real.argmax(axis=0), np.arange(C)]
     return y

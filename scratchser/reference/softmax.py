@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy for scores of ordinary size: no maximum is taken out."""
+"""Softmax and cross-entropy for scores of moderate size: no maximum is subtracted."""
 
 import numpy as np
 

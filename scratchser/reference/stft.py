@@ -1,10 +1,10 @@
-"""Eqs. (1) to (3), the cut and the logarithm as they are written: a sum over samples for every frame and bin."""
+"""Eqs. (1) to (3) and the logarithm of the lowest bins: a sum over samples for every frame and bin."""
 
 import numpy as np
 
 
 def power(x, window, hop, bins):
-    """|X|² (T, bins) in float64 of x (samples,): a Fourier matrix times every whole window."""
+    """|X|² (T, bins) in float64 of x (samples,): a Fourier matrix times every complete window."""
     N = len(window)
     angle = 2 * np.pi * (np.outer(np.arange(bins), np.arange(N)) % N) / N
     matrix = np.cos(angle) - 1j * np.sin(angle)

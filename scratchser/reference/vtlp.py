@@ -1,10 +1,10 @@
-"""Eq. (4) as it is written, its inverse by interpolation between its corners."""
+"""Eq. (4), and its inverse by interpolation between its corners."""
 
 import numpy as np
 
 
 def G(f, alpha, fmax):
-    """Where the warp moves the frequency f."""
+    """The frequency to which the warp moves f."""
     f0 = 0.9 * fmax
     return np.where(f <= f0, alpha * f, (fmax - alpha * f0) / (fmax - f0) * (f - f0) + alpha * f0)
 

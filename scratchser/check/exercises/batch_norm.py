@@ -6,7 +6,7 @@ import numpy as np
 
 from scratchser import gradcheck
 from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
-from scratchser.reference.batchnorm import moments
+from scratchser.reference.batchnorm import mean_and_variance
 
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
 UNBIASED = "eq. (11) divides by the number of frames; n - 1 is for what inference remembers."
@@ -116,7 +116,7 @@ def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.Gradie
     real = np.arange(a["x"].shape[1]) < lengths[:, None]
 
     def forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
-        _, mean, variance = moments(x[real], 0)
+        _, mean, variance = mean_and_variance(x[real], 0)
         y = np.zeros_like(x)
         y[real] = gamma * (x[real] - mean) / np.sqrt(variance + epsilon) + beta
         return y
