@@ -1,7 +1,5 @@
 """A small corpus and a run over it with made-up figures: for tests of what is written, not of what is learned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A page of docs/ as a check: the keys and types of its tables against what was written."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -18,11 +18,11 @@ from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
 from scratchser.metrics import interval
 from scratchser.paper import __main__ as paper
-from scratchser.paper.claims import annotators, corpora, experiment, outcome, oversampling, rates, trial, vtlp
-from scratchser.paper.claims.claim import SMALL, Claim, Difference, difference
+from scratchser.paper.claims import annotators, corpora, experiment, outcome, oversampling, rates, vtlp
+from scratchser.paper.claims import claim as training
+from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, difference
 from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, CorpusSpec
 from scratchser.paper.claims.experiment import CLAIMS
-from scratchser.paper.claims.trial import Arm, Trial
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
 from scratchser.support import files
@@ -43,13 +43,7 @@ def test_an_interval_is_that_of_scipy():
     expected = stats.ttest_1samp(numbers, 0).confidence_interval(0.95)
     np.testing.assert_allclose([found.low, found.high], [expected.low, expected.high], rtol=1e-12)
     assert (found.mean, found.sd, found.n) == (pytest.approx(numbers.mean()), pytest.approx(numbers.std(ddof=1)), 17)
-
-
-def test_an_interval_by_hand():
-    found = interval([1.0, 2.0, 6.0])  # mean 3, squares 4 + 1 + 9 = 14, sd sqrt(7); t of 2 degrees is 4.302653
-    assert found.mean == 3.0 and found.sd == pytest.approx(7**0.5)
-    assert found.high - 3.0 == pytest.approx(4.302653 * (7 / 3) ** 0.5, rel=1e-6) == 3.0 - found.low
-    assert found.covers(0) and found.covers(found.low) and not found.covers(-3.6)
+    assert found.covers(found.low) and found.covers(found.high) and not found.covers(found.high + 1e-9)
 
 
 @pytest.mark.parametrize("numbers", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
@@ -71,13 +65,6 @@ def test_corpora_have_no_voice_and_no_sound_in_common():
     assert keys[0].isdisjoint(keys[1])
     sounds = [{made.read(u)[0].tobytes() for u in made.utterances} for made in (one, other)]
     assert len(sounds[0]) == len(one.utterances) and sounds[0].isdisjoint(sounds[1])
-
-
-def test_a_corpus_follows_from_its_seed():
-    one, again = corpora.corpus(TINY_SPEC, 5), corpora.corpus(TINY_SPEC, 5)
-    assert one.utterances == again.utterances
-    for u in one.utterances[::7]:
-        np.testing.assert_array_equal(one.read(u)[0], again.read(u)[0])
 
 
 @pytest.mark.parametrize("spec", [CorpusSpec(), oversampling.RARE, annotators.MANY])
@@ -251,10 +238,10 @@ def stubbed(monkeypatch):
         with folder.locked():
             folder.finish({"ua": (60 + PLANTED * (arm != "without") + offset + noise) / 100})
 
-    monkeypatch.setattr(trial, "run_fold", train)
-    monkeypatch.setattr(trial, "extract", lambda corpus, config: None)
-    monkeypatch.setattr(trial.Dataset, "of", lambda *arguments: None)
-    monkeypatch.setattr(trial.corpora, "corpus", lambda spec, seed: synthetic.load(seed, 10))
+    monkeypatch.setattr(training, "run_fold", train)
+    monkeypatch.setattr(training, "extract", lambda corpus, config: None)
+    monkeypatch.setattr(training.Dataset, "of", lambda *arguments: None)
+    monkeypatch.setattr(training.corpora, "corpus", lambda spec, seed: synthetic.load(seed, 10))
 
 
 def train(out, number, resume=False, claim=CLAIM):
@@ -273,32 +260,8 @@ def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_pa
     assert effect[3:5] == ("30", f"{np.mean(by_hand):+.1f}")
 
 
-def test_intervals_cover_the_true_value_in_95_of_100_experiments():
-    """Corpora differ by 8 points and arms by 4, as above: the offsets of the corpora have to cancel."""
-
-    class Finished:
-        def __init__(self, ua):
-            self.ua = ua
-
-        def result(self):
-            return {"ua": self.ua / 100}
-
-    rng = np.random.default_rng(3)
-    covered = []
-    for _ in range(3000):
-        made = []
-        for number, offset in enumerate(rng.normal(60, 8, 12)):
-            uas = {"without": offset, "with": offset + PLANTED, "again": offset + PLANTED}
-            folders = {name: Finished(ua + rng.normal(0, 4)) for name, ua in uas.items()}
-            made.append(Trial("planted", number, number, {}, folders))
-        effect, null = (interval([d.value(one) for one in made]) for d in DIFFERENCES)
-        covered.append([effect.covers(PLANTED), null.covers(0.0)])
-        assert effect.sd < 11  # 4 √2 = 5.7 is the truth; arms that are not paired would have 12.6
-    assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.012)  # three standard deviations
-
-
 def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
-    trained, stub = [], trial.run_fold
+    trained, stub = [], training.run_fold
 
     def interrupted(data, fold, config, seed, folder, notify):
         if len(trained) == 4:
@@ -306,12 +269,12 @@ def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
         trained.append(folder.path)
         stub(data, fold, config, seed, folder, notify)
 
-    monkeypatch.setattr(trial, "run_fold", interrupted)
+    monkeypatch.setattr(training, "run_fold", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "a", 3)
     with pytest.raises(RunError, match="--resume"):
         train(tmp_path / "a", 3)
-    monkeypatch.setattr(trial, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
+    monkeypatch.setattr(training, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
     resumed = train(tmp_path / "a", 3, resume=True)
     assert len(trained) == len(set(trained)) == 9
     assert resumed == train(tmp_path / "b", 3)
@@ -378,7 +341,7 @@ def test_all_claims_end_to_end(tmp_path, monkeypatch):
     } | {"claims.png"}
     assert not list(tmp_path.rglob("checkpoint.npz"))
     # a finished experiment gives the same tables without any training
-    monkeypatch.setattr(trial, "run_fold", None)
+    monkeypatch.setattr(training, "run_fold", None)
     assert experiment.build(claims, tmp_path, 2, 1, resume=True).text() == made.text()
     # the arms differ in their seeds only
     uniform, again = (FoldDir(tmp_path / "rates" / name, 1, True) for name in ("uniform", "uniform-again"))
