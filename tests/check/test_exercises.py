@@ -108,8 +108,13 @@ def test_a_mistake_that_explains_every_output_comes_before_one_that_explains_a_s
         return {"p": a["x"] + (mistake in ("one", "two")), "q": a["x"] + (mistake == "two")}
 
     exercise = CpuExercise(
-        name="t", cases=dict, reference=reference_of, mistakes={"one": "", "two": ""}, axes={"p": (), "q": ()}, timed=dict,
-    )  # fmt: skip
+        name="t",
+        cases=dict,
+        timed=dict,
+        reference=reference_of,
+        mistakes={"one": "", "two": ""},
+        axes={"p": (), "q": ()},
+    )
     a = {"x": np.arange(3.0)}
 
     def mistakes(p, q):

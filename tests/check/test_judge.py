@@ -75,7 +75,7 @@ REPORTS = {  # file, what the finding contains, what its hints contain
     "returns nothing": (LINEAR.replace("    return dx\n", ""), "returns nothing, but must return dx", ""),
     "returns too much": (
         LINEAR.replace("return dx", "return dx, dW"),
-        "returns a tuple of 2, but must return dx only; it writes to dW, db in place",
+        "returns 2 arrays, but must return dx; it writes to dW, db in place",
         "",
     ),
     "misspelt function": (

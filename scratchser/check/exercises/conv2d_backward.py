@@ -7,15 +7,7 @@ import numpy as np
 from scratchser import gradcheck, reference
 from scratchser.check.exercises import conv2d_forward
 from scratchser.check.exercises.conv2d_forward import AXES, padding
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Outputs,
-    added,
-    differences,
-    hide_padding,
-)
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
 from scratchser.kernels import conv2d
 
 EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."

@@ -7,7 +7,7 @@ mistake returns. The judge reports a mistake only where a learner's numbers are 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,18 +28,12 @@ SUMS = {  # known mistakes of gradients that are added to what an argument conta
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """What exercises for the CPU and for CUDA have in common.
+    """What exercises for the CPU and for CUDA have in common."""
 
-    name        of the exercise and of its function
-    reference   (arguments, mistake) -> outputs; the mistake "" is none
-    mistakes    known mistake -> hint. A text in parentheses distinguishes mistakes of the same name
-    axes        output -> names of its indices
-    """
-
-    name: str
-    reference: Callable[..., Outputs]
-    mistakes: Mapping[str, str]
-    axes: Mapping[str, tuple[str, ...]]
+    name: str  # of the exercise and of its function
+    reference: Callable[..., Outputs]  # (arguments, mistake) -> outputs; the mistake "" is none
+    mistakes: Mapping[str, str]  # known mistake -> hint. A text in parentheses distinguishes mistakes of one name
+    axes: Mapping[str, tuple[str, ...]]  # output -> names of its indices
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -61,34 +55,25 @@ class Exercise:
         """Whether there is something past the end of an utterance that the function must not read."""
         return any(map(with_nan, self.all_arguments()))
 
-    def all_arguments(self) -> list[Arguments]:
-        """The arguments of every case."""
-        raise NotImplementedError
-
     @property
     def checks(self) -> int:
         """How many checks a right file passes."""
         raise NotImplementedError
 
+    def all_arguments(self) -> list[Arguments]:
+        """Of every case."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, kw_only=True)
 class CpuExercise(Exercise):
-    """A function of arrays.
+    """A function of arrays."""
 
-    cases              () -> case -> arguments in float64. NaN stands where the function must not read
-    gradients          (function) -> reports of finite differences, for a backward pass
-    gradient_reports   how many these are
-    timed              () -> arguments that plain Python loops process in a fraction of a second
-    package            the package's kernel, timed for comparison
-    package_arguments  (arguments of the learner's function) -> arguments of the package's kernel
-    package_name       how the comparison names it
-    """
-
-    cases: Callable[[], dict[str, Arguments]]
-    gradients: Callable[[Callable[..., Any]], list[gradcheck.GradientReport]] | None = None
+    cases: Callable[[], dict[str, Arguments]]  # in float64, with NaN where the function must not read
+    gradients: Callable[[Callable[..., Any]], list[gradcheck.GradientReport]] | None = None  # of a backward pass
     gradient_reports: int = 0
-    timed: Callable[[], Arguments]
-    package: Callable[..., Any] | None = None
+    timed: Callable[[], Arguments]  # which plain Python loops process in a fraction of a second
+    package: Callable[..., Any] | None = None  # the package's kernel, timed for comparison
     package_arguments: Callable[[Arguments], Sequence] = lambda arguments: list(arguments.values())
     package_name: str = "ours"
 
@@ -101,45 +86,33 @@ class CpuExercise(Exercise):
         return 1 + len(self.axes) + 1 + self.padded + self.gradient_reports
 
 
-@dataclass(frozen=True)
-class Launch:
-    """A launch of a CUDA kernel; arguments as above, in float32."""
+class Launch(NamedTuple):
+    """A launch of a CUDA kernel."""
 
     grid: Any
     block: Any
     arguments: Arguments
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Accesses of all threads of a launch together; `kernel` says of which kernel.
-
-    Those to global memory are the most that a learner's kernel may use; those to shared memory are only shown.
-    """
+class Cost(NamedTuple):
+    """Accesses of a kernel for comparison, all threads of a launch together."""
 
     kernel: str
-    global_reads: int
+    global_reads: int  # the most that a learner's kernel may use
     global_writes: int
-    shared_reads: int | None = None
+    shared_reads: int | None = None  # only shown
     shared_writes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CudaExercise(Exercise):
-    """A CUDA kernel, run by the tracer. Its reference takes the value of the constant as a third argument.
+    """A CUDA kernel, run by the tracer. Its reference takes the value of the constant as a third argument."""
 
-    constant   (name, smallest, largest) of the module's constant on which grid and block depend
-    cases      (constant) -> case -> launch. NaN stands where the kernel must not read
-    counted    the case whose accesses are the score
-    cost       (launch of that case) -> the most accesses that are allowed
-    wasteful   hint for a kernel that needs more
-    """
-
-    constant: tuple[str, int, int]
-    cases: Callable[[int], dict[str, Launch]]
-    counted: str
+    constant: tuple[str, int, int]  # name, smallest and largest value of a number on which grid and block depend
+    cases: Callable[[int], dict[str, Launch]]  # in float32, with NaN where the kernel must not read
+    counted: str  # the case whose accesses are the score
     cost: Callable[[Launch], Cost]
-    wasteful: str
+    wasteful: str  # hint for a kernel with more accesses
 
     def all_arguments(self) -> list[Arguments]:
         _, smallest, _ = self.constant
@@ -173,9 +146,9 @@ def with_nan(arguments: Arguments) -> list[str]:
     return [name for name, array in arrays.items() if array.dtype.kind == "f" and np.isnan(array).any()]
 
 
-def filled(arguments: Arguments, seed: int = 0) -> Arguments:
+def filled(arguments: Arguments) -> Arguments:
     """Copies with ordinary random numbers in place of NaN: if a function reads them, its result is wrong but finite."""
-    rng, result = np.random.default_rng(seed), copied(arguments)
+    rng, result = np.random.default_rng(0), copied(arguments)
     for name in with_nan(arguments):
         array = result[name]
         array[:] = np.where(np.isnan(array), rng.standard_normal(array.shape), array)

@@ -6,15 +6,7 @@ from typing import Any
 import numpy as np
 
 from scratchser import gradcheck
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Outputs,
-    added,
-    differences,
-    hide_padding,
-)
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
 from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
 from scratchser.kernels import lstm
 

@@ -6,7 +6,6 @@ TRACE the line that was running.
 
 import faulthandler
 import sys
-import time
 from pathlib import Path
 
 from scratchser.check.exercises import NAMES, load
@@ -21,38 +20,25 @@ except ImportError:  # Windows: only the time is limited
 OUTPUT_BYTES = 16 * 2**20  # that the file may write to one place
 
 
-def limit(seconds: int, megabytes: int) -> None:
-    """Limit time and memory from here on. What the imports use already does not count."""
+def limit(megabytes: int) -> None:
+    """Limit the memory from here on. What the imports use already does not count."""
     if resource is None:
         return
-    used = int(time.process_time())
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: OUTPUT_BYTES,
-        resource.RLIMIT_CPU: used + 4 * seconds,  # of all threads together; the wall clock usually comes first
-    }
-    mapped = _mapped()
-    if mapped:
-        limits[resource.RLIMIT_AS] = mapped + megabytes * 2**20
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: OUTPUT_BYTES}
+    usage = Path("/proc/self/statm")
+    if usage.exists():
+        pages = int(usage.read_text().split()[0])
+        limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + megabytes * 2**20
     for kind, value in limits.items():
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
-def _mapped() -> int:
-    """Bytes of address space in use; 0 if the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except (OSError, ValueError):
-        return 0
-    return pages * resource.getpagesize()
 
 
 def main() -> None:
     file, verdict, trace = map(Path, sys.argv[1:4])
     seconds, megabytes = map(int, sys.argv[4:6])
     load(exercise_of(file, NAMES))  # imports the exercise before the time starts
-    limit(seconds, megabytes)
+    limit(megabytes)
     with open(trace, "w", encoding="utf-8") as output:
         faulthandler.enable(output)
         faulthandler.dump_traceback_later(seconds, exit=True, file=output)

@@ -64,16 +64,14 @@ def call(exercise: CpuExercise, function: Callable, arguments: Arguments) -> Out
     with learner.errors_marked(), np.errstate(all="ignore"):  # compiled by Numba it does not warn either
         result = function(*arguments.values())
     names = exercise.returns
-    if names and result is None:
-        raise Malformed(f"{exercise.name} returns nothing, but must return {', '.join(names)}")
-    if not names and result is not None:
-        raise Malformed(f"{exercise.name} must write to its arguments and return nothing")
-    if len(names) == 1 and isinstance(result, tuple):
+    several = isinstance(result, tuple) or (isinstance(result, list) and len(names) > 1)
+    returned = () if result is None else result if several else (result,)
+    if len(returned) != len(names):
         written = f"; it writes to {', '.join(exercise.changes)} in place" if exercise.changes else ""
-        raise Malformed(f"{exercise.name} returns a tuple of {len(result)}, but must return {names[0]} only{written}")
-    returned = result if len(names) > 1 else (result,) if names else ()
-    if not (isinstance(returned, tuple | list) and len(returned) == len(names)):
-        raise Malformed(f"{exercise.name} must return a tuple of {len(names)}: {', '.join(names)}")
+        required = f"must return {', '.join(names) or 'nothing'}{written}"
+        raise Malformed(
+            f"{exercise.name} returns {f'{len(returned)} arrays' if returned else 'nothing'}, but {required}"
+        )
     for name, value in zip(names, returned, strict=True):
         if not isinstance(value, np.ndarray | float | np.floating):
             raise Malformed(f"{name} is a {type(value).__name__}, not a NumPy array")

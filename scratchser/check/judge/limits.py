@@ -87,23 +87,18 @@ def _read(path: Path) -> str:
 
 @dataclass
 class Ending:
-    """How a process ended before its verdict was complete.
-
-    status    its exit status, negative for a signal; None if it was stopped from outside
-    trace     faulthandler's trace: the innermost call first, one part for each thread
-    printed   the last lines of its output
-    """
+    """How a process ended before its verdict was complete."""
 
     path: Path
     seconds: int
     megabytes: int
-    status: int | None
-    trace: str
-    printed: list[str]
+    status: int | None  # negative for a signal; None if it was stopped from outside
+    trace: str  # of faulthandler: the innermost call first, one part for each thread
+    printed: list[str]  # the last lines of its output
 
     @property
     def timed_out(self) -> bool:
-        return self.status is None or "Timeout" in self.trace or self.status == -getattr(signal, "SIGXCPU", 0)
+        return self.status is None or "Timeout" in self.trace
 
     @property
     def judge_failed(self) -> bool:

@@ -13,39 +13,26 @@ COLUMNS = ["file", "exercise", "passed", "checks passed", "checks", "recognised"
 
 @dataclass
 class Finding:
-    """The result of one check.
+    """The result of one check."""
 
-    check      what was checked, in words that complete "ok:" and "FAIL:"
-    text       what was found; empty if there is nothing to add
-    hints      what to look at
-    mistakes   names of the mistakes that were recognised
-    counts     False if it is not a check of the exercise: the file cannot be judged, loops or crashes
-    """
-
-    check: str
+    check: str  # in words that complete "ok" and "FAIL"
     passed: bool
-    text: str = ""
-    hints: list[str] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)
-    counts: bool = True
+    text: str = ""  # what was found
+    hints: list[str] = field(default_factory=list)  # what to look at
+    mistakes: list[str] = field(default_factory=list)  # names of those that were recognised
+    counts: bool = True  # False if it is not a check of the exercise: the file cannot be judged, loops or crashes
 
 
 @dataclass
 class Verdict:
-    """All findings about one file.
-
-    exercise   its name; empty if the file has none
-    checks     how many checks the exercise has, reached or not; 0 if the file has no exercise
-    notes      lines that are not a verdict: time, number of accesses
-    finished   False as long as checks are missing: an endless loop or a crash
-    """
+    """All findings about one file."""
 
     file: str
-    exercise: str = ""
-    checks: int = 0
+    exercise: str = ""  # empty if the file has none
+    checks: int = 0  # of the exercise, reached or not
     findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    finished: bool = False
+    notes: list[str] = field(default_factory=list)  # lines that are not a verdict: time, number of accesses
+    finished: bool = False  # if not: an endless loop or a crash
 
     @property
     def passed(self) -> bool:
