@@ -15,8 +15,8 @@ from scratchser.model import Model
 from scratchser.presets import Config
 
 PARAMETERS = ("Wx", "Wh", "gamma", "beta")
-# Of two utterances the normalised numbers are ±1 but for a jump about as wide as √ε: a step of differences is as long
-# as the usual one. The complex step, which has no length, is taken with the usual ε as well.
+# Two utterances are normalised to ±1, with a jump between them about as wide as √ε. With the usual ε that is as wide as
+# a step of the differences. The complex step has no width and is used with the usual ε as well.
 SMOOTH = 0.3
 
 
@@ -28,7 +28,7 @@ class Case:
     H: int
     spare: int = 0  # frames of padding after the longest utterance
     epsilon: float = SMOOTH
-    S: int = 16  # steps whose running statistics are kept, by the frame-wise kinds
+    S: int = 16  # steps that have running statistics, frame-wise
 
     def draw(self, seed=0):
         """x, NaN past each utterance's end, parameters and non-zero initial states."""
@@ -358,12 +358,12 @@ def test_what_does_not_fit_is_refused():
         "variance must be C-contiguous": {"variance": np.asfortranarray(np.ones((1, 1, 2, 8)))},
         "updates is float32": {"updates": np.zeros(1, np.float32)},
     }
-    for said, change in wrong.items():
-        with pytest.raises(ValueError, match=said):
+    for message, change in wrong.items():
+        with pytest.raises(ValueError, match=message):
             case.run(replace(good, **change), **inputs)
     y, cache = case.run(good, **inputs)
     d = [inputs[name].copy() for name in PARAMETERS]
-    for at, said in enumerate(("dWx", "dWh", "dgamma", "dbeta")):
-        with pytest.raises(ValueError, match=f"{said} is"):
+    for at, name in enumerate(("dWx", "dWh", "dgamma", "dbeta")):
+        with pytest.raises(ValueError, match=f"{name} is"):
             arrays = [*d[:at], d[at][..., :1].copy(), *d[at + 1 :]]
             batchnorm.backward(y, cache, inputs["Wx"], inputs["Wh"], good, *arrays)

@@ -1,6 +1,6 @@
 """The CUDA side of batch normalisation against the CPU side; bits, running statistics, planted faults.
 
-The matrix product has tests of its own and is slow without a GPU: here a plain one takes its place.
+The matrix product has its own tests and is slow without a GPU, so a plain one replaces it.
 """
 
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def quick(monkeypatch, device):
 
 
 def in_blocks_of_a_few(monkeypatch):
-    """Several blocks for each launch, so that small sizes have it all; they are quicker, too."""
+    """Several blocks for each launch, as large sizes have; small blocks are also faster here."""
     in_small_blocks(monkeypatch)
     monkeypatch.setattr(batchnorm_frame, "product", plain_product)
     for module, sizes in {
@@ -95,7 +95,7 @@ def test_with_the_product_of_the_kernels(device):
 
 @pytest.mark.parametrize("kind", ["frame-9", "layer"])
 def test_same_bits_for_any_block_size(device, quick, monkeypatch, kind):
-    """But of the sum of a block, average_cuda's, whose threads add up what is theirs."""
+    """Except average_cuda's, whose sum is split among the threads of a block."""
     inputs = MIXED.draw(kind, np.float32)
     usual = MIXED.run(device.target, kind, **inputs)
     for module in (batchnorm_frame, statistics, lstm):

@@ -114,7 +114,7 @@ def test_gradients_of_any_shape(case, seed):
     """Along random directions: these would cross some ReLU's kink nearly always, so without.
 
     Without a ReLU y is linear in each input: a longer step has no other error, and its rounding is smaller (at 1e-3 it
-    reached 1.1e-8 of the gradient for a dW of 7680 numbers).
+    reached 1.1e-8 of the gradient for a dW of 7680 elements).
     """
     forward, backward = partial(case.forward, relu=False), partial(case.backward, relu=False)
     require(check(forward, backward, case.draw(seed), seed=seed, directions=2, time_axis={"x": 1}, step=0.1))

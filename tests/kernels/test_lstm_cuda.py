@@ -67,7 +67,7 @@ def quick(monkeypatch, device):
 
 
 def in_small_blocks(monkeypatch):
-    """Several blocks for each launch, so that small sizes have it all; they are quicker, too."""
+    """Several blocks for each launch, as large sizes have; small blocks are also faster here."""
     monkeypatch.setattr(lstm, "product", plain_product)
     monkeypatch.setattr(_device.SIMULATED, "empty", unwritten)
     for module, sizes in ((_frames, {"THREADS": 7, "COLUMNS": 5, "PARTS": 2}), (stream, {"SIDE": 3, "PITCH": 4})):
@@ -77,7 +77,7 @@ def in_small_blocks(monkeypatch):
 
 
 def unwritten(shape, dtype):
-    """In place of `empty`, whose numbers may be the right ones by chance."""
+    """Replaces `empty`, whose values may be right by chance."""
     return _device.SIMULATED.upload(np.full(shape, np.nan, dtype))
 
 
@@ -166,8 +166,8 @@ def test_a_layer_takes_few_launches():
     assert len(costs.recorded(backward)) <= 12
 
 
-def test_what_a_frame_goes_through_is_not_cut_by_the_size_of_the_batch():
-    """A single short utterance leaves most of a GPU idle, but its sums are those that it has in any batch."""
+def test_the_products_of_a_frame_do_not_depend_on_the_size_of_the_batch():
+    """A single short utterance leaves most of a GPU idle, but its sums are the same in any batch."""
     D, H = 1536, 128
     device, lengths = _device.SIMULATED, np.array([3])
     x, Wx, Wh, b = (device.empty(shape, np.float32) for shape in ((1, 3, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
@@ -274,7 +274,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def walk(device):
+def run_all(device):
     """Everything on the smallest batch that has groups, padding, and utterances that end before others."""
     case = Case((3, 1, 2), D=2, H=3, spare=1)
     results = case.run(device, **case.draw())
@@ -285,7 +285,7 @@ def walk(device):
 
 @pytest.fixture(scope="module")
 def expected():
-    return walk(_device.CPU)
+    return run_all(_device.CPU)
 
 
 @pytest.mark.parametrize(("module", "name", "line", "instead", "kind"), FAULTS)
@@ -293,7 +293,7 @@ def test_a_planted_fault_is_caught(monkeypatch, expected, module, name, line, in
     in_small_blocks(monkeypatch)
     monkeypatch.setattr(lstm, "SHAPES", ((2, 2),))
     monkeypatch.setattr(lstm, "THREADS", 5)
-    kinds = verdict(monkeypatch, module, name, {line: instead}, lambda: walk(_device.SIMULATED), expected)
+    kinds = verdict(monkeypatch, module, name, {line: instead}, lambda: run_all(_device.SIMULATED), expected)
     assert kind in kinds
 
 
@@ -316,4 +316,4 @@ def test_a_fault_planted_in_the_stream_is_caught(monkeypatch, expected, line, in
     in_small_blocks(monkeypatch)
     monkeypatch.setattr(lstm, "SHAPES", ((2, 2),))
     monkeypatch.setattr(stream, "multiply_2", plant(stream.multiplier, {line: instead})(2))
-    assert kind in verdict(monkeypatch, stream, "multiply", {}, lambda: walk(_device.SIMULATED), expected)
+    assert kind in verdict(monkeypatch, stream, "multiply", {}, lambda: run_all(_device.SIMULATED), expected)

@@ -66,7 +66,7 @@ def test_same_bits_for_any_number_of_threads():
 
 
 def test_runs_read_overlapping_windows_where_they_lie():
-    """Rows of two runs of three numbers, the next row two numbers later: a convolution's windows."""
+    """Rows of two ranges of three elements, the next row two elements later: a convolution's windows."""
     rng = np.random.default_rng(3)
     A, B = rng.standard_normal(40), rng.standard_normal((6, 5))
     windows = np.array([np.concatenate([A[1 + 2 * m : 4 + 2 * m], A[11 + 2 * m : 14 + 2 * m]]) for m in range(8)])

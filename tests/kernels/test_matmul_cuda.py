@@ -57,7 +57,7 @@ def test_a_bias_is_where_every_row_begins(device):
 
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_a_batch_of_products_each_in_parts(device, monkeypatch, with_bias):
-    """Three parts of 8, 8 and 3 numbers; what lies between the products is NaN and stays so."""
+    """Three parts of 8, 8 and 3 elements; what lies between the products is NaN and stays NaN."""
     monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 8)
     A, B, C = draw(3, 5, 19, np.float64, batch=2)
     bias = np.random.default_rng(1).standard_normal(5) if with_bias else None
@@ -112,7 +112,7 @@ FAULTS = [
     ("load_sums", "sums[i, j] = C0[np.uint32(at + (m + i) * pitch + n + j)]", "sums[i, j] = 0", "result"),
     ("store_sums", "if (np.int32(m + i) < M) & (np.int32(n + j) < N):", "if np.int32(m + i) < M:", "race"),
 ]  # fmt: skip
-IN_PARTS = "last =", "total", "if z", "C[z"  # what of these shows only there
+IN_PARTS = "last =", "total", "if z", "C[z"  # faults of these lines show only in parts
 TWO_TILES = "m0, n0"
 
 

@@ -21,7 +21,7 @@ class Case:
     spare: int = 0  # frames of padding after the longest utterance
 
     def draw(self, seed=0, ties=False):
-        """x, NaN past each utterance's end; with ties its numbers are 0, 1 or 2."""
+        """x, NaN past each utterance's end; with ties its values are 0, 1 or 2."""
         rng = np.random.default_rng(seed)
         shape = len(self.lengths), max(self.lengths) + self.spare, self.F, self.C
         x = rng.integers(0, 3, shape).astype(np.float64) if ties else rng.standard_normal(shape)
@@ -52,8 +52,8 @@ class Case:
         for u, length in enumerate(self.lengths):
             for t in range(0, length, I):
                 for f in range(0, self.F, J):
-                    numbers = x[u, t : min(t + I, length), f : f + J].reshape(-1, self.C)
-                    seen.append((numbers[:, None] - numbers[None, :]).ravel())
+                    window = x[u, t : min(t + I, length), f : f + J].reshape(-1, self.C)
+                    seen.append((window[:, None] - window[None, :]).ravel())
         return np.concatenate(seen)
 
 
@@ -88,7 +88,7 @@ def test_forward(case):
 @settings(max_examples=60, deadline=None)
 @given(case=anything, seed=st.integers(0, 99), ties=st.booleans())
 def test_forward_and_backward_of_any_shape(case, seed, ties):
-    """The complex step passes through the first of equal numbers only, as argmax does."""
+    """The complex step passes through the first of equal values only, as argmax does."""
     inputs = case.draw(seed, ties)
     np.testing.assert_array_equal(case.forward(**inputs), case.reference(**inputs))
     require(complex_step(case.reference, case.backward, inputs, seed=seed))

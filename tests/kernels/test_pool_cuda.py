@@ -87,7 +87,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
 def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
-    """Numbers with ties, and a NaN that is not the first of its window, whose maximum is not a number then."""
+    """Values with ties, and a NaN that is not the first of its window: the maximum is NaN then."""
     unwritten_is_nan(monkeypatch, _device.SIMULATED)
     x = ODD.draw(ties=True)["x"]
     x[0, 1, 1, 0] = np.nan

@@ -30,9 +30,9 @@ def test_every_test_of_the_cuda_side_passes_in_numbas_simulator():
     files = sorted(ROOT.glob("tests/**/test_*_cuda.py"))
     ran = set()
     for child in [start(files[n::CHILDREN]) for n in range(CHILDREN)]:
-        said, _ = child.communicate()
-        assert child.returncode == 0, said
-        assert re.fullmatch(r"\d+ passed(, \d+ deselected)? in .*", said.splitlines()[-1]), said
-        (names,) = re.findall(r"^kernels that ran: (.*)$", said, re.MULTILINE)
+        output, _ = child.communicate()
+        assert child.returncode == 0, output
+        assert re.fullmatch(r"\d+ passed(, \d+ deselected)? in .*", output.splitlines()[-1]), output
+        (names,) = re.findall(r"^kernels that ran: (.*)$", output, re.MULTILINE)
         ran |= set(names.split())
     assert ran == set(costs.kernel_names())

@@ -74,7 +74,7 @@ def test_float32_stays_within_its_rounding_of_float64():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1024, 40000), st.integers(0, 60))
 def test_a_frame_does_not_depend_on_its_neighbours(samples, first):
-    """Cutting whole hops off in front or anything off behind leaves the remaining frames, to the bit."""
+    """Removing complete hops at the beginning or samples at the end leaves the other frames, to the bit."""
     x, window = noise(40000, np.float32), stft.hann(1024)
     whole = stft.forward(x, window, 512, 257, FLOOR)
     part = x[first * 512 :][:samples]

@@ -19,7 +19,7 @@ def draw(T=7, F=31, dtype=np.float64, seed=3):
 
 
 def sources(alpha, F):
-    """G⁻¹ of every bin, read off a spectrogram whose value is its frequency."""
+    """G⁻¹ of every bin, from a spectrogram that equals its frequency in every bin."""
     return vtlp.forward(np.arange(F, dtype=np.float64)[None], alpha)[0]
 
 

@@ -61,7 +61,7 @@ def test_a_full_gpu_reports_its_memory():
 
 
 def test_what_a_gpu_s_launch_gets(monkeypatch):
-    """Whole numbers are int32, and Numba's view of an address is made once and owns nothing."""
+    """Integers are int32, and Numba's view of an address is made once and owns no memory."""
     made = []
 
     def view(described, sync):

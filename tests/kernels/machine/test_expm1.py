@@ -43,7 +43,7 @@ def test_nan_stays_nan():
 
 
 def test_a_loop_over_it_becomes_vector_instructions():
-    """Otherwise it is a call for each number, which is what this file is there to avoid."""
+    """Otherwise it is a call for each element, which expm1.py avoids."""
     of([0.0], np.float32)
     (text,) = (apply.inspect_llvm(s) for s in apply.signatures if s[0].dtype.name == "float32")
     assert re.search(r"call <\d+ x float> @llvm\.fma", text)

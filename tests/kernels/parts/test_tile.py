@@ -1,4 +1,4 @@
-"""What no product of numbers shows: the tile's sums stay in registers, and both sizes of it give the same bits."""
+"""The tile's sums stay in registers, and both sizes of it give the same bits."""
 
 import os
 import platform
