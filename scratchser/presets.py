@@ -18,7 +18,7 @@ from scratchser.support.errors import UsageError
 from scratchser.support.files import plain
 from scratchser.support.suggest import hint
 
-MOST_LAYERS = 1000  # only the memory needs a limit
+MOST_LAYERS = 1000  # a mistyped number must not fill the memory
 Count = Annotated[int, Field(ge=1)]
 Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -43,9 +43,8 @@ class Config:
     normalisation: Literal["fold", "whole-corpus", "off"] = "fold"
 
     # data, section 2
-    vtlp: Literal["off", "epoch", "utterance"] = (
-        "utterance"  # one alpha per epoch (strategy 1), or one each (strategy 2)
-    )
+    # one alpha per epoch (strategy 1), one per utterance and epoch (strategy 2), or no warping
+    vtlp: Literal["off", "epoch", "utterance"] = "utterance"
     tta_copies: Literal[0, 1, 11] = 0  # VTLP copies that vote in the test; 0: 11 if training uses VTLP, else 1
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
