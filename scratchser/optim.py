@@ -19,7 +19,7 @@ class Optimiser:
         self.l2 = np.array([decays[spec.group] if spec.decays else 0.0 for spec in parameters.specs])
 
     def step(self, factor: float) -> None:
-        """One update from the gradients, which are then set to 0. `factor` scales all learning rates (Config.factor)."""
+        """One update from the gradients, then they are set to 0. `factor` (Config.factor) scales all learning rates."""
         p = self.parameters
         nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.learning_rate * factor, self.l2, self.momentum)
 

@@ -169,6 +169,8 @@ class Run(Record):
 def _changed_environment(starts: Sequence[Mapping[str, Any]]) -> list[str]:
     """A sentence for each change between the first start and a later one that can change numbers."""
     first, *later = [{key: start.get(key) for key in DECISIVE} for start in starts]
-    changes = (change for start in later for change in differences(first, start))
-    by_name = {name: f"{name} was {old} at first and {new} later" for name, old, new in changes}
-    return [f"the run continued under other conditions: {change}; last digits may differ" for change in by_name.values()]
+    changes = {name: (old, new) for start in later for name, old, new in differences(first, start)}
+    return [
+        f"the run continued under other conditions: {name} was {old} at first and {new} later; last digits may differ"
+        for name, (old, new) in changes.items()
+    ]

@@ -95,7 +95,9 @@ def test_a_normalisation_that_hears_the_test_speaker_is_said(choice):
     config = replace(PRESETS["best"], normalisation=choice)
     settings = made_up.settings(made_up.corpus(), (2,), config=config)
     found = result.result(settings, [entry(np.eye(4, dtype=int))], baselines=[], warnings=["rain"])["warnings"]
-    assert found[0] == "rain" and [("test speaker" in line) for line in found[1:]] == [True] * (choice == "whole-corpus")
+    assert found[0] == "rain" and [("test speaker" in line) for line in found[1:]] == [True] * (
+        choice == "whole-corpus"
+    )
 
 
 def test_one_fold_has_no_deviation():
