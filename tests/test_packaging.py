@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-KERNELS = {f"scratchser/kernels/{file.name}" for file in ROOT.glob("kernels/*.py")}
+KERNELS = {f"scratchser/{file.relative_to(ROOT)}" for file in ROOT.glob("kernels/**/*.py")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 BUILD = """
@@ -28,10 +28,9 @@ print(importlib.util.find_spec("kernels"))
 
 
 def test_every_package_is_listed():
-    folders = {file.parent.relative_to(ROOT) for file in (ROOT / "scratchser").rglob("*.py")}
-    assert {".".join(folder.parts) for folder in folders} | {"scratchser.kernels"} == set(
-        PROJECT["tool"]["setuptools"]["packages"]
-    )
+    files = {str(file.relative_to(ROOT)) for file in (ROOT / "scratchser").rglob("*.py") if "kernels" not in file.parts}
+    packages = {file.rpartition("/")[0].replace("/", ".") for file in files | KERNELS}
+    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_the_checkout_shows_the_kernels_within_the_package():
@@ -98,7 +97,7 @@ def test_wheel_and_source_archive_hold_the_kernels_once(tree, builder, tmp_path)
     templates = {str(file.relative_to(ROOT)) for file in ROOT.glob("scratchser/*/templates/*")}
     assert templates and {name for name in contents[0] if "/templates/" in name} == templates
     for name in KERNELS:
-        assert contents[0][name] == (ROOT / "kernels" / Path(name).name).read_bytes()
+        assert contents[0][name] == (ROOT / name.removeprefix("scratchser/")).read_bytes()
 
 
 @pytest.mark.slow
