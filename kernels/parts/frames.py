@@ -35,7 +35,7 @@ class Utterances(NamedTuple):
     order: np.ndarray  # their indices, longest first
 
 
-# ---- maths: one text for both devices -------------------------------------------------------------------------------
+# ---- maths, shared by both devices ----------------------------------------------------------------------------------
 
 
 @jit
