@@ -201,17 +201,11 @@ class _Comparison:
     method: str
     shortened: int = 0
     avoided: int = 0
-    where: list[str] = field(default_factory=list)
-    regions: list[object] = field(default_factory=list)
-    values: list[tuple[float, float]] = field(default_factory=list)
-    sizes: list[float] = field(default_factory=list)
+    probes: list[tuple] = field(default_factory=list)
 
     def add(self, where: str, region: object, backward: float, numerical: float, size: float) -> None:
         """Add a probe. Its limit is relative to the largest size in its region (time slice)."""
-        self.where.append(where)
-        self.regions.append(region)
-        self.values.append((float(backward), float(numerical)))
-        self.sizes.append(size)
+        self.probes.append((where, region, float(backward), float(numerical), size))
 
     def report(self, gradient: np.ndarray, tol: float) -> GradientReport:
         report = self._report(gradient, tol)
@@ -220,22 +214,24 @@ class _Comparison:
         return report
 
     def _report(self, gradient: np.ndarray, tol: float) -> GradientReport:
-        counts = (len(self.values), self.shortened, self.avoided)
+        counts = (len(self.probes), self.shortened, self.avoided)
         if not np.isfinite(gradient).all():
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
             return GradientReport(self.name, np.nan, np.nan, str(index), *counts, backward=float(gradient[index]))
-        if not self.values:
+        if not self.probes:
             return GradientReport(self.name, np.nan, np.nan, "no probe", *counts)
+        where, regions, analytic, numerical, sizes = zip(*self.probes, strict=True)
         largest: dict[object, float] = {}
-        for region, size in zip(self.regions, self.sizes, strict=True):
+        for region, size in zip(regions, sizes, strict=True):
             largest[region] = max(size, largest.get(region, 0.0))
-        errors = np.abs(np.subtract(*np.transpose(self.values)))
-        limits = tol * np.array([largest[region] for region in self.regions])
+        errors = np.abs(np.subtract(analytic, numerical))
+        limits = tol * np.array([largest[region] for region in regions])
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = np.where(errors == 0, 0.0, errors / limits)
         worst = int(np.argmax(excess))  # the first NaN, if there is one
         error, limit = float(errors[worst]), float(limits[worst])
-        return GradientReport(self.name, error, limit, self.where[worst], *counts, *self.values[worst], self.method)
+        values = analytic[worst], numerical[worst]
+        return GradientReport(self.name, error, limit, where[worst], *counts, *values, self.method)
 
 
 def _parts(y: Any) -> tuple:

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from scratchser.tracer.arrays import Array, Memory
-from scratchser.tracer.blocks import Workers, run_block
+from scratchser.tracer.blocks import Worker, run_block
 from scratchser.tracer.launch import Launch
 from scratchser.tracer.link import Linker
 from scratchser.tracer.log import Log
@@ -67,10 +67,14 @@ def trace(kernel: Any, grid: Any, block: Any, *arguments: Any, shared_bytes: int
     if not refused:
         given = _traced(kernel.py_func, arguments, log)
         body = Linker(cuda, log).link(kernel.py_func)
-        with Workers() as workers:
+        idle: list[Worker] = []
+        try:
             for number in range(launch.blocks):
                 cuda.enter_block(number)
-                run_block(lambda: body(*given), number, workers, cuda, log)
+                run_block(lambda: body(*given), number, idle, cuda, log)
+        finally:
+            for worker in idle:
+                worker.end()
     cuda.shared.check_size()
     accesses = log.accesses()
     return Report(

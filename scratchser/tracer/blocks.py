@@ -44,32 +44,16 @@ class Worker:
         self._pause.release()
         self._turn.acquire()
 
+    def end(self) -> None:
+        self.thread = None
+        self.resume()
+
     def _run(self) -> None:
         self._turn.acquire()
         while self.thread is not None:
             self.thread.run()
             self.pause()
         self._pause.release()
-
-
-class Workers:
-    """Idle workers, which end with the launch."""
-
-    def __init__(self) -> None:
-        self.idle: list[Worker] = []
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for worker in self.idle:
-            worker.thread = None
-            worker.resume()
-
-    def take(self, thread: Thread) -> Worker:
-        worker = self.idle.pop() if self.idle else Worker()
-        worker.thread = thread
-        return worker
 
 
 class Thread:
@@ -80,8 +64,8 @@ class Thread:
     error     what the kernel raised in it
     """
 
-    def __init__(self, number: int, body: Callable[[], None], workers: Workers) -> None:
-        self.number, self.body, self.workers = number, body, workers
+    def __init__(self, number: int, body: Callable[[], None], idle: list[Worker]) -> None:
+        self.number, self.body, self.idle = number, body, idle
         self.barrier: tuple[SourceLine, ...] = ()
         self.error: BaseException | None = None
         self._worker: Worker | None = None
@@ -90,10 +74,11 @@ class Thread:
     def resume(self) -> None:
         """Run until the next barrier or the end."""
         if self._worker is None:
-            self._worker = self.workers.take(self)
+            self._worker = self.idle.pop() if self.idle else Worker()
+            self._worker.thread = self
         self._worker.resume()
         if not self.barrier:
-            self.workers.idle.append(self._worker)
+            self.idle.append(self._worker)
 
     def stop(self) -> None:
         if self.barrier:
@@ -119,10 +104,10 @@ class Thread:
             self.error = error
 
 
-def run_block(body: Callable[[], None], number: int, workers: Workers, cuda: Cuda, log: Log) -> None:
-    """Run all threads of a block to their end, or to a barrier that not all of them reach."""
+def run_block(body: Callable[[], None], number: int, idle: list[Worker], cuda: Cuda, log: Log) -> None:
+    """Run all threads of a block to their end, or to a barrier that not all of them reach. Workers return to `idle`."""
     size = log.launch.threads
-    threads = [Thread(number * size + i, body, workers) for i in range(size)]
+    threads = [Thread(number * size + i, body, idle) for i in range(size)]
     try:
         while _run_interval(threads, cuda, log):
             pass

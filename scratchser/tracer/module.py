@@ -4,7 +4,7 @@ import dis
 import sys
 from functools import cache
 from math import prod
-from types import CodeType, FrameType
+from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ class Cuda:
         self.launch = launch
         self.gridDim, self.blockDim = launch.grid, launch.block
         self.blockIdx = self.threadIdx = Dim3(0, 0, 0)
-        self.shared, self.local, self.const = Shared(log, shared_bytes), Local(log), Constant()
+        self.shared, self.local = Shared(log, shared_bytes), Local(log)
+        self.const = SimpleNamespace(array_like=lambda array: array)
 
     def __getattr__(self, name: str) -> Any:
         raise NotImplementedError(f"cuda.{name} is not supported by the tracer")
@@ -106,12 +107,6 @@ class Local:
         shape = shape if isinstance(shape, tuple) else (shape,)
         data, written = unwritten(prod(shape) * dtype.itemsize)
         return Array(Memory(self.log, "local", variable(sys._getframe(1)), _elements(data, shape, dtype), written))
-
-
-class Constant:
-    @staticmethod
-    def array_like(array: Array) -> Array:
-        return array
 
 
 def unwritten(size: int) -> tuple[np.ndarray, bytearray]:

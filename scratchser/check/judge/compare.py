@@ -88,23 +88,17 @@ def where(trial: Trial, output: str, axes: tuple[str, ...]) -> str:
     wrong = ~np.atleast_1d(trial.right(output))
     distance = np.where(wrong, np.nan_to_num(np.abs(got - expected), nan=np.inf), -1)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(distance)), distance.shape))
-    position = f" at {_index(index, axes)}" if np.ndim(trial.outputs[output]) else ""
-    text = f"{output}{position} is {_number(got[index])}, should be {_number(expected[index])}"
+    names = ", ".join(f"{name} {i}" for name, i in zip(axes, index, strict=False))
+    position = f"{output} at [{names}]" if axes else output
+    text = f"{position} is {_number(got[index])}, should be {_number(expected[index])}"
     text += _factor(got[index], expected[index])
     if wrong.size > 1:
         text += f"; {int(wrong.sum())} of {wrong.size} elements are wrong"
     for axis, length in enumerate(wrong.shape):
         positions = np.unique(np.argwhere(wrong)[:, axis])
         if length > 2 and len(positions) == 1:
-            name = axes[axis] if axis < len(axes) else f"index {axis}"
-            text += f", all at {name} {positions[0]} of {length}"
+            text += f", all at {axes[axis]} {positions[0]} of {length}"
     return text
-
-
-def _index(index: tuple[int, ...], axes: tuple[str, ...]) -> str:
-    if len(axes) != len(index):
-        return str(list(index))
-    return "[" + ", ".join(f"{name} {i}" for name, i in zip(axes, index, strict=True)) + "]"
 
 
 def _number(value: Any) -> str:
@@ -153,8 +147,6 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
             return "sign", f"Every element of every case has the wrong sign{part}."
         digits = 4 if f"{factor:.4g}" != "1" else 8
         return "", f"Every element of every case is {factor:.{digits}g} times what it should be{part}."
-    if all(_is_transposed(trial, output) for trial in bad):
-        return "", f"{output} is transposed: rows and columns are exchanged."
     return "", ""
 
 
@@ -171,9 +163,3 @@ def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
     factor = float(np.dot(got, expected) / np.dot(expected, expected))
     same = np.allclose(got, factor * expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max()) and factor
     return factor if same and not np.isclose(factor, 1) else None
-
-
-def _is_transposed(trial: Trial, output: str) -> bool:
-    got, expected = trial.outputs[output], trial.expected[output]
-    square = got.ndim == 2 and got.shape[0] == got.shape[1] > 1
-    return square and bool(trial.close(output, got, expected.T).all())

@@ -30,26 +30,24 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint
     "out_of_range": (
         "every index is in range",
         "index out of range",
-        "there are more threads than elements: only threads that have one may read and write. Or two indices are "
-        "exchanged, or a tap or a tile reaches past the array.",
+        "if there are more threads than elements, only threads with an element may read and write. Or are two indices "
+        "exchanged, or does a tap or a tile reach past the array?",
     ),
     "uninitialised": (
         "nothing is read before it is written",
         "unwritten read",
-        "shared memory contains arbitrary numbers when a block begins. Which thread should have written here, and "
-        "in which case does no thread write?",
+        "shared memory contains arbitrary numbers at first. Which thread should write here, and when does none?",
     ),
     "divergence": (
         "all threads of a block reach the same barriers",
         "divergent barrier",
-        "not every thread reaches cuda.syncthreads(): it stands behind an if or a return, or in a loop of another "
-        "length. Move it out, and guard only the reading and writing with the if.",
+        "not every thread reaches cuda.syncthreads(). Move it out of the if or loop, or before the return.",
     ),
     "races": (
         "no race",
         "race",
-        "one thread writes what another one reads or writes, in no fixed order. Within a block cuda.syncthreads() must "
-        "stand between the two; different blocks must use different elements.",
+        "one thread writes what another one reads or writes. Within a block put cuda.syncthreads() between the two; "
+        "different blocks must use different elements.",
     ),
 }
 

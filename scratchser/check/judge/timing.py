@@ -41,8 +41,7 @@ def compared(exercise: CpuExercise, function: Callable) -> list[str]:
     return [
         line,
         f"      for {shapes}",
-        f"      Median of up to {REPETITIONS} calls after a first one, one thread each. A busy machine is noisy: a",
-        "      difference of less than a factor of 2 means little here.",
+        f"      Median of up to {REPETITIONS} calls, one thread. Times are noisy: a factor below 2 means little.",
     ]
 
 
