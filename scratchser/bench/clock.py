@@ -23,6 +23,7 @@ def seconds_per_call(function: Callable[[], Any], calls: int, finish: Callable[[
 
 
 def finish_of(device: Device) -> Callable[[], Any] | None:
+    """Waits for a GPU. None for other devices."""
     stream = getattr(device, "stream", None)
     return stream.synchronize if stream else None
 

@@ -42,7 +42,6 @@ def time_gpu(name: str, plan: Plan, out: Path) -> int:
     say(reason)
     if not device.startswith("cuda"):
         raise DeviceError("--device takes a GPU, cuda or cuda:K. Without --device the CPU is timed")
-
     write(gpu.text(gpu.measure(device, plan, save=lambda result: files.write_json(out, result))))
     say(f"all rounds are in {out}")
     return 0

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -180,13 +180,4 @@ def threads(plan: Plan) -> list[Json]:
     return contests
 
 
-SECTIONS: dict[str, Callable[[Plan], list[Json]]] = {
-    "steps": steps,
-    "conv": conv,
-    "lstm": lstm,
-    "stft": stft,
-    "batch": batch,
-    "memory": memory,
-    "start": start,
-    "threads": threads,
-}
+SECTIONS = {section.__name__: section for section in (steps, conv, lstm, stft, batch, memory, start, threads)}

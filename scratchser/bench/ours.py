@@ -10,7 +10,6 @@ import numpy as np
 
 from scratchser.bench import problem
 from scratchser.bench.clock import finish_of
-from scratchser.bench.problem import Batch
 from scratchser.kernels import conv2d, lstm, softmax, stft, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.optim import Optimiser
@@ -30,7 +29,7 @@ class TrainingStep:
         self.finish = finish_of(self.device)
         self.turn = 0
 
-    def _gradients(self, batch: Batch) -> tuple[Array, float]:
+    def _gradients(self, batch: problem.Batch) -> tuple[Array, float]:
         logits = self.model.forward(batch.x, batch.lengths)
         loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
         self.model.backward(dlogits)

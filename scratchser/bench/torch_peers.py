@@ -22,9 +22,8 @@ for _products in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.bac
 
 # ---- our parameters and PyTorch's -----------------------------------------------------------------------------------
 
-Pair = tuple[
-    str, Any, torch.nn.Parameter, tuple[int, ...]
-]  # our name, index in it, its parameter, its axes in our order
+# For each parameter: our name, the index in our array, PyTorch's parameter, and its axes in our order
+Pair = tuple[str, Any, torch.nn.Parameter, tuple[int, ...]]
 
 
 def lstm_pairs(lstm: torch.nn.LSTM) -> Iterator[Pair]:

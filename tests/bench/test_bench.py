@@ -82,7 +82,7 @@ def test_nan_on_our_side_ends_the_contest():
 
 
 class FixedTime:
-    """A contestant whose run takes a fixed time. It records the calls."""
+    """A contestant with runs of a fixed time. It records the calls."""
 
     def __init__(self, name: str, seconds: float, calls: list, cycle: int = 1) -> None:
         self.name, self.seconds, self.calls, self.cycle = name, seconds, calls, cycle
@@ -171,13 +171,13 @@ def test_the_other_tables():
 
 
 def test_every_contest_on_fake_contestants(monkeypatch):
-    monkeypatch.setattr(contest, "Child", lambda name, threads: FixedTime(name, 0.1, []))
+    monkeypatch.setattr(contest, "Child", lambda name, threads: FixedTime(name, 0.1 / threads, []))
     plan = measure.Plan(rounds=2, bins=(33,), samples=60 * 16000)
     libraries = len(measure.installed(["ours", "torch"]))
     for name, number in {"steps": 1, "conv": 11, "lstm": 3, "stft": 1, "threads": libraries}.items():
         found = measure.SECTIONS[name](plan)
         assert len(found) == number and report.text(result(**{name: found}))
-    assert list(found[0]["times"]) == ["2 threads", "1 thread"]
+    assert found[0]["times"] == {"2 threads": [0.05] * 2, "1 thread": [0.1] * 2}
 
 
 def test_columns_line_up():

@@ -1,10 +1,10 @@
-"""The Bi-LSTM: time loops that read Wh anew in each step, and copies around them."""
+"""The Bi-LSTM: time loops that read Wh again in each step, and copies around them."""
 
 import numpy as np
 
 from scratchser.bench.cuda.costs.launches import Cost, Issued, Needed, costs_of
 from scratchser.kernels import lstm
-from scratchser.kernels.parts import frames as _frames
+from scratchser.kernels.parts import frames as frame_copies
 from scratchser.kernels.parts import stream
 
 CELL, CELL_GRADIENT = 28, 27  # operations of a unit; σ and tanh are four each
@@ -58,29 +58,29 @@ def readout_backward(lengths, dr) -> Cost:
     return readout(lengths, dr)
 
 
-@costs_of(_frames.gather_cuda)
+@costs_of(frame_copies.gather_cuda)
 def gather(launch, lengths, frames) -> Cost:
     """Every thread reads a length; those of a real frame also a start and their element."""
     needed = Needed(2 * frames.nbytes + 2 * lengths.nbytes, 0)
     return needed, Issued(launch.all_threads + 2 * frames.size, frames.size)
 
 
-@costs_of(_frames.scatter_cuda)
+@costs_of(frame_copies.scatter_cuda)
 def scatter(launch, frames, lengths, x) -> Cost:
     needed = Needed(frames.nbytes + 2 * lengths.nbytes + x.nbytes, 0)
     return needed, Issued(launch.all_threads + 2 * frames.size, x.size)
 
 
-@costs_of(_frames.states_before_cuda)
+@costs_of(frame_copies.states_before_cuda)
 def states_before(launch, lengths, before) -> Cost:
     return gather(launch, lengths, before)
 
 
-@costs_of(_frames.add_columns_cuda)
+@costs_of(frame_copies.add_columns_cuda)
 def add_columns(launch, dz, db) -> Cost:
     M = db.size
     needed = Needed(dz.nbytes + 2 * db.nbytes, dz.size)
-    return needed, Issued(dz.size + M, M, (_frames.PARTS - 1) * M, launch.all_threads)
+    return needed, Issued(dz.size + M, M, (frame_copies.PARTS - 1) * M, launch.all_threads)
 
 
 @costs_of(stream.transpose_cuda)
