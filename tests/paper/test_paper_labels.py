@@ -43,7 +43,7 @@ def row(made, name):
     return found[1:]
 
 
-def said(name, word, patterns, number):
+def block_of(name, word, patterns, number):
     """Number `number` of a class's utterances, its annotators as in one of the patterns, in turn."""
     another = WORDS[(WORDS.index(word) + 1 + number % 3) % 4]
     votes = (pattern.format(word, another) for pattern in patterns[number % len(patterns)])
@@ -62,7 +62,7 @@ def release(tmp_path_factory):
                 agree = left[word] > 0 and number % 3 != 1
                 left[word] -= agree
                 name = f"{stem}_{speaker[1]}{len(blocks):03d}"
-                blocks.append(said(name, word, UNANIMOUS if agree else AMBIGUOUS, number))
+                blocks.append(block_of(name, word, UNANIMOUS if agree else AMBIGUOUS, number))
         blocks.append(agreed(f"{stem}_{speaker[1]}900", "Excited"))
         dialog(root, stem, *blocks)
     assert set(left.values()) == {0}
@@ -86,24 +86,7 @@ def test_the_papers_columns_stay_what_they_are_where_the_tree_is_incomplete(rele
     assert any("incomplete release" in note for note in made.notes)
 
 
-def test_table_4_by_construction(tmp_path):
-    numbers = {"Neutral": (5, 2), "Happiness": (0, 3), "Sadness": (4, 0), "Anger": (1, 7)}
-    blocks = []
-    for word, counts in numbers.items():
-        for patterns, count in zip((UNANIMOUS, AMBIGUOUS), counts, strict=True):
-            blocks += [said(f"Ses04F_impro03_F{len(blocks) + n:03d}", word, patterns, n) for n in range(count)]
-    dialog(tmp_path, "Ses04F_impro03", *blocks)
-    made = table4.build(load(tmp_path)).tables["table4"]
-    assert {cells[0]: " ".join(cells[1:6]) for cells in made.rows} == {
-        "neutral": "5 71.4 2 28.6 7",
-        "happiness": "0 0.0 3 100.0 3",
-        "sadness": "4 100.0 0 0.0 4",
-        "anger": "1 12.5 7 87.5 8",
-        "total": "10 45.5 12 54.5 22",
-    }
-
-
-def test_a_class_that_nobody_speaks_has_no_share(tmp_path):
+def test_a_class_without_utterances_has_no_share(tmp_path):
     dialog(tmp_path, "Ses04F_impro03", agreed("Ses04F_impro03_F000", "Anger"))
     assert row(table4.build(load(tmp_path)).tables["table4"], "sadness")[:5] == ("0", "-", "0", "-", "0")
 
@@ -127,25 +110,25 @@ def corpus(*votes, classes=CLASSES, problems=()):
 NEU, SAD, FRU = ("neutral",), ("sadness",), ("frustration",)
 
 
-def test_utterances_without_annotators_are_not_counted_and_that_is_said():
+def test_utterances_without_annotators_are_not_counted_as_a_note_says():
     made = table4.build(corpus((NEU, NEU), (), (NEU, SAD), ())).tables["table4"]
     assert row(made, "neutral") == ("1", "50.0", "1", "50.0", "2")
     assert "not counted: 2 utterances without annotators" in made.notes
 
 
-def test_broken_lines_of_the_labels_are_told():
+def test_broken_entries_of_the_labels_are_noted():
     broken = (Problem("labels.txt:3", "an annotator without a label", "b"), Problem("labels.txt:9", "no header"))
-    for room in (table4, table5, figure1):
-        (made,) = room.build(corpus((NEU, NEU), (NEU, ()), (NEU, SAD), problems=broken)).tables.values()
+    for module in (table4, table5, figure1):
+        (made,) = module.build(corpus((NEU, NEU), (NEU, ()), (NEU, SAD), problems=broken)).tables.values()
         assert "2 broken entries in the labels; python -m scratchser.corpus lists them" in made.notes
-        (made,) = room.build(corpus((NEU, NEU))).tables.values()
+        (made,) = module.build(corpus((NEU, NEU))).tables.values()
         assert "broken" not in str(made.notes)
 
 
-@pytest.mark.parametrize(("room", "what"), [(table4, "table 4"), (table5, "table 5")])
-def test_without_annotators_there_is_no_table(room, what):
+@pytest.mark.parametrize(("module", "what"), [(table4, "table 4"), (table5, "table 5")])
+def test_without_annotators_there_is_no_table(module, what):
     with pytest.raises(CorpusError, match=f"{what} needs the choice of each annotator"):
-        room.build(corpus((), ()))
+        module.build(corpus((), ()))
 
 
 @pytest.fixture
@@ -177,7 +160,7 @@ def test_a_synthetic_tree_with_the_papers_names_is_not_the_papers(four):
     assert not any("paper" in note for note in made.notes)
 
 
-def test_other_votes_than_the_papers_are_told(four):
+def test_other_votes_than_the_papers_are_noted(four):
     file = four / "Session2/dialog/EmoEvaluation/Ses02M_impro08.txt"
     file.write_text(file.read_text().replace("C-E4:\tNeutral", "C-E4:\tSadness"))
     (four / "Session2/dialog/EmoEvaluation/Ses02M_impro06.txt").unlink()
@@ -217,7 +200,7 @@ def test_one_example_of_each_kind():
     assert [f"{name}: {kind}" for name, kind in zip("bagecf", kinds, strict=True)] == list(made.notes[2:8])
 
 
-def test_kinds_that_do_not_occur_are_named_and_rows_are_as_wide_as_the_most_annotators():
+def test_missing_kinds_are_listed_and_rows_are_as_wide_as_the_most_annotators():
     made = table5.build(corpus((NEU, NEU), (SAD, NEU, NEU, NEU))).tables["table5"]
     assert row(made, "a")[1:5] == ("neu", "neu", "-", "-") and row(made, "b")[1:5] == ("sad", "neu", "neu", "neu")
     assert sum("no utterance where" in note for note in made.notes) == len(table5.KINDS) - 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import made_up
+import numpy as np
 import pytest
 
 from scratchser.corpus.table import CLASSES, CorpusError
@@ -62,7 +63,7 @@ def cells(made, name, tmp_path):
     return found
 
 
-def said(values):
+def percents(values):
     return [f"{100 * value:.1f}" for value in values]
 
 
@@ -73,7 +74,7 @@ def rounds(cells, values):
     return all(abs(float(cell) - 100 * value) < 0.05 + 1e-9 for cell, value in zip(cells, values, strict=True))
 
 
-def test_table_1_says_what_the_predictions_give(tmp_path):
+def test_table_1_is_computed_from_the_predictions(tmp_path):
     planned = made_up.sweep(tmp_path, table1.VARIANTS, emodb(), seeds=3)
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
@@ -129,7 +130,7 @@ def test_the_papers_figures_stand_beside_its_own_experiment_only(tmp_path):
     beside = made_up.sweep(tmp_path / "a", table2.VARIANTS, corpus).results()
     assert beside.comparable_with_paper
     shown = cells(table2.build(beside), "table2", tmp_path)
-    assert [shown[str(n)][-2:] for n in range(1, 11)] == [said(scores) for scores in TABLE2]
+    assert [shown[str(n)][-2:] for n in range(1, 11)] == [percents(scores) for scores in TABLE2]
     assert rounds(shown["Total"][-2:], TABLE1["best"])
     assert not made_up.sweep(tmp_path / "b", table2.VARIANTS, corpus, base=changed).results().comparable_with_paper
     assert not made_up.sweep(tmp_path / "c", table2.VARIANTS, corpus, folds=8).results().comparable_with_paper
@@ -142,8 +143,8 @@ def test_the_papers_table_1_stands_under_ours(tmp_path):
     planned = made_up.sweep(tmp_path, table1.VARIANTS, made_up.all_of_iemocap())
     found = cells(table1.build(planned.results()), "table1", tmp_path)
     for place, head in enumerate(("Weighted accuracy, %", "Unweighted accuracy, %")):
-        assert found["the paper's", head] == said(scores[place] for scores in TABLE1.values())
-    assert said(TABLE1["best"]) == ["64.5", "61.7"] and said(TABLE1["baseline"]) == ["66.4", "57.7"]
+        assert found["the paper's", head] == percents(scores[place] for scores in TABLE1.values())
+    assert percents(TABLE1["best"]) == ["64.5", "61.7"] and percents(TABLE1["baseline"]) == ["66.4", "57.7"]
 
 
 def test_the_papers_folds_contain_32_five_fold_scores():
@@ -153,10 +154,10 @@ def test_the_papers_folds_contain_32_five_fold_scores():
     assert all([n // 2 for n in choice] == [0, 1, 2, 3, 4] for choice in choices)
     for place, extremes in enumerate((["61.2", "67.8"], ["58.0", "65.3"])):
         means = [statistics.mean(TABLE2[n][place] for n in choice) for choice in choices]
-        assert said([min(means), max(means)]) == extremes
+        assert percents([min(means), max(means)]) == extremes
 
 
-def test_table_2_says_what_the_predictions_give(tmp_path):
+def test_table_2_is_computed_from_the_predictions(tmp_path):
     planned = made_up.sweep(tmp_path, table2.VARIANTS, emodb(), seeds=2)
     made = table2.build(planned.results())
     found = cells(made, "table2", tmp_path)
@@ -214,7 +215,7 @@ def annotated(corpus, without=()):
     return replace(corpus, utterances=rows)
 
 
-def test_table_6_says_what_the_predictions_give(tmp_path):
+def test_table_6_is_computed_from_the_predictions(tmp_path):
     corpus = annotated(made_up.corpus(), without=(3, 4))
     planned = made_up.sweep(tmp_path, table6.VARIANTS, corpus, seeds=2)
     assert planned.configs["softlab"] == replace(planned.configs["best"], soft_labels=True)
@@ -283,8 +284,8 @@ def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
     found = cells(made, "figure4", tmp_path)
     assert found["conv1"] == ["1.5", "0.917", "0.5", "3", "1.83", "1"]  # mean of folds 1 and 2, epochs 1 to 3
     assert found["lstm1"] == ["0.5"] * 6
-    said = "\n".join(made.tables["figure4"].notes)
-    assert "without adjustment: the conv layers' mean norm is 1.8 times" in said
+    notes = "\n".join(made.tables["figure4"].notes)
+    assert "without adjustment: the conv layers' mean norm is 1.8 times" in notes
     lines = made.figures["figure4"].axes[0].lines
     assert lines[0].get_ydata() == pytest.approx([1.5, 0.75, 0.5])
 
@@ -360,44 +361,31 @@ def test_one_fold_has_no_interval_and_no_sentence_about_it(tmp_path):
     assert not any("95 %" in note for note in made.tables["table1"].notes)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_difference_has_the_columns_of_its_deviations(tmp_path, seeds):
-    planned = made_up.sweep(tmp_path, normalisation.VARIANTS, made_up.corpus(), seeds=seeds, folds=3)
-    normalisation.build(planned.results()).write(tmp_path)
-    (row,) = [r for r in read_csv(tmp_path / "normalisation.csv") if (r["conv layers"], r["eq. (5)"]) == ("2", "fold")]
-    fold, off = ([ua_of(run) for run in planned.by_variant[f"2 conv, {kind}"]] for kind in ("fold", "off"))
-    by_fold = [statistics.mean(same) for same in zip(*fold, strict=True)]
-    beside = [statistics.mean(same) for same in zip(*off, strict=True)]
-    differences = [a - b for a, b in zip(by_fold, beside, strict=True)]
-    assert rounds([row["its std over folds"]], [statistics.stdev(differences)])
-    low, high = interval(differences).low, interval(differences).high
-    assert row["its 95 % interval"] == f"{100 * low:+.1f} ... {100 * high:+.1f}"
-    assert row["folds where lower"] == f"{sum(d < 0 for d in differences)} of 3"
-    assert ("its std over seeds" in row) == (seeds > 1)
-    if seeds > 1:
-        means = [statistics.mean(a) - statistics.mean(b) for a, b in zip(fold, off, strict=True)]
-        assert rounds([row["its std over seeds"]], [statistics.stdev(means)])
-
-
-def test_normalisation_tells_the_leak_and_what_was_learned_by_heart(tmp_path):
-    planned = made_up.sweep(tmp_path, normalisation.VARIANTS, made_up.corpus(), folds=3)
-    assert len(planned.runs) == 9 and planned.configs["4 conv, fold"] == PRESETS["best"]
+def test_normalisation_has_the_overfitting_the_differences_and_the_leak(tmp_path):
+    planned = made_up.sweep(tmp_path, normalisation.VARIANTS, made_up.corpus(), seeds=2, folds=3)
+    assert len(planned.runs) == 18 and planned.configs["4 conv, fold"] == PRESETS["best"]
     for name, config in planned.configs.items():
         assert name == f"{len(config.conv_channels)} conv, {config.normalisation}" and config.lstm_layers == 1
     made = normalisation.build(planned.results())
     made.write(tmp_path)
     assert len(set(made.tables["normalisation"].columns)) == len(made.tables["normalisation"].columns)
     for row in read_csv(tmp_path / "normalisation.csv"):
-        (run,) = planned.by_variant[f"{row['conv layers']} conv, {row['eq. (5)']}"]
-        ua = statistics.mean(ua_of(run))
-        learned = 1 - 0.7 / 3  # of made_up.rows in the third epoch, the best one there
-        assert rounds([row["UA %"], row["training UA %"]], [ua, learned])
-        assert float(row["training minus test"]) == pytest.approx(100 * (learned - ua), abs=0.05 + 1e-9)
-        (off,) = planned.by_variant[f"{row['conv layers']} conv, off"]
-        assert (row["UA minus off"] == "-") == (run == off)
-        if run != off:
-            difference = 100 * (ua - statistics.mean(ua_of(off)))
-            assert float(row["UA minus off"]) == pytest.approx(difference, abs=0.05 + 1e-9)
+        uas, off = (
+            np.array([ua_of(run) for run in planned.by_variant[f"{row['conv layers']} conv, {kind}"]])
+            for kind in (row["eq. (5)"], "off")
+        )
+        training = 1 - 0.7 / 3  # of made_up.rows in the third epoch, the best one there
+        assert rounds([row["UA %"], row["training UA %"]], [uas.mean(), training])
+        assert float(row["training minus test"]) == pytest.approx(100 * (training - uas.mean()), abs=0.05 + 1e-9)
+        if row["eq. (5)"] == "off":
+            assert row["UA minus off"] == "-"
+            continue
+        assert float(row["UA minus off"]) == pytest.approx(100 * (uas - off).mean(), abs=0.05 + 1e-9)
+        folds = (uas - off).mean(axis=0)
+        deviations = [statistics.stdev(folds), statistics.stdev((uas - off).mean(axis=1))]
+        assert rounds([row["its std over folds"], row["its std over seeds"]], deviations)
+        assert row["its 95 % interval"] == f"{100 * interval(folds).low:+.1f} ... {100 * interval(folds).high:+.1f}"
+        assert row["folds where lower"] == f"{sum(folds < -1e-9)} of 3"  # equal scores differ by rounding
     notes = made.tables["normalisation"].notes
     assert any("LEAK" in note for note in notes) and any("over the test speaker too" in note for note in notes)
 

@@ -78,7 +78,7 @@ def test_one_file_that_needs_nothing_and_can_be_read_aloud(made):
 
 def test_the_check_of_pages_finds_what_is_wrong(made):
     html = made[2]
-    for good, bad, said in [
+    for good, bad, message in [
         ("<main>", "<main><script></script>", "<script>"),
         ("<main>", '<main><img src="http://x/y.png" alt="a picture from elsewhere">', "leads out"),
         ("<main>", '<main><p onclick="x">', "not closed"),
@@ -95,7 +95,7 @@ def test_the_check_of_pages_finds_what_is_wrong(made):
             found = page_check.problems(html.replace(good, bad, 1))
         except AssertionError as error:
             found = [str(error)]
-        assert any(said in problem or "closes" in problem for problem in found), (bad, found)
+        assert any(message in problem or "closes" in problem for problem in found), (bad, found)
 
 
 def test_folds_and_matrices_are_those_of_result_json(made):

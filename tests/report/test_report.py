@@ -73,9 +73,9 @@ def test_what_is_changed_from_the_preset(tmp_path):
     config = replace(PRESETS["over"], oversample=("sadness",), vtlp="epoch", epochs=2, soft_labels=True)
     corpus = made_up.all_of_iemocap()
     text = render(written(tmp_path / "changed", corpus, (1,), preset="over", config=config))
-    said = 'changed from the preset: vtlp=epoch, oversample=["sadness"], soft_labels=true, epochs=2'
-    assert text.splitlines()[1:3] == ["preset over, seed 3", said]
-    assert with_settings(PRESETS["over"], said.partition(": ")[2].split(", ")) == config
+    message = 'changed from the preset: vtlp=epoch, oversample=["sadness"], soft_labels=true, epochs=2'
+    assert text.splitlines()[1:3] == ["preset over, seed 3", message]
+    assert with_settings(PRESETS["over"], message.partition(": ")[2].split(", ")) == config
     assert "paper" not in text
     same = render(written(tmp_path / "same", corpus, (1,), preset="over"))
     assert "changed" not in same and "paper" in same
@@ -99,8 +99,8 @@ def test_the_headline_leaves_out_who_was_tuned_on(tmp_path):
     result = written(tmp_path, made_up.corpus("emodb"), (1, 2, 3), tuned_on=("1F", "1M"))
     text = render(result)
     third = result["folds"][2]
-    said = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
-    assert said in text
+    message = f"(2F): WA {percent(third['wa'])} %, UA {percent(third['ua'])} %"
+    assert message in text
     baseline = result["baselines"]["majority"]["headline"]
     assert cells(text, "majority")[2:] == [percent(baseline["wa_mean"]), percent(baseline["ua_mean"])]
     only_tuned = render(written(tmp_path / "other", made_up.corpus("emodb"), (1, 2), tuned_on=("1F", "1M")))
