@@ -132,5 +132,5 @@ def _draw(runs: Runs, columns: Columns, by_choice: Columns, kind: str) -> Figure
     axes.set(ylabel="accuracy, %", xlim=(-0.6, len(columns) - 0.4))
     axes.margins(y=0.12)
     figures.legend(figure, 3)
-    figure.suptitle(f"{len(values)} {kind} scores, {output.corpus_name(runs.corpus)}")
+    figure.suptitle(f"{len(values)} {kind} scores, {output.corpus_name(runs.corpus)}", fontsize="medium")
     return figure
