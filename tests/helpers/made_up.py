@@ -1,4 +1,4 @@
-"""A small corpus and a run over it with made-up figures: for tests of what is written, not of what is learned."""
+"""A small corpus and runs on it with invented results, for tests of what is written."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,11 +45,11 @@ def all_of_iemocap() -> Corpus:
     return Corpus("iemocap", CLASSES, tuple(rows))
 
 
-def settings(made: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object) -> dict:
+def settings(data: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object) -> dict:
     """The settings of a run; `changes` go to rundir.settings, a config of one's own too."""
     chosen = {"preset": "best", "seed": 3, **changes}
     config = chosen.pop("config", PRESETS[chosen["preset"]])
-    return rundir.settings(made, config, folds=folds, **chosen)
+    return rundir.settings(data, config, folds=folds, **chosen)
 
 
 def rows(fold: int, epochs: int) -> list[dict]:
@@ -68,16 +68,16 @@ def rows(fold: int, epochs: int) -> list[dict]:
     ]
 
 
-def play(made: Corpus, fold: Fold, folder: FoldDir, luck: int = 0) -> dict:
-    """Finish a fold with predictions from a fixed random generator, another one for another `luck`."""
-    rng = np.random.default_rng(fold.number + 1000 * luck)
-    test = [u for u in made.utterances if u.speaker == fold.test]
+def finish_fold(data: Corpus, fold: Fold, folder: FoldDir, seed: int = 0) -> dict:
+    """Write the files of a finished fold, with random predictions."""
+    rng = np.random.default_rng(fold.number + 1000 * seed)
+    test = [u for u in data.utterances if u.speaker == fold.test]
     probabilities = rng.dirichlet(np.ones(4), len(test)).astype(np.float32)
     second, predicted = probabilities.argsort(axis=1).T[-2:]
     history = rows(fold.number, 4 + fold.number % 3)
     found = result.fold_result(
         fold,
-        made.classes,
+        data.classes,
         confusion([u.label for u in test], predicted, 4),
         validation=history[2]["validation"],
         normalisation={"mean": 1.5, "scale": 0.25},
@@ -88,7 +88,7 @@ def play(made: Corpus, fold: Fold, folder: FoldDir, luck: int = 0) -> dict:
     )
     with folder.locked():
         folder.write_metrics(history)
-        folder.write_predictions(made.classes, test, probabilities, predicted, second)
+        folder.write_predictions(data.classes, test, probabilities, predicted, second)
         folder.finish(found)
     return found
 
@@ -98,20 +98,20 @@ def baselines(folds: tuple[Fold, ...]) -> list[Baseline]:
 
 
 def sweep(
-    path: Path, variants: Sequence[Variant], made: Corpus, seeds: int = 1, base: Base | None = None, folds: int = 0
+    path: Path, variants: Sequence[Variant], data: Corpus, seeds: int = 1, base: Base | None = None, folds: int = 0
 ) -> Sweep:
-    """The runs of a table with all their folds done (of the first `folds`), each with a luck of its own."""
+    """The runs of a table, with different predictions and all folds finished, or only the first `folds`."""
     base = base or base_for(variants)
-    chosen = make_folds(made)[: folds or None]
-    planned = Sweep.plan(variants, base, Prepared(made, (), (), chosen), seeds, path)
-    for luck, planned_run in enumerate(planned.runs):
+    chosen = make_folds(data)[: folds or None]
+    planned = Sweep.plan(variants, base, Prepared(data, (), (), chosen), seeds, path)
+    for seed, planned_run in enumerate(planned.runs):
         if planned_run.begun:
             continue
         with rundir.open_run(planned_run.path, planned_run.settings, ENVIRONMENT, resume=False) as opened:
             for fold, folder in zip(chosen, opened.folds, strict=True):
-                play(made, fold, folder, luck)
+                finish_fold(data, fold, folder, seed)
             found = result.result(
-                opened.settings, opened.results(), baselines=baselines(chosen), tuned_on=TUNED_ON.get(made.name, ())
+                opened.settings, opened.results(), baselines=baselines(chosen), tuned_on=TUNED_ON.get(data.name, ())
             )
             write_json(opened.path / "result.json", found)
             write_text(opened.path / "report.html", "made up")
@@ -120,11 +120,11 @@ def sweep(
 
 @contextmanager
 def run(
-    path: Path, made: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object
+    path: Path, data: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object
 ) -> Iterator[rundir.Run]:
-    """An open run with all its folds done."""
-    with rundir.open_run(path, settings(made, folds, **changes), ENVIRONMENT, resume=False) as opened:
-        by_number = {fold.number: fold for fold in make_folds(made)}
+    """An open run with all folds finished."""
+    with rundir.open_run(path, settings(data, folds, **changes), ENVIRONMENT, resume=False) as opened:
+        by_number = {fold.number: fold for fold in make_folds(data)}
         for folder in opened.folds:
-            play(made, by_number[folder.number], folder)
+            finish_fold(data, by_number[folder.number], folder)
         yield opened

@@ -113,7 +113,7 @@ def test_a_run_under_way_says_so(tmp_path):
     with rundir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=False):
         pass
     with rundir.open_run(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}, resume=True) as run:
-        made_up.play(corpus, make_folds(corpus)[1], run.folds[1])
+        made_up.finish_fold(corpus, make_folds(corpus)[1], run.folds[1])
         result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
     assert result["complete"] is False
     assert result["baselines"]["majority"]["pooled"]["confusion"][0][0] == 2 + 1  # the second fold's, not the first's

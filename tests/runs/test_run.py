@@ -204,7 +204,7 @@ def test_merge_while_folds_are_running(tmp_path, corpus):
         with second.locked():
             second.write_metrics(made_up.rows(2, 3))
             second.write_predictions(corpus.classes, corpus.utterances[:1], np.eye(4)[:1], np.array([0]), np.array([1]))
-        made_up.play(corpus, make_folds(corpus)[0], first)
+        made_up.finish_fold(corpus, make_folds(corpus)[0], first)
         run.merge()
         assert [result["fold"] for result in run.results()] == [1]
     table = (tmp_path / "predictions.csv").read_text().splitlines()
