@@ -59,8 +59,7 @@ def effects(found: Sequence[Result]) -> Table:
     rows = []
     for result in found:
         i = result.interval
-        cells = str(i.n), f"{i.mean:+.1f}", f"{i.low:+.1f} ... {i.high:+.1f}", f"{i.sd:.1f}"
-        rows.append((*result.cells, *cells, "yes" if i.covers(0) else "no"))
+        rows.append((*result.cells, *_cells(i, "+.1f"), "yes" if i.covers(0) else "no"))
     notes = (
         "Points of UA on unseen speakers. Synthetic corpora: the results say nothing about real speech.",
         "Intervals, by Student's t, and SDs are over corpora, each with its own voices and sounds.",
@@ -70,13 +69,18 @@ def effects(found: Sequence[Result]) -> Table:
     return Table("The paper's claims on synthetic corpora", columns, tuple(rows), notes)
 
 
+def _cells(i: Interval, digits: str) -> tuple[str, str, str, str]:
+    """Corpora, mean, interval and SD."""
+    return str(i.n), f"{i.mean:{digits}}", f"{i.low:{digits}} ... {i.high:{digits}}", f"{i.sd:.1f}"
+
+
 def arms(trials: Trials) -> Table:
     """The UA of each arm: it should be neither at chance, 25 %, nor near 100 %."""
-    rows = []
-    for claim, finished in trials.items():
-        for name in finished[0].arms:
-            i = interval([trial.ua(name) for trial in finished])
-            rows.append((claim, name, str(i.n), f"{i.mean:.1f}", f"{i.low:.1f} ... {i.high:.1f}", f"{i.sd:.1f}"))
+    rows = [
+        (claim, name, *_cells(interval([trial.ua(name) for trial in finished]), ".1f"))
+        for claim, finished in trials.items()
+        for name in finished[0].arms
+    ]
     return Table("UA of each arm", ("claim", "arm", "corpora", "UA %", "95 % interval", "SD"), tuple(rows))
 
 
