@@ -186,7 +186,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         folder.mkdir(parents=True)
         (folder / "answer.py").write_text(text)
     table = tmp_path / "grades.csv"
-    assert command.main([str(tmp_path / "class"), "--csv", str(table), "--seconds", "3"]) == 0
+    assert command.main([str(tmp_path / "class"), "--csv", str(table), "--seconds", "2"]) == 0
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["file"], row["exercise"], row["passed"], row["checks passed"], row["checks"]) for row in rows] == [
@@ -197,7 +197,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         ("eric/answer.py", "linear_backward", "no", "0", "8"),
     ]
     assert [row["recognised"] for row in rows] == ["", "missing accumulate", "endless loop", "", ""]
-    assert rows[2]["first failure"].startswith("it ends within 3 seconds: still running, in line 1")
+    assert rows[2]["first failure"].startswith("it ends within 2 seconds: still running, in line 1")
     assert "5 files" in capsys.readouterr().out
 
 
