@@ -34,7 +34,7 @@ def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABY
         status = _run(path, folder, seconds, megabytes)
         printed = _read(folder / "printed").splitlines()[-PRINTED_LINES:]
         saved = folder / "verdict"
-        verdict = Verdict.load(saved) if saved.exists() else Verdict(str(path), exercise)
+        verdict = Verdict.load(saved) if saved.exists() else Verdict(str(path), exercise, load(exercise).checks)
         end = Ending(path, seconds, megabytes, status, _read(folder / "trace"), printed)
     if verdict.finished:
         return verdict, printed
