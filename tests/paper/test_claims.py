@@ -169,9 +169,9 @@ def test_every_difference_is_taken_in_the_order_of_its_name():
         "with VTLP - with VTLP, another seed": 2 - 4,
         "happiness and anger twice - once, both rare": 2 - 1,
         "balanced, two random classes twice - the other two": 4 - 8,
-        "conv layers twice rate and L2 - one rate for all": 2 - 1,
-        "all layers twice rate and L2 - one rate for all": 4 - 1,
-        "one rate for all - the same, another seed": 1 - 8,
+        "conv layers: twice learning rate, L2 - one for all": 2 - 1,
+        "all layers: twice learning rate, L2 - one for all": 4 - 1,
+        "one learning rate - the same, another seed": 1 - 8,
     }
 
 

@@ -2,9 +2,9 @@
 
 ratio      ||dW|| / sqrt(n) of a conv layer's weights over that of the LSTM's, mean over the updates of an epoch and
            over the epochs, with one learning rate for all layers
-effect     conv layers with twice the learning rate and L2, as in the presets, against one rate for all
-contrast   the doubled rate in all layers against one rate for all: if only the rate matters, this is as good
-null       one rate for all against itself with another seed: both values have the same distribution
+effect     conv layers with twice the learning rate and L2, as in the presets, against one learning rate for all
+contrast   both doubled in all layers against one learning rate for all: if only the size matters, this is as good
+null       one learning rate for all against itself with another seed: both values have the same distribution
 """
 
 from collections.abc import Mapping
@@ -41,8 +41,8 @@ CLAIM = Claim(
     first_seed=140_000,
     arms=arms,
     differences=(
-        Difference("effect", "conv layers twice rate and L2 - one rate for all", difference("layerwise", "uniform")),
-        Difference("contrast", "all layers twice rate and L2 - one rate for all", difference("doubled", "uniform")),
-        Difference("null", "one rate for all - the same, another seed", difference("uniform", "uniform-again")),
+        Difference("effect", "conv layers: twice learning rate, L2 - one for all", difference("layerwise", "uniform")),
+        Difference("contrast", "all layers: twice learning rate, L2 - one for all", difference("doubled", "uniform")),
+        Difference("null", "one learning rate - the same, another seed", difference("uniform", "uniform-again")),
     ),
 )
