@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +126,7 @@ def connect(address: str, device: str, workers: int) -> Iterator[Cluster]:
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
         if address == LOCAL:  # Ctrl-C reaches the workers too; the cluster's end stops them
-            client.run(signal.signal, signal.SIGINT, signal.SIG_IGN)
+            client.run(fold_job.ignore_ctrl_c)
         cluster = Cluster(client, device)
         cluster.count_workers()
         yield cluster

@@ -9,6 +9,7 @@ folder and the features are on storage that all machines share; the result is wh
 
 import json
 import platform
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +120,10 @@ def run_on_worker(job: dict[str, Any], topic: str) -> None:
         check()
         numba.set_num_threads(min(worker.state.nthreads, numba.config.NUMBA_NUM_THREADS))
         run(job, notify, check)
+
+
+def ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=1)
