@@ -61,7 +61,7 @@ def test_a_missing_figure_is_not_zero():
 
 def faults(dtype="float32", threads=256, dynamic=0, **figures):
     variant = Variant(None, "op.kernel", dtype, (), threads, dynamic)
-    found = ptx.faults(variant, Build(**{**vars(CLEAN), **figures}), (7, 5))
+    found = ptx.faults(variant, Build(**{**vars(CLEAN), **figures}), "7.5")
     assert all(fault.startswith(f"op.kernel, {dtype}, 7.5: ") for fault in found)
     return [fault.partition(": ")[2] for fault in found]
 
@@ -119,7 +119,7 @@ def test_equal_launches_are_compiled_once():
     assert names == ["pool.forward_cuda", "pool.backward_cuda"]
 
 
-@pytest.mark.parametrize("capability", [(7, 5), (12, 0)])
+@pytest.mark.parametrize("capability", ["7.5", "12.0"])
 @pytest.mark.parametrize(
     ("kernel", "types", "lines"),
     [
@@ -172,9 +172,9 @@ def hoards(x, y):
 
 @needs_compilers
 def test_local_memory_and_spills_are_seen():
-    build = ptx.build(scatters, [("float32", 1)] * 2, (7, 5))
+    build = ptx.build(scatters, [("float32", 1)] * 2, "7.5")
     assert build.stack == 64 and build.spilled == 0
-    build = ptx.build(hoards, [("float64", 1)] * 2, (7, 5))
+    build = ptx.build(hoards, [("float64", 1)] * 2, "7.5")
     assert build.spilled > 0 and build.registers == 255
 
 
@@ -182,7 +182,7 @@ def test_local_memory_and_spills_are_seen():
 def test_a_kernel_that_does_not_compile_is_named():
     planted = plant(linear.forward_cuda.py_func, {"total = b[k]": "total = b[k].real_part"})
     with pytest.raises(PtxError, match=r"(?s)Numba does not compile forward_cuda for 7\.5: .*real_part"):
-        ptx.build(planted, [("float32", n) for n in (2, 2, 1, 2)], (7, 5))
+        ptx.build(planted, [("float32", n) for n in (2, 2, 1, 2)], "7.5")
 
 
 @needs_compilers
@@ -190,7 +190,7 @@ def test_numba_is_left_as_it_was():
     from numba.cuda import dispatcher
 
     before = dispatcher.get_current_device
-    ptx.build(softmax.forward_cuda, [("float32", 2)] * 2, (9, 0))
+    ptx.build(softmax.forward_cuda, [("float32", 2)] * 2, "9.0")
     assert dispatcher.get_current_device is before
 
 
@@ -207,7 +207,7 @@ def test_without_the_compilers_the_command_names_the_remedy(monkeypatch, capsys)
 
 def test_a_fault_is_reported_and_no_page_is_written(monkeypatch, capsys, tmp_path):
     builds = [{capability: CLEAN for capability in ptx.CAPABILITIES} for _ in kernels_page.variants()]
-    builds[0][7, 5] = Build(**{**vars(CLEAN), "spilled": 8})
+    builds[0]["7.5"] = Build(**{**vars(CLEAN), "spilled": 8})
     monkeypatch.setattr(ptx, "build_all", lambda record: builds)
     monkeypatch.setattr(ptx, "compilers", lambda: "invented")
     name = kernels_page.variants()[0].name
@@ -216,6 +216,6 @@ def test_a_fault_is_reported_and_no_page_is_written(monkeypatch, capsys, tmp_pat
     assert err == f"error: {name}, float32, 7.5: 8 bytes of registers spilled\n"
     assert f"{len({v.name for v in kernels_page.variants()})} kernels, {len(builds) * 5} compilations, 1 fault\n" in out
     assert list(tmp_path.iterdir()) == []
-    builds[0][7, 5] = CLEAN
+    builds[0]["7.5"] = CLEAN
     assert main.main(["--ptx", "--write", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text("utf-8") == kernels_page.text(builds)
