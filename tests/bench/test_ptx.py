@@ -198,7 +198,7 @@ def test_numba_is_left_as_it_was():
 
 
 def test_without_the_compilers_the_command_names_the_remedy(monkeypatch, capsys):
-    monkeypatch.setattr(ptx, "WHEELS", ("numba-cuda", "no-such-wheel"))
+    monkeypatch.setattr(ptx, "WHEELS", ("numpy", "no-such-wheel"))
     assert main.main(["--ptx"]) == 1
     assert capsys.readouterr().err == (
         "error: --ptx needs the compilers, and no-such-wheel is not installed: pip install -e '.[ptx]'\n"
