@@ -42,7 +42,11 @@ def test_the_checkout_shows_the_kernels_within_the_package():
 def tree(tmp_path_factory) -> Path:
     """A copy of the tree as a clone would have it."""
     copy = tmp_path_factory.mktemp("tree") / "scratchser"
-    ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", "runs", ".*_cache")
+    patterns = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return patterns(folder, names) | ({"runs"} if Path(folder) == ROOT else set())
+
     return Path(shutil.copytree(ROOT, copy, symlinks=True, ignore=ignored))
 
 

@@ -25,6 +25,7 @@ def start(files):
     )
 
 
+@pytest.mark.slow  # minutes; the default suite runs the same tests under the tracer
 @pytest.mark.skipif(cuda is no_cuda, reason="this Numba has no CUDA target, so no simulator")
 def test_every_test_of_the_cuda_side_passes_in_numbas_simulator():
     files = sorted(ROOT.glob("tests/**/test_*_cuda.py"))
