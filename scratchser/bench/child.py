@@ -61,11 +61,12 @@ class Child:
         self.pool.shutdown()
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return self.pool.submit(function, *arguments).result()
-        except Exception as error:
+        future = self.pool.submit(function, *arguments)
+        error = future.exception()  # whatever the contestant raises, or that its process died
+        if error is not None:
             message = f"the process of {self.contestant!r} failed: {error!r}"
             raise ChildError(f"{message}{error.__cause__ or ''}") from error  # the cause is the child's traceback
+        return future.result()
 
 
 # ---- in the child ---------------------------------------------------------------------------------------------------
