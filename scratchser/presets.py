@@ -225,16 +225,26 @@ def with_settings(config: Config, settings: Sequence[str]) -> Config:
     return pooled(config) if half else config
 
 
+# settings that runs of version 0.1 before the restructuring have under other names
+RENAMED = {
+    "rate": "learning_rate",
+    "conv_rate": "conv_learning_rate",
+    "candidates": "selection_share",
+    "copies": "tta_copies",
+}
+
+
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the contents of a config.json with the defaults of settings that its version did not have."""
-    return {**plain(Config()), **settings}
+    """Returns the contents of a config.json by today's names, with the defaults of settings that it does not have."""
+    return {**plain(Config()), **{RENAMED.get(key, key): value for key, value in settings.items()}}
 
 
 def from_json(settings: Mapping[str, Any]) -> Config:
-    """Returns the config of a config.json, with the defaults of settings that its version did not have.
+    """Returns the config of a config.json, completed as above.
 
     Raises SettingError for a setting that this version does not have.
     """
+    settings = completed(settings)
     if unknown := sorted(set(settings) - {field.name for field in fields(Config)}):
         raise SettingError(f"this version has no setting {unknown[0]!r}: use the one that made the run")
     return _changed(Config(), {key: _tuples(value) for key, value in settings.items()})

@@ -237,3 +237,10 @@ def test_cosine_goes_from_one_towards_zero():
     assert factors[0] == 1 and factors == sorted(factors, reverse=True) and 0 < factors[-1] < 0.03
     assert factors[5] == pytest.approx(0.5)
     assert {with_settings(config, ["schedule=constant"]).factor(epoch) for epoch in range(1, 11)} == {1.0}
+
+
+def test_a_run_from_before_the_settings_were_renamed_keeps_its_values():
+    old = {"rate": 0.5, "conv_rate": 0.25, "candidates": 0.75, "copies": 1}
+    config = from_json(old)
+    found = config.learning_rate, config.conv_learning_rate, config.selection_share, config.tta_copies
+    assert found == (0.5, 0.25, 0.75, 1)

@@ -63,10 +63,14 @@ def check(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
 
 
 def saved_settings(folder: Path) -> dict[str, Any]:
-    """What config.json holds. Raises RunError if the folder has none, StorageError if it is damaged."""
+    """What config.json holds, its settings completed and by today's names.
+
+    Raises RunError if the folder has none, StorageError if it is damaged.
+    """
     if not (folder / CONFIG).exists():
         raise RunError(f"{folder} holds no run: correct the path, or start a run there without --resume")
-    return read_json(folder / CONFIG)
+    found = read_json(folder / CONFIG)
+    return found | {"config": completed(found["config"])} if "config" in found else found
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
