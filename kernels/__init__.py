@@ -10,12 +10,12 @@ lstm              section 3, figure 3            layers.BiLSTM, model.Model     
 linear            section 3, figure 3            layers.Dense                       test_linear.py
 softmax           sections 3 and 3.3             fit, evaluate                      test_softmax.py
 nesterov          sections 3 and 3.2             optim.Optimiser                    test_nesterov.py
-norms             figure 4                       optim.GradientNorms                test_norms_cuda.py
+norms             figure 4                       optim.GradientNorms                test_norms.py
 batchnorm         (6)-(14), section 3.1          layers.NormedBiLSTM                test_batchnorm.py
 batchnorm_frame   (6)-(9): its time loop         batchnorm                          test_batchnorm.py
 matmul            the tiled product              conv2d, lstm, batchnorm_frame      test_matmul.py
 
-Each op has a file test_<op>_cuda.py for its CUDA side too.
+The CUDA side of each op has a file of its own, cuda/test_<op>_cuda.py.
 
 parts/    what the ops are made of: tiles, windows, frames, the LSTM cell
 machine/  what they run on: compilation, devices, vector instructions

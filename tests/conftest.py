@@ -47,7 +47,7 @@ OPS = sorted(file.stem for file in (Path(__file__).parents[1] / "kernels").glob(
 
 def pytest_configure(config):
     for op in OPS:
-        config.addinivalue_line("markers", f"{op}: tests/kernels/test_{op}*.py, the tests of the op {op}")
+        config.addinivalue_line("markers", f"{op}: the tests of the op {op}, test_{op}*.py in tests/kernels")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -33,7 +33,7 @@ def test_slow_tests_run_only_if_requested():
 
 def test_verbose_runs_print_a_line_for_each_gradient():
     """And the markers select the tests of their op only, here without those of stft."""
-    files = [f"tests/kernels/test_{name}.py" for name in ("linear", "linear_cuda", "stft")]
+    files = [f"tests/kernels/{name}.py" for name in ("test_linear", "cuda/test_linear_cuda", "test_stft")]
     lines = output_of_pytest("-v", "-m", "gradcheck and linear", *files).splitlines()
     assert {line.partition("::")[0] for line in lines if "::" in line} == {*files[:2]}
     (index,) = (i for i, line in enumerate(lines) if "test_gradients[odd]" in line)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("helpers", "kernels", "tracer"))]
+sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("helpers", "kernels", "kernels/cuda", "tracer"))]
 
 from scratchser.bench.cuda import costs  # noqa: E402
 
@@ -68,7 +68,7 @@ def kernel_rows() -> Iterator[str]:
     for name in costs.kernel_names():
         module = name.partition(".")[0]
         card = "H200" if name in RAN_ON_H200.split() else "no"
-        yield f"| {name} | tests/kernels/test_{TESTED_WITH.get(module, module)}_cuda.py | yes | {card} |"
+        yield f"| {name} | tests/kernels/cuda/test_{TESTED_WITH.get(module, module)}_cuda.py | yes | {card} |"
 
 
 def tracer_tests() -> Iterator[str]:
@@ -85,14 +85,14 @@ def fault_rows(file: Path) -> Iterator[str]:
     planted = [case[-4:] for case in getattr(module, "FAULTS", ())]
     planted += [("multiply", *case) for case in getattr(module, "MULTIPLY", ())]
     if planted:
-        yield f"\n### tests/kernels/{file.name}\n\n| function | line | replaced by | found as |\n|---|---|---|---|"
+        yield f"\n### tests/kernels/cuda/{file.name}\n\n| function | line | replaced by | found as |\n|---|---|---|---|"
     for function, line, replacement, kind in planted:
         cells = (f"`{cell}`".replace("|", "\\|") for cell in (line, replacement))
         yield f"| {function} | {' | '.join(cells)} | {kind} |"
 
 
 def text() -> str:
-    faults = [row for file in sorted(TESTS.glob("kernels/test_*_cuda.py")) for row in fault_rows(file)]
+    faults = [row for file in sorted(TESTS.glob("kernels/cuda/test_*_cuda.py")) for row in fault_rows(file)]
     return HEAD + "\n".join(kernel_rows()) + "\n" + FAULTS + "\n".join([*tracer_tests(), *faults]) + "\n"
 
 

@@ -21,9 +21,7 @@ def without_target(program):
 
 
 def test_the_tracer_runs_the_kernels_all_the_same():
-    files = [
-        f"tests/kernels/test_{op}_cuda.py" for op in ("linear", "norms")
-    ]  # with device functions and barriers: all alike
+    files = [f"tests/kernels/cuda/test_{op}_cuda.py" for op in ("linear", "norms")]  # device functions, barriers
     done = without_target(f"import pytest; sys.exit(pytest.main(['-q', *{files}]))")
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
 
