@@ -243,7 +243,7 @@ def outputs_only(monkeypatch):
 
     def without_gradients(name):
         exercise = load(name)
-        return replace(exercise, gradients=None) if isinstance(exercise, CpuExercise) else exercise
+        return replace(exercise, gradients=list) if isinstance(exercise, CpuExercise) else exercise
 
     monkeypatch.setattr(steps, "load", without_gradients)
 

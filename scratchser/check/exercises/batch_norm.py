@@ -1,11 +1,8 @@
 """Sequence-wise batch normalisation backward, eqs. (10) and (11), through the statistics."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from scratchser import gradcheck
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
 from scratchser.reference.batchnorm import mean_and_variance
 
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
@@ -109,23 +106,19 @@ def cases() -> dict[str, Arguments]:
     }
 
 
-def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+def gradients() -> list[Differences]:
     """Every coordinate of a small batch."""
     a = arguments((4, 1, 3), F=3, spare=1, seed=20)
-    lengths, epsilon = a["lengths"], a["epsilon"]
-    real = np.arange(a["x"].shape[1]) < lengths[:, None]
+    real = np.arange(a["x"].shape[1]) < a["lengths"][:, None]
 
     def forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
         _, mean, variance = mean_and_variance(x[real], 0)
         y = np.zeros_like(x)
-        y[real] = gamma * (x[real] - mean) / np.sqrt(variance + epsilon) + beta
+        y[real] = gamma * (x[real] - mean) / np.sqrt(variance + a["epsilon"]) + beta
         return y
 
-    def given(dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> Arguments:
-        return {"dy": dy, "x": x, "lengths": lengths, "gamma": gamma, "epsilon": epsilon}
-
     inputs = {"x": a["x"], "gamma": a["gamma"], "beta": a["dbeta"]}
-    return differences(function, given, ("gamma", "beta"), forward, inputs, time_axis={"x": 1})
+    return [Differences(forward=forward, inputs=inputs, arguments=a, options={"time_axis": {"x": 1}})]
 
 
 EXERCISE = CpuExercise(
@@ -135,6 +128,5 @@ EXERCISE = CpuExercise(
     mistakes=MISTAKES,
     axes={"dx": ("utterance", "frame", "feature"), "dgamma": ("feature",), "dbeta": ("feature",)},
     gradients=gradients,
-    gradient_reports=3,
     timed=lambda: arguments((40, 30, 25, 10), F=64, seed=30),
 )

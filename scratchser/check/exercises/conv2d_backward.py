@@ -1,13 +1,11 @@
 """The three gradients of the strided convolution."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from scratchser import gradcheck, reference
+from scratchser import reference
 from scratchser.check.exercises import conv2d_forward
 from scratchser.check.exercises.conv2d_forward import AXES, padding
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
 from scratchser.kernels import conv2d
 
 EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."
@@ -114,28 +112,27 @@ def cases() -> dict[str, Arguments]:
     return {name: with_gradient(a, 20 + n) for n, (name, a) in enumerate(conv2d_forward.cases().items())}
 
 
-def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+def gradients() -> list[Differences]:
     """Every coordinate of a small layer, and random directions of a larger one."""
     small = conv2d_forward.arguments((4, 2), 3, 2, 2, (3, 2), (2, 1), spare=1, seed=30)
     large = conv2d_forward.arguments((6, 3), 7, 2, 3, (3, 4), (1, 2), seed=31)
-    return [*_gradients(function, small, None), *_gradients(function, large, 2)]
+    return [_differences(small, None), _differences(large, 2)]
 
 
-def _gradients(function: Callable, a: Arguments, directions: int | None) -> list[gradcheck.GradientReport]:
+def _differences(a: Arguments, directions: int | None) -> Differences:
     def before_relu(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
         return reference.conv2d.forward(x, a["lengths"], W, bias, a["stride"], relu=False)
 
-    def layer(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        return np.maximum(before_relu(x, W, bias), 0)
+    def layer(**inputs: np.ndarray) -> np.ndarray:
+        return np.maximum(before_relu(**inputs), 0)
 
-    def given(dy: np.ndarray, x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> Arguments:
-        y = layer(x, W, bias)
-        return {"dy": dy, "x": x, "y": y, "lengths": a["lengths"], "W": W, "stride": a["stride"]}
-
-    return differences(
-        function, given, ("W", "bias"), layer, {name: a[name] for name in ("x", "W", "bias")},
-        directions=directions, time_axis={"x": 1}, kinks=before_relu,
-    )  # fmt: skip
+    return Differences(
+        forward=layer,
+        inputs={name: a[name] for name in ("x", "W", "bias")},
+        arguments=with_gradient(a),
+        remembered=lambda **inputs: {"y": layer(**inputs)},
+        options={"directions": directions, "time_axis": {"x": 1}, "kinks": before_relu},
+    )
 
 
 EXERCISE = CpuExercise(
@@ -149,7 +146,6 @@ EXERCISE = CpuExercise(
         "dbias": ("output channel",),
     },
     gradients=gradients,
-    gradient_reports=6,
     timed=lambda: with_gradient(conv2d_forward.timed()),
     package=conv2d.backward,
 )

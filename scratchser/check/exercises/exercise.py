@@ -5,13 +5,11 @@ mistake returns. The judge reports a mistake only where a learner's numbers are 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from scratchser import gradcheck
 
 Arguments = dict[str, Any]  # by parameter, in order
 Outputs = dict[str, np.ndarray]  # by name
@@ -66,12 +64,26 @@ class Exercise:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Differences:
+    """How to compare a learner's backward pass with finite differences of the forward pass.
+
+    The backward pass gets the arguments, with dy and the inputs in place of those there. Its output "d" + name is the
+    gradient of an input.
+    """
+
+    forward: Callable[..., Any]  # (**inputs) -> y
+    inputs: Mapping[str, np.ndarray]
+    arguments: Arguments  # of the backward pass
+    remembered: Callable[..., Arguments] = lambda **inputs: {}  # (**inputs) -> arguments that the forward pass computes
+    options: Mapping[str, Any] = field(default_factory=dict)  # of gradcheck.check
+
+
+@dataclass(frozen=True, kw_only=True)
 class CpuExercise(Exercise):
     """A function of arrays."""
 
     cases: Callable[[], dict[str, Arguments]]  # in float64, with NaN where the function must not read
-    gradients: Callable[[Callable[..., Any]], list[gradcheck.GradientReport]] | None = None  # of a backward pass
-    gradient_reports: int = 0
+    gradients: Callable[[], list[Differences]] = list  # of a backward pass; a small one comes first
     timed: Callable[[], Arguments]  # which plain Python loops process in a fraction of a second
     package: Callable[..., Any] | None = None  # the package's kernel, timed for comparison
     package_arguments: Callable[[Arguments], Sequence] = lambda arguments: list(arguments.values())
@@ -83,7 +95,8 @@ class CpuExercise(Exercise):
     @property
     def checks(self) -> int:
         """Form, outputs, float32, padding, gradients."""
-        return 1 + len(self.axes) + 1 + self.padded + self.gradient_reports
+        gradients = sum(len(differences.inputs) for differences in self.gradients())
+        return 1 + len(self.axes) + 1 + self.padded + gradients
 
 
 class Launch(NamedTuple):
@@ -167,27 +180,3 @@ def added(a: Arguments, sums: Outputs, mistake: str) -> Outputs:
     start = 0 if mistake == "missing accumulate (start lost)" else 1
     share = len(a["x"]) if mistake == "divided by the batch size" else 1
     return {name: start * a[name] + value / share for name, value in sums.items()}
-
-
-def differences(
-    function: Callable[[Arguments], Outputs],
-    arguments: Callable[..., Arguments],
-    parameters: Sequence[str],
-    forward: Callable[..., Any],
-    inputs: Mapping[str, np.ndarray],
-    **options: Any,
-) -> list[gradcheck.GradientReport]:
-    """Compare a learner's backward pass with finite differences of `forward`.
-
-    function     (arguments) -> outputs, among them "d" + name for each input
-    arguments    (dy, **inputs) -> the function's arguments, without the gradients that it adds to
-    parameters   names of the inputs whose gradients it adds to; these are its last arguments
-    options      of gradcheck.check
-    """
-
-    def backward(dy: np.ndarray, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        zeros = {"d" + name: np.zeros_like(inputs[name]) for name in parameters}
-        outputs = function({**arguments(dy, **inputs), **zeros})
-        return {name: outputs["d" + name] for name in inputs}
-
-    return gradcheck.check(forward, backward, inputs, **options)

@@ -1,11 +1,9 @@
 """The dense layer's backward pass."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from scratchser import gradcheck, reference
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences
+from scratchser import reference
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added
 from scratchser.kernels import linear
 
 MISTAKES = {
@@ -53,14 +51,10 @@ def cases() -> dict[str, Arguments]:
     return {name: arguments(*shape, seed=n) for n, (name, shape) in enumerate(shapes.items())}
 
 
-def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+def gradients() -> list[Differences]:
     a = arguments(4, 5, 3, seed=9)
     inputs = {"x": a["x"], "W": a["W"], "b": a["db"]}
-
-    def given(dy: np.ndarray, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> Arguments:
-        return {"dy": dy, "x": x, "W": W}
-
-    return differences(function, given, ("W", "b"), reference.linear.forward, inputs)
+    return [Differences(forward=reference.linear.forward, inputs=inputs, arguments=a)]
 
 
 EXERCISE = CpuExercise(
@@ -70,7 +64,6 @@ EXERCISE = CpuExercise(
     mistakes=MISTAKES,
     axes={"dx": ("utterance", "feature"), "dW": ("feature", "class"), "db": ("class",)},
     gradients=gradients,
-    gradient_reports=3,
     timed=lambda: arguments(32, 64, 4),
     package=linear.backward,
 )

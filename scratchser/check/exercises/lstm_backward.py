@@ -1,12 +1,10 @@
 """Backpropagation through time with lengths, one direction of an LSTM."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from scratchser import gradcheck
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Outputs, added, differences, hide_padding
+from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
 from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
 from scratchser.kernels import lstm
 
@@ -143,28 +141,24 @@ def cases() -> dict[str, Arguments]:
     }
 
 
-def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+def gradients() -> list[Differences]:
     """Every coordinate of a small layer, and random directions of a larger one."""
     small, large = arguments((4, 2), 2, 2, 1, seed=20), arguments((6, 3, 5), 5, 4, 2, seed=21)
-    return [*_gradients(function, small, None), *_gradients(function, large, 2)]
+    return [_differences(small, None), _differences(large, 2)]
 
 
-def _gradients(function: Callable, a: Arguments, directions: int | None) -> list[gradcheck.GradientReport]:
-    lengths = a["lengths"]
-
-    def given(dy: np.ndarray, x: Any, Wx: Any, Wh: Any, h0: Any, c0: Any, b: Any) -> Arguments:
-        y, c, gates = forward(x, lengths, Wx, Wh, b, h0, c0)
-        return {
-            "dy": dy, "x": x, "lengths": lengths, "Wx": Wx, "Wh": Wh, "h0": h0, "c0": c0,
-            "gates": gates, "c": c, "y": y,
-        }  # fmt: skip
+def _differences(a: Arguments, directions: int | None) -> Differences:
+    def outputs(**inputs: np.ndarray) -> Arguments:
+        return dict(zip(("y", "c", "gates"), forward(lengths=a["lengths"], **inputs), strict=True))
 
     b = np.random.default_rng(22).standard_normal(a["Wx"].shape[1])
-    inputs = {name: a[name] for name in ("x", "Wx", "Wh", "h0", "c0")} | {"b": b}
-    return differences(
-        function, given, ("Wx", "Wh", "b"), lambda **inputs: forward(lengths=lengths, **inputs)[0], inputs,
-        directions=directions, time_axis={"x": 1},
-    )  # fmt: skip
+    return Differences(
+        forward=lambda **inputs: outputs(**inputs)["y"],
+        inputs={name: a[name] for name in ("x", "Wx", "Wh", "h0", "c0")} | {"b": b},
+        arguments=a,
+        remembered=outputs,
+        options={"directions": directions, "time_axis": {"x": 1}},
+    )
 
 
 def both_directions(a: Arguments) -> Sequence:
@@ -189,7 +183,6 @@ EXERCISE = CpuExercise(
         "db": ("gate unit",),
     },
     gradients=gradients,
-    gradient_reports=12,
     timed=lambda: arguments((40, 30, 25, 10), D=24, H=16, seed=30),
     package=lstm.backward,
     package_arguments=both_directions,

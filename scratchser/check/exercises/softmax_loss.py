@@ -1,11 +1,9 @@
 """Softmax cross-entropy with soft targets and weights: the loss and its gradient."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from scratchser import gradcheck, reference
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser import reference
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Outputs
 from scratchser.kernels import softmax
 
 MISTAKES = {
@@ -68,16 +66,13 @@ def cases() -> dict[str, Arguments]:
     }
 
 
-def gradients(function: Callable[[Arguments], Outputs]) -> list[gradcheck.GradientReport]:
+def gradients() -> list[Differences]:
     a = arguments(5, 4, 20)
 
     def forward(logits: np.ndarray) -> float:
         return float(reference.softmax.loss(logits, a["target"], a["weight"]))
 
-    def backward(dy: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
-        return {"logits": dy * function({**a, "logits": logits})["dlogits"]}
-
-    return gradcheck.check(forward, backward, {"logits": a["logits"]})
+    return [Differences(forward=forward, inputs={"logits": a["logits"]}, arguments=a)]
 
 
 EXERCISE = CpuExercise(
@@ -87,7 +82,6 @@ EXERCISE = CpuExercise(
     mistakes=MISTAKES,
     axes={"loss": (), "dlogits": ("utterance", "class")},
     gradients=gradients,
-    gradient_reports=1,
     timed=lambda: arguments(64, 4),
     package=softmax.loss,
 )

@@ -1,11 +1,13 @@
 """Judge a function of arrays: its form, its outputs, reading past the end of an utterance, its gradients, its time."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs, copied, filled, with_nan
+from scratchser import gradcheck
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Outputs, copied, filled, with_nan
 from scratchser.check.judge import learner, timing
 from scratchser.check.judge.compare import Trial, compare, where
 from scratchser.check.judge.verdict import Finding
@@ -47,8 +49,7 @@ def _judge(exercise: CpuExercise, function: Callable, path: Path, notes: list[st
     if right:
         yield _single_precision(exercise, function, trials[0])
     yield from _past_the_end(exercise, function, cases, trials)
-    if exercise.gradients:
-        yield from _finite_differences(exercise, function)
+    yield from _finite_differences(exercise, function)
     if right:
         module = learner.load(path)  # again, because the functions used so far check their bounds, which takes time
         notes += timing.compared(exercise, learner.function_of(module, exercise.name, exercise.parameters))
@@ -152,9 +153,18 @@ def _past_the_end(
 
 
 def _finite_differences(exercise: CpuExercise, function: Callable) -> Iterator[Finding]:
-    assert exercise.gradients
-    checked: set[str] = set()  # a small layer comes first, coordinate by coordinate
-    for report in exercise.gradients(lambda arguments: call(exercise, function, copied(arguments))):
-        probes = "random directions" if report.name in checked else "every coordinate"
-        checked.add(report.name)
-        yield Finding(f"finite differences of d{report.name}, {probes}", report.passed, str(report)[5:])
+    for differences, probes in zip(exercise.gradients(), ("every coordinate", "random directions"), strict=False):
+        backward = partial(_gradients, exercise, function, differences)
+        for report in gradcheck.check(differences.forward, backward, differences.inputs, **differences.options):
+            yield Finding(f"finite differences of d{report.name}, {probes}", report.passed, str(report)[5:])
+
+
+def _gradients(
+    exercise: CpuExercise, function: Callable, differences: Differences, dy: np.ndarray, **inputs: np.ndarray
+) -> Outputs:
+    """The learner's gradients of the inputs; those that are added to an argument start with 0."""
+    zeros = {name: np.zeros_like(differences.arguments[name]) for name in exercise.changes}
+    given = {**differences.arguments, "dy": dy, **inputs, **differences.remembered(**inputs), **zeros}
+    outputs = call(exercise, function, copied({name: given[name] for name in exercise.parameters}))
+    factor = 1 if "dy" in exercise.parameters else dy  # a loss has no dy: it is a number, whose gradient is 1
+    return {name: factor * outputs["d" + name] for name in inputs}
