@@ -21,12 +21,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit, prange
+
+from scratchser.kernels.machine import cache_files
 
 try:
     from numba import cuda
-except ImportError:
+except (ImportError, AttributeError, RuntimeError, OSError) as error:  # missing, or its version does not fit Numba's
     from scratchser.kernels.machine import no_cuda as cuda
+
+    cuda.reason = f"{type(error).__name__}: {error}"
+
+if not hasattr(np, "row_stack"):  # NumPy 2.5 removed it; numba-cuda 0.30.4 reads it at its first launch
+    np.row_stack = np.vstack  # type: ignore[attr-defined]
 
 __all__ = ["cuda", "cuda_device", "cuda_jit", "jit", "pjit", "prange"]
 
@@ -55,48 +63,52 @@ def _sources(file: Path) -> set[Path]:
 
 
 @cache
-def _cache_folder(file: str) -> str:
+def _cache_folder(file: str) -> str | None:
     """The compile cache of a file, named after its text and the texts of the kernel files that it imports.
 
     Numba checks the time stamp of one file only, but kernels of one file are inlined into those of another: editing
-    matmul.py would leave an old conv2d in the cache.
+    matmul.py would leave an old conv2d in the cache. None if no folder can be written.
     """
     texts = (source.read_bytes() for source in sorted(_sources(Path(file))))
     digest = hashlib.sha256(b"".join(texts)).hexdigest()[:16]
-    home = config.CACHE_DIR or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "scratchser"
-    )
-    return os.path.join(home, digest)
+    home = cache_files.home()
+    return home and os.path.join(home, digest)
 
 
 def is_compiled(file: str) -> bool:
     """True if the compile cache holds kernels of this file."""
-    return any(Path(_cache_folder(file)).rglob("*.nbi"))
+    folder = _cache_folder(file)
+    return folder is not None and any(Path(folder).rglob("*.nbi"))
 
 
 def _cached(compiler: Callable[..., Any], function: Callable[..., Any], **options: Any) -> Any:
+    folder = _cache_folder(function.__code__.co_filename)
+    if folder is None:
+        return compiler(**options)(function)
     # Numba, and numba-cuda too, reads the folder while it decorates: setting it here does not move other packages'
     # caches
-    before, config.CACHE_DIR = config.CACHE_DIR, _cache_folder(function.__code__.co_filename)
+    before, config.CACHE_DIR = config.CACHE_DIR, folder
     try:
-        return compiler(**options)(function)
+        compiled = compiler(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before
+    cache_files.check(compiled)
+    return compiled
 
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile for one thread."""
-    return _cached(njit, function, cache=True, error_model="numpy")
+    return _cached(njit, function, error_model="numpy")
 
 
 def pjit(function: Callable[..., Any]) -> Any:
     """Compile for several threads, which share the `prange` loops."""
-    return _cached(njit, function, cache=True, error_model="numpy", parallel=True)
+    return _cached(njit, function, error_model="numpy", parallel=True)
 
 
 def cuda_jit(function: Callable[..., Any]) -> Any:
     """Compile as a CUDA kernel. device.launch passes its integers as int32, its floats in the arrays' dtype."""
-    return _cached(cuda.jit, function, cache=True)
+    return _cached(cuda.jit, function)
 
 
 def cuda_device(function: Callable[..., Any]) -> Any:

@@ -6,6 +6,8 @@ Kernels can be imported, and the tracer runs their Python text. Launching one ra
 from collections.abc import Callable
 from typing import Any
 
+reason = ""  # why numba.cuda cannot be imported
+
 
 class Uncompiled:
     """A kernel or device function that is not compiled: its Python text only."""
@@ -15,7 +17,7 @@ class Uncompiled:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
 
     def __getitem__(self, configuration: Any) -> Any:
-        raise RuntimeError(f"{self.__name__} cannot be launched: this Numba has no CUDA target, install numba-cuda")
+        raise RuntimeError(f"{self.__name__} cannot be launched without numba-cuda ({reason})")
 
 
 def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
