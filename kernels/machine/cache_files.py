@@ -58,11 +58,12 @@ def _fault(folder: str) -> str | None:
 
 def check(compiled: Any) -> None:
     """Let a compiled function detect damaged files of its cache, and go on if they cannot be written."""
-    cache = getattr(compiled, "_cache", None)
+    cache: Any = getattr(compiled, "_cache", None)
     if not hasattr(cache, "_cache_file"):  # the simulator and NUMBA_DISABLE_JIT=1 compile nothing
         return
     file, save = cache._cache_file, cache.save_overload
-    file.__class__ = _checked(type(file))
+    numba_file: Any = type(file)
+    file.__class__ = _checked(numba_file)
 
     def save_overload(*overload: Any) -> None:
         try:
@@ -80,10 +81,10 @@ def _report_once(message: str) -> None:
 
 
 @cache
-def _checked(numba_file: type) -> type:
+def _checked(numba_file: Any) -> type:
     """Numba's class of cache files, with a digest at the end of each file. A damaged file counts as absent."""
 
-    class Checked(numba_file):  # type: ignore[misc]
+    class Checked(numba_file):
         def _load_index(self) -> dict:
             return super()._load_index() if _intact(self._index_path) else {}
 
