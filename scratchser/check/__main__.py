@@ -10,7 +10,9 @@ from pathlib import Path
 
 from scratchser.check.exercises import NAMES
 from scratchser.check.judge.limits import MEGABYTES, SECONDS, judge_in_process
-from scratchser.check.judge.verdict import COLUMNS, files_below
+from scratchser.check.judge.verdict import COLUMNS
+from scratchser.support import terminal
+from scratchser.support.errors import UsageError, exit_code
 
 EXAMPLES = f"""
 python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
@@ -21,7 +23,7 @@ A line EXERCISE = "..." in the file says which exercise it is, one of
 
 Each file runs in a process of its own, with limits on time and memory. This is not a sandbox: judge only files that you
 would run yourself.
-Exit code: 0 if the file passes, or the table is written; 1 if the file does not pass; 2 for wrong use.
+Exit code: 0 if the file passes, or the table is written; 1 if not; 2 for wrong use.
 """
 
 
@@ -47,32 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error(f"{args.path} is a folder: say where to write the table, --csv grades.csv")
     if args.csv and not args.path.is_dir():
         p.error(f"--csv needs a folder, but {args.path} is a file")
+    return exit_code(_class if args.csv else _file, args)
 
-    from scratchser.support import terminal  # imports NumPy: not for --help
-    from scratchser.support.files import StorageError
 
-    try:
-        if args.csv:
-            return _class(args)
-        verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes)
-    except (StorageError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 2
+def _file(args: argparse.Namespace) -> int:
+    verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes)
     terminal.write(verdict.as_text(printed))
     return 0 if verdict.passed else 1
 
 
 def _class(args: argparse.Namespace) -> int:
-    from scratchser.support import terminal
-    from scratchser.support.files import write_bytes
+    from scratchser.support.files import write_text  # imports NumPy: not for --help
 
-    files = list(files_below(args.path))
+    files = [path for path in sorted(args.path.rglob("*.py")) if not _hidden(path.relative_to(args.path))]
     if not files:
-        print(f"error: there is no .py file in {args.path}", file=sys.stderr)
-        return 2
+        raise UsageError(f"there is no .py file in {args.path}")
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -81,10 +72,15 @@ def _class(args: argparse.Namespace) -> int:
         verdict, _ = judge_in_process(file, args.seconds, args.megabytes)
         row = verdict.as_row(args.path, time.perf_counter() - started)
         writer.writerow(row)
-        write_bytes(args.csv, table.getvalue().encode())  # after each file, so that an interruption loses nothing
+        write_text(args.csv, table.getvalue())  # after each file, so that an interruption loses nothing
         terminal.write(f"{number}/{len(files)}  {'passed ' if verdict.passed else 'not yet'}  {row['file']}")
     terminal.write(f"{len(files)} files, {args.csv}")
     return 0
+
+
+def _hidden(path: Path) -> bool:
+    """Whether it lies in a hidden folder or a cache."""
+    return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
 def _positive(text: str) -> int:

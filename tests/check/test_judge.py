@@ -1,14 +1,16 @@
 """What the judge reports about wrong files: errors, wrong numbers, wrong memory accesses."""
 
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scratchser.check.exercises import load
 from scratchser.check.exercises.exercise import copied
-from scratchser.check.judge import compare, cpu, learner, timing
+from scratchser.check.judge import compare, cpu, timing
 from scratchser.check.judge.judge import judge
 
 SOLUTIONS = Path(__file__).parent / "solutions"
@@ -56,7 +58,7 @@ HEAD_3 = "line 3, column 38: def linear_backward(dy, x, W, dW, db)\n"
 
 REPORTS = [  # file, what the finding contains, what its hints contain
     ("x = 1\n", 'no line EXERCISE = "..."', "One of: "),
-    ('EXERCISE = "linear_backwards"\n', "there is no exercise 'linear_backwards'", "linear_backward?"),
+    ('EXERCISE = "linear_backwards"\n', "there is no exercise 'linear_backwards'; did you mean 'linear_backward'?", "One of: "),
     (HEAD + "    return (\n", "line 4, column 12: return (\nSyntaxError: '(' was never closed", "at `(`."),
     (HEAD.replace("):", ")"), HEAD_3, "line 3, column 38, at the end of the line"),
     (HEAD + "    x = 1\n  return x\n", "line 5, column 11: return x\nIndentationError", "the indentation"),
@@ -119,7 +121,7 @@ def test_an_error_of_the_judge_is_not_reported_as_the_learners(judged, monkeypat
     def broken(*arguments):
         raise RuntimeError("an error of the judge")
 
-    monkeypatch.setattr(learner, "function_of", broken)
+    monkeypatch.setattr(cpu, "compare", broken)
     with pytest.raises(RuntimeError, match="an error of the judge"):
         judged(LINEAR)
 
@@ -168,8 +170,9 @@ def test_unwritten_memory_contains_nan(size):
     """np.empty often gives zeros by chance: a file that needs them would pass."""
     shapes = {"dy": (size, 1), "x": (size, 2), "W": (2, 1), "dW": (2, 1), "db": (1,)}
     a = {name: np.ones(shape) for name, shape in shapes.items()}
+    learner = SimpleNamespace(function=lambda dy, x, W, dW, db: np.empty_like(x), running=nullcontext)
     for dtype in (np.float64, np.float32):
-        outputs = cpu.call(load("linear_backward"), lambda dy, x, W, dW, db: np.empty_like(x), copied(a, dtype))
+        outputs = cpu.call(load("linear_backward"), learner, copied(a, dtype))
         assert np.isnan(outputs["dx"]).any()
 
 

@@ -8,9 +8,9 @@ import faulthandler
 import sys
 from pathlib import Path
 
-from scratchser.check.exercises import NAMES, load
+from scratchser.check.exercises import load
 from scratchser.check.judge.judge import judge
-from scratchser.check.judge.source import exercise_of
+from scratchser.check.judge.source import begin
 
 try:
     import resource
@@ -37,7 +37,7 @@ def limit(megabytes: int) -> None:
 def main() -> None:
     file, verdict, trace = map(Path, sys.argv[1:4])
     seconds, megabytes = map(int, sys.argv[4:6])
-    load(exercise_of(file, NAMES))  # imports the exercise before the time starts
+    load(begin(file).exercise)  # imports the exercise before the time starts
     limit(megabytes)
     with open(trace, "w", encoding="utf-8") as output:
         faulthandler.enable(output)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from scratchser.check.exercises.exercise import Cost, CudaExercise, Launch, copied, filled, with_nan
-from scratchser.check.judge import learner
+from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Outputs, copied, filled
 from scratchser.check.judge.compare import Trial, compare
-from scratchser.check.judge.source import Refused
-from scratchser.check.judge.verdict import Finding
+from scratchser.check.judge.learner import Learner
+from scratchser.check.judge.padding import past_the_end
+from scratchser.check.judge.verdict import Finding, refused
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
 
@@ -52,20 +52,22 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint
 }
 
 
-def judge(exercise: CudaExercise, module: ModuleType, kernel: Any, notes: list[str]) -> Iterator[Finding]:
-    """One finding after the other. Raises Refused for what is not a kernel or cannot be run."""
+def findings(exercise: CudaExercise, learner: Learner, notes: list[str]) -> Iterator[Finding]:
+    """One finding after the other. Raises Failed for what is not a kernel or cannot be run."""
+    kernel = learner.function
     is_kernel = hasattr(kernel, "py_func") and type(kernel).__module__.startswith(("numba", "scratchser"))
     if not is_kernel or isinstance(kernel, CPUDispatcher):
-        raise Refused(f"{exercise.name} is not a CUDA kernel", "Write @cuda.jit in the line above its def.")
+        raise refused(f"{exercise.name} is not a CUDA kernel", "Write @cuda.jit in the line above its def.")
     _refuse_numpy_arrays(kernel.py_func)
-    constant = _constant(exercise, module)
-    cases = exercise.cases(constant)
+    constant = _constant(exercise, learner.module)
     exercise = replace(exercise, reference=partial(exercise.reference, **{exercise.constant[0]: constant}))
+    launches = exercise.cases(constant)
     trials: list[Trial] = []
     reports: dict[str, Report] = {}
-    for name, launch in cases.items():
-        trial, reports[name] = _trial(exercise, kernel, name, launch)
-        trials.append(trial)
+    for name, launch in launches.items():
+        arguments = filled(launch.arguments)
+        outputs, reports[name] = _run(exercise, learner, launch, copied(arguments))
+        trials.append(Trial(name, arguments, outputs, exercise.reference(arguments, ""), TOLERANCE))
     yield from (_faults(kind, reports) for kind in FAULTS)
     in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
     all_in_range = len(in_range) == len(trials)
@@ -73,42 +75,40 @@ def judge(exercise: CudaExercise, module: ModuleType, kernel: Any, notes: list[s
         if all_in_range or not finding.passed:
             yield finding
     if all_in_range and all(trial.right(output).all() for trial in trials for output in exercise.changes):
-        yield from _past_the_end(exercise, kernel, cases)
-        counts, cost = reports[exercise.counted].counts, exercise.cost(cases[exercise.counted])
+        cases = {name: launch.arguments for name, launch in launches.items()}
+        yield from past_the_end(cases, trials, lambda name, a: _run(exercise, learner, launches[name], a)[0])
+        counts, cost = reports[exercise.counted].counts, exercise.cost(launches[exercise.counted])
         yield _accesses(exercise, counts, cost)
         notes += _table(exercise, counts, cost)
 
 
+def _run(exercise: CudaExercise, learner: Learner, launch: Launch, given: Arguments) -> tuple[Outputs, Report]:
+    """Run the kernel with these arguments, to which it writes."""
+    before = copied(given)
+    with learner.running():
+        report = trace(learner.function, launch.grid, launch.block, *given.values())
+    for parameter, value in given.items():
+        if parameter not in exercise.changes and not np.array_equal(before[parameter], value, equal_nan=True):
+            raise refused(f"the kernel writes to {parameter}, but may only read it")
+    return {output: given[output] for output in exercise.changes}, report
+
+
 def _refuse_numpy_arrays(function: Any) -> None:
-    """Raises Refused for np.zeros and the like, which Python runs but a GPU does not."""
+    """Raises Failed for np.zeros and the like, which Python runs but a GPU does not."""
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, SyntaxError):  # a lambda or exec: it shows when it runs
         return
-    for node in ast.walk(tree):
-        call = node.func if isinstance(node, ast.Call) else None
-        if not (isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.attr in NUMPY_ARRAYS):
-            continue
-        if function.__globals__.get(call.value.id) is np:
-            text = f"line {first + call.lineno - 1}: {lines[call.lineno - 1].strip()}\n"
-            raise Refused(
-                f"{text}np.{call.attr} makes an array in Python; a GPU cannot do that",
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        module, _, name = ast.unparse(call.func).rpartition(".")
+        if name in NUMPY_ARRAYS and function.__globals__.get(module) is np:
+            raise refused(
+                f"line {first + call.lineno - 1}: {lines[call.lineno - 1].strip()}\n"
+                f"np.{name} makes an array in Python; a GPU cannot do that",
                 "Use cuda.shared.array(shape, dtype) for what the threads of a block share, "
                 "cuda.local.array(shape, dtype) for what one thread needs.",
             )
-
-
-def _trial(exercise: CudaExercise, kernel: Any, name: str, launch: Launch) -> tuple[Trial, Report]:
-    arguments = filled(launch.arguments)
-    given = copied(arguments)
-    with learner.errors_marked():
-        report = trace(kernel, launch.grid, launch.block, *given.values())
-    for parameter, before in arguments.items():
-        if parameter not in exercise.changes and not np.array_equal(before, given[parameter]):
-            raise Refused(f"the kernel writes to {parameter}, but may only read it")
-    outputs = {output: given[output] for output in exercise.changes}
-    return Trial(name, arguments, outputs, exercise.reference(arguments, ""), TOLERANCE), report
 
 
 def _constant(exercise: CudaExercise, module: ModuleType) -> int:
@@ -116,7 +116,7 @@ def _constant(exercise: CudaExercise, module: ModuleType) -> int:
     value = getattr(module, name, None)
     if not isinstance(value, int) or not smallest <= value <= largest:
         required = f"It must be a whole number from {smallest} to {largest}: the tracer runs every thread one by one."
-        raise Refused(f"the constant {name} is {value!r}", required)
+        raise refused(f"the constant {name} is {value!r}", required)
     return value
 
 
@@ -129,25 +129,7 @@ def _faults(kind: str, reports: dict[str, Report]) -> Finding:
     others = len({name for name, _ in faults}) - 1
     if others:
         text += f"\nalso in {others} more of the cases"
-    if not mistake:
-        return Finding(check, False, text, [hint])
-    return Finding(check, False, text, [f"{mistake}: {hint}"], [mistake])
-
-
-def _past_the_end(exercise: CudaExercise, kernel: Any, cases: dict[str, Launch]) -> Iterator[Finding]:
-    """The cases with NaN where the kernel must not read: no output may become NaN. Nothing for cases without NaN."""
-    check = "nothing past the end of an utterance is read"
-    padded = {name: launch for name, launch in cases.items() if with_nan(launch.arguments)}
-    for name, launch in padded.items():
-        given = copied(launch.arguments)
-        with learner.errors_marked():
-            trace(kernel, launch.grid, launch.block, *given.values())
-        if any(np.isnan(given[output]).any() for output in exercise.changes):
-            hint = "Guard reads with the utterance's length. Multiplying by 0 is not enough: 0 · NaN is NaN."
-            yield Finding(check, False, f'"{name}": with NaN there, the result contains NaN', [hint])
-            return
-    if padded:
-        yield Finding(check, True)
+    return Finding(check, False, text, [f"{mistake}: {hint}"] if mistake else [hint], [mistake] if mistake else [])
 
 
 # ---- the score: memory accesses -------------------------------------------------------------------------------------

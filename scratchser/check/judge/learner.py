@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -15,59 +15,62 @@ from typing import Any
 import numba
 from numba.core.registry import CPUDispatcher
 
-from scratchser.check.judge.source import Refused
+from scratchser.check.exercises.exercise import Exercise
+from scratchser.check.judge.verdict import Failed, Finding, refused
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
 
 
-class Raised(Exception):
-    """The learner's code raised an error, which is `__cause__`."""
+class Learner:
+    """A learner's file, run as a module, and the exercise's function in it.
 
-
-@contextmanager
-def errors_marked() -> Iterator[None]:
-    """Around the learner's code: its errors become Raised, so that they differ from errors of the judge itself."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise Raised from error
-
-
-def load(path: Path) -> ModuleType:
-    """Run the file as a module. Its folder is searched last, so that a file there cannot hide another module.
-
-    Raises Raised if the file raises an error.
+    Raises Failed if the file raises an error, and if the function is missing or has other parameters.
     """
-    if cuda is no_cuda:  # a learner writes `from numba import cuda`
-        numba.cuda = sys.modules["numba.cuda"] = cuda
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location("learner", path)
-    assert spec and spec.loader
-    module = sys.modules["learner"] = importlib.util.module_from_spec(spec)
-    with errors_marked():
-        spec.loader.exec_module(module)
-    return module
 
+    def __init__(self, path: Path, exercise: Exercise) -> None:
+        self.path = path
+        self.module = self._load()
+        self.function = self._function(exercise)
 
-def function_of(module: ModuleType, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
-    """The exercise's function. Raises Refused if it is missing or has other parameters."""
-    function: Any = getattr(module, name, None)
-    required = f"Write: def {name}({', '.join(parameters)})"
-    if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
-        near = difflib.get_close_matches(name, [key for key, value in vars(module).items() if callable(value)], n=1)
-        raise Refused(f"there is no function {name}{f', but {near[0]}' if near else ''}", f"{required}.")
-    found = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
-    if found != parameters:
-        raise Refused(f"{name} has the parameters ({', '.join(found)})", f"{required}; the order counts.")
-    return function
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around the learner's code: its errors become findings, and differ so from errors of the judge itself."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            raise Failed(Finding("it runs", False, *explained(error, self.path), counts=False)) from error
 
+    def _load(self) -> ModuleType:
+        """The file's folder is searched last, so that a file there cannot hide another module."""
+        if cuda is no_cuda:  # a learner writes `from numba import cuda`
+            numba.cuda = sys.modules["numba.cuda"] = cuda
+        if str(self.path.parent) not in sys.path:
+            sys.path.append(str(self.path.parent))
+        spec = importlib.util.spec_from_file_location("learner", self.path)
+        assert spec and spec.loader
+        module = sys.modules["learner"] = importlib.util.module_from_spec(spec)
+        with self.running():
+            spec.loader.exec_module(module)
+        return module
 
-def check_bounds(module: ModuleType) -> None:
-    """Make the functions that the file compiles with Numba raise IndexError for an index out of range."""
-    for value in vars(module).values():
-        if isinstance(value, CPUDispatcher):
-            value.targetoptions["boundscheck"] = True
+    def _function(self, exercise: Exercise) -> Any:
+        name, parameters = exercise.name, exercise.parameters
+        function: Any = getattr(self.module, name, None)
+        required = f"Write: def {name}({', '.join(parameters)})"
+        if not (callable(function) or hasattr(function, "py_func")):  # a kernel need not be callable
+            functions = [key for key, value in vars(self.module).items() if callable(value)]
+            near = difflib.get_close_matches(name, functions, n=1)
+            raise refused(f"there is no function {name}{f', but {near[0]}' if near else ''}", f"{required}.")
+        found = tuple(inspect.signature(getattr(function, "py_func", function)).parameters)
+        if found != parameters:
+            raise refused(f"{name} has the parameters ({', '.join(found)})", f"{required}; the order counts.")
+        return function
+
+    def check_bounds(self) -> None:
+        """Make the functions that the file compiles with Numba raise IndexError for an index out of range."""
+        for value in vars(self.module).values():
+            if isinstance(value, CPUDispatcher):
+                value.targetoptions["boundscheck"] = True
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchser.check.exercises import NAMES, load
-from scratchser.check.judge.source import Refused, exercise_of
+from scratchser.check.judge.source import begin
 from scratchser.check.judge.verdict import Finding, Verdict
 
 SECONDS, MEGABYTES = 60, 2048
@@ -24,21 +23,19 @@ COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlit
 
 def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
     """The verdict, and the last lines that the file printed."""
-    try:
-        exercise = exercise_of(path, NAMES)
-    except Refused as error:
-        checks = load(error.exercise).checks if error.exercise else 0
-        return Verdict(str(path), error.exercise, checks, [error.finding()], finished=True), []
+    verdict = begin(path)
+    if verdict.finished:
+        return verdict, []
     with tempfile.TemporaryDirectory(prefix="scratchser-check-") as name:
         folder = Path(name)
         status = _run(path, folder, seconds, megabytes)
         printed = _read(folder / "printed").splitlines()[-PRINTED_LINES:]
-        saved = folder / "verdict"
-        verdict = Verdict.load(saved) if saved.exists() else Verdict(str(path), exercise, load(exercise).checks)
+        if (folder / "verdict").exists():
+            verdict = Verdict.load(folder / "verdict")
         end = Ending(path, seconds, megabytes, status, _read(folder / "trace"), printed)
     if verdict.finished:
         return verdict, printed
-    if end.timed_out and len(verdict.findings) == verdict.checks and not verdict.failures:
+    if end.timed_out and verdict.checks_passed == verdict.checks > 0:
         verdict.finished = True  # everything is checked: compiling our own kernel can take long
         verdict.notes.append(f"time: not measured, because the {seconds} seconds were over")
         return verdict, printed

@@ -1,65 +1,60 @@
 """Which exercise a file contains, found without running it."""
 
 import ast
-import difflib
 import re
-from collections.abc import Collection
 from pathlib import Path
 
-from scratchser.check.judge.verdict import Finding
+from scratchser.check.exercises import NAMES, load
+from scratchser.check.judge.verdict import Failed, Verdict, refused
+from scratchser.support.suggest import hint
 
 
-class Refused(Exception):
-    """The file cannot be judged. The message says why, the hints what to do.
+def begin(path: Path) -> Verdict:
+    """A verdict with the name in the file's line `EXERCISE = "..."`, and without findings.
 
-    exercise   the file's exercise, if it is known
+    If the file is not Python, has no such line or names an unknown exercise, the verdict is finished and says so.
     """
-
-    def __init__(self, text: str, *hints: str, exercise: str = "") -> None:
-        super().__init__(text)
-        self.hints = list(hints)
-        self.exercise = exercise
-
-    def finding(self) -> Finding:
-        return Finding("the file can be judged", False, str(self), self.hints, counts=False)
-
-
-def exercise_of(path: Path, known: Collection[str]) -> str:
-    """The name in the file's line `EXERCISE = "..."`.
-
-    Raises Refused if the file is not Python, has no such line or names an unknown exercise.
-    """
+    verdict, source = Verdict(str(path)), b""
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        source = path.read_bytes()
+        verdict.exercise = _exercise(ast.parse(source, str(path)))
+        return verdict
     except SyntaxError as error:
-        raise _syntax_error(error, path, known) from error
+        names = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", source.decode(errors="replace"), re.MULTILINE)
+        if names and names[-1] in NAMES:
+            verdict.exercise, verdict.checks = names[-1], load(names[-1]).checks
+        failed = _syntax_error(error)
     except ValueError as error:  # null bytes
-        raise Refused(f"the file is not Python source: {error}") from error
+        failed = refused(f"the file is not Python source: {error}")
+    except OSError as error:
+        failed = refused(f"the file cannot be read: {error.strerror}")
+    except Failed as error:
+        failed = error
+    verdict.findings, verdict.finished = [failed.finding], True
+    return verdict
+
+
+def _exercise(tree: ast.Module) -> str:
     names: list = [
         node.value.value
         for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         and any(isinstance(target, ast.Name) and target.id == "EXERCISE" for target in node.targets)
     ]  # fmt: skip
-    exercises = f"One of: {', '.join(sorted(known))}."
+    exercises = f"One of: {', '.join(sorted(NAMES))}."
     if not names:
-        raise Refused('no line EXERCISE = "...": which exercise is it?', exercises)
-    if names[-1] not in known:
-        near = difflib.get_close_matches(str(names[-1]), known, n=1)
-        raise Refused(f"there is no exercise {names[-1]!r}", f"Did you mean {near[0]}?" if near else exercises)
+        raise refused('no line EXERCISE = "...": which exercise is it?', exercises)
+    if names[-1] not in NAMES:
+        raise refused(f"there is no exercise {names[-1]!r}{hint(str(names[-1]), NAMES)}", exercises)
     return names[-1]
 
 
-def _syntax_error(error: SyntaxError, path: Path, known: Collection[str]) -> Refused:
-    """Says where Python stops reading. The exercise is found by searching the text for its line."""
-    text = path.read_bytes().decode(errors="replace")
-    lines = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
-    exercise = lines[-1] if lines and lines[-1] in known else ""
+def _syntax_error(error: SyntaxError) -> Failed:
+    """Where Python stops reading."""
     source = (error.text or "").rstrip()
     escape = "unicodeescape" in error.msg
     if not error.lineno or not source or ("codec" in error.msg and not escape):
-        hint = "Python cannot read the file. Is it saved as UTF-8?"
-        return Refused(f"{type(error).__name__}: {error.msg}", hint, exercise=exercise)
+        return refused(f"{type(error).__name__}: {error.msg}", "Python cannot read the file. Is it saved as UTF-8?")
     column = error.offset or 1
     rest = source[column - 1 :].strip()
     position = f"line {error.lineno}, column {column}"
@@ -67,4 +62,4 @@ def _syntax_error(error: SyntaxError, path: Path, known: Collection[str]) -> Ref
     hint += "Look there and in the line before for a bracket, a quote, a colon or the indentation."
     if escape:
         hint = 'In a string, \\ begins a special character: write a path as r"..." or with /.'
-    return Refused(f"{position}: {source.strip()}\n{type(error).__name__}: {error.msg}", hint, exercise=exercise)
+    return refused(f"{position}: {source.strip()}\n{type(error).__name__}: {error.msg}", hint)

@@ -10,13 +10,13 @@ import numpy as np
 from numba import config
 
 from scratchser.check.exercises.exercise import CpuExercise, copied, filled
-from scratchser.check.judge import learner
+from scratchser.check.judge.learner import Learner
 
 REPETITIONS = 5
 SECONDS = 3.0  # enough for one function: a slow one is timed once
 
 
-def compared(exercise: CpuExercise, function: Callable) -> list[str]:
+def compared(exercise: CpuExercise, learner: Learner) -> list[str]:
     """Lines of text with both times, in float32 as in training."""
     if config.DISABLE_JIT:
         return ["time: not measured, because NUMBA_DISABLE_JIT=1 runs compiled code as plain Python"]
@@ -25,8 +25,8 @@ def compared(exercise: CpuExercise, function: Callable) -> list[str]:
     numba.set_num_threads(1)
     try:
         given = copied(arguments)
-        with learner.errors_marked():
-            yours = seconds(lambda: function(*given.values()))
+        with learner.running():
+            yours = seconds(lambda: learner.function(*given.values()))
         line = f"time: yours {_text(yours)}"
         if exercise.package:
             kernel, given_ours = exercise.package, exercise.package_arguments(copied(arguments))

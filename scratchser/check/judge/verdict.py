@@ -3,7 +3,7 @@
 import json
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,19 @@ class Finding:
     hints: list[str] = field(default_factory=list)  # what to look at
     mistakes: list[str] = field(default_factory=list)  # names of those that were recognised
     counts: bool = True  # False if it is not a check of the exercise: the file cannot be judged, loops or crashes
+
+
+class Failed(Exception):
+    """A check fails, and no other one is possible after it."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text)
+        self.finding = finding
+
+
+def refused(text: str, *hints: str) -> Failed:
+    """The file cannot be judged: why, and what to do."""
+    return Failed(Finding("the file can be judged", False, text, list(hints), counts=False))
 
 
 @dataclass
@@ -106,11 +119,3 @@ def _wrapped(line: str) -> list[str]:
         line, LINE_WIDTH, initial_indent=indent, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """All Python files in the folder and its subfolders, in order, except in hidden folders and caches."""
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder).parts
-        if not any(part.startswith(".") or part == "__pycache__" for part in parts):
-            yield path
