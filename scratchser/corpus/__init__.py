@@ -24,6 +24,7 @@ from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Origin, Proble
 
 __all__ = ["CLASSES", "KINDS", "Corpus", "CorpusError", "Problem", "Utterance", "detect", "load", "wants_synthetic"]
 
+READERS = {"csv": csv_manifest, "iemocap": iemocap, "emodb": emodb}
 KINDS = ("auto", "iemocap", "emodb", "csv", "synthetic")
 
 
@@ -48,10 +49,8 @@ def load(
     Single broken things become the corpus's `problems`. Raises CorpusError if the folder is no corpus, its kind is not
     clear, an option does not fit, or no utterance is left.
     """
-    if kind not in KINDS:
-        raise CorpusError(f"unknown kind of corpus {kind!r}: choose from {', '.join(KINDS)}")
     notes: tuple[str, ...] = ()
-    if root is None and kind == "auto":
+    if kind == "auto" and root is None:
         kind = "synthetic"
     elif kind == "auto" and root is not None:
         kind, reason = detect(root)
@@ -60,16 +59,20 @@ def load(
         raise CorpusError(f"--scripted and --merge-excited are for IEMOCAP, but this corpus is {kind}")
     origin = Origin(root and root.absolute(), kind, scripted, merge_excited, tuple(classes) if classes else None)
     if kind == "synthetic":
-        return replace(_synthetic(root, classes), origin=origin)
+        if root is not None or classes is not None:
+            raise CorpusError("the synthetic corpus is built-in: it takes no folder and no classes")
+        from scratchser.corpus import synthetic  # compiles the synthesiser, which other corpora do not need
+
+        return replace(synthetic.load(), origin=origin)
     if root is None or not root.exists():
         raise CorpusError(f"{root}: no such folder" if root else f"the corpus {kind} needs its folder")
-    if kind == "iemocap":
-        corpus = iemocap.load(root, scripted=scripted, merge_excited=merge_excited, classes=classes)
-    else:
-        corpus = {"emodb": emodb, "csv": csv_manifest}[kind].load(root, classes=classes)
+    options = {"scripted": scripted, "merge_excited": merge_excited} if kind == "iemocap" else {}
+    corpus: Corpus = READERS[kind].load(root, classes=classes, **options)
     if not corpus.utterances and not corpus.problems:
-        raise CorpusError(f"{root}: {_nothing_left(corpus, scripted)}")
-    return replace(corpus, notes=notes + corpus.notes, problems=_problems(corpus), origin=origin)
+        others = ", ".join(f"{label} {count}" for label, count in corpus.other_labels) or "none"
+        hint = " (--scripted adds the scripted dialogs)" if kind == "iemocap" and not scripted else ""
+        raise CorpusError(f"{root}: no utterance of the classes {', '.join(corpus.classes)}{hint}; of others: {others}")
+    return replace(corpus, notes=notes + corpus.notes, origin=origin)
 
 
 def wants_synthetic(folder: Path | None) -> bool:
@@ -81,39 +84,12 @@ def detect(root: Path) -> tuple[str, str]:
     """Returns the kind of the corpus in `root` and the reason. Raises CorpusError unless exactly one kind fits."""
     if not root.exists():
         raise CorpusError(f"{root}: no such folder")
-    found = {}
-    if manifests := csv_manifest.find(root):
-        found["csv"] = f"{manifests[0].name} has the columns {', '.join(csv_manifest.NEEDED)}"
-    if root.is_dir() and iemocap.looks_like(root):
-        found["iemocap"] = "it holds SessionN/dialog/EmoEvaluation"
-    if root.is_dir() and emodb.looks_like(root):
-        found["emodb"] = f"{emodb.folder(root).name} holds wav files with names like 03a01Wa.wav"
+    found = {kind: reason for kind, reader in READERS.items() if (reason := reader.detect(root))}
     if len(found) == 1:
-        return next(iter(found.items()))
+        return found.popitem()
     if found:
         raise CorpusError(f"{root}: could be {' or '.join(found)}: choose one with --corpus")
     raise CorpusError(
         f"{root}: no corpus found. Looked for SessionN/dialog/EmoEvaluation (iemocap), wav files with names like "
         f"03a01Wa.wav (emodb) and a CSV file with the columns {', '.join(csv_manifest.NEEDED)} (csv)"
     )
-
-
-def _synthetic(root: Path | None, classes: Sequence[str] | None) -> Corpus:
-    if root is not None or classes is not None:
-        raise CorpusError("the synthetic corpus is built-in: it takes no folder and no classes")
-    from scratchser.corpus import synthetic  # compiles the synthesiser, which other corpora do not need
-
-    return synthetic.load()
-
-
-def _problems(corpus: Corpus) -> tuple[Problem, ...]:
-    """The problems. Only the names of utterances in the table are kept, since only those can be left out."""
-    names = {u.name for u in corpus.utterances}
-    return tuple(p if p.utterance in names else replace(p, utterance="") for p in corpus.problems)
-
-
-def _nothing_left(corpus: Corpus, scripted: bool) -> str:
-    others = ", ".join(f"{label} {count}" for label, count in corpus.other_labels)
-    improvised = corpus.name == "iemocap" and not scripted
-    where = " in the improvised dialogs (--scripted reads the others too)" if improvised else ""
-    return f"no utterance of the classes {', '.join(corpus.classes)}{where}; of others: {others or 'none'}"

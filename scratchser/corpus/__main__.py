@@ -5,11 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from scratchser.corpus import KINDS, load, wants_synthetic
 from scratchser.support import terminal
-from scratchser.support.errors import exit_code
+from scratchser.support.errors import UsageError, exit_code
 from scratchser.support.terminal import bar
 
 DESCRIPTION = """\
@@ -30,12 +29,8 @@ exit code  0 nothing is broken   1 something is broken, or a complete release ha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    p = _parser()
-    args = p.parse_args(arguments)
-    folder = None if wants_synthetic(args.dir) else args.dir
-    if args.write and folder is not None:
-        p.error("--write needs the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
-    return exit_code(_write if args.write else lambda args: _show(folder, args), args)
+    args = _parser().parse_args(arguments)
+    return exit_code(_write if args.write else _show, args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,22 +57,26 @@ def _parser() -> argparse.ArgumentParser:
     return p
 
 
-def _show(folder: Path | None, args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> int:
     from scratchser.corpus import baselines  # these take seconds to import
-    from scratchser.corpus.audio import check_audio, has_audio
+    from scratchser.corpus.audio import AudioReport, check_audio, has_audio
+    from scratchser.corpus.check import describe
     from scratchser.corpus.split import Fold, FoldsError, make_folds
     from scratchser.corpus.summary import render, summarise
 
     corpus = load(
-        folder,
+        None if wants_synthetic(args.dir) else args.dir,
         args.corpus,
         scripted=args.scripted,
         merge_excited=args.merge_excited,
         classes=args.classes.split(",") if args.classes else None,
     )
-    report = check_audio(corpus, progress=lambda items: bar(items, "checking audio")) if has_audio(corpus) else None
+    report = AudioReport()
+    if has_audio(corpus):
+        report = check_audio(corpus, progress=lambda items: bar(items, "checking audio"))
+    problems = (*corpus.problems, *report.problems)
     summary = summarise(corpus, report)
-    good = corpus.without({problem["utterance"] for problem in summary["problems"]} - {None})
+    good = corpus.without({problem.utterance for problem in problems})
     folds: tuple[Fold, ...] = ()
     try:
         folds = make_folds(good)
@@ -91,29 +90,17 @@ def _show(folder: Path | None, args: argparse.Namespace) -> int:
         found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
         summary["baselines"] = {each.name: each.as_dict() for each in found}
     terminal.write(json.dumps(summary, indent=1) if args.json else render(summary))
-    return _report_problems(summary, in_full=not args.json)
-
-
-def _report_problems(summary: dict[str, Any], in_full: bool) -> int:
-    """Print the problems on stderr. Returns the exit code."""
-    problems = summary["problems"]
-    if problems:
-        lines = [f"broken: {problem['where']}: {problem['what']}" for problem in problems] if in_full else []
-        print(*lines, f"{len(problems)} broken", sep="\n", file=sys.stderr)
-    differ = summary["expected_counts"]["differ"] if summary["expected_counts"] else []
-    if differ:
-        print(f"{len(differ)} counts are not those of the complete release", file=sys.stderr)
-    return 1 if problems or differ else 0
+    for line in describe(problems):
+        print(line, file=sys.stderr)
+    return 1 if problems or any(count.found != count.expected for count in corpus.expected_counts) else 0
 
 
 def _write(args: argparse.Namespace) -> int:
+    if args.dir is not None and not wants_synthetic(args.dir):
+        raise UsageError("--write needs the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
     from scratchser.corpus.synthetic.tree import write_iemocap_tree  # compiles the synthesiser
 
-    try:
-        count = write_iemocap_tree(args.write)
-    except OSError as error:
-        print(f"error: {error.filename or args.write}: {error.strerror}", file=sys.stderr)
-        return 2 if isinstance(error, FileExistsError) else 1
+    count = write_iemocap_tree(args.write)
     terminal.write(
         f"SYNTHETIC speech, {count} utterances, written to {args.write}. Look at it with\n"
         f"  python -m scratchser.corpus {args.write} --scripted"

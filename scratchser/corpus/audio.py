@@ -32,15 +32,10 @@ def has_audio(corpus: Corpus) -> bool:
 
 
 def check_audio(corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter) -> AudioReport:
-    """Reads the audio of all utterances.
-
-    A file is a problem if it is missing, unreadable, empty, shorter than `window_ms`, or if a sample is not finite or
-    above MAX_SAMPLE.
-    """
+    """Reads the audio of all utterances. An utterance that is shorter than `window_ms` is a problem."""
     report = AudioReport()
     for utterance in progress(corpus.utterances):
-        problem = _check(corpus, utterance, window_ms, report)
-        if problem:
+        if problem := _check(corpus, utterance, window_ms, report):
             path = "" if utterance.source == str(utterance.path) else f": {utterance.path}"
             report.problems.append(Problem(utterance.source or str(utterance.path), problem + path, utterance.name))
     return report
@@ -57,9 +52,9 @@ def _check(corpus: Corpus, utterance: Utterance, window_ms: float, report: Audio
         sound, rate = corpus.read(utterance)
     except soundfile.LibsndfileError as error:
         return f"unreadable sound file, {error.error_string.rstrip('.')}"
-    seconds = len(sound) / rate
     if not len(sound):
         return "empty sound file, no samples"
+    seconds = len(sound) / rate
     if seconds * 1000 < window_ms:
         tenths = len(sound) * 10000 // rate  # rounded down, or 63.99 ms would print as 64
         return f"too short sound file, {tenths / 10:.1f} ms of at least {window_ms:g} ms"
@@ -75,13 +70,8 @@ def _check(corpus: Corpus, utterance: Utterance, window_ms: float, report: Audio
 
 
 def _is_truncated(path: Path) -> bool:
-    """True if a RIFF file is shorter than its header says, as after an interrupted copy.
-
-    Programs that write to a pipe do not know the length and write a huge one, which means nothing.
-    """
+    """True if a RIFF file is shorter than its header says, as after an interrupted copy."""
     with path.open("rb") as file:
-        head = file.read(8)
-    if len(head) < 8 or head[:4] != b"RIFF":
-        return False
-    size = struct.unpack("<I", head[4:])[0]
-    return path.stat().st_size < size + 8 and size < 0x7FFF0000
+        kind, size = struct.unpack("<4sI", file.read(8))
+    # programs that write to a pipe do not know the length and write a huge one
+    return kind == b"RIFF" and path.stat().st_size < size + 8 and size < 0x7FFF0000

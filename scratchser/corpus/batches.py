@@ -91,10 +91,7 @@ def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
 
 
 def training_order(data: Dataset, utterances: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
-    """The utterances in random order, those of the classes in config.oversample twice.
-
-    Names that are not classes of the corpus are ignored. The order of `utterances` does not matter.
-    """
+    """The utterances in random order, those of the classes in config.oversample twice."""
     twice = [k for k, name in enumerate(data.classes) if name in config.oversample]
     chosen = np.sort(utterances)
     return rng.permutation(np.concatenate([chosen, chosen[np.isin(data.labels[chosen], twice)]]))
@@ -108,10 +105,8 @@ def training_alphas(config: Config, number: int, rng: np.random.Generator) -> np
 
 
 def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Warp factors (number,) for the validation: one each with "utterance", else 1.
-
-    They come from a child of `rng`, so they differ from those of the training.
-    """
+    """Warp factors (number,) for the validation: one each with "utterance", else 1."""
+    # a child of rng, so that they differ from those of the training
     return rng.spawn(1)[0].uniform(*ALPHAS, number) if config.vtlp == "utterance" else np.ones(number)
 
 

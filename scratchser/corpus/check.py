@@ -1,10 +1,16 @@
-"""What must be fixed in a corpus before training, and warnings about it."""
+"""What must be fixed in a corpus before training, and warnings about it.
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+The readers and `check_audio` collect what is broken as `Problem`s; `describe` is how every command prints them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 
 from scratchser.corpus.audio import RATE, WINDOW_MS, AudioReport, Progress, check_audio, has_audio
-from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance, natural
+from scratchser.corpus.table import Corpus, CorpusError, Problem, natural
+from scratchser.corpus.votes import Votes
+
+PRINTED = 10  # problems of one kind
 
 
 def check(
@@ -23,6 +29,19 @@ def check(
     report = check_audio(corpus, window_ms, progress)
     problems = (*corpus.problems, *report.problems)
     return problems, (*conversions(report, {problem.utterance for problem in problems}), *truncated(report))
+
+
+def describe(problems: Collection[Problem]) -> Iterator[str]:
+    """Yields a line for each problem, kind by kind, then their number. Of a kind, at most the first ten are printed."""
+    kinds = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(f"{problem.where}: {problem.what}")
+    for kind, lines in kinds.items():
+        yield from lines[:PRINTED]
+        if len(lines) > PRINTED:
+            yield f"{len(lines) - PRINTED} more: {kind}; python -m scratchser.corpus --json lists all"
+    if problems:
+        yield f"{len(problems)} broken"
 
 
 def conversions(report: AudioReport, left_out: Collection[str] = ()) -> tuple[str, ...]:
@@ -44,37 +63,26 @@ def truncated(report: AudioReport) -> tuple[str, ...]:
     files = report.truncated
     if not files:
         return ()
-    return (f"{len(files)} wav files end before their header says, as interrupted copies do: {_first(files, 5)}",)
+    return (f"{len(files)} wav files end before their header says, as interrupted copies do: {_first(files)}",)
 
 
 def label_warnings(corpus: Corpus) -> tuple[str, ...]:
     """A sentence for each thing about the labels that is not broken but may affect the results."""
-    return (*_other_counts(corpus), *_missing_classes(corpus), *_minority_labels(corpus))
-
-
-def _first(items: Collection[object], number: int) -> str:
-    return ", ".join(map(str, list(items)[:number])) + ", ..." * (len(items) > number)
-
-
-def _other_counts(corpus: Corpus) -> Iterable[str]:
-    counts = [f"{c.what} {c.found} of {c.expected}" for c in corpus.expected_counts if c.found != c.expected]
-    if counts:
-        yield f"{len(counts)} counts are not those of the complete release: {_first(counts, 5)}"
-
-
-def _missing_classes(corpus: Corpus) -> Iterable[str]:
+    warnings = []
+    if counts := [f"{c.what} {c.found} of {c.expected}" for c in corpus.expected_counts if c.found != c.expected]:
+        warnings.append(f"{len(counts)} counts are not those of the complete release: {_first(counts)}")
     for speaker in sorted(corpus.speakers, key=natural):
-        labels = {u.label for u in corpus.utterances if u.speaker == speaker}
-        missing = [name for index, name in enumerate(corpus.classes) if index not in labels]
-        if missing:
-            yield f"speaker {speaker} has no {', '.join(missing)}: the UA is the mean over {len(labels)} classes there"
+        labels = {corpus.classes[u.label] for u in corpus.utterances if u.speaker == speaker}
+        if missing := ", ".join(name for name in corpus.classes if name not in labels):
+            warnings.append(f"speaker {speaker} has no {missing}: the UA is the mean over {len(labels)} classes there")
+    if names := [u.name for u in corpus.utterances if _is_minority_label(corpus.classes[u.label], u.votes)]:
+        warnings.append(f"fewer than half of the annotators gave the label of {len(names)} utterances: {_first(names)}")
+    return tuple(warnings)
 
 
-def _minority_labels(corpus: Corpus) -> Iterable[str]:
-    def share(utterance: Utterance) -> float:
-        label = corpus.classes[utterance.label]
-        return sum(label in labels for labels in utterance.votes) / len(utterance.votes)
+def _is_minority_label(label: str, votes: Votes) -> bool:
+    return sum(label in labels for labels in votes) < len(votes) / 2
 
-    names = [u.name for u in corpus.utterances if u.votes and share(u) < 0.5]
-    if names:
-        yield f"fewer than half of the annotators gave the label of {len(names)} utterances: {_first(names, 5)}"
+
+def _first(items: Collection[object]) -> str:
+    return ", ".join(map(str, list(items)[:5])) + ", ..." * (len(items) > 5)

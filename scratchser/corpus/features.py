@@ -15,7 +15,7 @@ import numpy as np
 import scipy.signal
 
 from scratchser.corpus.audio import RATE, Progress
-from scratchser.corpus.table import Corpus, CorpusError
+from scratchser.corpus.table import Corpus
 from scratchser.kernels import stft
 from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.presets import Config, SettingError
@@ -62,10 +62,9 @@ class Features:
         return self if device is CPU else replace(self, values=device.upload(self.values))
 
     def save(self, folder: Path, corpus: Corpus, config: Config) -> None:
-        """Write the features of a corpus with these settings to a new folder, for `open`.
+        """Write the features of a corpus with these settings to a new folder, for `open`, in one step.
 
-        The folder appears complete, in one step, or not at all. Raises StorageError if that fails or the folder exists:
-        features are never overwritten.
+        Raises StorageError if that fails or the folder exists: features are never overwritten.
         """
         part = folder.with_name(f"{folder.name}.part")
         try:
@@ -105,7 +104,6 @@ class Features:
 
 
 def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
-    """Everything that the features depend on."""
     signal = Signal.of(config)
     settings = {"window": signal.window, "hop": signal.hop, "number of bins": signal.bins, "log floor": signal.floor}
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
@@ -114,23 +112,14 @@ def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
 def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: Device = CPU) -> Features:
     """Read, mix down and resample every utterance of a corpus, and transform it on a device.
 
-    `progress` wraps the utterances, as tqdm does. Raises CorpusError with the names of all utterances that are shorter
-    than one window or have samples that are not finite, SettingError as `Signal.of`, and the errors of `corpus.read`.
+    `check_audio` must accept all of them. Raises SettingError as `Signal.of`.
     """
     signal = Signal.of(config)
     window = device.upload(stft.hann(signal.window))
-    spectrograms, broken = [np.empty((0, signal.bins), np.float32)], []
+    spectrograms = [np.empty((0, signal.bins), np.float32)]
     for utterance in progress(corpus.utterances):
-        sound = mono(*corpus.read(utterance))
-        if not np.isfinite(sound).all():
-            broken.append(f"{utterance.name}: samples that are not finite")
-        elif sound.size < signal.window:
-            broken.append(f"{utterance.name}: too short, {sound.size} samples of at least {signal.window}")
-        else:
-            spectrogram = stft.forward(device.upload(sound), window, signal.hop, signal.bins, signal.floor)
-            spectrograms.append(device.download(spectrogram))
-    if broken:
-        raise CorpusError("\n".join(broken))
+        sound = device.upload(mono(*corpus.read(utterance)))
+        spectrograms.append(device.download(stft.forward(sound, window, signal.hop, signal.bins, signal.floor)))
     lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)
     return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths)
 

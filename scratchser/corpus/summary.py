@@ -1,7 +1,6 @@
 """The counts that `python -m scratchser.corpus` prints, as a JSON document (docs/corpora.md) and as text."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from math import fsum
 from statistics import median
@@ -9,55 +8,61 @@ from typing import Any
 
 from scratchser.corpus.audio import AudioReport
 from scratchser.corpus.check import label_warnings, truncated
-from scratchser.corpus.table import Corpus, Utterance, natural
+from scratchser.corpus.table import Corpus, natural
 from scratchser.corpus.votes import unanimous
 from scratchser.support.terminal import table
 
 Json = dict[str, Any]
 
 
-def summarise(corpus: Corpus, report: AudioReport | None) -> Json:
-    """Everything except folds and baselines. `report` is None without audio. Broken utterances are counted too."""
-    seconds = report.seconds if report else {}
-    problems = (*corpus.problems, *(report.problems if report else ()))
-    speakers = sorted({(u.speaker, u.gender, u.session) for u in corpus.utterances}, key=lambda s: natural(s[0]))
+def summarise(corpus: Corpus, report: AudioReport) -> Json:
+    """Everything except folds and baselines. `report` is empty without audio. Broken utterances are counted too."""
+    formats = Counter(report.formats.values()).most_common()
+    audio = {
+        "formats": [{"rate_hz": rate, "channels": channels, "utterances": n} for (rate, channels), n in formats],
+        "truncated": [str(path) for path in report.truncated],
+    }
+    compared = {
+        "compared": len(corpus.expected_counts),
+        "differ": [asdict(count) for count in corpus.expected_counts if count.found != count.expected],
+    }
     return {
         "corpus": corpus.name,
         "synthetic": corpus.synthetic,
         "folder": str(corpus.root) if corpus.root else None,
         "fingerprint": corpus.fingerprint(),
         "notes": list(corpus.notes),
-        "classes": [
-            {"class": name, **_group(corpus, (u for u in corpus.utterances if u.label == index), seconds)}
-            for index, name in enumerate(corpus.classes)
-        ],
-        "speakers": [
-            {
-                "speaker": speaker,
-                "gender": gender,
-                "session": session,
-                **_group(corpus, (u for u in corpus.utterances if u.speaker == speaker), seconds),
-            }
-            for speaker, gender, session in speakers
-        ],
-        "all": _group(corpus, corpus.utterances, seconds),
+        "classes": [{"class": name, **_group(corpus, report, label=k)} for k, name in enumerate(corpus.classes)],
+        "speakers": _speakers(corpus, report),
+        "all": _group(corpus, report),
         "other_labels": dict(corpus.other_labels),
-        "audio": _audio(report) if report else None,
-        "expected_counts": _expected_counts(corpus) if corpus.expected_counts else None,
-        "warnings": [*label_warnings(corpus), *(truncated(report) if report else ())],
-        "problems": [{**asdict(problem), "utterance": problem.utterance or None} for problem in problems],
+        "audio": audio if formats else None,
+        "expected_counts": compared if corpus.expected_counts else None,
+        "warnings": [*label_warnings(corpus), *truncated(report)],
+        "problems": [
+            {**asdict(problem), "utterance": problem.utterance or None}
+            for problem in (*corpus.problems, *report.problems)
+        ],
     }
 
 
-def _group(corpus: Corpus, utterances: Iterable[Utterance], seconds: dict[str, float]) -> Json:
-    """Counts of some utterances. Agreement is null without annotators, durations are null without audio."""
-    group = list(utterances)
-    labels = Counter(u.label for u in group)
+def _speakers(corpus: Corpus, report: AudioReport) -> list[Json]:
+    speakers = sorted({(u.speaker, u.gender, u.session) for u in corpus.utterances}, key=lambda s: natural(s[0]))
+    return [
+        {"speaker": speaker, "gender": gender, "session": session, **_group(corpus, report, speaker=speaker)}
+        for speaker, gender, session in speakers
+    ]
+
+
+def _group(corpus: Corpus, report: AudioReport, **fields: object) -> Json:
+    """Counts of the utterances with these fields. Agreement is null without annotators, durations without audio."""
+    group = [u for u in corpus.utterances if all(getattr(u, name) == value for name, value in fields.items())]
+    labels = Counter(corpus.classes[u.label] for u in group)
     agreed = [unanimous(u.votes, corpus.classes[u.label]) for u in group if u.votes]
-    lengths = [seconds[u.name] for u in group if u.name in seconds]
+    lengths = [report.seconds[u.name] for u in group if u.name in report.seconds]
     return {
         "utterances": len(group),
-        "counts": {name: labels[index] for index, name in enumerate(corpus.classes)},
+        "counts": {name: labels[name] for name in corpus.classes},
         "unanimous": sum(agreed) if agreed else None,
         "ambiguous": len(agreed) - sum(agreed) if agreed else None,
         "seconds": {"all": fsum(lengths), "min": min(lengths), "median": median(lengths), "max": max(lengths)}
@@ -66,69 +71,45 @@ def _group(corpus: Corpus, utterances: Iterable[Utterance], seconds: dict[str, f
     }
 
 
-def _audio(report: AudioReport) -> Json:
-    formats = [
-        {"rate_hz": rate, "channels": channels, "utterances": count}
-        for (rate, channels), count in Counter(report.formats.values()).most_common()
-    ]
-    return {"formats": formats, "truncated": [str(path) for path in report.truncated]}
-
-
-def _expected_counts(corpus: Corpus) -> Json:
-    differ = [asdict(count) for count in corpus.expected_counts if count.found != count.expected]
-    return {"compared": len(corpus.expected_counts), "differ": differ}
-
-
 def render(summary: Json) -> str:
     """The summary as text, without the problems, which belong on stderr."""
-    parts = [_head(summary), _classes(summary), _speakers(summary), _folds(summary)]
-    parts += [_baselines(summary), _expected_counts_text(summary)]
-    parts.append("\n".join(f"warning: {line}" for line in summary["warnings"]))
-    return "\n\n".join(filter(None, parts))
+    warnings = "\n".join(f"warning: {line}" for line in summary["warnings"])
+    parts = [_head, _class_table, _speaker_table, _fold_table, _baseline_table, _expected_counts]
+    return "\n\n".join(filter(None, [*(part(summary) for part in parts), warnings]))
 
 
 def _head(summary: Json) -> str:
-    everything = summary["all"]
+    everything, seconds = summary["all"], summary["all"]["seconds"]
     rows = [("corpus", summary["corpus"] + (", SYNTHETIC: not human speech" if summary["synthetic"] else ""))]
     if summary["folder"]:
         rows.append(("folder", summary["folder"]))
     rows += [("", note) for note in summary["notes"]]
     others = ", ".join(f"{label} {count}" for label, count in summary["other_labels"].items())
-    rows.append(
-        ("utterances", f"{everything['utterances']}" + (f"; not used, other labels: {others}" if others else ""))
-    )
+    rows.append(("utterances", f"{everything['utterances']}" + f"; not used, other labels: {others}" * bool(others)))
     agreement = f"{everything['unanimous']} unanimous, {everything['ambiguous']} ambiguous"
     rows.append(("annotators", "none" if everything["unanimous"] is None else agreement))
-    rows += _audio_rows(summary)
+    rows.append(("audio", "; ".join(map(_format, summary["audio"]["formats"])) if seconds else "none: labels only"))
+    if seconds:
+        lengths = f"{seconds['min']:.2f} / {seconds['median']:.2f} / {seconds['max']:.2f} s (min / median / max)"
+        rows.append(("durations", f"{lengths}, {seconds['all'] / 60:.1f} minutes in total"))
     return "\n".join(f"{name:<12}{text}".rstrip() for name, text in rows)
 
 
-def _audio_rows(summary: Json) -> list[tuple[str, str]]:
-    seconds = summary["all"]["seconds"]
-    if seconds is None:
-        return [("audio", "none: labels only")]
-    formats = "; ".join(
-        f"{each['rate_hz'] / 1000:g} kHz {_channels(each['channels'])}, {each['utterances']} utterances"
-        for each in summary["audio"]["formats"]
-    )
-    lengths = f"{seconds['min']:.2f} / {seconds['median']:.2f} / {seconds['max']:.2f} s (min / median / max)"
-    return [("audio", formats), ("durations", f"{lengths}, {seconds['all'] / 60:.1f} minutes in total")]
+def _format(found: Json) -> str:
+    channels = {1: "mono", 2: "stereo"}.get(found["channels"], f"{found['channels']} channels")
+    return f"{found['rate_hz'] / 1000:g} kHz {channels}, {found['utterances']} utterances"
 
 
-def _channels(number: int) -> str:
-    return {1: "mono", 2: "stereo"}.get(number, f"{number} channels")
-
-
-def _classes(summary: Json) -> str:
+def _class_table(summary: Json) -> str:
     rows = [["class", "utterances", "share %", "unanimous", "ambiguous", "median s", "minutes"]]
-    everything = summary["all"]
-    for group in [*summary["classes"], {"class": "all", **everything}]:
-        share = 100 * group["utterances"] / max(everything["utterances"], 1)
-        rows.append([group["class"], str(group["utterances"]), f"{share:.1f}", *_agreement_and_length(group)])
+    total = max(summary["all"]["utterances"], 1)
+    for group in [*summary["classes"], {"class": "all", **summary["all"]}]:
+        share = f"{100 * group['utterances'] / total:.1f}"
+        rows.append([group["class"], str(group["utterances"]), share, *_agreement_and_length(group)])
     return _table(rows)
 
 
-def _speakers(summary: Json) -> str:
+def _speaker_table(summary: Json) -> str:
     names = [group["class"] for group in summary["classes"]]
     rows = [["speaker", "gender", "session", *names, "all", "unanimous", "ambiguous", "median s", "minutes"]]
     for group in summary["speakers"]:
@@ -144,25 +125,24 @@ def _agreement_and_length(group: Json) -> list[str]:
     return agreement + ([f"{seconds['median']:.2f}", f"{seconds['all'] / 60:.1f}"] if seconds else ["", ""])
 
 
-def _folds(summary: Json) -> str:
+def _fold_table(summary: Json) -> str:
     rows = [["fold", "test", "validation", "training"]]
     for fold in summary["folds"]:
         rows.append([str(fold["fold"]), fold["test"], fold["validation"], " ".join(fold["train"])])
-    return _table(rows, left=4) if len(rows) > 1 else ""
+    return _table(rows, left=4)
 
 
-def _baselines(summary: Json) -> str:
+def _baseline_table(summary: Json) -> str:
+    if not summary.get("baselines"):
+        return ""
     rows = [["baseline", "WA %", "UA %", "pooled WA %", "UA %"]]
-    for name, scores in summary.get("baselines", {}).items():
+    for name, scores in summary["baselines"].items():
         accuracies = (scores["wa_mean"], scores["ua_mean"], scores["pooled"]["wa"], scores["pooled"]["ua"])
         rows.append([name, *(f"{100 * accuracy:.1f}" for accuracy in accuracies)])
-    if len(rows) == 1:
-        return ""
-    legend = f"leave-one-speaker-out: means over the {len(summary['folds'])} folds, then all test sets pooled"
-    return f"{_table(rows)}\n{legend}"
+    return f"{_table(rows)}\nleave-one-speaker-out: means over {len(summary['folds'])} folds, then all test sets pooled"
 
 
-def _expected_counts_text(summary: Json) -> str:
+def _expected_counts(summary: Json) -> str:
     counts = summary["expected_counts"]
     if not counts:
         return ""

@@ -5,6 +5,7 @@ Labels never depend on the audio: without any wav file, a table can still be rea
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file with this name marks the folder of 
 
 
 class CorpusError(UsageError):
-    """The corpus cannot be read. The message says why and what to do."""
+    """The corpus cannot be read, or not with these options."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,17 @@ class Utterance:
 class Problem:
     """Something broken, and where to find it.
 
-    `utterance` is the name of the utterance of the table that has to be left out because of it. It is empty if there is
-    none, for example if a line cannot be read.
+    `what` starts with the kind of problem; details come after the first comma or colon. `utterance` is the name of the
+    utterance of the table that has to be left out because of it, or empty, for example if a line cannot be read.
     """
 
     where: str  # "path" or "path:line"
     what: str
     utterance: str = ""
+
+    @property
+    def kind(self) -> str:
+        return re.split("[,:;]", self.what)[0]
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,8 @@ class ExpectedCount:
 def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
     """Returns the audio, (samples,) or (samples, channels) float32 in [-1, 1], and its sampling rate in Hz.
 
-    Raises ValueError if the utterance has no file, soundfile.LibsndfileError if the file is missing or unreadable.
+    Raises soundfile.LibsndfileError if the file is missing or unreadable.
     """
-    if utterance.path is None:
-        raise ValueError(f"{utterance.name} has no wav file")
     return soundfile.read(utterance.path, dtype="float32")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scratchser.corpus.check import check, label_warnings
+from scratchser.corpus.check import check, describe, label_warnings
 from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.cv import options
@@ -66,9 +66,8 @@ def prepare(
     say("\n".join([reason, *corpus.notes]))
     problems, notes = check(corpus, window_ms, lambda items: bar(items, "checking audio"))
     if problems and not args.skip_broken:
-        lines = [f"{problem.where}: {problem.what}" for problem in problems]
-        advice = f"{len(problems)} broken; nothing was trained. Fix them, or leave them out with --skip-broken"
-        raise BrokenCorpusError("\n".join([*lines, advice]))
+        advice = "nothing was trained. Fix them, or leave them out with --skip-broken"
+        raise BrokenCorpusError("\n".join([*describe(problems), advice]))
     corpus = corpus.without({problem.utterance for problem in problems if problem.utterance})
     notes = (*notes, *label_warnings(corpus))
     if tuned:

@@ -30,7 +30,7 @@ def corpus(describe) -> Corpus:
 
 
 def scores(made: Corpus) -> dict[str, float]:
-    return {each.name: each.ua_mean for each in baselines.evaluate(made, make_folds(made))}
+    return {each.name: each.as_dict()["ua_mean"] for each in baselines.evaluate(made, make_folds(made))}
 
 
 @pytest.mark.parametrize("hz", [90.0, 133.0, 220.0, 410.0])

@@ -70,8 +70,6 @@ class TestKinds:
         wav(tmp_path / "03a01Wa.wav", 0.1)
         with pytest.raises(CorpusError, match="for IEMOCAP"):
             load(tmp_path, scripted=True)
-        with pytest.raises(CorpusError, match="unknown kind"):
-            load(tmp_path, "timit")
         with pytest.raises(CorpusError, match="takes no folder"):
             load(tmp_path, "synthetic")
 
@@ -203,6 +201,17 @@ class TestCommand:
         assert f"missing sound file: {gone}" in err and "1 broken" in err
         assert "baseline" in out and str(gone) not in out
 
+    def test_equal_problems_are_counted(self, tree, capsys):
+        paths = [u.path for u in load(tree).utterances]
+        wav(paths[0], 0.01)
+        for path in paths[1:14]:
+            path.unlink()
+        err = run(capsys, tree)[2].splitlines()
+        assert "too short sound file" in err[0] and all(
+            f"missing sound file: {path}" in err[n + 1] for n, path in enumerate(paths[1:11])
+        )
+        assert err[11].startswith("3 more: missing sound file;") and err[12:] == ["14 broken"]
+
     def test_labels_only(self, tree, capsys):
         for path in tree.rglob("*.wav"):
             path.unlink()
@@ -233,8 +242,8 @@ class TestCommand:
 
     def test_unexpected_counts_fail(self, tree, capsys, monkeypatch):
         monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", 2)
-        code, out, err = run(capsys, tree)
-        assert code == 1 and "60 counts are not those" in err
+        code, out, _ = run(capsys, tree)
+        assert code == 1 and "60 counts are not those" in out
         assert re.search(r"^speaker 5M all +0 +259$", out, re.M)
 
 

@@ -55,17 +55,17 @@ def test_your_own_classes(tmp_path):
 
 
 BROKEN = {
-    "unknown label": ("x.wav,s,mad,,,", "unknown label 'mad'", ""),
+    "unknown label": ("x.wav,s,mad,,,", "unknown label: 'mad'", ""),
     "no speaker": ("x.wav,,neu,,,", "no speaker", ""),
     "no path": (",s,neu,,,", "no path", ""),
     "too many fields": ("x.wav,s,neu,,,neu|neu,sad", "7 fields instead of 6", ""),
     "too few fields": ("x.wav,s,neu", "3 fields instead of 6", ""),
-    "duplicate": ("./good/../good.wav,s,neu,,,", "duplicate of good.wav, first at line 2", "good.wav"),
-    "unknown gender": ("x.wav,s,neu,x,,", "unknown gender 'x'", "x.wav"),
-    "unknown vote": ("x.wav,s,neu,,,neu|glad", "unknown label 'glad'", "x.wav"),
-    "empty vote": ("x.wav,s,neu,,,neu||sad", "an empty label", "x.wav"),
+    "duplicate": ("./good/../good.wav,s,neu,,,", "duplicate utterance: good.wav, first at ", "good.wav"),
+    "unknown gender": ("x.wav,s,neu,x,,", "unknown gender: 'x'", "x.wav"),
+    "unknown vote": ("x.wav,s,neu,,,neu|glad", "an unknown label in 'glad'", "x.wav"),
+    "empty vote": ("x.wav,s,neu,,,neu||sad", "an unknown label in ''", "x.wav"),
     "vote twice": ('x.wav,s,neu,,,"neu,neutral|sad"', "a label twice", "x.wav"),
-    "another gender": ("x.wav,good,neu,M,,", "another gender at line 2", "x.wav"),
+    "another gender": ("x.wav,good,neu,M,,", "speaker with two genders: good, first at line 2", "x.wav"),
 }
 
 
@@ -82,7 +82,7 @@ def test_broken_rows_are_reported(tmp_path, case):
 def test_sessions_for_all_or_none_and_one_per_speaker(tmp_path):
     file = manifest(tmp_path, "path,speaker,emotion,session\na,s,neu,1\nb,t,neu,\nc,s,sad,2\n")
     assert [(p.where, p.what, p.utterance) for p in load(file).problems] == [
-        (f"{file}:4", "speaker s is in another session at line 2", "c"),
+        (f"{file}:4", "speaker in two sessions: s, first at line 2", "c"),
         (f"{file}:3", "no session, but other rows have one", "b"),
     ]
 

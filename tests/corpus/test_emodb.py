@@ -62,7 +62,8 @@ def test_capital_letters_in_the_file_types_name(tmp_path):
     (tmp_path / "03a01Wa.wav").write_bytes((tmp_path / "03a01Wa.WAV").read_bytes())
     if len(list(tmp_path.iterdir())) == 2:  # else the file system ignores case
         twice = load(tmp_path)
-        assert [(p.what, p.utterance) for p in twice.problems] == [("duplicate of 03a01Wa.WAV", "03a01Wa")]
+        what = f"duplicate utterance: 03a01Wa, first at {tmp_path / '03a01Wa.WAV'}"
+        assert [(p.what, p.utterance) for p in twice.problems] == [(what, "03a01Wa")]
         assert len(twice.utterances) == 1 and not twice.without({"03a01Wa"}).utterances
 
 

@@ -103,9 +103,9 @@ def test_nothing_to_train_on(tmp_path):
 
 GOOD = agreed("Ses04F_impro02_F000", "Neutral")
 BROKEN = {
-    "unknown label": (GOOD.replace("\tneu\t", "\tmad\t"), 3, "unknown label 'mad'", ""),
-    "unknown vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\tMelancholy"), 5, "'Melancholy' in the votes", "F000"),
-    "undecided vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\txxx"), 5, "'xxx' in the votes", "F000"),
+    "unknown label": (GOOD.replace("\tneu\t", "\tmad\t"), 3, "unknown label: 'mad'", ""),
+    "unknown vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\tMelancholy"), 5, "in the votes: 'Melancholy'", "F000"),
+    "undecided vote": (GOOD.replace("C-E3:\tNeutral", "C-E3:\txxx"), 5, "in the votes: 'xxx'", "F000"),
     "empty vote": (GOOD.replace("C-E4:\tNeutral;", "C-E4:\t;"), 6, "without a label", "F000"),
     "annotator lost": (GOOD.replace("C-E4:\tNeutral;\t()\n", ""), 3, "2 external annotators", "F000"),
     "annotator too many": (GOOD.replace("C-F1:\t;", "C-E5:\tNeutral;"), 3, "4 external annotators", "F000"),
@@ -113,8 +113,8 @@ BROKEN = {
     "no bracket": (GOOD.replace("[6.2901", "6.2901"), 4, "without a readable header", ""),
     "another dialog": (GOOD.replace("impro02_F", "impro03_F"), 3, "not the name of an utterance of this dialog", ""),
     "no speaker": (GOOD.replace("_F000", "_X000"), 3, "not the name of an utterance of this dialog", ""),
-    "duplicate": (GOOD + "\n" + GOOD, 11, "duplicate of Ses04F_impro02_F000, first at", "F000"),
-    "empty file": ("", 0, "empty or cut off", ""),
+    "duplicate": (GOOD + "\n" + GOOD, 11, "duplicate utterance: Ses04F_impro02_F000, first at", "F000"),
+    "empty file": ("", 0, "no utterance in it, empty or cut off", ""),
 }
 
 

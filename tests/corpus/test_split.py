@@ -64,8 +64,6 @@ def test_numbers_are_not_sorted_as_words():
     ("speakers", "reason"),
     [
         ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], "session 1 has 3 speakers"),
-        ([("a", "F", "1"), ("b", "M", "1"), ("a", "F", "2"), ("d", "M", "2")], "more than one session"),
-        ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "")], "others have none"),
         ([("a", "F", "1"), ("b", "M", "1")], "too few"),
         ([("a", "", "")], "too few"),
     ],

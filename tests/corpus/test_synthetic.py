@@ -118,7 +118,7 @@ def discriminant_ua(features, labels, speakers):
 
 def test_duration_loudness_and_mean_pitch_do_not_predict_the_class(corpus, sounds):
     fast = replace(corpus, read=lambda u: (sounds[u.name], RATE))
-    scores = {each.name: each.ua_mean for each in baselines.evaluate(fast, make_folds(fast))}
+    scores = {each.name: each.as_dict()["ua_mean"] for each in baselines.evaluate(fast, make_folds(fast))}
     assert set(scores) == {"majority", "duration", "loudness", "mean F0"}
     assert all(ua <= 0.38 for ua in scores.values()), scores
 
@@ -168,8 +168,6 @@ def test_the_requested_number_of_utterances_is_shared_among_ten_speakers(size, s
 def test_impossible_corpora_are_refused():
     with pytest.raises(CorpusError, match="at least 10"):
         synthetic.load(size=9)
-    with pytest.raises(CorpusError, match="negative"):
-        synthetic.load(seed=-1)
 
 
 def test_the_default_corpus_is_unbalanced_like_iemocap_and_no_speaker_lacks_a_class(corpus):

@@ -12,6 +12,8 @@ from scratchser.corpus import synthetic
 from scratchser.corpus.readers import iemocap
 from scratchser.corpus.synthetic import tree as iemocap_tree
 from scratchser.corpus.synthetic.voice import RATE
+from scratchser.corpus.table import CorpusError
+from scratchser.support.files import StorageError
 
 WORDS = ["Neutral", "Happiness", "Sadness", "Anger", "Excited", "Frustration", "Surprise", "Fear", "Disgust", "Other"]
 CODES = dict(zip(["neu", "hap", "sad", "ang", "exc", "fru", "sur", "fea", "dis", "oth"], WORDS, strict=True))
@@ -115,7 +117,7 @@ def test_nothing_is_overwritten(tmp_path):
         (tmp_path / "full").mkdir(exist_ok=True)
         (tmp_path / "full" / "thesis.txt").write_text("mine")
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(FileExistsError, match="not an empty folder"):
+        with pytest.raises(CorpusError, match="not an empty folder"):
             iemocap_tree.write_iemocap_tree(folder, size=10)
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
     assert (tmp_path / "full" / "thesis.txt").read_text() == (tmp_path / "file").read_text() == "mine"
@@ -126,6 +128,6 @@ def test_a_full_disk_leaves_an_empty_folder(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         iemocap_tree.write_iemocap_tree(tmp_path / "tree", size=10)
     assert list((tmp_path / "tree").iterdir()) == []

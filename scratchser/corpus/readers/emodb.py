@@ -5,12 +5,12 @@ sessions.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from scratchser.corpus.readers.labels import class_list
-from scratchser.corpus.table import Corpus, CorpusError, Problem, Utterance
+from scratchser.corpus.readers.rows import Rows
+from scratchser.corpus.table import Corpus, CorpusError, Utterance
 
 EMOTIONS = {  # the first letter of the German word
     "W": "anger",
@@ -32,9 +32,10 @@ def folder(root: Path) -> Path:
     return root / "wav" if (root / "wav").is_dir() else root
 
 
-def looks_like(root: Path) -> bool:
-    """True if at least one wav file has a name of EmoDB's form."""
-    return any(NAME.fullmatch(path.stem) for path in _wav_files(root))
+def detect(root: Path) -> str:
+    """Why the folder is of this kind, or ""."""
+    found = any(NAME.fullmatch(path.stem) for path in _wav_files(root))
+    return f"{folder(root).name} holds wav files with names like 03a01Wa.wav" * found
 
 
 def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
@@ -42,34 +43,24 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
 
     Raises CorpusError if there is no wav file or a class is not EmoDB's.
     """
-    chosen = class_list(classes, EMOTIONS.values(), "EmoDB")
-    utterances, problems, other_labels = [], [], Counter[str]()
-    seen: dict[str, str] = {}  # a.wav and a.WAV are the same utterance
+    rows = Rows(class_list(classes, EMOTIONS.values(), "EmoDB"))
     files = _wav_files(root)
     if not files:
         raise CorpusError(f"{folder(root)}: no wav files")
     for path in files:
-        parts = NAME.fullmatch(path.stem)
-        if not parts or parts["emotion"] not in EMOTIONS:
-            problem = f"unknown label {parts['emotion']!r}" if parts else "the name is not like EmoDB's, 03a01Wa.wav"
-            problems.append(Problem(str(path), problem))
-            continue
-        emotion, speaker = EMOTIONS[parts["emotion"]], parts["speaker"]
-        if emotion not in chosen:
-            other_labels[emotion] += 1
-            continue
-        if path.stem in seen:
-            problems.append(Problem(str(path), f"duplicate of {seen[path.stem]}", path.stem))
-            continue
-        seen[path.stem] = path.name
-        label, gender = chosen.index(emotion), GENDERS.get(speaker, "")
-        utterances.append(Utterance(path.stem, path, speaker, gender, "", label, source=str(path)))
-    return Corpus(
-        "emodb", chosen, tuple(utterances), tuple(problems), root, other_labels=tuple(other_labels.most_common())
-    )
+        parts, where = NAME.fullmatch(path.stem), str(path)
+        if not parts:
+            rows.problem(where, "the name is not like EmoDB's, 03a01Wa.wav")
+        elif parts["emotion"] not in EMOTIONS:
+            rows.problem(where, f"unknown label: {parts['emotion']!r}")
+        elif rows.accepts(path.stem, where, EMOTIONS[parts["emotion"]]):  # a.wav and a.WAV are the same utterance
+            speaker, label = parts["speaker"], rows.classes.index(EMOTIONS[parts["emotion"]])
+            gender = GENDERS.get(speaker, "")
+            rows.utterances.append(Utterance(path.stem, path, speaker, gender, "", label, source=where))
+    return rows.corpus("emodb", root)
 
 
 def _wav_files(root: Path) -> list[Path]:
-    """Sorted by name, with .WAV, without the "._" files that some systems add when copying."""
+    """Sorted, with .WAV, without the "._" files that some systems add when copying."""
     paths = (path for path in folder(root).glob("*") if path.suffix.lower() == ".wav")
-    return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: path.name)
+    return sorted(path for path in paths if not path.name.startswith("."))

@@ -13,14 +13,14 @@ The letter after the session number is the speaker with the motion-capture marke
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scratchser.corpus.readers import expected_counts
 from scratchser.corpus.readers.labels import CODES, class_list, spell
-from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER, Corpus, CorpusError, Problem, Utterance
+from scratchser.corpus.readers.rows import Rows
+from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER, Corpus, CorpusError, Utterance
 
 LABELS = frozenset(CODES.values()) - {"boredom"}
 ANNOTATORS = 3
@@ -34,15 +34,15 @@ VOTE = re.compile(r"C-E\d+:\s*(?P<labels>[^(]*)")
 class Turn:
     """One block of a label file."""
 
-    name: str
-    label: str
-    line: int
+    name: str = ""
+    label: str = ""
+    where: str = ""  # file:line
     votes: list[tuple[str, ...]] = field(default_factory=list)
 
 
-def looks_like(root: Path) -> bool:
-    """True if there is at least one SessionN/dialog/EmoEvaluation."""
-    return any(root.glob("Session[1-5]/dialog/EmoEvaluation"))
+def detect(root: Path) -> str:
+    """Why the folder is of this kind, or ""."""
+    return "it holds SessionN/dialog/EmoEvaluation" * any(root.glob("Session[1-5]/dialog/EmoEvaluation"))
 
 
 def load(
@@ -58,22 +58,17 @@ def load(
     files = label_files(root)
     if not files:
         raise CorpusError(f"{root}: no label files; the folder must hold Session1 ... Session5 as released")
-    reader = _Reader(classes, merge_excited)
+    reader = _Reader(Rows(classes), merge_excited)
     for file in files:
         if scripted or "_impro" in file.stem:
             reader.read(file)
-    utterances = tuple(sorted(reader.utterances.values(), key=lambda u: u.name))
     synthetic = (root / SYNTHETIC_MARKER).exists()
     complete = len(files) == expected_counts.DIALOGS and not synthetic
     comparable = complete and classes == CLASSES
-    return Corpus(
-        name="iemocap",
-        classes=classes,
-        utterances=utterances,
-        problems=tuple(reader.problems),
-        root=root,
-        other_labels=tuple(reader.other_labels.most_common()),
-        expected_counts=expected_counts.compare(utterances, scripted, merge_excited) if comparable else (),
+    return reader.rows.corpus(
+        "iemocap",
+        root,
+        expected_counts=expected_counts.compare(reader.rows.utterances, scripted, merge_excited) if comparable else (),
         notes=() if complete or synthetic else (_incomplete(files),),
     )
 
@@ -92,54 +87,51 @@ def _incomplete(files: list[Path]) -> str:
 
 
 class _Reader:
-    """Collects utterances, problems and other labels from the label files."""
+    """Reads one label file after the other."""
 
-    def __init__(self, classes: tuple[str, ...], merge_excited: bool) -> None:
-        self.classes = classes
+    def __init__(self, rows: Rows, merge_excited: bool) -> None:
+        self.rows = rows
         self.merge_excited = merge_excited
-        self.seen: dict[str, str] = {}
-        self.utterances: dict[str, Utterance] = {}
-        self.problems: list[Problem] = []
-        self.other_labels: Counter[str] = Counter()
 
     def read(self, file: Path) -> None:
         dialog = DIALOG.fullmatch(file.stem)
         if not dialog or file.parents[2].name != f"Session{dialog['session']}":
-            self.problems.append(Problem(str(file), "not the name of a dialog of this session"))
+            self.rows.problem(str(file), "not the name of a dialog of this session")
             return
-        before = len(self.problems)
+        before = len(self.rows.problems)
         turns = list(self._turns(file))
-        if not turns and len(self.problems) == before:
-            self.problems.append(Problem(str(file), "no utterance in it: empty or cut off"))
+        if not turns and len(self.rows.problems) == before:
+            self.rows.problem(str(file), "no utterance in it, empty or cut off")
         for turn in turns:
             self._add(file, dialog["session"], turn)
 
     def _turns(self, file: Path) -> Iterator[Turn]:
         """The blocks of a file. A blank line or the next header ends a block. A block without a name is broken."""
         turn: Turn | None = None
-        for number, line in enumerate(_lines(file), start=1):
+        text = file.read_text(encoding="utf-8", errors="replace")  # ASCII, except perhaps in a comment
+        for number, line in enumerate(text.splitlines(), start=1):
             where = f"{file}:{number}"
             if not line.strip():
                 turn = None
             elif line.startswith("["):
-                turn = self._header(line, number, where)
+                turn = self._header(line, where)
                 if turn.name:
                     yield turn
             elif vote := VOTE.match(line):
                 if turn is None:
-                    turn = Turn("", "", number)
-                    self.problems.append(Problem(where, "an annotator's line without a readable header above it"))
+                    turn = Turn()
+                    self.rows.problem(where, "an annotator's line without a readable header above it")
                 turn.votes.append(self._vote(vote["labels"], where, turn.name))
 
-    def _header(self, line: str, number: int, where: str) -> Turn:
+    def _header(self, line: str, where: str) -> Turn:
         header = HEADER.fullmatch(line)
         if not header:
-            self.problems.append(Problem(where, f"not a readable header: {line.strip()!r}"))
-            return Turn("", "", number)
+            self.rows.problem(where, f"not a readable header: {line.strip()!r}")
+            return Turn()
         label = CODES.get(header["code"], "")
         if label not in LABELS:
-            self.problems.append(Problem(where, f"unknown label {header['code']!r} of {header['name']}"))
-        return Turn(header["name"], self._merge(label), number)
+            self.rows.problem(where, f"unknown label: {header['code']!r} of {header['name']}")
+        return Turn(header["name"], self._merge(label), where)
 
     def _vote(self, labels: str, where: str, name: str) -> tuple[str, ...]:
         """One annotator's labels, each once. Merged labels count once too: excited with happiness is one label."""
@@ -147,43 +139,24 @@ class _Reader:
         names = [spell(word) or "" for word in words]
         unknown = [word for word, spelled in zip(words, names, strict=True) if spelled not in LABELS - {"undecided"}]
         if unknown:
-            self.problems.append(Problem(where, f"unknown label {', '.join(map(repr, unknown))} in the votes", name))
+            self.rows.problem(where, f"unknown label in the votes: {', '.join(map(repr, unknown))}", name)
         elif not names:
-            self.problems.append(Problem(where, "an annotator without a label", name))
+            self.rows.problem(where, "an annotator without a label", name)
         return tuple(dict.fromkeys(self._merge(spelled) for spelled in names))
 
     def _merge(self, label: str) -> str:
         return "happiness" if self.merge_excited and label == "excited" else label
 
     def _add(self, file: Path, session: str, turn: Turn) -> None:
-        where = f"{file}:{turn.line}"
         speaker = SPEAKER.search(turn.name)
         if not speaker or not turn.name.startswith(f"{file.stem}_"):
-            self.problems.append(Problem(where, f"{turn.name} is not the name of an utterance of this dialog"))
+            self.rows.problem(turn.where, f"not the name of an utterance of this dialog: {turn.name}")
             return
-        if turn.name in self.seen:
-            first = self.seen[turn.name]
-            self.problems.append(Problem(where, f"duplicate of {turn.name}, first at {first}", turn.name))
-            return
-        self.seen[turn.name] = where
         if len(turn.votes) != ANNOTATORS:
-            problem = f"{turn.name} has {len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
-            self.problems.append(Problem(where, problem, turn.name))
-        if turn.label in self.classes:
-            self.utterances[turn.name] = Utterance(
-                name=turn.name,
-                path=file.parents[2] / "sentences" / "wav" / file.stem / f"{turn.name}.wav",
-                speaker=session + speaker[1],
-                gender=speaker[1],
-                session=session,
-                label=self.classes.index(turn.label),
-                votes=tuple(turn.votes),
-                source=where,
-            )
-        elif turn.label:
-            self.other_labels[turn.label] += 1
-
-
-def _lines(file: Path) -> list[str]:
-    """The release is ASCII. Another byte can only occur in a comment, which is ignored."""
-    return file.read_text(encoding="utf-8", errors="replace").splitlines()
+            what = f"{len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
+            self.rows.problem(turn.where, what, turn.name)
+        if self.rows.accepts(turn.name, turn.where, turn.label):
+            path = file.parents[2] / "sentences" / "wav" / file.stem / f"{turn.name}.wav"
+            label, votes = self.rows.classes.index(turn.label), tuple(turn.votes)
+            who = (session + speaker[1], speaker[1], session)
+            self.rows.utterances.append(Utterance(turn.name, path, *who, label, votes, turn.where))

@@ -3,9 +3,8 @@
 It has IEMOCAP's structure (improvised and scripted dialogs, ten labels, sometimes two from one annotator, sometimes no
 majority), so that everything can be tried without IEMOCAP. Results on it say nothing about real speech.
 
-An utterance mixes the expressions of an emotion and a neighbouring one. The larger the neighbour's share, the more
-annotators choose the neighbour. Duration, level and mean pitch do not depend on the emotion. The sound is synthesised
-when it is read, and depends only on the seed. docs/synthetic.md explains the details.
+An utterance mixes the expressions of an emotion and a neighbouring one. The sound is synthesised when it is read, and
+depends only on the seed. docs/synthetic.md explains the details.
 
 tree    writes the corpus as an IEMOCAP release tree
 voice   the synthesiser: one utterance of source-filter speech
@@ -13,6 +12,7 @@ voice   the synthesiser: one utterance of source-filter speech
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 
 import numpy as np
@@ -91,24 +91,12 @@ class Line:
         return "impro" in self.dialog and self.take.label in CLASSES
 
 
-@dataclass(frozen=True)
-class Reader:
-    """`Corpus.read`, which synthesises an utterance. A class, since worker processes get it by pickle."""
-
-    seed: int
-    lines: dict[str, Line]
-    tract_spread: float = 1.0
-
-    def __call__(self, utterance: Utterance) -> tuple[np.ndarray, int]:
-        return sound(self.lines[utterance.name], self.seed, self.tract_spread), RATE
-
-
 def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
     """The `size` improvised utterances that most annotators put into one of the four classes.
 
     `tract_spread` is a factor on the differences between the speakers' vocal-tract lengths and 16.2 cm; with 0, all
-    lengths are the same. Raises CorpusError for a size below 10 (one for each speaker), a negative seed, or a spread
-    outside 0 ... 3 (above 3, tracts would be shorter than 10 cm).
+    lengths are the same. Raises CorpusError for a size below 10 (one for each speaker) or a spread outside 0 ... 3
+    (above 3, tracts would be shorter than 10 cm), ValueError for a negative seed.
     """
     if not 0 <= tract_spread <= 3:
         raise CorpusError(f"the spread {tract_spread} of the vocal tracts is not between 0 and 3")
@@ -127,16 +115,19 @@ def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
         for line in listed.values()
     )
     others = Counter(line.take.label or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
-    read = Reader(seed, listed, tract_spread)
+    read = partial(_read, listed, seed, tract_spread)  # worker processes get it by pickle
     return Corpus("synthetic", CLASSES, utterances, read=read, other_labels=tuple(others.most_common()))
+
+
+def _read(lines: dict[str, Line], seed: int, tract_spread: float, utterance: Utterance) -> tuple[np.ndarray, int]:
+    """`Corpus.read`: synthesises an utterance."""
+    return sound(lines[utterance.name], seed, tract_spread), RATE
 
 
 def script(seed: int = 0, size: int = SIZE) -> list[Line]:
     """All utterances of all dialogs in order of time, including scripted dialogs and other labels."""
     if size < 10:
         raise CorpusError(f"a synthetic corpus of {size} utterances: at least 10 are needed, one for each speaker")
-    if seed < 0:
-        raise CorpusError(f"the seed {seed} is negative")
     return [line for session in range(1, 6) for line in _session(seed, session, size)]
 
 
@@ -211,7 +202,8 @@ def _takes(rng: np.random.Generator, quota: int, least: int = 0) -> list[Take]:
 
 
 def _take(emotion: str, rng: np.random.Generator) -> Take:
-    neighbour = _choice(NEIGHBOURS[emotion], rng)
+    weights = NEIGHBOURS[emotion]
+    neighbour = str(rng.choice(list(weights), p=list(weights.values())))
     mix = 0.5 * rng.beta(1.1, 1.2)
     return Take(emotion, neighbour, mix, tuple(_vote(emotion, neighbour, mix, rng) for _ in range(3)))
 
@@ -224,7 +216,3 @@ def _vote(emotion: str, neighbour: str, mix: float, rng: np.random.Generator) ->
         (neighbour, emotion) if rng.random() < mix**1.5 / (mix**1.5 + (1 - mix) ** 1.5) else (emotion, neighbour)
     )
     return (first, second) if rng.random() < 0.4 * mix else (first,)
-
-
-def _choice(weights: dict[str, float], rng: np.random.Generator) -> str:
-    return str(rng.choice(list(weights), p=list(weights.values())))

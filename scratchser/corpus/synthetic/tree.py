@@ -4,12 +4,10 @@
     SessionN/sentences/wav/<dialog>/<utterance>.wav         16 kHz, mono, 16-bit PCM
     SessionN/dialog/EmoEvaluation/<dialog>.txt              labels in the form that iemocap.py describes
 
-It has everything that makes the real label files difficult: the codes exc, fru, xxx and the rare ones, several labels
-from one annotator, semicolons and label words in comments, self-evaluations that are empty or unlike the annotators'
-labels, scripted dialogs, and dialogs with M in the name in which a woman speaks.
+It has what makes the real label files difficult: all codes, several labels from one annotator, semicolons and label
+words in comments, self-evaluations, scripted dialogs, and dialogs with M in the name in which a woman speaks.
 """
 
-import errno
 import io
 from itertools import groupby
 from pathlib import Path
@@ -21,44 +19,41 @@ import soundfile
 from scratchser.corpus.readers.labels import CODES
 from scratchser.corpus.synthetic import EXPRESSIONS, SIZE, Line, script, sound
 from scratchser.corpus.synthetic.voice import RATE
-from scratchser.corpus.table import SYNTHETIC_MARKER
+from scratchser.corpus.table import SYNTHETIC_MARKER, CorpusError
+from scratchser.support.files import StorageError
 
 CODE_OF = {name: code for code, name in CODES.items()}
 COMMENTS = ("", "", "", "", "tired", "loud; then quiet", "Anger; or is it Frustration;", "sighs")
-SCALES = {  # valence, activation, dominance as annotators rate them, 1 ... 5
-    "neutral": (3, 2, 3), "happiness": (4, 3, 3), "sadness": (2, 2, 2), "anger": (2, 4, 4), "excited": (4, 4, 3),
-    "frustration": (2, 3, 3), "surprise": (3, 4, 3), "fear": (2, 4, 2), "disgust": (2, 3, 4), "other": (3, 3, 3),
-}  # fmt: skip
+MARKER = """\
+No human speaks in this folder: it was synthesised by scratchser in the layout of an IEMOCAP release.
+It is not IEMOCAP and contains nothing of it; results on it say nothing about speech.
+seed {}, {} improvised utterances of the four classes
+"""
 
 
 def write_iemocap_tree(folder: Path, seed: int = 0, size: int = SIZE) -> int:
     """Write all utterances of `synthetic.script(seed, size)`. Returns their number.
 
     Reading the tree gives the same rows and bits as `synthetic.load(seed, size)`. Equal arguments give equal files.
-    Raises FileExistsError if `folder` is a file or not empty, OSError if it cannot be written (it is then left empty),
-    CorpusError as `load`.
+    Raises CorpusError if `folder` is a file or not empty, and as `load`; StorageError if it cannot be written (it is
+    then left empty).
     """
     lines = script(seed, size)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(errno.EEXIST, "exists and is not an empty folder: choose another one", str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-        tree = Path(unfinished)
-        for dialog, turns in groupby(lines, key=lambda line: line.dialog):
-            _write_dialog(tree, dialog, list(turns), seed)
-        # the marker first: if the program is stopped, no part of the tree passes as real speech
-        (folder / SYNTHETIC_MARKER).write_text(_marker(seed, size), encoding="utf-8", newline="\n")
-        for session in sorted(tree.iterdir()):
-            session.rename(folder / session.name)
+        raise CorpusError(f"{folder} exists and is not an empty folder: choose another one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+            tree = Path(unfinished)
+            for dialog, turns in groupby(lines, key=lambda line: line.dialog):
+                _write_dialog(tree, dialog, list(turns), seed)
+            # the marker first: if the program is stopped, no part of the tree passes as real speech
+            (folder / SYNTHETIC_MARKER).write_text(MARKER.format(seed, size), encoding="utf-8", newline="\n")
+            for session in sorted(tree.iterdir()):
+                session.rename(folder / session.name)
+    except OSError as error:
+        raise StorageError(f"cannot write {error.filename or folder}: {error.strerror}") from error
     return len(lines)
-
-
-def _marker(seed: int, size: int) -> str:
-    return (
-        "No human speaks in this folder: it was synthesised by scratchser in the layout of an IEMOCAP release.\n"
-        "It is not IEMOCAP and contains nothing of it; results on it say nothing about speech.\n"
-        f"seed {seed}, {size} improvised utterances of the four classes\n"
-    )
 
 
 def _write_dialog(tree: Path, dialog: str, turns: list[Line], seed: int) -> None:
@@ -82,7 +77,7 @@ def _write_dialog(tree: Path, dialog: str, turns: list[Line], seed: int) -> None
 
 def _block(turn: Line, start: float, end: float, annotators: np.ndarray, rng: np.random.Generator) -> str:
     code = CODE_OF[turn.take.label or "undecided"]
-    scales = np.clip(SCALES[turn.take.emotion] + rng.integers(-1, 2, (3, 3)), 1, 5)
+    scales = rng.integers(1, 6, (3, 3))  # valence, activation, dominance, independent of the emotion
     mean = ", ".join(f"{value:.4f}" for value in scales[:2].mean(axis=0))
     own = f"{turn.speaker[1]}1"  # the actors' self-evaluation
     rows = [f"[{start:.4f} - {end:.4f}]\t{turn.name}\t{code}\t[{mean}]"]

@@ -5,10 +5,7 @@
     noise    fricatives and bursts, which are not filtered
 
 The speaker has a vocal-tract length and a usual pitch; the expression is how the voice moves. Level, duration and mean
-pitch are separate arguments, so that they can be independent of the expression.
-
-Sources: F1-F3 of the vowels are the men's means of Peterson & Barney (1952), the formants above are of a uniform tube
-(Fant 1960), the cascade is Klatt's (1980), the pulses are a closed form of a sum of harmonics (Moorer 1976).
+pitch are separate arguments, so that they can be independent of the expression. docs/synthetic.md lists the sources.
 """
 
 from dataclasses import dataclass
@@ -72,9 +69,8 @@ def formants(vowel: np.ndarray, tract_cm: float) -> np.ndarray:
     """
     spacing = SOUND_CM_PER_S / (2 * tract_cm)
     upper = np.arange(3.5, TOP / spacing) * spacing
-    return np.concatenate(
-        [vowel * (TRACT_CM / tract_cm), np.broadcast_to(upper, (*vowel.shape[:-1], upper.size))], axis=-1
-    )
+    upper = np.broadcast_to(upper, (*vowel.shape[:-1], upper.size))
+    return np.concatenate([vowel * (TRACT_CM / tract_cm), upper], axis=-1)
 
 
 def synthesise(
