@@ -4,9 +4,9 @@ import datetime
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +17,8 @@ from numba.core import config
 import scratchser
 from scratchser import kernels
 
-LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib")
 CUDA_LIBRARIES = ("cupy-cuda12x", "cupy-cuda13x", "numba-cuda")  # not always installed
+LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "soundfile", "matplotlib", *CUDA_LIBRARIES)
 
 
 def describe(device: str, workers: int = 1) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "python": platform.python_version(),
-        "libraries": {"scratchser": scratchser.__version__} | _installed(LIBRARIES + CUDA_LIBRARIES),
+        "libraries": {"scratchser": scratchser.__version__} | _installed(),
         "commit": _commit(Path(__file__).parent),
         "platform": platform.platform(),
         "cpu": _cpu(),
@@ -50,10 +50,7 @@ def threads(workers: int) -> int:
 
 
 def source() -> str:
-    """SHA-256, as hex, of all Python files of the package. Machines with the same one run the same code.
-
-    A commit is not enough: an installed copy has none, and uncommitted changes do not change it.
-    """
+    """SHA-256, as hex, of all Python files of the package, since an installed copy has no commit."""
     texts = []
     for package in (scratchser, kernels):  # in a checkout the kernels lie in another folder
         folder = Path(str(package.__file__)).parent
@@ -62,27 +59,23 @@ def source() -> str:
     return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
-def _installed(names: Iterable[str]) -> dict[str, str]:
-    """The versions of the installed ones."""
+def _installed() -> dict[str, str]:
     found = {}
-    for name in names:
+    for name in LIBRARIES:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
 
 
 def _commit(folder: Path) -> str | None:
-    """The git commit of this source, with "+changes" if files differ from it; None outside the repository.
-
-    An installed copy may be inside another repository, so this file must be tracked.
-    """
+    """The git commit of this source, with "+changes" if files differ from it; None outside the repository."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed copy may be inside another repository
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):  # no git, no repository, or another one
         return None
@@ -90,8 +83,5 @@ def _commit(folder: Path) -> str | None:
 
 def _cpu() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(encoding="utf-8"), re.M) if cpuinfo.exists() else None
+    return model[1] if model else platform.processor() or platform.machine()

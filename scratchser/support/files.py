@@ -21,12 +21,12 @@ from filelock import FileLock, Timeout
 
 from scratchser.support.errors import ProcessingError
 
+LOCK = ".lock"  # holds the process id of the writer; it stays in the folder, since other processes may wait for it
+META = "__meta__"  # the member of an .npz that holds the JSON beside the arrays
+
 
 class StorageError(ProcessingError):
     """A file or folder cannot be read or written. The message says why and what to do, in one line."""
-
-
-LOCK = ".lock"  # holds the process id of the writer; it stays in the folder, since other processes may wait for it
 
 
 class Held(StorageError):
@@ -52,16 +52,15 @@ def hold(folder: Path) -> ExitStack:
         raise Held(f"{owner} is writing {folder}: wait until it ends, or choose another folder with --out") from error
     except OSError as error:
         held.close()
-        raise StorageError(
-            f"cannot use or lock the folder {folder}: {error.strerror}. Choose another folder with --out"
-        ) from error
+        reason = f"cannot use or lock the folder {folder}: {error.strerror}"
+        raise StorageError(f"{reason}. Choose another folder with --out") from error
     return held
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file `path` by `data` in one step. When this returns, the data is on the disk.
 
-    Raises StorageError if that fails. Then `path` is unchanged and no temporary file is left.
+    Raises StorageError if that fails. Then `path` is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -72,23 +71,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}. The old file is unchanged. Free some space or fix the"
-            " permissions, then continue with --resume"
-        ) from error
+        advice = "The old file is unchanged. Free some space or fix the permissions, then continue with --resume"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}. {advice}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
     """Flush the folder's list of names to the disk, or a power cut could undo the move."""
-    if os.name == "nt":  # Windows does not open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if os.name != "nt":  # Windows does not open folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -155,14 +151,10 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> Any:
         raise StorageError(f"cannot read {path}: {error}. Restore it, or start a new run with --out") from error
 
 
-META = "__meta__"  # the member of an .npz that holds the JSON beside the arrays
-
-
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write arrays and the JSON object `meta` to an .npz in one step. Equal contents give equal bytes.
 
-    Arrays keep shape, dtype and bits. Numbers in `meta`, NaN and infinity included, come back as equal Python numbers,
-    tuples as lists. Raises as `write_bytes`.
+    Arrays keep their bits, numbers in `meta` too, NaN included; tuples become lists. Raises as `write_bytes`.
     """
     text = json.dumps(meta, default=lambda value: value.tolist())
     buffer = io.BytesIO()
@@ -181,6 +173,5 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays = dict(archive)
         return arrays, json.loads(arrays.pop(META).tobytes())
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise StorageError(
-            f"{path} is missing or damaged ({error}). Remove it and continue with --resume, which computes it again"
-        ) from error
+        advice = "Remove it and continue with --resume, which computes it again"
+        raise StorageError(f"{path} is missing or damaged ({error}). {advice}") from error

@@ -25,8 +25,7 @@ class DeviceError(UsageError):
 def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tuple[str, str]:
     """Returns (device, message) for "auto", "cpu", "cuda" or "cuda:K", the device as `open_device` takes it.
 
-    `reason(K)` returns why GPU number K cannot be used, or None if it can; the default is `missing`. Raises DeviceError
-    for another name, and for a GPU that cannot be used.
+    `reason(K)` is as `missing`, the default. Raises DeviceError for another name and for a GPU that cannot be used.
     """
     if name == "cpu":
         return "cpu", "device: cpu, as requested"
@@ -46,9 +45,8 @@ def choose(name: str, reason: Callable[[int], str | None] | None = None) -> tupl
 
 def open_device(name: str) -> Device:
     """The device that `choose` returned."""
-    if name in ("cpu", "simulated"):
-        return CPU if name == "cpu" else SIMULATED
-    return gpu(int(name.partition(":")[2]))
+    fixed = {"cpu": CPU, "simulated": SIMULATED}
+    return fixed[name] if name in fixed else gpu(int(name.partition(":")[2]))
 
 
 def describe(device: str) -> str:
@@ -76,7 +74,6 @@ def missing(number: int) -> str | None:
 
 
 def _driver_problem(runtime: Any, number: int) -> str | None:
-    """`runtime` is cupy.cuda.runtime."""
     driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
     if driver == 0:
         return "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"

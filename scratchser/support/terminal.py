@@ -51,10 +51,8 @@ def _tqdm(*items: Any, **options: Any) -> Any:
 class Epochs:
     """Progress over all epochs of the unfinished folds, of one run or of several.
 
-    Parameters
-    ----------
-    folds : for each unfinished fold, by its name: the number of epochs, and how many of them an earlier start has done
-    alike : whether an epoch takes the same time in all folds
+    folds   of each fold: the number of epochs, and how many of them an earlier start has done
+    alike   whether an epoch takes the same time in all folds
     """
 
     def __init__(self, folds: Mapping[str, tuple[int, int]], alike: bool = True) -> None:
@@ -69,8 +67,7 @@ class Epochs:
         )
 
     @property
-    def left(self) -> int:
-        """Epochs to come, if no fold stops early."""
+    def left(self) -> int:  # if no fold stops early
         return sum(self.open.values())
 
     def epoch(self, fold: str, row: dict[str, Any]) -> None:
