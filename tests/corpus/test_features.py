@@ -41,7 +41,10 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def features(corpus):
-    return extract(corpus, CONFIG)
+    progressed = []
+    features = extract(corpus, CONFIG, lambda utterances: (progressed.append(u.name) or u for u in utterances))
+    assert progressed == ["a", "b", "c"]
+    return features
 
 
 def test_every_utterance_is_its_own_spectrogram(features):
@@ -51,18 +54,6 @@ def test_every_utterance_is_its_own_spectrogram(features):
     for n, (sound, _) in enumerate(SOUNDS.values()):
         expected = reference.stft.forward(sound, stft.hann(1024, np.float64), 512, 257, 1e-4)
         np.testing.assert_allclose(features.of(n), expected, rtol=0, atol=2e-3)  # quiet bins beside loud ones, float32
-
-
-def test_progress_sees_every_utterance(corpus):
-    seen = []
-
-    def progress(utterances):
-        for utterance in utterances:
-            seen.append(utterance.name)
-            yield utterance
-
-    extract(corpus, CONFIG, progress)
-    assert seen == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -112,9 +103,19 @@ def test_other_rates_and_channels_become_16_khz_mono_and_are_reported():
     np.testing.assert_array_equal(inside[2], np.float32(np.log(np.float32(1e-4))))  # opposite channels cancel
 
 
-def test_saved_features_have_the_same_bits_and_are_shared(tmp_path, corpus, features):
-    folder = tmp_path / "run" / "features"
-    features.save(folder, corpus, CONFIG)
+# ---- the folder on the disk
+
+
+@pytest.fixture
+def folder(tmp_path, corpus, features):
+    """Saved features, over the rest of a killed process."""
+    (tmp_path / "features.part").mkdir()
+    (tmp_path / "features.part" / "values.npy").write_bytes(b"half")
+    features.save(tmp_path / "features", corpus, CONFIG)
+    return tmp_path / "features"
+
+
+def test_saved_features_have_the_same_bits_and_are_shared(folder, corpus, features):
     opened = Features.open(folder, corpus, CONFIG)
     for name in ("values", "starts", "lengths"):
         np.testing.assert_array_equal(getattr(opened, name), getattr(features, name))
@@ -124,22 +125,16 @@ def test_saved_features_have_the_same_bits_and_are_shared(tmp_path, corpus, feat
     assert [path.name for path in folder.parent.iterdir()] == ["features"]
 
 
-@pytest.mark.parametrize(("changes", "what"), [
-    ({"log_floor": 1e-5}, "log floor"),
-    ({"frequency_khz": 8}, "number of bins"),
-    ({"frequency_khz": 8, "window_ms": 32}, "window"),  # 257 bins as before
-    ({"shift_ms": 16}, "hop"),
+@pytest.mark.parametrize(("changes", "utterance", "what"), [
+    ({"log_floor": 1e-5}, "", "log floor"),
+    ({"frequency_khz": 8}, "", "number of bins"),
+    ({"frequency_khz": 8, "window_ms": 32}, "", "window"),  # 257 bins as before
+    ({"shift_ms": 16}, "", "hop"),
+    ({}, "b", "corpus"),
 ])  # fmt: skip
-def test_features_of_other_settings_are_refused(tmp_path, corpus, features, changes, what):
-    features.save(tmp_path / "features", corpus, CONFIG)
+def test_features_of_other_settings_or_utterances_are_refused(folder, corpus, changes, utterance, what):
     with pytest.raises(StorageError, match=f"features of another {what}: remove it"):
-        Features.open(tmp_path / "features", corpus, replace(CONFIG, **changes))
-
-
-def test_features_of_another_corpus_are_refused(tmp_path, corpus, features):
-    features.save(tmp_path / "features", corpus, CONFIG)
-    with pytest.raises(StorageError, match="another corpus"):
-        Features.open(tmp_path / "features", corpus.without({"b"}), CONFIG)
+        Features.open(folder, corpus.without({utterance}), replace(CONFIG, **changes))
 
 
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path, corpus, features, monkeypatch):
@@ -152,33 +147,19 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, corpus, features, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_leftovers_of_a_killed_process_are_replaced(tmp_path, corpus, features):
-    (tmp_path / "features.part").mkdir()
-    (tmp_path / "features.part" / "values.npy").write_bytes(b"half")
-    features.save(tmp_path / "features", corpus, CONFIG)
-    np.testing.assert_array_equal(Features.open(tmp_path / "features", corpus, CONFIG).values, features.values)
-    assert [path.name for path in tmp_path.iterdir()] == ["features"]
-
-
-def test_features_are_never_overwritten(tmp_path, corpus, features):
-    features.save(tmp_path / "features", corpus, CONFIG)
+def test_features_are_never_overwritten(folder, corpus, features):
     with pytest.raises(StorageError, match="remove it"):
-        replace(features, values=features.values + 1).save(tmp_path / "features", corpus, CONFIG)
-    np.testing.assert_array_equal(Features.open(tmp_path / "features", corpus, CONFIG).values, features.values)
+        replace(features, values=features.values + 1).save(folder, corpus, CONFIG)
+    np.testing.assert_array_equal(Features.open(folder, corpus, CONFIG).values, features.values)
 
 
-def test_damaged_features_are_refused(tmp_path, corpus, features):
-    folder = tmp_path / "features"
-    with pytest.raises(StorageError):
-        Features.open(folder, corpus, CONFIG)
-    features.save(folder, corpus, CONFIG)
-    complete = (folder / "values.npy").read_bytes()
-    (folder / "values.npy").write_bytes(complete[:-1])
-    with pytest.raises(StorageError, match="damaged"):
-        Features.open(folder, corpus, CONFIG)
-    np.save(folder / "values.npy", features.values[:-1])
-    with pytest.raises(StorageError, match="do not belong together"):
-        Features.open(folder, corpus, CONFIG)
-    (folder / "values.npy").unlink()
-    with pytest.raises(StorageError, match="damaged"):
+@pytest.mark.parametrize(("damage", "what"), [
+    (lambda file: file.write_bytes(file.read_bytes()[:-1]), "damaged"),
+    (lambda file: np.save(file, np.load(file)[:-1]), "do not belong together"),
+    (lambda file: file.unlink(), "damaged"),
+    (lambda file: file.with_name("source.json").unlink(), "cannot read"),
+])  # fmt: skip
+def test_damaged_features_are_refused(folder, corpus, damage, what):
+    damage(folder / "values.npy")
+    with pytest.raises(StorageError, match=what):
         Features.open(folder, corpus, CONFIG)

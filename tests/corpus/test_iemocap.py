@@ -1,13 +1,14 @@
 """The IEMOCAP reader: unusual forms, broken lines, and the counts of a complete release."""
 
-from collections import Counter
+from dataclasses import replace
 
 import pytest
-from trees import CODES, agreed, block, dialog
+from trees import agreed, block, dialog
 
 from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import label_warnings
-from scratchser.corpus.readers import iemocap
+from scratchser.corpus.readers import expected_counts, iemocap
+from scratchser.corpus.table import CLASSES, Corpus, Utterance
 
 # neutral, happiness, sadness, anger of each speaker in the improvised dialogs of the release
 SPEAKERS = {
@@ -15,8 +16,7 @@ SPEAKERS = {
     "3F": (95, 39, 108, 22), "3M": (103, 21, 82, 68), "4F": (51, 10, 41, 47), "4M": (123, 21, 40, 37),
     "5F": (151, 56, 73, 18), "5M": (136, 50, 60, 13),
 }  # fmt: skip
-UNANIMOUS = {"Neutral": 331, "Happiness": 51, "Sadness": 312, "Anger": 138}
-SCRIPTED = {"Neutral": 1708 - 1099, "Happiness": 595 - 284, "Sadness": 1084 - 608, "Anger": 1103 - 289, "Excited": 1041}
+UNANIMOUS = (331, 51, 312, 138)
 
 
 @pytest.fixture
@@ -139,70 +139,52 @@ def test_a_label_file_in_the_wrong_folder_is_reported(tmp_path):
     assert [(p.where, p.utterance) for p in load(tmp_path).problems] == [(str(moved), "")]
 
 
-@pytest.fixture(scope="module")
-def complete(tmp_path_factory):
-    """151 label files with the expected counts: one dialog per speaker has all utterances, the others have fear."""
-    root = tmp_path_factory.mktemp("iemocap")
-    left, scripted = dict(UNANIMOUS), []
+# ---- the counts of a complete release
+
+
+def release():
+    """The improvised utterances of a complete release."""
+    left, rows = dict(zip(CLASSES, UNANIMOUS, strict=True)), []
     for speaker, counts in SPEAKERS.items():
-        stem = f"Ses0{speaker}_impro01"
-        blocks = []
-        for word, count in zip(UNANIMOUS, counts, strict=True):
-            for number in range(count):
-                other = word if left[word] > 0 else "Surprise"
+        for label, (word, count) in enumerate(zip(CLASSES, counts, strict=True)):
+            for _ in range(count):
+                votes = ((word,), (word, "other"), (word if left[word] > 0 else "surprise",))
                 left[word] -= 1
-                name = f"{stem}_{speaker[1]}{len(blocks):03d}"
-                blocks.append(block(name, CODES[word], word, f"{word}; Other", other, start=float(number)))
-        dialog(root, stem, *blocks)
-    for word, count in SCRIPTED.items():
-        scripted += [(word, CODES[word])] * count
-    stem = "Ses02F_script01_1"
-    dialog(root, stem, *(block(f"{stem}_M{i:04d}", code, word, word, word) for i, (word, code) in enumerate(scripted)))
-    fill = [f"Ses0{s}{g}_impro{n:02d}" for s in range(1, 6) for g in "FM" for n in range(2, 9)]
-    fill += [f"Ses0{s}{g}_script{n:02d}_1" for s in range(1, 6) for g in "FM" for n in range(2, 9)]
-    for stem in fill:
-        dialog(root, stem, block(f"{stem}_F000", "fea", "Fear", "Fear", "Fear"))
-    assert sum(1 for _ in root.rglob("*.txt")) == 151
-    return root
+                rows.append(Utterance(f"u{len(rows):04d}", None, speaker, speaker[1], speaker[0], label, votes))
+    return rows
 
 
-def test_known_counts_of_the_improvised_dialogs(complete):
-    corpus = load(complete)
-    assert len(corpus.utterances) == 2280
-    assert len(corpus.expected_counts) == 5 + 5 + 50
-    assert [count for count in corpus.expected_counts if count.found != count.expected] == []
+def differ(counts):
+    return {c.what: (c.found, c.expected) for c in counts if c.found != c.expected}
 
 
-def test_known_counts_of_all_dialogs(complete):
-    everything = load(complete, scripted=True)
-    assert len(everything.utterances) == 4490
-    merged = load(complete, scripted=True, merge_excited=True)
-    labels = Counter(merged.classes[u.label] for u in merged.utterances)
-    assert labels == {"neutral": 1708, "happiness": 1636, "anger": 1103, "sadness": 1084}
-    for corpus in (everything, merged):
-        assert len(corpus.expected_counts) == 5 and all(
-            count.found == count.expected for count in corpus.expected_counts
-        )
-    assert load(complete, merge_excited=True).expected_counts == ()  # no known counts for this choice
+def test_known_counts_of_the_improvised_dialogs():
+    counts = expected_counts.compare(release(), False, False)
+    assert len(release()) == 2280 and len(counts) == 5 + 5 + 50 and not differ(counts)
+    assert expected_counts.compare(release(), False, True) == ()  # no known counts for this choice
 
 
-def test_unexpected_counts_are_reported(complete):
-    file = complete / "Session4/dialog/EmoEvaluation/Ses04M_impro01.txt"
-    before = file.read_text()
-    try:
-        file.write_text(before.replace("\tang\t", "\tsad\t", 1))
-        corpus = load(complete)
-    finally:
-        file.write_text(before)
-    differ = {c.what: (c.found, c.expected) for c in corpus.expected_counts if c.found != c.expected}
-    assert differ == {
+@pytest.mark.parametrize(("merge_excited", "added", "total"), [(False, 0, 4490), (True, 1041, 5531)])
+def test_known_counts_of_all_dialogs(merge_excited, added, total):
+    rows = release()
+    for label, count in enumerate((1708 - 1099, 595 - 284 + added, 1084 - 608, 1103 - 289)):
+        rows += [Utterance("u", None, "2M", "M", "2", label)] * count
+    counts = expected_counts.compare(rows, True, merge_excited)
+    assert len(rows) == total and len(counts) == 5 and not differ(counts)
+
+
+def test_unexpected_counts_are_reported():
+    rows = release()
+    angry = next(n for n, u in enumerate(rows) if u.speaker == "4M" and u.label == 3)
+    rows[angry] = replace(rows[angry], label=2, votes=(("sadness",), ("sadness",), ("surprise",)))
+    counts = expected_counts.compare(rows, False, False)
+    assert differ(counts) == {
         "anger": (288, 289),
         "sadness": (609, 608),
         "speaker 4M anger": (36, 37),
         "speaker 4M sadness": (41, 40),
     }
-    assert label_warnings(corpus)[0] == (
+    assert label_warnings(Corpus("iemocap", CLASSES, tuple(rows), expected_counts=counts)) == (
         "4 counts are not those of the complete release: "
-        "sadness 609 of 608, anger 288 of 289, speaker 4M sadness 41 of 40, speaker 4M anger 36 of 37"
+        "sadness 609 of 608, anger 288 of 289, speaker 4M sadness 41 of 40, speaker 4M anger 36 of 37",
     )
-    assert "complete release" not in str(label_warnings(load(complete)))

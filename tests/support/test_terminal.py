@@ -80,13 +80,6 @@ def test_only_the_remaining_epochs_of_a_resumed_run_count(clock, capsys):
     assert last_line(capsys).endswith(", at most 12 min left")
 
 
-def test_epochs_skipped_by_early_stopping_do_not_count(clock):
-    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
-    epochs.epoch("fold 1", epoch(1))
-    epochs.fold("fold 1", result())
-    assert epochs.left == 10
-
-
 def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
     monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
     epochs = terminal.Epochs({"fold 1": (10, 7), "fold 2": (10, 0)})
