@@ -47,14 +47,13 @@ def run(capsys, *arguments):
 
 class TestKinds:
     def test_detected_with_a_reason(self, tree, tmp_path):
-        emodb, table = tmp_path / "emodb", tmp_path / "table"
-        wav(emodb / "03a01Wa.wav", 0.1)
-        table.mkdir()
-        (table / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
+        wav(tmp_path / "emodb" / "03a01Wa.wav", 0.1)
+        (tmp_path / "emodb" / "labels.csv").write_text("file,emotion\na.wav,neu\n")
+        (tmp_path / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
         assert detect(tree)[0] == "iemocap"
-        assert detect(emodb) == ("emodb", "emodb holds wav files with names like 03a01Wa.wav")
-        assert detect(table) == ("csv", "mine.csv has the columns path, speaker, emotion")
-        assert load(table).notes[0] == "detected as csv: mine.csv has the columns path, speaker, emotion"
+        assert detect(tmp_path / "emodb") == ("emodb", "emodb holds wav files with names like 03a01Wa.wav")
+        assert detect(tmp_path) == ("csv", "mine.csv has the columns path, speaker, emotion")
+        assert load(tmp_path).notes[0] == "detected as csv: mine.csv has the columns path, speaker, emotion"
 
     def test_unclear_or_none(self, tree, tmp_path):
         (tree / "mine.csv").write_text("path,speaker,emotion\na.wav,s,neu\n")
@@ -137,12 +136,12 @@ class TestAudio:
             assert problem.utterance == utterance.name
         assert check(corpus.without({p.utterance for p in problems}))[0] == ()
 
-    def test_one_window_is_enough_at_any_rate(self, tree):
-        path = load(tree).utterances[0].path
-        cases = [(16000, 1024, 0), (8000, 512, 0), (8000, 511, 1), (44100, 2823, 0), (44100, 2822, 1)]
-        for rate, samples, broken in cases:
-            soundfile.write(path, np.zeros(samples, dtype="float32"), rate)
-            assert len(check(load(tree))[0]) == broken, (rate, samples)
+    @pytest.mark.parametrize(
+        ("rate", "samples", "broken"), [(16000, 1024, 0), (8000, 512, 0), (8000, 511, 1), (44100, 2823, 0)]
+    )
+    def test_one_window_is_enough_at_any_rate(self, tree, rate, samples, broken):
+        soundfile.write(load(tree).utterances[0].path, np.zeros(samples, dtype="float32"), rate)
+        assert len(check(load(tree))[0]) == broken
 
     def test_an_interrupted_copy_is_noticed(self, tree):
         path = load(tree).utterances[0].path
@@ -234,22 +233,25 @@ class TestCommand:
             done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, env=buffered)
         assert (done.returncode, done.stderr) == (1, "")
 
-    @pytest.mark.parametrize("arguments", [["nowhere"], ["--corpus", "timit"], [".", "--write", "x"], ["--scripted"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["nowhere"],
+            ["--corpus", "timit"],
+            ["--scripted"],
+            [".", "--write", "new"],
+            ["synthetic", "--write", "."],  # not an empty folder
+        ],
+    )
     def test_usage(self, arguments, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "mine.txt").write_text("mine")
         code, out, err = run(capsys, *arguments)
         assert code == 2 and out == "" and "Traceback" not in err and err
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
     def test_unexpected_counts_fail(self, tree, capsys, monkeypatch):
         monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", 2)
         code, out, _ = run(capsys, tree)
         assert code == 1 and "60 counts are not those" in out
         assert re.search(r"^speaker 5M all +0 +259$", out, re.M)
-
-
-def test_the_built_in_corpus_is_written_once(tmp_path, capsys):
-    """The tree has its own tests; this is the command. Files that exist stay unchanged."""
-    (tmp_path / "mine.txt").write_text("mine")
-    code, out, err = run(capsys, "synthetic", "--write", tmp_path)
-    assert code == 2 and out == "" and "not an empty folder" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -40,11 +40,6 @@ def test_masses_are_those_of_exact_fractions_in_any_order(votes, random):
     assert soft.tolist() == pytest.approx([float(mass[c] / weight) if weight else 0.0 for c in CLASSES], abs=1e-12)
 
 
-def test_unanimous_means_contained_not_equal():
-    assert unanimous([["neutral", "sadness"], ["neutral"], ["anger", "neutral"]], "neutral")
-    assert not unanimous([["neutral"], ["neutral"], ["sadness"]], "neutral")
-
-
 def test_no_annotators_is_not_agreement():
     with pytest.raises(ValueError, match="no annotators"):
         unanimous([], "neutral")
