@@ -4,38 +4,55 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from conftest import pytest_collection_modifyitems
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
 OPS = [file.stem for file in (ROOT / "kernels").glob("[!_]*.py")]
 
 
-def output_of_pytest(*arguments):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+class Item:
+    """What conftest.py reads of a collected test."""
+
+    def __init__(self, file, *markers):
+        self.path, self.markers = Path(f"tests/kernels/{file}"), list(markers)
+        self.add_marker = self.markers.append
+
+    def get_closest_marker(self, name):
+        return name in self.markers
 
 
-def test_every_op_has_a_marker(pytestconfig):
-    markers = pytestconfig.getini("markers")
-    assert [op for op in OPS if not any(marker.startswith(f"{op}: ") for marker in markers)] == []
+def collected(markexpr, items):
+    deselected = []
+    config = SimpleNamespace(
+        option=SimpleNamespace(markexpr=markexpr),
+        hook=SimpleNamespace(pytest_deselected=lambda items: deselected.extend(items)),
+    )
+    pytest_collection_modifyitems(config, items)
+    return deselected
+
+
+def test_a_test_is_marked_by_the_op_of_its_file():
+    items = [Item("test_lstm_cuda.py"), Item("test_pool.py"), Item("test_stft.py"), Item("test_shared.py")]
+    assert collected("", items) == []
+    assert [item.markers for item in items] == [["lstm", "cuda"], ["pool"], ["stft"], []]
 
 
 def test_slow_tests_run_only_if_requested():
-    """No test of this file is one of stft, so that only the slow ones are deselected."""
-    output = output_of_pytest("--collect-only", "-q", "-m", "not stft", "tests/kernels/test_precision.py")
-    test = "test_float32_kernels_do_not_calculate_in_float64"
-    assert f"{test}[linear]" in output and f"{test}[lstm]" not in output and " deselected" in output
+    quick, slow = Item("test_linear.py"), Item("test_linear.py", "slow")
+    items = [quick, slow]
+    assert collected("slow and linear", items) == [] and items == [quick, slow]
+    assert collected("linear", items) == [slow] and items == [quick]
 
 
 def test_verbose_runs_print_a_line_for_each_gradient():
-    """And the markers select the tests of their op only, here without those of stft."""
-    files = [f"tests/kernels/{name}.py" for name in ("test_linear", "cuda/test_linear_cuda", "test_stft")]
-    lines = output_of_pytest("-v", "-m", "gradcheck and linear", *files).splitlines()
-    assert {line.partition("::")[0] for line in lines if "::" in line} == {*files[:2]}
+    arguments = ["-v", "-p", "no:cacheprovider", "-m", "gradcheck and linear", "tests/kernels/test_linear.py"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
     (index,) = (i for i, line in enumerate(lines) if "test_gradients[odd]" in line)
     found = [line for line in lines[index + 1 : index + 6] if line.startswith("    ok   d")]
     assert [line.split(":")[0].strip() for line in found] == ["ok   dx", "ok   dW", "ok   db"]

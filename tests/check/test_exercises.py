@@ -9,11 +9,10 @@ import pytest
 
 from scratchser import reference
 from scratchser.check.exercises import NAMES, load, lstm_backward
-from scratchser.check.exercises.exercise import CpuExercise, CudaExercise, copied, filled, name_of
+from scratchser.check.exercises.exercise import CpuExercise, CudaExercise, filled, name_of
 from scratchser.check.judge.compare import Trial, recognised
 from scratchser.check.judge.judge import judge
 from scratchser.check.judge.verdict import COLUMNS
-from scratchser.kernels import conv2d, linear, nesterov, softmax
 
 ROOT = Path(__file__).parents[2]
 SOLUTIONS, STUBS = ROOT / "tests" / "check" / "solutions", ROOT / "tutorials" / "exercises"
@@ -36,29 +35,13 @@ def cases_of(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"),
-    [
-        ("stft", reference.stft.forward),
-        ("vtlp", reference.vtlp.forward),
-        ("conv2d_forward", reference.conv2d.forward),
-        ("conv2d_backward", conv2d.backward),
-        ("linear_backward", linear.backward),
-        ("softmax_loss", softmax.loss),
-        ("nesterov", nesterov.step),
-    ],
+    "op", [reference.stft, reference.vtlp, reference.conv2d], ids=["stft", "vtlp", "conv2d_forward"]
 )
-def test_the_reference_agrees_with_the_package(name, package):
-    cases, reference_of = cases_of(name)
-    exercise = load(name)
+def test_the_reference_agrees_with_the_package(op, request):
+    cases, reference_of = cases_of(request.node.callspec.id)
     for a in cases.values():
-        given = copied(a)
-        result = package(*given.values())
-        returned = result if isinstance(result, tuple) else (result,)
-        got = dict(zip(exercise.returns, returned, strict=False)) | {
-            output: given[output] for output in exercise.changes
-        }
-        for output, expected in reference_of(a, "").items():
-            np.testing.assert_allclose(got[output], expected, rtol=1e-10, atol=1e-11)
+        (expected,) = reference_of(a, "").values()
+        np.testing.assert_allclose(op.forward(*a.values()), expected, rtol=1e-10, atol=1e-11)
 
 
 def test_the_lstm_of_one_direction_is_half_of_the_bi_lstm():
@@ -107,14 +90,8 @@ def test_a_mistake_that_explains_every_output_comes_before_one_that_explains_a_s
     def reference_of(a, mistake):
         return {"p": a["x"] + (mistake in ("one", "two")), "q": a["x"] + (mistake == "two")}
 
-    exercise = CpuExercise(
-        name="t",
-        cases=dict,
-        timed=dict,
-        reference=reference_of,
-        mistakes={"one": "", "two": ""},
-        axes={"p": (), "q": ()},
-    )
+    known = {"mistakes": {"one": "", "two": ""}, "axes": {"p": (), "q": ()}}
+    exercise = CpuExercise(name="t", cases=dict, timed=dict, reference=reference_of, **known)
     a = {"x": np.arange(3.0)}
 
     def mistakes(p, q):
@@ -144,6 +121,7 @@ def test_a_stub_is_reported_as_not_written(name):
     assert verdict.exercise == name and not verdict.passed
     (finding,) = verdict.findings
     assert "the body is not written yet" in finding.text and finding.mistakes == []
+    assert f"0 of {verdict.checks} checks passed, {verdict.checks} not reached" in verdict.as_text()
     assert f"python -m scratchser.check tutorials/exercises/{name}.py" in (STUBS / f"{name}.py").read_text()
 
 

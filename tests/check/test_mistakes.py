@@ -13,6 +13,19 @@ SOLUTIONS = Path(__file__).parent / "solutions"
 ACCUMULATE = "missing accumulate"
 TIME = "off by one in time"
 
+# texts of the solutions that several mistakes replace
+PADDING = "pt, pf = (I - 1) // 2, (J - 1) // 2"
+ADD_DW, ADD_DX = "dW[i, j] += np.outer(x[b, u, v], dz)", "dx[b, u, v] += W[i, j] @ dz"
+LAST_OPEN_DX = "for d in np.flatnonzero(dz):\n                                dx[b, u, v] = W[i, j, :, d] * dz[d]"
+VARIANCE = "((a - mean) ** 2).sum(axis=0) / n"
+OTHER_MEANS = (
+    "g.sum(axis=0) / n",
+    "g.sum(axis=0) / max(n - 1, 1)",
+    "hat).sum(axis=0) / n",
+    "hat).sum(axis=0) / max(n - 1, 1)",
+)
+HALVED, LOADED = "        cuda.syncthreads()  # this halving is done\n", "part[t] = x[i] if i < x.shape[0] else 0"
+
 # exercise -> (names that must be recognised, text in the solution, text of the mistake, ...)
 PLANTED = {
     "linear_backward": [
@@ -35,15 +48,7 @@ PLANTED = {
         ("hard targets", "target[b] * log_p", "np.eye(K)[target[b].argmax()] * log_p"),
     ],
     "vtlp": [
-        (
-            "warp in the wrong direction",
-            "hinge = alpha * 0.9 * fmax",
-            "hinge = 0.9 * fmax",
-            "source = k / alpha",
-            "source = alpha * k",
-            "fmax - (fmax - k) / (10 - 9 * alpha)",
-            "fmax - (fmax - k) * (10 - 9 * alpha)",
-        ),
+        ("warp in the wrong direction", "alpha * 0.9", "0.9", "k / alpha", "alpha * k", ") / (10", ") * (10"),
         ("weight forgotten", "(1 - w) * S[t, i] + w * S[t, i + 1]", "S[t, i]"),
         ("weights exchanged", "(1 - w) * S[t, i] + w *", "w * S[t, i] + (1 - w) *"),
         ("hinge in the wrong place", "hinge = alpha * 0.9", "hinge = 0.9"),
@@ -74,7 +79,7 @@ PLANTED = {
         ("transposed index in W", "W[i, j, c, d]", "W[i, j, d, c]"),
         (TIME, "i - pt", "i - pt + 1"),
         (TIME, "i - pt", "i - pt - 1"),
-        ("off by one in the padding", "pt, pf = (I - 1) // 2, (J - 1) // 2", "pt, pf = I // 2, J // 2"),
+        ("off by one in the padding", PADDING, "pt, pf = I // 2, J // 2"),
         ("ReLU forgotten", "max(total, 0)", "total"),
         ("bias forgotten", "total = bias[d]", "total = bias[d] * 0"),
         ("length mask forgotten", "u < length", "u < T"),
@@ -94,33 +99,21 @@ PLANTED = {
         ("sign", "dx[b, u, v] +=", "dx[b, u, v] -="),
         ("never written", "dbias += dz", "dbias = dbias + dz"),
         (ACCUMULATE, "dbias += dz", "dbias[dz != 0] = dz[dz != 0]"),
-        (
-            ACCUMULATE,
-            "dW[i, j] += np.outer(x[b, u, v], dz)",
-            "dW[i, j][:, dz != 0] = np.outer(x[b, u, v], dz)[:, dz != 0]",
-        ),
-        (
-            ACCUMULATE,
-            "dx[b, u, v] += W[i, j] @ dz",
-            "for d in np.flatnonzero(dz):\n                                dx[b, u, v] = W[i, j, :, d] * dz[d]",
-        ),
-        (ACCUMULATE, "dx[b, u, v] += W[i, j] @ dz", "dx[b, u, v] = W[i, j, :, -1] * dz[-1]"),
+        (ACCUMULATE, ADD_DW, "dW[i, j][:, dz != 0] = np.outer(x[b, u, v], dz)[:, dz != 0]"),
+        (ACCUMULATE, ADD_DX, LAST_OPEN_DX),
+        (ACCUMULATE, ADD_DX, "dx[b, u, v] = W[i, j, :, -1] * dz[-1]"),
         ("transposed index in W", "W[i, j] @ dz", "W[j, i] @ dz"),
         ("transposed index in W", "dW[i, j] +=", "dW[j, i] +="),
         ("strides exchanged", "t * st + i", "t * sf + i", "f * sf + j", "f * st + j"),
         ("strides exchanged", "st, sf = stride", "sf, st = stride"),
         (ACCUMULATE, "dbias += dz", "dbias[:] = dz"),
         (TIME, "i - pt", "i - pt + 1"),
-        ("padding forgotten", "pt, pf = (I - 1) // 2, (J - 1) // 2", "pt, pf = 0, 0"),
+        ("padding forgotten", PADDING, "pt, pf = 0, 0"),
         ("transposed index in dW", "np.outer(x[b, u, v], dz)", "np.outer(dz, x[b, u, v])"),
         ("lengths ignored", "frames = -(-length // st)", "frames = dy.shape[1]"),
         ("length mask forgotten", "u < length", "u < T"),
         ("lengths ignored", "length = lengths[b]", "length = T"),
-        (
-            "divided by the batch size",
-            "dW[i, j] += np.outer(x[b, u, v], dz)",
-            "dW[i, j] += np.outer(x[b, u, v], dz) / B",
-        ),
+        ("divided by the batch size", ADD_DW, f"{ADD_DW} / B"),
     ],
     "lstm_cell_forward": [
         ("swapped gate order", "i, f, g, o = np.split", "i, f, o, g = np.split", "[i, f, g, o]", "[i, f, o, g]"),
@@ -155,32 +148,10 @@ PLANTED = {
         ("path through the variance forgotten", " - hat * of_variance", ""),
         ("padding counted", "real = np.arange(T) < lengths[:, None]", "real = np.full((B, T), True)"),
         ("padding counted", "n = len(a)", "n = B * T"),
-        (
-            "variance divided by n - 1",
-            "((a - mean) ** 2).sum(axis=0) / n",
-            "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)",
-        ),
-        ("variance divided by n - 1", "((a - mean) ** 2).sum(axis=0) / n", "a.var(axis=0, ddof=1)"),
-        (
-            "variance divided by n - 1",
-            "((a - mean) ** 2).sum(axis=0) / n",
-            "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)",
-            "g.sum(axis=0) / n",
-            "g.sum(axis=0) / max(n - 1, 1)",
-            "(g * hat).sum(axis=0) / n",
-            "(g * hat).sum(axis=0) / max(n - 1, 1)",
-        ),
-        (
-            "statistics of all features together",
-            "a.sum(axis=0) / n",
-            "a.mean()",
-            "((a - mean) ** 2).sum(axis=0) / n",
-            "((a - mean) ** 2).mean()",
-            "g.sum(axis=0) / n",
-            "g.mean()",
-            "(g * hat).sum(axis=0) / n",
-            "(g * hat).mean()",
-        ),
+        ("variance divided by n - 1", VARIANCE, "((a - mean) ** 2).sum(axis=0) / max(n - 1, 1)"),
+        ("variance divided by n - 1", VARIANCE, "a.var(axis=0, ddof=1)"),
+        ("variance divided by n - 1", " 2).sum(axis=0) / n", " 2).sum(axis=0) / max(n - 1, 1)", *OTHER_MEANS),
+        ("statistics of all features together", "sum(axis=0) / n", "mean()"),
         ("square root forgotten", "1 / np.sqrt(variance + epsilon)", "1 / (variance + epsilon)"),
         ("ε outside the root", "np.sqrt(variance + epsilon)", "(np.sqrt(variance) + epsilon)"),
         ("γ forgotten", "g = gamma * d", "g = d"),
@@ -196,18 +167,10 @@ PLANTED = {
     ],
     "cuda_block_sum": [
         ("race, unwritten read", "    cuda.syncthreads()  # all numbers are there\n", ""),
-        ("race", "        cuda.syncthreads()  # this halving is done\n", ""),
-        (
-            "divergent barrier",
-            "        cuda.syncthreads()  # this halving is done\n",
-            "            cuda.syncthreads()\n",
-        ),
+        ("race", HALVED, ""),
+        ("divergent barrier", HALVED, "            cuda.syncthreads()\n"),
         ("index out of range", "x[i] if i < x.shape[0] else 0", "x[i]"),
-        (
-            "unwritten read",
-            "    part[t] = x[i] if i < x.shape[0] else 0",
-            "    if i < x.shape[0]:\n        part[t] = x[i]",
-        ),
+        ("unwritten read", LOADED, "if i < x.shape[0]:\n        part[t] = x[i]"),
         (ACCUMULATE, "part[t] += part", "part[t] = part"),
         ("sign", "part[t] += part", "part[t] -= part"),
         ("index out of range, race", "if t < half", "if t <= half"),

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import inspect
+import linecache
 import re
 import sys
 import traceback
@@ -95,7 +96,7 @@ def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
     unwritten = isinstance(error, NotImplementedError) and not str(error)
     if unwritten:
         text = "the body is not written yet"
-    source = _source(path, line) if line and not unwritten else ""
+    source = linecache.getline(str(path), line).strip() if line and not unwritten else ""
     if line:
         text = f"line {line}: {source}\n{text}" if source else f"line {line}: {text}"
     return text, [*_hints(error, text, line), *getattr(error, "__notes__", [])]
@@ -132,10 +133,3 @@ def _first_line(error: BaseException) -> str:
     lines = [line for line in lines if not line.startswith(("Failed in", "During:", "File "))]
     line = lines[0] if lines else "no message"
     return line if len(line) <= 300 else line[:300] + " ..."
-
-
-def _source(path: Path, line: int) -> str:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()[line - 1].strip()
-    except (OSError, UnicodeDecodeError, IndexError):
-        return ""

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import linecache
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ STARTUP = 60  # seconds for the imports on a busy machine, before the file's own
 PRINTED_LINES = 20
 # Calls in a trace, of which faulthandler writes the innermost 100, while Numba compiles
 COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlite[/\\]")
+BARRIER = os.path.join("tracer", "blocks.py")  # where a CUDA thread waits at a barrier
 
 
 def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
@@ -102,12 +104,11 @@ class Ending:
         return any(line.startswith("Traceback (most recent call last)") for line in self.printed)
 
     def finding(self) -> Finding:
-        line = self._line()
-        where = f", in line {line[0]}: {line[1]}" if line else ""
+        where = self._where()
         if self.timed_out:
             return self._endless(where)
         if self.status is not None and self.status < 0:
-            return self._crash(where)
+            return self._crash(where, self.status)
         if any("MemoryError" in line or "LLVM ERROR: out of memory" in line for line in self.printed):
             return _finding(f"it needs at most {self.megabytes} MB", f"the memory is full{where}", [], "out of memory")
         if self.judge_failed:
@@ -122,18 +123,14 @@ class Ending:
             return _finding(check, "Numba was still compiling it", [hint])
         hints = ["Is there a loop that never ends? Does the loop change what its condition depends on?"]
         if self._compiles():
-            loop = (
-                "If this line calls a compiled function, the loop may be there" if where else "It is in compiled code"
-            )
-            hints.append(
-                f"{loop}, whose lines are unknown: remove @njit, or run the judge with NUMBA_DISABLE_JIT=1, "
-                "to see the line of the loop."
-            )
+            call = "If this line calls a compiled function, the loop may be there"
+            loop = call if where else "It is in compiled code"
+            show = "remove @njit, or run the judge with NUMBA_DISABLE_JIT=1, to see the line of the loop."
+            hints.append(f"{loop}, whose lines are unknown: {show}")
         return _finding(check, f"still running{where}", hints, "endless loop")
 
-    def _crash(self, where: str) -> Finding:
-        assert self.status is not None
-        name = signal.Signals(-self.status).name
+    def _crash(self, where: str, status: int) -> Finding:
+        name = signal.Signals(-status).name
         hint = "A pointer or a library has accessed memory that it does not own."
         if self._compiles():
             hint = "Compiled code has accessed memory that it does not own. Without the decorator it runs as plain "
@@ -146,23 +143,22 @@ class Ending:
         """Whether Numba compiles something in the file for the CPU: @jit or @njit, but not @cuda.jit."""
         if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
             return False
-        nodes = list(ast.walk(ast.parse(_read(self.path))))
-        attributes = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr in ("jit", "njit")]
-        names = [node for node in nodes if isinstance(node, ast.Name) and node.id in ("jit", "njit")]
-        return bool(names) or any(getattr(node.value, "id", "") != "cuda" for node in attributes)
+        nodes = ast.walk(ast.parse(_read(self.path)))
+        names = [ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)]
+        return any(re.fullmatch(r"(?!cuda\.)(\w+\.)?n?jit", name) for name in names)
 
-    def _line(self) -> tuple[int, str] | None:
-        """The line of the file that was running, and its text.
+    def _where(self) -> str:
+        """The line of the file that was running, or nothing if it is unknown.
 
         A CUDA thread that waits at a barrier is not the one with the endless loop, unless all of them wait.
         """
         parts = re.split(r"\n\s*\n", self.trace)
-        threads = [re.findall(r'File "([^"]+)", line (\d+) in (\S+)', part) for part in parts]
-        for calls in sorted(filter(None, threads), key=lambda calls: calls[0][2] == "pause"):
-            for name, number, _ in calls:
+        threads = [re.findall(r'File "([^"]+)", line (\d+)', part) for part in parts]
+        for calls in sorted(filter(None, threads), key=lambda calls: calls[0][0].endswith(BARRIER)):
+            for name, number in calls:
                 if Path(name) == self.path.resolve():
-                    return int(number), _read(self.path).splitlines()[int(number) - 1].strip()
-        return None
+                    return f", in line {number}: {linecache.getline(name, int(number)).strip()}"
+        return ""
 
 
 def _finding(check: str, text: str, hints: list[str], *mistakes: str) -> Finding:
