@@ -27,10 +27,7 @@ def scores(
         rows = order[start : start + BATCH]
         logits = model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows]))
         parts.append(model.device.download(logits))
-    sorted_scores = np.concatenate(parts)
-    result = np.empty_like(sorted_scores)
-    result[order] = sorted_scores
-    return result
+    return np.concatenate(parts)[np.argsort(order)]  # in the order of `utterances`
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,8 @@ def vote(probabilities: np.ndarray) -> Prediction:
 
     A single copy (A = 1) gives the plain prediction.
     """
-    A, U, K = probabilities.shape
-    votes = np.zeros((U, K), np.int64)
-    np.add.at(votes, (np.tile(np.arange(U), A), probabilities.argmax(axis=2).ravel()), 1)
+    _, U, K = probabilities.shape
+    votes = (probabilities.argmax(axis=2)[:, :, None] == np.arange(K)).sum(axis=0)
     mean = probabilities.mean(axis=0)
     ranked = np.array([np.lexsort((-mean[u], -votes[u])) for u in range(U)]).reshape(U, K)
     return Prediction(ranked[:, 0], ranked[:, 1], mean, votes)
@@ -68,10 +64,3 @@ def copy_probabilities(
     """Probabilities (A, U, K) of the utterances (U,), warped by each of `alphas` (A,)."""
     warped = (np.full(len(utterances), alpha) for alpha in alphas)
     return np.stack([softmax.forward(scores(model, features, normalisation, utterances, each)) for each in warped])
-
-
-def predict(
-    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
-) -> Prediction:
-    """Vote of the copies with `alphas` (A,). One copy with alpha 1 is a single pass."""
-    return vote(copy_probabilities(model, features, normalisation, utterances, alphas))

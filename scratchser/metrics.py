@@ -65,10 +65,8 @@ class Interval:
 def interval(numbers: Sequence[float]) -> Interval:
     """Student's t interval. Raises ValueError for fewer than two numbers, and for one that is not finite."""
     values = np.asarray(numbers, dtype=float)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError("an interval needs at least two numbers")
-    if not np.isfinite(values).all():
-        raise ValueError(f"number {int(np.argmin(np.isfinite(values))) + 1} is not finite")
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"an interval needs at least two finite numbers, got {values.tolist()}")
     n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
     half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * sd / n**0.5  # scipy.stats.t.ppf, which imports slowly
     return Interval(mean, mean - half, mean + half, sd, n)

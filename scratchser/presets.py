@@ -5,13 +5,15 @@ floor of the logarithm and the number of epochs. We chose them by experiments on
 (docs/experiments.md), and those of `demo` for speed.
 """
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from scratchser.support.errors import UsageError
@@ -112,16 +114,14 @@ COLUMNS: dict[str, tuple[int, bool, bool, bool]] = {
 def column(name: str, best: Config = PAPER_BEST) -> Config:
     """A column of table 1: the settings of the best model without what the column lacks."""
     khz, oversampling, vtlp, adjusted = COLUMNS[name]
-    changes: dict[str, Any] = {}
-    if khz == 4:
-        changes["frequency_khz"] = 4
-    if not oversampling:
-        changes["oversample"] = ()
-    if not vtlp:
-        changes["vtlp"] = "off"
-    if not adjusted:
-        changes |= {"conv_learning_rate": best.learning_rate, "conv_l2": best.l2}
-    return replace(best, **changes)
+    return replace(
+        best,
+        frequency_khz=4 if khz == 4 else best.frequency_khz,
+        oversample=best.oversample if oversampling else (),
+        vtlp=best.vtlp if vtlp else "off",
+        conv_learning_rate=best.conv_learning_rate if adjusted else best.learning_rate,
+        conv_l2=best.conv_l2 if adjusted else best.l2,
+    )
 
 
 PRESETS: dict[str, Config] = {
@@ -188,16 +188,9 @@ def pooled(config: Config) -> Config:
     An even stride is halved and its pooling window doubled; odd strides stay. Each layer gives the same number of
     frames and positions as before.
     """
-
-    def half(stride: int, window: int) -> tuple[int, int]:
-        return (stride // 2, 2 * window) if stride % 2 == 0 else (stride, window)
-
-    strides, windows = [], []
-    for stride, window in zip(config.conv_strides, config.windows, strict=True):
-        time, frequency = half(stride[0], window[0]), half(stride[1], window[1])
-        strides.append((time[0], frequency[0]))
-        windows.append((time[1], frequency[1]))
-    return replace(config, conv_strides=tuple(strides), pool=tuple(windows))
+    strides, windows = np.array(config.conv_strides), np.array(config.windows)
+    factor = np.where(strides % 2 == 0, 2, 1)
+    return _changed(config, {"conv_strides": (strides // factor).tolist(), "pool": (windows * factor).tolist()})
 
 
 # ---- settings as text and as JSON ------------------------------------------------------------------------------------
@@ -215,7 +208,7 @@ def with_settings(config: Config, settings: Sequence[str]) -> Config:
         if not equals:
             raise SettingError(f"{setting!r} is not of the form key=value")
         value = _parse(text)
-        changes[key] = (value,) if key == "oversample" and isinstance(value, str) else value
+        changes[key] = [value] if key == "oversample" and isinstance(value, str) else value
     half = changes.get("pool") == "half"
     if half:
         del changes["pool"]
@@ -247,18 +240,14 @@ def from_json(settings: Mapping[str, Any]) -> Config:
     settings = completed(settings)
     if unknown := sorted(set(settings) - {field.name for field in fields(Config)}):
         raise SettingError(f"this version has no setting {unknown[0]!r}: use the one that made the run")
-    return _changed(Config(), {key: _tuples(value) for key, value in settings.items()})
+    return _changed(Config(), settings)
 
 
 def _parse(text: str) -> Any:
     try:
-        return _tuples(tomllib.loads(f"value = {text}")["value"])
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _changed(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -268,11 +257,10 @@ def _changed(config: Config, changes: Mapping[str, Any]) -> Config:
         if key not in known:
             near = hint(key, known)
             raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))
-    try:
-        return replace(config, **changes)
+    try:  # as JSON, where a list may stand for a tuple
+        return TypeAdapter(Config).validate_json(json.dumps({**plain(config), **changes}, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-    what = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    what = what.replace("tuple", "list").replace("Tuple", "list")  # as TOML calls it
+    what = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("array", "list")
     place = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"])
     raise SettingError(f"{place} is {first['input']!r}: {what}" if place else what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,22 @@ from scratchser.support.terminal import Epochs, bar, say
 RunFolds = Callable[[Sequence[Task], Notify], Iterator[tuple[Task, dict[str, Any]]]]
 
 
+@dataclass
 class Experiment:
     """Runs on the same corpus and folds. A run's numbers do not depend on what is trained beside it.
 
     features   folder of the features, which runs with the same spectrograms share; it is removed at the end
     audio      as in `page.write`
+    results    what each run's result.json holds
     """
 
-    def __init__(
-        self,
-        runs: Sequence[Run],
-        corpus: Corpus,
-        folds: Sequence[Fold],
-        device: str,
-        features: Path,
-        *,
-        audio: bool = False,
-    ) -> None:
-        self.runs, self.corpus, self.folds, self.device = runs, corpus, folds, device
-        self.features, self.audio = features, audio
-        self.by_path = {run.path: run for run in runs}
-        self.configs = {run.path: from_json(run.settings["config"]) for run in runs}
-        self.results: dict[Path, dict[str, Any]] = {}
+    runs: Sequence[Run]
+    corpus: Corpus
+    folds: Sequence[Fold]
+    device: str
+    features: Path
+    audio: bool = False
+    results: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
     def train(self, run_folds: RunFolds) -> list[dict[str, Any]]:
         """Train the folds that are not finished. Returns what each run's result.json holds.
@@ -64,11 +58,12 @@ class Experiment:
                 self._report(run)
         if tasks and not is_compiled(lstm.__file__):
             say("compiling kernels (once; about a minute)")
+        by_path = {run.path: run for run in self.runs}
         epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
-        with closing(Epochs(epochs, alike=len(set(self.configs.values())) == 1)) as progress:
+        with closing(Epochs(epochs, alike=len({task.job.config for task in tasks}) == 1)) as progress:
             for task, result in run_folds(tasks, lambda task, row: progress.epoch(self._name(task), row)):
                 progress.fold(self._name(task), result)
-                self._report(self.by_path[task.folder.run])
+                self._report(by_path[task.folder.run])
         shutil.rmtree(self.features, ignore_errors=True)  # large, and quickly computed again
         return [self.results[run.path] for run in self.runs]
 
@@ -77,11 +72,15 @@ class Experiment:
         unfinished = [pair for pair in zip(self.folds, run.folds, strict=True) if pair[1].result() is None]
         if not unfinished:
             return []
-        config = self.configs[run.path]
-        features = self.features / features_name(config)
-        compute_features(features, self.corpus, config, self.device)
+        config = from_json(run.settings["config"])
+        path = self.features / features_name(config)
+        if path.exists():
+            Features.open(path, self.corpus, config)  # raises StorageError if they are of other data
+        else:
+            features = extract(self.corpus, config, lambda items: bar(items, "features"), open_device(self.device))
+            features.save(path, self.corpus, config)
         table = replace(self.corpus, read=read_wav)  # a worker needs the labels, not the synthesiser
-        job = Job(table, features, config, run.settings["seed"], self.device)
+        job = Job(table, path, config, run.settings["seed"], self.device)
         return [Task(job, fold, folder) for fold, folder in unfinished]
 
     def _name(self, task: Task) -> str:
@@ -105,14 +104,6 @@ def features_name(config: Config) -> str:
     """The same for all configurations with the same spectrograms."""
     signal = Signal.of(config)
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
-
-
-def compute_features(path: Path, corpus: Corpus, config: Config, device: str) -> None:
-    """Write the features to the folder `path`, if it is not there. Raises StorageError if it is of other data."""
-    if path.exists():
-        Features.open(path, corpus, config)
-    else:
-        extract(corpus, config, lambda items: bar(items, "features"), open_device(device)).save(path, corpus, config)
 
 
 def check(config: Config) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scratchser import metrics
 from scratchser.corpus.batches import Dataset
 from scratchser.corpus.split import Fold
-from scratchser.evaluate import copies, predict
+from scratchser.evaluate import copies, copy_probabilities, vote
 from scratchser.fit import DivergedError, Training
 from scratchser.kernels.machine.device import CPU, Device, OutOfDeviceMemory
 from scratchser.presets import Config
@@ -81,7 +81,7 @@ def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
     training.device.copy(training.best, training.model.parameters.values)
     chosen = data.of_speakers(fold.test)
     alphas = copies(training.config)
-    prediction = predict(training.model, data.features, training.normalisation, chosen, alphas)
+    prediction = vote(copy_probabilities(training.model, data.features, training.normalisation, chosen, alphas))
     folder.write_predictions(
         data.classes,
         [data.utterances[n] for n in chosen],

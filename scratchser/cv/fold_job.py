@@ -68,9 +68,8 @@ def run(
 ) -> dict[str, Any]:
     """Train the fold of a job, or continue it. Returns its result as `run_fold` does.
 
-    A fold that another process still holds is waited for: that process stops after its current epoch. Meanwhile `check`
-    is called, which may raise. Raises WorkerError if this machine has another program or does not see the run's folder,
-    CorpusError if its corpus is another one.
+    Waits for a fold that another process still holds, and calls `check` meanwhile, which may raise.
+    Raises WorkerError for another program or a missing folder, CorpusError for another corpus.
     """
     machine = platform.node()
     if job["source"] != SOURCE:

@@ -28,6 +28,7 @@ from scratchser.support.files import StorageError, plain
 from scratchser.support.terminal import bar, table
 
 SCHEMA = 1
+PREDICTED = ("seconds", "predicted", "second", "probabilities", "votes")  # keys of a file; null if it has a problem
 SILENT = "silent: nothing in it is louder than the floor of the spectrogram"
 OFFSET_BINS = 2  # a constant offset of the sound fills the lowest bins
 
@@ -74,7 +75,8 @@ def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
 def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) -> dict[str, Any]:
     """What --json prints (docs/predict.md). Files with a problem get no prediction."""
     config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
-    corpus = Corpus("files", tuple(trained_on["classes"]), tuple(map(_utterance, dict.fromkeys(files))))
+    utterances = tuple(Utterance(str(file), file, "", "", "", 0, source=str(file)) for file in dict.fromkeys(files))
+    corpus = Corpus("files", tuple(trained_on["classes"]), utterances)
     audio = check_audio(corpus, config.window_ms, lambda items: bar(items, "reading"))
     problems = {problem.utterance: problem.what for problem in audio.problems}
     corpus = corpus.without(problems)
@@ -82,21 +84,23 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
     problems |= {u.name: SILENT for n, u in enumerate(corpus.utterances) if is_silent(features.of(n))}
     alphas = copies(config)
     chosen = np.array([n for n, u in enumerate(corpus.utterances) if u.name not in problems], np.int64)
-    entries = {name: _entry(name, problem=what) for name, what in problems.items()}
+    entries: dict[str, dict[str, Any]] = {
+        name: {"problem": what, **dict.fromkeys(PREDICTED)} for name, what in problems.items()
+    }
     if len(chosen):
         prediction = vote(
             np.concatenate([copy_probabilities(m.model, features, m.normalisation, chosen, alphas) for m in models])
         )
         for row, n in enumerate(chosen):
             name = corpus.utterances[n].name
-            entries[name] = _entry(
-                name,
-                seconds=audio.seconds[name],
-                predicted=corpus.classes[prediction.first[row]],
-                second=corpus.classes[prediction.second[row]],
-                probabilities=dict(zip(corpus.classes, prediction.mean[row], strict=True)),
-                votes=dict(zip(corpus.classes, prediction.votes[row], strict=True)),
-            )
+            entries[name] = {
+                "problem": None,
+                "seconds": audio.seconds[name],
+                "predicted": corpus.classes[prediction.first[row]],
+                "second": corpus.classes[prediction.second[row]],
+                "probabilities": dict(zip(corpus.classes, prediction.mean[row], strict=True)),
+                "votes": dict(zip(corpus.classes, prediction.votes[row], strict=True)),
+            }
     return plain(
         {
             "schema": SCHEMA,
@@ -108,7 +112,7 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
             "folds": [each.fold for each in models],
             "alphas": alphas,
             "warnings": [*conversions(audio), *truncated(audio)],
-            "files": [entries[str(file)] for file in files],
+            "files": [{"file": str(file), **entries[str(file)]} for file in files],
         }
     )
 
@@ -130,12 +134,3 @@ def text(answer: dict[str, Any]) -> str:
     data = "SYNTHETIC DATA, " * answer["synthetic"] + f"corpus {answer['corpus']}, preset {answer['preset']}"
     ensemble = f"{models} model{'s' * (models > 1)} of {answer['run']} ({data})"
     return f"{table(rows, left=3)}\n\n{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"
-
-
-def _utterance(file: Path) -> Utterance:
-    return Utterance(name=str(file), path=file, speaker="", gender="", session="", label=0, source=str(file))
-
-
-def _entry(name: str, **values: Any) -> dict[str, Any]:
-    keys = ("problem", "seconds", "predicted", "second", "probabilities", "votes")
-    return {"file": name, **dict.fromkeys(keys), **values}

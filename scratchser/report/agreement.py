@@ -49,18 +49,13 @@ def agreement(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> dict[tuple[s
         return {}
     agreed = np.array([unanimous(votes[row["utterance"]], row["truth"]) for row in rows])
     masks = dict(zip(SUBSETS, (np.full(len(rows), True), agreed, ~agreed), strict=True))
-    labels, folds = class_indices(rows, "truth", corpus.classes), np.array([row["fold"] for row in rows])
-    predictions = {choice: class_indices(rows, choice, corpus.classes) for choice in CHOICES}
+    folds = np.array([row["fold"] for row in rows])
+    indices = {name: np.array([corpus.classes.index(row[name]) for row in rows]) for name in ("truth", *CHOICES)}
     return {
-        (subset, choice): _agreement(labels[mask], predicted[mask], folds[mask], len(corpus.classes))
+        (subset, choice): _agreement(indices["truth"][mask], indices[choice][mask], folds[mask], len(corpus.classes))
         for subset, mask in masks.items()
-        for choice, predicted in predictions.items()
+        for choice in CHOICES
     }
-
-
-def class_indices(rows: Sequence[Mapping[str, str]], column: str, classes: Sequence[str]) -> np.ndarray:
-    """(U,) int64, the class indices in a column of predictions.csv."""
-    return np.array([classes.index(row[column]) for row in rows])
 
 
 def _agreement(labels: np.ndarray, predicted: np.ndarray, folds: np.ndarray, K: int) -> Agreement:

@@ -3,6 +3,7 @@
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,20 @@ class ComparedRun:
     record: Record
     result: Mapping[str, Any]
 
+    @property
+    def folds(self) -> dict[str, Mapping[str, Any]]:
+        """The finished folds by test speaker."""
+        return {fold["test_speaker"]: fold for fold in self.result["folds"]}
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.result["corpus"]["fingerprint"])
+
 
 def load(records: Sequence[Record]) -> list[ComparedRun]:
     """The runs with their results. Raises RunError if one has none yet, StorageError if a file is damaged."""
     if not 2 <= len(records) <= MOST:
-        raise RunError(f"got {len(records)} run, a comparison needs 2 to {MOST}; for one run open its report.html")
+        raise RunError(f"a comparison needs 2 to {MOST} runs, not {len(records)}; for one run open its report.html")
     for record in records:
         if not (record.path / "result.json").exists():
             raise RunError(f"{record.path} has no finished fold yet: wait, or continue the run with --resume")
@@ -57,10 +67,10 @@ def tables(runs: Sequence[ComparedRun]) -> dict[str, list[list[str]]]:
             ["run", "folds", "UA %", "std", "WA %", "std", "pooled UA %", "folder"],
             *map(_scores, runs),
         ],
-        "Settings that differ": [["setting", *labels], *([name, *row] for name, row in settings(runs).items())],
+        "Settings that differ": [["setting", *labels], *settings(runs)],
         "By test speaker": [
             ["speaker", *(f"{label} {measure}" for label in labels for measure in ("UA %", "WA %"))],
-            *([name, *map(percent, row)] for name, row in by_speaker(runs).items()),
+            *by_speaker(runs),
         ],
         f"UA minus that of {labels[0]} in points, over the speakers tested in both": [
             ["run", "folds", "mean", "std", "better in", "worse in"],
@@ -71,61 +81,57 @@ def tables(runs: Sequence[ComparedRun]) -> dict[str, list[list[str]]]:
 
 
 def _scores(run: ComparedRun) -> list[str]:
-    result = run.result
-    scores = [result[key] for key in ("ua_mean", "ua_std", "wa_mean", "wa_std")]
-    scores.append(result["pooled"]["ua"])
-    return [run.label, str(len(result["folds"])), *map(percent, scores), str(run.record.path)]
+    scores = [run.result[key] for key in ("ua_mean", "ua_std", "wa_mean", "wa_std")]
+    return [run.label, str(len(run.folds)), *map(percent, [*scores, run.result["pooled"]["ua"]]), str(run.record.path)]
 
 
-def settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """Everything that differs between the runs: preset, seed, corpus, commit, device and hyper-parameters, as text."""
-    values = []
-    for run in runs:
-        corpus, start = run.result["corpus"], run.record.starts()[0]
-        commit, plus, changes = (start.get("commit") or "unknown").partition("+")
-        values.append(
-            {key: run.result[key] for key in ("preset", "seed")}
-            | {"corpus": corpus["name"], "corpus fingerprint": corpus["fingerprint"][:12]}
-            | {"commit": commit[:12] + plus + changes, "device": start.get("device")}
-            | completed(run.result["config"])
-        )
-    names = dict.fromkeys(name for one in values for name in one)
-    rows = {name: [setting(one.get(name)) for one in values] for name in names}
-    return {name: row for name, row in rows.items() if len(set(row)) > 1}
+def settings(runs: Sequence[ComparedRun]) -> list[list[str]]:
+    """A row for each difference between the runs: preset, seed, corpus, commit, device and hyper-parameters."""
+    columns = [_settings(run) for run in runs]
+    rows = [[name, *(setting(one.get(name)) for one in columns)] for name in dict.fromkeys(chain(*columns))]
+    return [row for row in rows if len(set(row[1:])) > 1]
 
 
-def by_speaker(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
-    """UA and WA of every test speaker, run after run; None if the run has not tested the speaker."""
-    folds = [{fold["test_speaker"]: fold for fold in run.result["folds"]} for run in runs]
-    speakers = dict.fromkeys(speaker for by_name in folds for speaker in by_name)
+def _settings(run: ComparedRun) -> dict[str, Any]:
+    start = run.record.starts()[0]
+    commit, plus, changes = (start.get("commit") or "unknown").partition("+")
     return {
-        speaker: [by_name.get(speaker, {}).get(measure) for by_name in folds for measure in ("ua", "wa")]
-        for speaker in speakers
+        "preset": run.result["preset"],
+        "seed": run.result["seed"],
+        "corpus": run.result["corpus"]["name"],
+        "corpus fingerprint": run.fingerprint[:12],
+        "commit": commit[:12] + plus + changes,
+        "device": start.get("device"),
+        **completed(run.result["config"]),
     }
+
+
+def by_speaker(runs: Sequence[ComparedRun]) -> list[list[str]]:
+    """A row for each test speaker: UA and WA, run after run; "-" where a run has not tested the speaker."""
+    folds = [run.folds for run in runs]
+    return [
+        [speaker, *(percent(one.get(speaker, {}).get(measure)) for one in folds for measure in ("ua", "wa"))]
+        for speaker in dict.fromkeys(chain(*folds))
+    ]
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[list[str]]:
     """A row for each run of the first run's corpus: the fold-by-fold difference to the first run."""
-    first, rows = {fold["test_speaker"]: fold["ua"] for fold in runs[0].result["folds"]}, []
+    first, rows = runs[0].folds, []
     for run in runs[1:]:
-        both = [fold for fold in run.result["folds"] if fold["test_speaker"] in first]
-        if not both or not _same_corpus(runs[0], run):
-            continue
-        gains = np.array([fold["ua"] - first[fold["test_speaker"]] for fold in both])
-        std = percent(float(gains.std(ddof=1))) if len(gains) > 1 else "-"
-        better, worse = int((gains > 0).sum()), int((gains < 0).sum())
-        rows.append([run.label, str(len(gains)), f"{100 * gains.mean():+.1f}", std, str(better), str(worse)])
+        both = [name for name in run.folds if name in first and run.fingerprint == runs[0].fingerprint]
+        if both:
+            gains = np.array([run.folds[name]["ua"] - first[name]["ua"] for name in both])
+            std = percent(float(gains.std(ddof=1))) if len(gains) > 1 else "-"
+            signs = [str((gains > 0).sum()), str((gains < 0).sum())]
+            rows.append([run.label, str(len(gains)), f"{100 * gains.mean():+.1f}", std, *signs])
     return rows
-
-
-def _same_corpus(one: ComparedRun, other: ComparedRun) -> bool:
-    return bool(one.result["corpus"]["fingerprint"] == other.result["corpus"]["fingerprint"])
 
 
 def notes(runs: Sequence[ComparedRun]) -> list[str]:
     """What a reader of the tables should know."""
     found = [SYNTHETIC] * any(run.result["synthetic"] for run in runs)
-    if not all(_same_corpus(runs[0], run) for run in runs):
+    if len({run.fingerprint for run in runs}) > 1:
         found.append("the runs do not all have the same utterances; no difference is given for those that differ")
     if unfinished := [run.label for run in runs if not run.result["complete"]]:
         found.append(f"not finished yet: {', '.join(unfinished)}")

@@ -8,6 +8,8 @@ included) and `result` is what result.json holds.
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -72,10 +74,7 @@ def title(result: Mapping[str, Any]) -> str:
 
 def rows_by_fold(rows: Rows) -> dict[int, list[Mapping[str, Any]]]:
     """The rows of each fold, by its number."""
-    folds: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        folds.setdefault(row["fold"], []).append(row)
-    return folds
+    return {number: list(fold) for number, fold in groupby(rows, key=itemgetter("fold"))}
 
 
 def mean_over_folds(rows: Rows, group: str, name: str) -> np.ndarray:
@@ -139,20 +138,16 @@ def gradient_norms(norms: Mapping[str, np.ndarray]) -> Figure:
 
 def draw_norms(axes: Axes, norms: Mapping[str, np.ndarray], *, labelled: bool = True) -> None:
     for n, (layer, values) in enumerate(norms.items()):
-        style: dict[str, Any] = {
-            "color": PALETTE[n % len(PALETTE)],
-            "marker": MARKERS[n % len(MARKERS)],
-            "ms": 4,
-            "lw": 1.4,
-        }
-        axes.plot(np.arange(1, len(values) + 1), values, label=layer if labelled else None, **style)
+        colour, marker = PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)]
+        label = layer if labelled else None
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, marker=marker, ms=4, lw=1.4, label=label)
     axes.set_yscale("log")
     epoch_axis(axes)
 
 
 def epoch_axis(axes: Axes) -> None:
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def confusion(result: Mapping[str, Any]) -> Figure:

@@ -26,6 +26,7 @@ class Misclassified:
     """A misclassified utterance.
 
     row           its row of predictions.csv
+    confidence    the mean probability of the predicted class
     frames        of its spectrogram
     spectrogram   the image as a data URI
     clip          the recording as a data URI, "" without one
@@ -33,48 +34,41 @@ class Misclassified:
     """
 
     row: Row
+    confidence: float
     utterance: Utterance
     frames: int
     spectrogram: str
-    clip: str = ""
-    shortened: bool = False
-
-    @property
-    def probability(self) -> float:
-        return confidence(self.row)
-
-
-def confidence(row: Row) -> float:
-    """The mean probability of the predicted class."""
-    return float(row[f"p_{row['predicted']}"])
-
-
-def most_confident(rows: Sequence[Row], number: int = SHOWN) -> list[Row]:
-    """The rows of predictions.csv with a wrong prediction, the most confident first."""
-    wrong = [row for row in rows if row["predicted"] != row["truth"]]
-    return sorted(wrong, key=lambda row: (-confidence(row), row["utterance"]))[:number]
+    clip: str
+    shortened: bool
 
 
 def misclassified(rows: Sequence[Row], corpus: Corpus, config: Config, *, audio: bool) -> list[Misclassified]:
-    """The most confident errors; with clips if `audio`, as long as AUDIO_BYTES last."""
-    chosen = most_confident(rows)
+    """The most confident errors in the rows of predictions.csv; with clips if `audio`, as long as AUDIO_BYTES last."""
+    wrong = [(float(row[f"p_{row['predicted']}"]), row) for row in rows if row["predicted"] != row["truth"]]
+    chosen = sorted(wrong, key=lambda one: (-one[0], one[1]["utterance"]))[:SHOWN]
     by_name = {u.name: u for u in corpus.utterances}
-    utterances = tuple(by_name[row["utterance"]] for row in chosen)
+    utterances = tuple(by_name[row["utterance"]] for _, row in chosen)
     features = extract(replace(corpus, utterances=utterances), config)
     seconds_per_frame = Signal.of(config).hop / RATE
     found, bytes_left = [], AUDIO_BYTES
-    for n, (row, utterance) in enumerate(zip(chosen, utterances, strict=True)):
+    for n, ((confidence, row), utterance) in enumerate(zip(chosen, utterances, strict=True)):
         values = features.of(n)
-        image = figures.spectrogram(values, len(values) * seconds_per_frame, config.frequency_khz)
-        one = Misclassified(row, utterance, len(values), data_uri("image/png", figures.png(image)))
-        if audio:
-            sound = mono(*corpus.read(utterance))
-            clip = flac(sound[: round(CLIP_SECONDS * RATE)])
-            if len(clip) <= bytes_left:
-                bytes_left -= len(clip)
-                shortened = len(sound) > CLIP_SECONDS * RATE
-                one = replace(one, clip=data_uri("audio/flac", clip), shortened=shortened)
-        found.append(one)
+        image = figures.png(figures.spectrogram(values, len(values) * seconds_per_frame, config.frequency_khz))
+        sound = mono(*corpus.read(utterance)) if audio else np.empty(0)
+        clip = flac(sound[: round(CLIP_SECONDS * RATE)]) if audio else b""
+        clip = clip if len(clip) <= bytes_left else b""
+        bytes_left -= len(clip)
+        found.append(
+            Misclassified(
+                row,
+                confidence,
+                utterance,
+                len(values),
+                data_uri("image/png", image),
+                data_uri("audio/flac", clip) if clip else "",
+                len(sound) > CLIP_SECONDS * RATE,
+            )
+        )
     return found
 
 

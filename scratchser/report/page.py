@@ -17,17 +17,6 @@ from scratchser.runs.result import changed
 from scratchser.runs.run import Record
 from scratchser.support.files import write_text
 
-SECTIONS = (
-    ("folds", "Folds"),
-    ("baselines", "Baselines"),
-    ("confusion", "Confusion matrices"),
-    ("learning", "Learning curves"),
-    ("gradients", "Gradient norms"),
-    ("agreement", "Agreement of the annotators"),
-    ("misclassified", "Misclassified utterances"),
-    ("configuration", "Configuration"),
-)
-
 
 def write(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool = False) -> None:
     """Write report.html into the run's folder.
@@ -39,18 +28,12 @@ def write(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool
 
     Raises StorageError if the file cannot be written.
     """
-    write_text(run.path / "report.html", html(run, corpus, result, audio=audio))
-
-
-def html(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool = False) -> str:
-    """The page; arguments as in `write`."""
     rows, predictions, embedded = run.metrics(), run.predictions(), audio or corpus.synthetic
     norms = figures.mean_norms(rows)
-    return render(
+    html = render(
         "page.html",
         title=figures.title(result),
         synthetic=SYNTHETIC,
-        sections=[*[("notes", "Notes")] * bool(result["warnings"] or result["left_out"]), *SECTIONS],
         result=result,
         changed=changed(result),
         best_baseline=max(result["baselines"].items(), key=lambda item: item[1]["ua_mean"]),
@@ -61,9 +44,10 @@ def html(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool 
         subsets=SUBSETS,
         agreement=agreement(predictions, corpus),
         misclassified=misclassified(predictions, corpus, from_json(result["config"]), audio=embedded),
-        recordings={"embedded": embedded, "text": _recordings(corpus, embedded)},
+        embedded=embedded,
         starts=run.starts(),
     )
+    write_text(run.path / "report.html", html)
 
 
 def _image(figure: Figure, alt: str, caption: str) -> dict[str, str]:
@@ -85,15 +69,3 @@ def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str
 def _gradient_norms(norms: Mapping[str, np.ndarray]) -> dict[str, str]:
     alt = f"Gradient norms by epoch, a line for each of {', '.join(norms)}; the table has the first and last values."
     return _image(figures.gradient_norms(norms), alt, "Gradient norm of each layer by epoch, mean over the folds.")
-
-
-def _recordings(corpus: Corpus, embedded: bool) -> str:
-    if corpus.synthetic:
-        return "The recordings are synthetic speech, made by this package."
-    if not embedded:
-        return (
-            "The recordings are not in this page because few corpora allow to pass them on. To embed them for your own"
-            " use, repeat the run's command with --resume --audio."
-        )
-    licence = "The licence of IEMOCAP forbids to redistribute it. " * (corpus.name == "iemocap")
-    return f"This page holds recordings of the corpus {corpus.name}. {licence}Show it only to people who may use it."

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from scratchser.runs.result import changed
@@ -13,7 +13,7 @@ SYNTHETIC = "SYNTHETIC DATA, made by this package: the results say nothing about
 
 def render(result: Mapping[str, Any]) -> str:
     """The report, from what result.json holds."""
-    parts = [_title(result), _folds(result), _headline(result), _confusion(result), _baselines(result), _notes(result)]
+    parts = [_title(result), _folds(result), _untuned(result), _confusion(result), _baselines(result), _notes(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -35,21 +35,19 @@ def setting(value: Any) -> str:
 
 
 def _folds(result: Mapping[str, Any]) -> str:
-    paper, pooled, count = result["paper"], result["pooled"], len(result["folds"])
-    paper_folds = {fold["fold"]: fold for fold in paper["folds"]} if paper else {}
-    header = ["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances"]
-    rows = [header + (["paper WA %", "UA %"] if paper else [])]
-
-    def add(cells: Sequence[Any], scores: Mapping[str, Any], n: Any, paper_scores: Mapping[str, Any]) -> None:
-        beside = _wa_ua(paper_scores) if paper else []
-        rows.append([*map(str, cells), *_wa_ua(scores), str(n), *beside])
-
+    paper, pooled, count = result["paper"] or {}, result["pooled"], len(result["folds"])
+    paper_folds = {fold["fold"]: fold for fold in paper.get("folds", ())}
+    rows = [["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances", "paper WA %", "UA %"]]
     for fold in result["folds"]:
-        cells = [fold[key] or "-" for key in ("fold", "test_speaker", "session", "gender")]
-        add(cells, fold, fold["n_test"], paper_folds.get(fold["fold"], {}))
-    add(["mean", "", "", ""], _summary(result, "mean"), "", _summary(paper or {}, "mean"))
-    add(["std", "", "", ""], _summary(result, "std"), "", {})
-    add(["pooled", "", "", ""], pooled, pooled["n"], {})
+        cells = [str(fold[key] or "-") for key in ("fold", "test_speaker", "session", "gender")]
+        rows.append([*cells, *_wa_ua(fold), str(fold["n_test"]), *_wa_ua(paper_folds.get(fold["fold"], {}))])
+    rows += [
+        ["mean", "", "", "", *_wa_ua(result, "_mean"), "", *_wa_ua(paper, "_mean")],
+        ["std", "", "", "", *_wa_ua(result, "_std"), "", "-", "-"],
+        ["pooled", "", "", "", *_wa_ua(pooled), str(pooled["n"]), "-", "-"],
+    ]
+    if not paper:
+        rows = [row[:-2] for row in rows]
     over = f"over {count} fold{'s' * (count > 1)}"
     legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
     legend += [] if result["complete"] else ["not finished: the results will change with the next folds"]
@@ -57,12 +55,12 @@ def _folds(result: Mapping[str, Any]) -> str:
     return "\n".join([table(rows, left=4), *legend])
 
 
-def _headline(result: Mapping[str, Any]) -> str:
-    if (headline := result["headline"]) is None:
+def _untuned(result: Mapping[str, Any]) -> str:
+    if (untuned := result["headline"]) is None:
         return ""
-    wa, ua = _wa_ua(_summary(headline, "mean"))
-    speakers = ", ".join(headline["speakers"]) or "none so far"
-    return f"headline, only the speakers that no hyper-parameter was tuned on ({speakers}): WA {wa} %, UA {ua} %"
+    wa, ua = _wa_ua(untuned, "_mean")
+    speakers = ", ".join(untuned["speakers"]) or "none so far"
+    return f"untuned speakers, on whom no setting was chosen ({speakers}): WA {wa} %, UA {ua} %"
 
 
 def _confusion(result: Mapping[str, Any]) -> str:
@@ -74,11 +72,11 @@ def _confusion(result: Mapping[str, Any]) -> str:
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
-    headline = result["headline"]
-    rows = [["baseline", "WA %", "UA %"] + ["headline WA %", "UA %"] * (headline is not None)]
+    rows = [["baseline", "WA %", "UA %", "untuned WA %", "UA %"]]
     for name, scores in [*result["baselines"].items(), ("this model", result)]:
-        beside = _wa_ua(_summary(scores["headline"] or {}, "mean")) if headline else []
-        rows.append([name, *_wa_ua(_summary(scores, "mean")), *beside])
+        rows.append([name, *_wa_ua(scores, "_mean"), *_wa_ua(scores["headline"] or {}, "_mean")])
+    if result["headline"] is None:
+        rows = [row[:3] for row in rows]
     return "baselines and this model, means over the folds\n" + table(rows, left=1)
 
 
@@ -87,12 +85,8 @@ def _notes(result: Mapping[str, Any]) -> str:
     return "\n".join([f"note: {warning}" for warning in result["warnings"]] + left_out)
 
 
-def _summary(summary: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    return {name: summary.get(f"{name}_{kind}") for name in ("wa", "ua")}
-
-
-def _wa_ua(scores: Mapping[str, Any]) -> list[str]:
-    return [percent(scores.get(name)) for name in ("wa", "ua")]
+def _wa_ua(scores: Mapping[str, Any], kind: str = "") -> list[str]:
+    return [percent(scores.get(name + kind)) for name in ("wa", "ua")]
 
 
 def percent(fraction: float | None) -> str:

@@ -82,8 +82,8 @@ class FoldDir:
     def metrics(self, until: int | None = None) -> list[dict[str, Any]]:
         """The metrics up to the epoch `until`: a killed run may have written one more than its checkpoint has."""
         path = self.path / "metrics.jsonl"
-        rows = _null_as_nan(files.read_json_lines(path)) if path.exists() else []
-        return [row for row in rows if until is None or row["epoch"] <= until]
+        rows = files.read_json_lines(path) if path.exists() else []
+        return [_null_as_nan(row) for row in rows if until is None or row["epoch"] <= until]
 
     def write_predictions(
         self,
@@ -101,16 +101,13 @@ class FoldDir:
         second          (U,) class indices of the second choice
         votes           (U, K) number of copies that voted for a class; None for a single pass
         """
-        columns = [f"p_{name}" for name in classes]
-        if votes is None:
-            votes = np.empty((len(utterances), 0), np.int64)
-        else:
-            columns += [f"votes_{name}" for name in classes]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
+        columns = [f"p_{name}" for name in classes] + [f"votes_{name}" for name in classes] * (votes is not None)
         table.writerow(["utterance", "speaker", "fold", "truth", *columns, "predicted", "second", "synthetic"])
-        for u, p, v, first, other in zip(utterances, probabilities, votes, predicted, second, strict=True):
-            row = [u.name, u.speaker, self.number, classes[u.label], *map(str, p), *v]
+        for n, (u, p, first, other) in enumerate(zip(utterances, probabilities, predicted, second, strict=True)):
+            counts = [] if votes is None else votes[n]
+            row = [u.name, u.speaker, self.number, classes[u.label], *map(str, p), *counts]
             table.writerow([*row, classes[first], classes[other], str(self.synthetic).lower()])
         files.write_text(self.predictions, text.getvalue())
 
@@ -147,6 +144,4 @@ def _null_as_nan(value: Any) -> Any:
     """JSON has no NaN: `write_json_lines` writes null for it."""
     if isinstance(value, dict):
         return {key: _null_as_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_null_as_nan(entry) for entry in value]
     return math.nan if value is None else value

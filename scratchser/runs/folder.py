@@ -85,13 +85,10 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with defaults for those of later versions, and of broken files only the names."""
-    comparable = dict(settings)
-    if "config" in settings:
-        comparable["config"] = completed(settings["config"])
-    if "left_out" in settings:
-        comparable["left_out"] = sorted(problem["utterance"] for problem in settings["left_out"])
-    return comparable
+    """The settings with the names of the broken files alone: their folders may differ."""
+    if "left_out" not in settings:
+        return dict(settings)
+    return {**settings, "left_out": sorted(problem["utterance"] for problem in settings["left_out"])}
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

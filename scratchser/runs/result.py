@@ -62,11 +62,11 @@ def result(
     settings    of the run
     folds       the results of one finished fold or more
     baselines   of all folds in the settings; only the finished folds are used
-    tuned_on    speakers that hyper-parameters were tuned on: the headline leaves them out
+    tuned_on    speakers on whom settings were chosen: `headline` has the means over the others
     warnings    what a reader of the results should know
     """
     pooled = np.sum([fold["confusion"] for fold in folds], axis=0)
-    headline = [fold for fold in folds if fold["test_speaker"] not in tuned_on] if tuned_on else []
+    untuned = [fold for fold in folds if fold["test_speaker"] not in tuned_on] if tuned_on else []
     return plain(
         {
             "schema": SCHEMA,
@@ -84,14 +84,14 @@ def result(
                 "recalls": metrics.recalls(pooled),
                 "confusion": pooled,
             },
-            "headline": {"speakers": [fold["test_speaker"] for fold in headline], **_summary(headline)}
+            "headline": {"speakers": [fold["test_speaker"] for fold in untuned], **_summary(untuned)}
             if tuned_on
             else None,
             "folds": folds,
             "baselines": {
                 baseline.name: {
                     **_of_folds(baseline, settings, folds),
-                    "headline": _of_folds(baseline, settings, headline) if headline else None,
+                    "headline": _of_folds(baseline, settings, untuned) if untuned else None,
                 }
                 for baseline in baselines
             },

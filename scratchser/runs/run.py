@@ -1,11 +1,4 @@
-"""A run on disk: the folder that python -m scratchser.cv writes.
-
-    RUN/config.json        configuration, preset, seed, folds, the corpus and its fingerprint, what was left out
-    RUN/environment.json   a list: versions, commit, machine and device of the first start and of every --resume
-    RUN/folds/01/          see fold_dir.py
-    RUN/metrics.jsonl      the folds' metrics one after the other
-    RUN/predictions.csv    the predictions of the finished folds
-    RUN/result.json  report.txt  report.html  learning_curves.png  confusion.png       written by report/
+"""A run on disk: the folder that python -m scratchser.cv writes. docs/result-schema.md lists its files.
 
 Every file is replaced in one step (support/files.py). The run and each of its folds have a lock of their own.
 """
@@ -46,13 +39,7 @@ def settings(
     left_out   the Problems of the broken utterances that were left out
     tuned      the TunedSettings that `config` contains; without them there is no such key
     """
-    chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": describe(corpus), "config": config}
-    return plain({**chosen, "left_out": left_out} | ({"tuned": tuned} if tuned else {}))
-
-
-def describe(corpus: Corpus) -> dict[str, Any]:
-    """What config.json holds about the corpus."""
-    return {
+    described = {
         "name": corpus.name,
         "root": corpus.root.resolve() if corpus.root else None,
         "synthetic": corpus.synthetic,
@@ -61,6 +48,8 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "classes": corpus.classes,
         "counts": np.bincount([u.label for u in corpus.utterances], minlength=len(corpus.classes)),
     }
+    chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": described, "config": config}
+    return plain({**chosen, "left_out": left_out} | ({"tuned": tuned} if tuned else {}))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Settings that `python -m scratchser.paper tune` selected on some speakers of a corpus: its file tuned.json.
 
-cv and paper take them with --tuned. The scores of these speakers selected the settings, so every result shows its
-headline without them.
+cv and paper take them with --tuned. The scores of these speakers selected the settings, so every result also shows the
+means over the untuned speakers.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TunedSettings:
         settings = ", ".join(self.settings) or f"the unchanged preset {self.preset}"
         return (
             f"settings selected among {self.tried} by the test UA of the speakers {', '.join(self.speakers)}:"
-            f" {settings}; the headline leaves these speakers out"
+            f" {settings}; the means over the untuned speakers leave these speakers out"
         )
 
 

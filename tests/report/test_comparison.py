@@ -1,8 +1,10 @@
 """Runs side by side: what differs, fold by fold, and no difference between runs of different corpora."""
 
 import json
+import shutil
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import made_up
 import page_check
@@ -12,14 +14,11 @@ from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus
 from scratchser.presets import PRESETS
 from scratchser.report import __main__, comparison, summary
+from scratchser.report.text import percent
 from scratchser.runs import run as rundir
 
 MEANS = "Means and sample standard deviations over the folds, and all test sets pooled"
 DIFFERENCES = "UA minus that of A in points, over the speakers tested in both"
-
-
-def percent(fraction):
-    return f"{100 * fraction:.1f}"
 
 
 def saved(path, corpus: Corpus, folds=(1, 2, 3), shift=0, **changes):
@@ -33,9 +32,9 @@ def saved(path, corpus: Corpus, folds=(1, 2, 3), shift=0, **changes):
     return path
 
 
-@pytest.fixture
-def two(tmp_path):
-    corpus = made_up.corpus()
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    tmp_path, corpus = tmp_path_factory.mktemp("runs"), made_up.corpus()
     config = replace(PRESETS["over"], epochs=7)
     first = saved(tmp_path / "first", corpus, (1, 2, 3))
     second = saved(tmp_path / "second", corpus, (2, 3, 4), shift=3, preset="over", config=config, seed=4)
@@ -50,6 +49,10 @@ def loaded(*paths):
     return comparison.load([rundir.read(path) for path in paths])
 
 
+def settings(*paths):
+    return {name: values for name, *values in comparison.settings(loaded(*paths))}
+
+
 def test_the_means_are_those_of_the_runs(two):
     rows = comparison.tables(loaded(*two))[MEANS][1:]
     for label, path, row in zip("AB", two, rows, strict=True):
@@ -59,22 +62,21 @@ def test_the_means_are_those_of_the_runs(two):
 
 
 def test_what_differs_and_nothing_else(two):
-    found = comparison.settings(loaded(*two))
-    default = PRESETS["best"]
+    found = settings(*two)
     assert found["preset"] == ["best", "over"] and found["seed"] == ["3", "4"]
-    assert found["epochs"] == [str(default.epochs), "7"] and found["vtlp"] == ["utterance", "off"]
-    assert "momentum" not in found and "corpus" not in found and "device" not in found
+    assert found["epochs"] == [str(PRESETS["best"].epochs), "7"] and found["vtlp"] == ["utterance", "off"]
+    assert not {"momentum", "corpus", "device"} & found.keys()
 
 
-def test_a_run_of_an_older_version_has_the_default_of_what_it_lacks(two):
-    path = two[0] / "result.json"
-    found = json.loads(path.read_text())
+def test_a_run_of_an_older_version_has_the_default_of_what_it_lacks(two, tmp_path):
+    path, second = shutil.copytree(two[0], tmp_path / "older") / "result.json", two[1]
+    found = result(path.parent)
     del found["config"]["pool"], found["config"]["tta_copies"]
     path.write_text(json.dumps(found))
-    assert not {"pool", "tta_copies"} & comparison.settings(loaded(*two)).keys()
-    found["config"]["tta_copies"] = 1
+    assert not {"pool", "tta_copies"} & settings(path.parent, second).keys()
+    found["config"]["copies"] = 1  # the name of tta_copies in such a run
     path.write_text(json.dumps(found))
-    assert comparison.settings(loaded(*two))["tta_copies"] == ["1", "0"]
+    assert settings(path.parent, second)["tta_copies"] == ["1", "0"]
 
 
 def test_differences_are_taken_over_the_speakers_of_both(two):
@@ -84,9 +86,9 @@ def test_differences_are_taken_over_the_speakers_of_both(two):
     std = percent(statistics.stdev(gains))
     assert comparison.differences(loaded(*two)) == [["B", "2", "+7.5", std, "2", "0"]]
     assert comparison.differences(loaded(*reversed(two))) == [["B", "2", "-7.5", std, "0", "2"]]
-    speakers = comparison.by_speaker(loaded(*two))
-    assert speakers["1F"] == [first["1F"]["ua"], first["1F"]["wa"], None, None]
-    assert speakers["2M"] == [None, None, second["2M"]["ua"], second["2M"]["wa"]]
+    speakers = {name: scores for name, *scores in comparison.by_speaker(loaded(*two))}
+    assert speakers["1F"] == [percent(first["1F"]["ua"]), percent(first["1F"]["wa"]), "-", "-"]
+    assert speakers["2M"] == ["-", "-", percent(second["2M"]["ua"]), percent(second["2M"]["wa"])]
 
 
 def test_another_corpus_is_not_subtracted(two, tmp_path):
@@ -95,7 +97,7 @@ def test_another_corpus_is_not_subtracted(two, tmp_path):
     assert comparison.differences(runs) == [] and DIFFERENCES not in comparison.tables(runs)
     notes = " ".join(comparison.notes(runs))
     assert "do not all have the same utterances" in notes and "SYNTHETIC DATA" in notes
-    assert comparison.settings(runs)["corpus"] == ["csv", "synthetic"]
+    assert settings(two[0], other)["corpus"] == ["csv", "synthetic"]
 
 
 def test_text_and_page_have_the_same_tables(two, tmp_path, capsys):
@@ -134,10 +136,10 @@ def test_a_folder_name_does_not_become_markup(tmp_path):
         (["first", "second", "--out", "no/page.html"], 1, "cannot write"),
     ],
 )
-def test_errors_end_in_a_line(two, tmp_path, capsys, monkeypatch, arguments, code, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "started").mkdir()
-    (tmp_path / "started" / "config.json").write_bytes((two[0] / "config.json").read_bytes())
+def test_errors_end_in_a_line(two, capsys, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(two[0].parent)
+    Path("started").mkdir(exist_ok=True)
+    shutil.copy("first/config.json", "started")
     try:
         found = __main__.main(arguments)
     except SystemExit as exit:  # argparse's own

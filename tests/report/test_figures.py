@@ -91,6 +91,11 @@ def test_titles_name_corpus_preset_and_seed(run):
     assert figures.title(changed) == "corpus synthetic, preset best (changed), seed 3 (synthetic data)"
 
 
+def test_the_epochs_of_a_short_run_are_whole_numbers():
+    axes = figures.gradient_norms({"conv1": np.ones(1)}).axes[0]
+    assert [tick for tick in axes.get_xticks() if 0 < tick < 2] == [1]
+
+
 def test_png_is_the_figure_the_same_every_time(run):
     result, _ = run
     first, second = (figures.png(figures.confusion(result)) for _ in range(2))

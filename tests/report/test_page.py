@@ -3,7 +3,6 @@
 import base64
 import csv
 import io
-import json
 from dataclasses import replace
 
 import made_up
@@ -16,7 +15,7 @@ import soundfile
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Utterance
 from scratchser.report import misclassified, page, summary
-from scratchser.report.misclassified import confidence
+from scratchser.report.text import percent
 
 NASTY = """<img src=x onerror="alert('1')"> & {{ 7 * 7 }} </td>"""
 
@@ -42,19 +41,22 @@ def with_votes(corpus):
     return replace(corpus, utterances=tuple(replace(u, votes=votes(u)) for u in corpus.utterances))
 
 
-def written(path, corpus, folds=(1, 2, 3), audio=False, **changes):
-    """(result, page) of a run with made-up figures."""
-    baselines = made_up.baselines(tuple(fold for fold in make_folds(corpus) if fold.number in folds))
+def written(path, corpus, folds=(1,), audio=False, tuned_on=(), change=lambda run: None, **changes):
+    """(result, page) of a run with made-up figures, after `change(run)`."""
+    baselines = made_up.baselines(make_folds(corpus)[: len(folds)])
     with made_up.run(path, corpus, folds, **changes) as run:
-        result = summary.write(run, baselines=baselines, warnings=["it rained"])
+        change(run)
+        result = summary.write(run, baselines=baselines, tuned_on=tuned_on, warnings=["it rained", NASTY])
         page.write(run, corpus, result, audio=audio)
-    return result, (path / "report.html").read_text(encoding="utf-8")
+    html = (path / "report.html").read_text(encoding="utf-8")
+    assert page_check.problems(html) == []
+    return result, html
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    return path, *written(path, with_votes(with_sound(made_up.corpus("csv", lacking=("2F", "anger")))))
+    return path, *written(path, with_votes(with_sound(made_up.corpus("csv", lacking=("2F", "anger")))), (1, 2, 3))
 
 
 def table(html, caption):
@@ -62,18 +64,13 @@ def table(html, caption):
     return found.rows()
 
 
-def percent(fraction):
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
-
-
 def predictions(path):
     return list(csv.DictReader((path / "predictions.csv").read_text().splitlines()))
 
 
-def test_one_file_that_needs_nothing_and_can_be_read_aloud(made):
-    assert page_check.problems(made[2]) == []
+def test_a_browser_would_refuse_to_fetch_anything(made):
     policy = [m.attributes for m in page_check.parse(made[2]).all("meta") if "http-equiv" in m.attributes]
-    assert policy[0]["content"].startswith("default-src 'none'")  # a browser would refuse to fetch anything
+    assert policy[0]["content"].startswith("default-src 'none'")
 
 
 def test_the_check_of_pages_finds_what_is_wrong(made):
@@ -108,12 +105,9 @@ def test_folds_and_matrices_are_those_of_result_json(made):
     sums = {row[0]: row[1:] for row in rows[4:]}
     assert sums["mean"][:2] == [percent(result["ua_mean"]), percent(result["wa_mean"])]
     assert sums["standard deviation"][:2] == [percent(result["ua_std"]), percent(result["wa_std"])]
-    assert sums["pooled"][:3] == [
-        percent(result["pooled"]["ua"]),
-        percent(result["pooled"]["wa"]),
-        f"{result['pooled']['n']}",
-    ]
-    matrices = [("All test sets together", result["pooled"])]
+    pooled = result["pooled"]
+    assert sums["pooled"][:3] == [percent(pooled["ua"]), percent(pooled["wa"]), str(pooled["n"])]
+    matrices = [("All test sets together", pooled)]
     matrices += [(f"Fold {fold['fold']}, speaker {fold['test_speaker']}", fold) for fold in result["folds"]]
     for caption, found in matrices:
         cells = table(html, caption)[1:]
@@ -145,14 +139,7 @@ def test_notes_settings_and_versions_are_there(made):
     assert versions["libraries"] == "numpy 2.0" and versions["commit"] == "unknown" and versions["cpu"] == "one"
 
 
-def test_a_changed_setting_is_marked(tmp_path):
-    config = replace(page.from_json({}), epochs=7)
-    _, html = written(tmp_path, with_sound(made_up.corpus()), (1,), config=config)
-    settings = {row[0]: row[1:] for row in table(html, "All hyper-parameters")[1:]}
-    assert settings["epochs"] == ["7", "changed"] and settings["learning_rate"][1] == "same"
-
-
-def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):
+def test_agreement_is_shown_where_there_are_annotators(made):
     path, _, html = made
     rows = [row for row in predictions(path) if row["truth"] == "sadness"]
     found = {row[0]: row[1:] for row in table(html, "Recall in %")[2:]}
@@ -162,8 +149,14 @@ def test_agreement_is_shown_where_there_are_annotators(made, tmp_path):
         first = sum(row["predicted"] == "sadness" for row in chosen) / len(chosen)
         second = sum(row["second"] == "sadness" for row in chosen) / len(chosen)
         assert found["sadness"][3 * place : 3 * place + 3] == [str(len(chosen)), percent(first), percent(second)]
-    _, without = written(tmp_path, with_sound(made_up.corpus()), (1,))
-    assert "no annotators" in page_check.parse(without).text and "Recall in %" not in without
+
+
+def test_a_changed_setting_is_marked_and_annotators_may_be_missing(tmp_path):
+    config = replace(page.from_json({}), epochs=7)
+    _, html = written(tmp_path, with_sound(made_up.corpus()), config=config)
+    settings = {row[0]: row[1:] for row in table(html, "All hyper-parameters")[1:]}
+    assert settings["epochs"] == ["7", "changed"] and settings["learning_rate"][1] == "same"
+    assert "no annotators" in page_check.parse(html).text and "Recall in %" not in html
 
 
 def test_the_most_confident_errors_have_spectrograms_of_their_own(made):
@@ -174,7 +167,8 @@ def test_the_most_confident_errors_have_spectrograms_of_their_own(made):
     assert [card.all("h3")[0].text for card in cards] == [row["utterance"] for row in expected] and len(cards) == 8
     images = set()
     for card, row in zip(cards, expected, strict=True):
-        assert f"{row['predicted']}, {percent(confidence(row))} %" in card.text and row["truth"] in card.text
+        confidence = percent(float(row[f"p_{row['predicted']}"]))
+        assert f"{row['predicted']}, {confidence} %" in card.text and row["truth"] in card.text
         (img,) = card.all("img")
         kind, _, data = img.attributes["src"].partition(",")
         assert kind == "data:image/png;base64" and row["utterance"] in img.attributes["alt"]
@@ -186,41 +180,30 @@ def test_the_most_confident_errors_have_spectrograms_of_their_own(made):
 
 
 def test_recordings_of_a_real_corpus_only_when_asked(tmp_path):
-    corpus = with_sound(made_up.corpus("emodb"))
-    _, silent = written(tmp_path / "silent", corpus, (1,))
+    corpus = with_sound(made_up.corpus("iemocap"))
+    _, silent = written(tmp_path / "silent", corpus)
     assert "<audio" not in silent and "--resume --audio" in silent
-    _, loud = written(tmp_path / "loud", corpus, (1,), audio=True)
-    assert page_check.problems(loud) == []
-    assert "holds recordings of the corpus emodb" in page_check.parse(loud).all("header")[0].text
+    _, loud = written(tmp_path / "loud", corpus, audio=True)
+    header = page_check.parse(loud).all("header")[0].text
+    assert "holds recordings of the corpus iemocap. The licence of IEMOCAP forbids" in header
     by_name = {u.name: u for u in corpus.utterances}
-    cards = page_check.parse(loud).all("article")
-    for card in cards:
+    for card in page_check.parse(loud).all("article"):
         kind, _, data = card.all("audio")[0].attributes["src"].partition(",")
         sound, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
         assert kind == "data:audio/flac;base64" and rate == 16000
         np.testing.assert_allclose(sound, corpus.read(by_name[card.all("h3")[0].text])[0], atol=1 / 32768)
 
 
-def test_iemocaps_licence_is_said(tmp_path):
-    _, html = written(tmp_path, with_sound(made_up.corpus("iemocap")), (1,), audio=True)
-    assert "licence of IEMOCAP forbids" in page_check.parse(html).all("header")[0].text
-
-
-def test_synthetic_recordings_are_always_there_and_said_to_be_synthetic(tmp_path):
-    _, html = written(tmp_path, with_sound(made_up.corpus("synthetic")), (1,))
-    assert len(page_check.parse(html).all("audio")) == 8
-    assert "SYNTHETIC DATA" in page_check.parse(html).all("header")[0].text
-
-
-def test_long_recordings_are_cut_and_many_left_out(tmp_path, monkeypatch):
+def test_synthetic_recordings_are_always_there_long_ones_cut_and_many_left_out(tmp_path, monkeypatch):
     corpus = with_sound(made_up.corpus("synthetic"), seconds=misclassified.CLIP_SECONDS + 1)
     size = len(misclassified.flac(corpus.read(corpus.utterances[0])[0][: int(16000 * misclassified.CLIP_SECONDS)]))
     monkeypatch.setattr(misclassified, "AUDIO_BYTES", int(3.5 * size))
-    _, html = written(tmp_path, corpus, (1,))
+    _, html = written(tmp_path, corpus)
     clips = page_check.parse(html).all("audio")
     assert len(clips) == 3 and all("only the beginning" in clip.attributes["aria-label"] for clip in clips)
     sound, _ = soundfile.read(io.BytesIO(base64.b64decode(clips[0].attributes["src"].partition(",")[2])))
     assert len(sound) == 16000 * misclassified.CLIP_SECONDS
+    assert "SYNTHETIC DATA" in page_check.parse(html).all("header")[0].text
 
 
 def test_a_name_does_not_become_markup(tmp_path):
@@ -232,10 +215,7 @@ def test_a_name_does_not_become_markup(tmp_path):
         return replace(u, name=f"{u.name} {NASTY}", speaker=speaker, votes=((NASTY,), (plain.classes[u.label],)))
 
     corpus = with_sound(replace(plain, utterances=tuple(map(renamed, plain.utterances)), root=tmp_path / "<b>x"))
-    with made_up.run(tmp_path / "run", corpus, (1,)) as run:
-        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:1]), warnings=[NASTY])
-        html = page.html(run, corpus, result, audio=True)
-    assert page_check.problems(html) == []
+    _, html = written(tmp_path / "run", corpus, audio=True)
     parsed = page_check.parse(html)
     assert not parsed.all("b") and "{{ 7 * 7 }}" in html and "49 </td>" not in parsed.text
     assert parsed.all("article")[0].all("h3")[0].text.endswith(NASTY)
@@ -245,37 +225,28 @@ def test_a_name_does_not_become_markup(tmp_path):
 
 
 def test_a_run_without_an_error(tmp_path):
-    corpus = with_sound(made_up.corpus())
-    with made_up.run(tmp_path, corpus, (1,)) as run:
+    def correct(run):
         (folder,) = run.folds
         rows = predictions(folder.path)
         with open(folder.predictions, "w", newline="") as file:
             table = csv.DictWriter(file, rows[0])
             table.writeheader()
             table.writerows({**row, "predicted": row["truth"]} for row in rows)
-        html = page.html(run, corpus, summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:1])))
-    assert "No test utterance was misclassified" in html and page_check.problems(html) == []
+
+    _, html = written(tmp_path, with_sound(made_up.corpus()), change=correct)
+    assert "No test utterance was misclassified" in html and " 1 fold." in page_check.parse(html).text
 
 
-def test_the_paper_and_the_headline(tmp_path):
+def test_the_paper_and_the_untuned_speakers_beside_an_unfinished_run(tmp_path):
+    def unfinish(run):
+        (run.folds[2].path / "result.json").unlink()
+
     corpus = with_sound(made_up.all_of_iemocap())
-    result, html = written(tmp_path, corpus, (1, 2))
-    rows = table(html, "One fold per test speaker")
-    assert rows[1][6:8] == ["66.4", "64.1"] and rows[3][3:5] == ["61.7", "64.5"] and page_check.problems(html) == []
-    with made_up.run(tmp_path / "tuned", corpus, (1, 2)) as run:
-        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]), tuned_on=("1F",))
-        html = page.html(run, corpus, result)
-    text = page_check.parse(html).text
-    assert f"no hyper-parameter was tuned on: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
-
-
-def test_an_unfinished_run_says_so(tmp_path):
-    corpus = with_sound(made_up.corpus())
-    with made_up.run(tmp_path, corpus, (1, 2)) as run:
-        (run.folds[1].path / "result.json").unlink()
-        result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
-        html = page.html(run, corpus, result)
-    assert "This run is not finished" in html and json.loads(json.dumps(result))["complete"] is False
+    result, html = written(tmp_path, corpus, (1, 2, 3), tuned_on=("1F",), change=unfinish)
+    rows, text = table(html, "One fold per test speaker"), page_check.parse(html).text
+    assert rows[1][6:8] == ["66.4", "64.1"] and rows[3][3:5] == ["61.7", "64.5"]
+    assert f"on whom no setting was chosen: 1M. UA {percent(result['headline']['ua_mean'])} %" in text
+    assert "This run is not finished" in text and result["complete"] is False and " 2 folds." in text
 
 
 def test_text_on_the_darkest_cell_can_be_read(made):
