@@ -40,13 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument(
-        "dir",
-        metavar="DIR",
-        nargs="?",
-        type=Path,
-        help="folder or CSV file (default: synthetic, the built-in corpus)",
-    )
+    p.add_argument("dir", metavar="DIR", nargs="?", type=Path, help="folder or CSV file (default: synthetic, built-in)")
     p.add_argument("--corpus", choices=KINDS, default="auto", help="kind of corpus (default: auto, detected from DIR)")
     p.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
     p.add_argument("--scripted", action="store_true", help="IEMOCAP: use the scripted dialogs too")

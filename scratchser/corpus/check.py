@@ -48,14 +48,12 @@ def conversions(report: AudioReport, left_out: Collection[str] = ()) -> tuple[st
     """A sentence for each sampling rate and number of channels other than 16 kHz mono."""
     formats = [found for name, found in report.formats.items() if name not in left_out]
     rates, channels = Counter(rate for rate, _ in formats), Counter(number for _, number in formats)
-    notes = [(rates[rate], _resampled(rate)) for rate in sorted(rates) if rate != RATE]
+    notes = []
+    for rate in sorted(set(rates) - {RATE}):
+        limit = f", with nothing above {rate / 2:g} Hz" * (rate < RATE)  # although the model may use up to 8 kHz
+        notes.append((rates[rate], f"resampled from {rate} to {RATE} Hz{limit}"))
     notes += [(channels[number], f"mixed down from {number} channels") for number in sorted(channels) if number > 1]
     return tuple(f"{count} of {len(formats)} utterances {note}" for count, note in notes)
-
-
-def _resampled(rate: int) -> str:
-    """Resampling from a lower rate makes no new frequencies, although the model may use them up to 8 kHz."""
-    return f"resampled from {rate} to {RATE} Hz" + (f", with nothing above {rate / 2:g} Hz" if rate < RATE else "")
 
 
 def truncated(report: AudioReport) -> tuple[str, ...]:

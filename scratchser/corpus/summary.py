@@ -47,7 +47,7 @@ def summarise(corpus: Corpus, report: AudioReport) -> Json:
 
 
 def _speakers(corpus: Corpus, report: AudioReport) -> list[Json]:
-    speakers = sorted({(u.speaker, u.gender, u.session) for u in corpus.utterances}, key=lambda s: natural(s[0]))
+    speakers = sorted({(u.speaker, u.gender, u.session) for u in corpus.utterances}, key=lambda s: (natural(s[0]), s))
     return [
         {"speaker": speaker, "gender": gender, "session": session, **_group(corpus, report, speaker=speaker)}
         for speaker, gender, session in speakers

@@ -66,7 +66,6 @@ class _Reader:
 
     def __init__(self, file: Path, columns: list[str], rows: Rows) -> None:
         self.file, self.columns, self.rows = file, columns, rows
-        self.speakers: dict[str, tuple[str, str, int]] = {}  # gender, session and first line
 
     def read(self) -> None:
         columns, line = self.columns, 1
@@ -82,17 +81,16 @@ class _Reader:
                 for fields in reader:
                     line = reader.line_num
                     if any(field.strip() for field in fields):
-                        self._row(line, [field.strip() for field in fields])
+                        self._row(f"{self.file}:{line}", [field.strip() for field in fields])
         except (UnicodeDecodeError, csv.Error) as error:
             reason = f"not a CSV file in UTF-8, somewhere after line {line}: {error}"
             raise CorpusError(f"{self.file}: {reason}") from error
-        self._check_sessions()
+        self._check_speakers()
 
-    def _row(self, line: int, fields: list[str]) -> None:
-        where, row = f"{self.file}:{line}", dict(zip(self.columns, fields, strict=False))
-        if len(fields) != len(self.columns):
-            count = f"{len(fields)} fields instead of {len(self.columns)} (votes with commas need quotes)"
-            self.rows.problem(where, count)
+    def _row(self, where: str, fields: list[str]) -> None:
+        columns, row = self.columns, dict(zip(self.columns, fields, strict=False))
+        if len(fields) != len(columns):
+            self.rows.problem(where, f"{len(fields)} fields instead of {len(columns)} (votes with commas need quotes)")
             return
         if empty := [name for name in NEEDED if not row[name]]:
             self.rows.problem(where, f"no {', no '.join(empty)}")
@@ -107,26 +105,22 @@ class _Reader:
         if gender is None:
             self.rows.problem(where, f"unknown gender: {row['gender']!r}; F, M or nothing", name)
             gender = ""
-        self._check_speaker(line, name, row["speaker"], gender, session)
         votes = self._votes(where, name, row.get("votes", ""))
         path, number = self.file.parent / row["path"], self.rows.classes.index(label)
         self.rows.utterances.append(Utterance(name, path, row["speaker"], gender, session, number, votes, where))
 
-    def _check_sessions(self) -> None:
-        """Folds need a session for all utterances or for none."""
-        without = [u for u in self.rows.utterances if not u.session]
-        if len(without) < len(self.rows.utterances):
-            for u in without:
+    def _check_speakers(self) -> None:
+        """A speaker in two sessions would be in the training and in the test. Folds need all sessions or none."""
+        first: dict[str, Utterance] = {}
+        sessions = any(u.session for u in self.rows.utterances)
+        for u in self.rows.utterances:
+            before = first.setdefault(u.speaker, u)
+            if u.gender != before.gender:
+                self.rows.problem(u.source, f"speaker with two genders: {u.speaker}, first at {before.source}", u.name)
+            if u.session != before.session:
+                self.rows.problem(u.source, f"speaker in two sessions: {u.speaker}, first at {before.source}", u.name)
+            if sessions and not u.session:
                 self.rows.problem(u.source, "no session, but other rows have one", u.name)
-
-    def _check_speaker(self, line: int, name: str, speaker: str, gender: str, session: str) -> None:
-        """A speaker in two sessions would be in the training and in the test."""
-        known_gender, known_session, first = self.speakers.setdefault(speaker, (gender, session, line))
-        where, details = f"{self.file}:{line}", f"{speaker}, first at line {first}"
-        if gender != known_gender:
-            self.rows.problem(where, f"speaker with two genders: {details}", name)
-        if session != known_session:
-            self.rows.problem(where, f"speaker in two sessions: {details}", name)
 
     def _votes(self, where: str, name: str, field: str) -> tuple[tuple[str, ...], ...]:
         """The labels of each annotator; none if the field is broken."""

@@ -9,7 +9,6 @@ A label file has one block per utterance, separated by blank lines:
     A-E3:<TAB>val 3; act 2; dom  2;<TAB>()         ratings on scales: ignored
 
 The F or M in the LAST part of an utterance's name is the speaker: the woman of session 3 speaks Ses03M_impro05a_F000.
-The letter after the session number is the speaker with the motion-capture markers.
 """
 
 import re

@@ -102,21 +102,13 @@ def load(seed: int = 0, size: int = SIZE, tract_spread: float = 1.0) -> Corpus:
         raise CorpusError(f"the spread {tract_spread} of the vocal tracts is not between 0 and 3")
     lines = script(seed, size)
     listed = {line.name: line for line in sorted(lines, key=lambda line: line.name) if line.listed}
-    utterances = tuple(
-        Utterance(
-            name=line.name,
-            path=None,
-            speaker=line.speaker,
-            gender=line.speaker[1],
-            session=line.speaker[0],
-            label=CLASSES.index(line.take.label or ""),
-            votes=line.take.votes,
-        )
-        for line in listed.values()
-    )
+    utterances = []
+    for name, line in listed.items():
+        gender, session, label = line.speaker[1], line.speaker[0], CLASSES.index(line.take.label or "")
+        utterances.append(Utterance(name, None, line.speaker, gender, session, label, line.take.votes))
     others = Counter(line.take.label or "undecided" for line in lines if "impro" in line.dialog and not line.listed)
     read = partial(_read, listed, seed, tract_spread)  # worker processes get it by pickle
-    return Corpus("synthetic", CLASSES, utterances, read=read, other_labels=tuple(others.most_common()))
+    return Corpus("synthetic", CLASSES, tuple(utterances), read=read, other_labels=tuple(others.most_common()))
 
 
 def _read(lines: dict[str, Line], seed: int, tract_spread: float, utterance: Utterance) -> tuple[np.ndarray, int]:
