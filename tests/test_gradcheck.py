@@ -194,29 +194,15 @@ def test_nan_on_a_kink_is_found_although_no_probe_is_there():
     assert not report.passed and report.where == "(0, 3)"
 
 
-def test_a_log_floor_is_a_kink_too():
-    floor = 1e-2
-
-    def log_power(x):
-        return np.log(np.maximum(x**2, floor))
-
-    def backward(dy, x):
-        return {"x": dy * np.where(x**2 > floor, 2 / x, 0)}
-
-    x = np.linspace(0.5, 3, 12)
-    x[4] = 0.1 + 1e-4
-    assert not check(log_power, backward, {"x": x})[0].passed
-    (report,) = check(log_power, backward, {"x": x}, kinks=lambda x: x**2 - floor)
-    assert report.passed and report.shortened == 1
+@pytest.mark.parametrize(
+    ("error", "limit", "probes", "passes"),
+    [(0, 1, 1, True), (0, 1, 0, False), (np.nan, 1, 1, False), (1, np.nan, 1, False), (np.inf, np.inf, 1, False)],
+)
+def test_nothing_compared_or_not_finite_never_passes(error, limit, probes, passes):
+    assert GradientReport("W", error, limit, where="", probes=probes).passed == passes
 
 
-def test_nothing_compared_or_not_finite_never_passes():
-    assert GradientReport("W", error=0.0, limit=1.0, where="", probes=1).passed
-    assert not GradientReport("W", error=0.0, limit=1.0, where="", probes=0).passed
-    assert not GradientReport("W", error=np.nan, limit=1.0, where="", probes=1).passed
-    assert not GradientReport("W", error=1.0, limit=np.nan, where="", probes=1).passed
-    assert not GradientReport("W", error=np.inf, limit=np.inf, where="", probes=1).passed
-    assert not check(lambda x: x, lambda dy, x: {"x": dy}, {"x": np.zeros((0, 3))})[0].passed
+def test_no_report_never_passes():
     with pytest.raises(AssertionError):
         require([])
 
@@ -239,14 +225,6 @@ def test_a_failure_is_explained_with_a_factor_only_where_it_is_informative():
     assert on_a_kink == "more than 10% of the probes lie on a kink"
     (report,) = complex_step(lambda x: x**2, lambda dy, x: {"x": 6 * dy * x}, {"x": np.array([2.0, 1.0])})
     assert " is 3 times the complex step's " in str(report) and "differences" not in str(report)
-
-
-def test_a_forward_pass_that_returns_nan_at_a_probe_fails():
-    def forward(x):
-        return np.where(x > 1, np.nan, x)
-
-    reports = check(forward, lambda dy, x: {"x": dy}, {"x": np.array([0.5, 1.0, 0.1])})
-    assert not reports[0].passed and reports[0].where == "(1,)"
 
 
 def test_wrong_use_is_an_error():

@@ -91,7 +91,7 @@ def test_a_mistake_that_explains_every_output_comes_before_one_that_explains_a_s
         return {"p": a["x"] + (mistake in ("one", "two")), "q": a["x"] + (mistake == "two")}
 
     known = {"mistakes": {"one": "", "two": ""}, "axes": {"p": (), "q": ()}}
-    exercise = CpuExercise(name="t", cases=dict, timed=dict, reference=reference_of, **known)
+    exercise = CpuExercise(cases=dict, timed=dict, reference=reference_of, **known)
     a = {"x": np.arange(3.0)}
 
     def mistakes(p, q):

@@ -109,7 +109,7 @@ def with_gradient(a: Arguments, seed: int = 0) -> Arguments:
 
 
 def cases() -> dict[str, Arguments]:
-    return {name: with_gradient(a, 20 + n) for n, (name, a) in enumerate(conv2d_forward.cases().items())}
+    return {name: with_gradient(a, 20 + n) for n, (name, a) in enumerate(conv2d_forward.EXERCISE.cases().items())}
 
 
 def gradients() -> list[Differences]:
@@ -136,7 +136,6 @@ def _differences(a: Arguments, directions: int | None) -> Differences:
 
 
 EXERCISE = CpuExercise(
-    name="conv2d_backward",
     cases=cases,
     reference=backward,
     mistakes=MISTAKES,
@@ -146,6 +145,6 @@ EXERCISE = CpuExercise(
         "dbias": ("output channel",),
     },
     gradients=gradients,
-    timed=lambda: with_gradient(conv2d_forward.timed()),
+    timed=lambda: with_gradient(conv2d_forward.EXERCISE.timed()),
     package=conv2d.backward,
 )

@@ -86,9 +86,9 @@ def arguments(
     return {"x": x, "lengths": np.array(lengths, np.int64), "W": W, "bias": bias, "stride": stride}
 
 
-def cases() -> dict[str, Arguments]:
-    """As many output as input channels in the first: a transposed index gives wrong numbers there, and no error."""
-    return {
+EXERCISE = CpuExercise(
+    # as many output as input channels in the first: a transposed index gives wrong numbers there, and no error
+    cases=lambda: {
         "3 x 3 kernel, stride 1": arguments((6,), 5, 2, 2, (3, 3), (1, 1)),
         "stride 2 x 3": arguments((7, 5), 8, 2, 2, (3, 3), (2, 3), seed=1),
         "unequal lengths, even kernel": arguments((5, 1, 8), 6, 2, 3, (4, 2), (2, 1), spare=2, seed=2),
@@ -98,19 +98,10 @@ def cases() -> dict[str, Arguments]:
         "random shape 2": arguments((1, 4, 7), 2, 3, 1, (3, 5), (1, 2), spare=1, seed=11),
         "random shape 3": arguments((3, 8, 4), 4, 2, 2, (3, 3), (3, 3), spare=3, seed=12),
         "random shape 4": arguments((5, 3, 8), 4, 1, 3, (1, 5), (2, 1), spare=1, seed=13),
-    }
-
-
-def timed() -> Arguments:
-    return arguments((20, 12), 16, 2, 4, (3, 3), (2, 2), seed=40)
-
-
-EXERCISE = CpuExercise(
-    name="conv2d_forward",
-    cases=cases,
+    },
     reference=forward,
     mistakes=MISTAKES,
     axes={"y": AXES},
-    timed=timed,
+    timed=lambda: arguments((20, 12), 16, 2, 4, (3, 3), (2, 2), seed=40),
     package=conv2d.forward,
 )

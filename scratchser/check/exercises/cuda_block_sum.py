@@ -53,7 +53,6 @@ def cost(launch: Launch) -> Cost:
 
 
 EXERCISE = CudaExercise(
-    name="cuda_block_sum",
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=block_sum,

@@ -60,7 +60,6 @@ def cost(launch: Launch) -> Cost:
 
 
 EXERCISE = CudaExercise(
-    name="cuda_conv2d_forward",
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=convolution,

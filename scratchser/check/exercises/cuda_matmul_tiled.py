@@ -55,7 +55,6 @@ def cost(launch: Launch) -> Cost:
 
 
 EXERCISE = CudaExercise(
-    name="cuda_matmul_tiled",
     constant=("TILE", 2, 8),
     cases=cases,
     reference=matmul,

@@ -50,7 +50,6 @@ def cost(launch: Launch) -> Cost:
 
 
 EXERCISE = CudaExercise(
-    name="cuda_saxpy",
     constant=("BLOCK", 1, 64),
     cases=cases,
     reference=saxpy,

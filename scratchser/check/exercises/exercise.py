@@ -28,10 +28,10 @@ SUMS = {  # known mistakes of gradients that are added to what an argument conta
 class Exercise:
     """What exercises for the CPU and for CUDA have in common."""
 
-    name: str  # of the exercise and of its function
     reference: Callable[..., Outputs]  # (arguments, mistake) -> outputs; the mistake "" is none
     mistakes: Mapping[str, str]  # known mistake -> hint. A text in parentheses distinguishes mistakes of one name
     axes: Mapping[str, tuple[str, ...]]  # output -> names of its indices
+    name: str = ""  # of the exercise, its module and its function: `load` sets it
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:

@@ -170,7 +170,6 @@ def both_directions(a: Arguments) -> Sequence:
 
 
 EXERCISE = CpuExercise(
-    name="lstm_backward",
     cases=cases,
     reference=backward,
     mistakes=MISTAKES,

@@ -49,20 +49,15 @@ def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
     return {**vectors, "ends": np.cumsum(sizes), **settings, "momentum": 0.8}
 
 
-def cases() -> dict[str, Arguments]:
-    return {
+EXERCISE = CpuExercise(
+    cases=lambda: {
         "three segments": arguments((4, 3, 5)),
         "one segment": arguments((6,), 1),
         "an empty segment": arguments((2, 0, 3), 2),
         "random shape 1": arguments((5, 5, 3), 10),
         "random shape 2": arguments((3, 6, 3, 4, 8), 11),
         "random shape 3": arguments((6, 4), 12),
-    }
-
-
-EXERCISE = CpuExercise(
-    name="nesterov",
-    cases=cases,
+    },
     reference=step,
     mistakes=MISTAKES,
     axes={"W": ("parameter",), "V": ("parameter",), "dW": ("parameter",)},

@@ -54,8 +54,8 @@ def arguments(samples: int, N: int, hop: int, bins: int, seed: int = 0) -> Argum
     return {"x": x, "window": stft.hann(N, np.float64) + 0.05, "hop": hop, "bins": bins, "floor": 1e-3}
 
 
-def cases() -> dict[str, Arguments]:
-    return {
+EXERCISE = CpuExercise(
+    cases=lambda: {
         "window 16, hop 8": arguments(100, 16, 8, 9),
         "window 32, hop 5, 11 bins": arguments(90, 32, 5, 11, 1),
         "one frame": arguments(19, 16, 8, 9, 2),
@@ -63,12 +63,7 @@ def cases() -> dict[str, Arguments]:
         "random shape 2": arguments(62, 16, 11, 3, 11),
         "random shape 3": arguments(68, 64, 18, 13, 12),
         "random shape 4": arguments(52, 16, 3, 1, 13),
-    }
-
-
-EXERCISE = CpuExercise(
-    name="stft",
-    cases=cases,
+    },
     reference=forward,
     mistakes=MISTAKES,
     axes={"Y": ("frame", "bin")},

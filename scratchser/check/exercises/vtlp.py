@@ -61,8 +61,8 @@ def arguments(T: int, F: int, alpha: float, seed: int = 0) -> Arguments:
     return {"S": np.random.default_rng(seed).standard_normal((T, F)), "alpha": alpha}
 
 
-def cases() -> dict[str, Arguments]:
-    return {
+EXERCISE = CpuExercise(
+    cases=lambda: {
         "alpha 1.08": arguments(3, 33, 1.08),
         "alpha 0.92": arguments(3, 33, 0.92, 1),
         "alpha 1, which changes nothing": arguments(2, 20, 1.0, 2),
@@ -71,12 +71,7 @@ def cases() -> dict[str, Arguments]:
         "random shape 2": arguments(5, 78, 0.9162, 11),
         "random shape 3": arguments(3, 50, 0.9753, 12),
         "random shape 4": arguments(4, 65, 0.9349, 13),
-    }
-
-
-EXERCISE = CpuExercise(
-    name="vtlp",
-    cases=cases,
+    },
     reference=forward,
     mistakes=MISTAKES,
     axes={"Y": ("frame", "bin")},

@@ -96,6 +96,7 @@ def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
     unwritten = isinstance(error, NotImplementedError) and not str(error)
     if unwritten:
         text = "the body is not written yet"
+    linecache.checkcache(str(path))
     source = linecache.getline(str(path), line).strip() if line and not unwritten else ""
     if line:
         text = f"line {line}: {source}\n{text}" if source else f"line {line}: {text}"

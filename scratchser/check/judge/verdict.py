@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-LINE_WIDTH, INDENT = 110, 6
+INDENT = 6
+WRAPPER = textwrap.TextWrapper(
+    110, initial_indent=" " * INDENT, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+)
 COLUMNS = ["file", "exercise", "passed", "checks passed", "checks", "recognised", "first failure", "hint", "seconds"]
 
 
@@ -81,7 +84,7 @@ class Verdict:
         for finding in self.findings:
             lines.append(f"{'ok' if finding.passed else 'FAIL':{INDENT}}{finding.check}")
             for line in [*finding.text.splitlines(), *(f"-> {hint}" for hint in finding.hints)]:
-                lines += _wrapped(line)
+                lines += WRAPPER.wrap(line)
         if self.notes:
             lines += ["", *self.notes]
         if printed:
@@ -111,11 +114,3 @@ class Verdict:
             "hint": first.hints[0] if first and first.hints else "",
             "seconds": f"{seconds:.1f}",
         }
-
-
-def _wrapped(line: str) -> list[str]:
-    indent = " " * INDENT
-    return textwrap.wrap(
-        line, LINE_WIDTH, initial_indent=indent, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
