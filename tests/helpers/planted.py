@@ -98,6 +98,11 @@ def convolution(N, R):
     return kernel
 
 
+@cuda.jit
+def add_one(x):
+    x[cuda.grid(1)] += 1
+
+
 def plant(factory, exchanges):
     """The factory with source lines replaced. `exchanges` contains full lines without indentation, each of which must
     occur once. Every line keeps its number, so that a report has the line numbers of this file."""
@@ -118,13 +123,14 @@ def _only(lines, line):
 # ---- faults in the package's own kernels ----------------------------------------------------------------------------
 
 
-def verdict(monkeypatch, module, name, exchanges, run, expected):
-    """How a fault planted in the function `name` of a kernel's module shows: the kinds of the tracer's faults, and
-    "result" if the arrays that run() returns differ from the expected ones or are NaN.
-
-    exchanges   full lines of the function, without indentation -> their replacement
-    """
+def plant_in(monkeypatch, module, name, exchanges):
+    """Replace source lines of the function `name` of a kernel's module."""
     monkeypatch.setattr(module, name, _exchanged(getattr(module, name).py_func, exchanges))
+
+
+def faults_found(run, expected):
+    """How faults show while run(upload) launches kernels: the kinds of the tracer's faults, and "result" if the arrays
+    that it returns differ from the expected ones."""
     kinds = set()
 
     def launcher(kernel, grid, block, shared_bytes, arguments):
@@ -132,8 +138,8 @@ def verdict(monkeypatch, module, name, exchanges, run, expected):
         kinds.update(fault.kind for fault in report.faults())
 
     with device.launched_by(launcher):
-        results = run()
-    close = [np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(results, expected, strict=True)]
+        pairs = zip(run(device.SIMULATED.upload), expected, strict=True)
+    close = [np.allclose(got, right, rtol=1e-4, atol=1e-6, equal_nan=True) for got, right in pairs]
     return kinds if all(close) else kinds | {"result"}
 
 

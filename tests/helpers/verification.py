@@ -34,9 +34,9 @@ There are three kinds of evidence. They are different, so each kernel has a colu
 
 - **executed as Python**: the kernel's Python code ran on the CPU, and its results were compared with the CPU side. It
   ran in Numba's simulator (`tests/kernels/test_simulator.py`) and under the tracer (`scratchser/tracer`). The tracer
-  reports races, barriers that not all threads reach, reads of uninitialised memory and indices out of range. It also
-  counts the accesses, which must equal the formula in `scratchser/bench/cuda/costs`. The CPU side is compared with the
-  reference implementations in `scratchser/reference`, and backward passes with finite differences.
+  reports races, barriers that not all threads reach, reads of uninitialised memory and indices out of range. The CPU
+  side is compared with the reference implementations in `scratchser/reference`, and backward passes with finite
+  differences.
 - **compiled to machine code**: NVIDIA's compilers compiled it for compute capability 7.5, 8.0, 9.0, 10.0 and 12.0 in
   both precisions. A float32 kernel has no instruction in double precision, and no kernel spills registers
   (`tests/bench/test_ptx.py`, [kernels.md](kernels.md)).
@@ -57,7 +57,7 @@ run on a card.
 
 The compile check is tested with kernels that compute in double precision, spill, or need too much of a block
 (`tests/bench/test_ptx.py`). The tracer is tested with kernels of its own, for several block sizes, in
-`tests/tracer/test_tracer.py`:
+`tests/tracer/test_planted_faults.py`:
 
 """
 
@@ -73,7 +73,7 @@ def kernel_rows() -> Iterator[str]:
 
 def tracer_tests() -> Iterator[str]:
     """The tests of the tracer that plant a fault."""
-    module = importlib.import_module("test_tracer")
+    module = importlib.import_module("test_planted_faults")
     for name, test in vars(module).items():
         if name.startswith("test_") and "plant(" in inspect.getsource(test):
             yield f"- `{name}`"

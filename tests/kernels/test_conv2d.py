@@ -121,7 +121,9 @@ def test_gradients_of_any_shape(case, seed):
 
 
 @pytest.mark.gradcheck
-@pytest.mark.parametrize("name", ["even kernel", "kernel below stride", "7x7 on one bin", "stride in frequency only"])
+@pytest.mark.parametrize(
+    "name", ["even kernel", "kernel below stride", "7x7 on one bin", "stride in frequency only", "1 to 17 channels"]
+)
 def test_gradients_against_the_complex_step(name):
     require(complex_step(CASES[name].reference, CASES[name].backward, CASES[name].draw()))
 

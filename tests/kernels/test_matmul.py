@@ -1,5 +1,7 @@
 """The tiled product against NumPy's, which is the reference here."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from numba import get_num_threads, set_num_threads
 
 from scratchser.kernels import matmul
 from scratchser.kernels.matmul import Columns, Matrix, Operand, Panel, Rows
+from scratchser.kernels.parts.tile import COLS, ROWS
 
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([matmul.DEPTH, matmul.DEPTH + 1]))
 
@@ -23,13 +26,23 @@ def product(A, B, C, dtype=np.float64, transposed=(False, False)):
     return result.reshape(M, N)
 
 
-@settings(max_examples=40, deadline=None)
-@given(sizes, sizes, sizes, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
-def test_product_of_any_size_and_orientation(M, N, K, flip_a, flip_b, seed):
+def check_product(M, N, K, transposed, seed=0):
     rng = np.random.default_rng(seed)
     A, B, C = rng.standard_normal((M, K)), rng.standard_normal((K, N)), rng.standard_normal((M, N))
     bound = 4 * K * np.finfo(float).eps * (np.abs(A) @ np.abs(B) + np.abs(C))
-    assert np.all(np.abs(product(A, B, C, transposed=(flip_a, flip_b)) - (C + A @ B)) <= bound)
+    assert np.all(np.abs(product(A, B, C, transposed=transposed) - (C + A @ B)) <= bound)
+
+
+@pytest.mark.parametrize("transposed", [*itertools.product([False, True], repeat=2)])
+def test_small_products_in_every_orientation(transposed):
+    for M, N, K in ((1, 1, 1), (ROWS + 1, COLS + 3, 6), (2, COLS, COLS + 1), (4, 8, 4), (5, 7, 3)):
+        check_product(M, N, K, transposed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, sizes, sizes, st.tuples(st.booleans(), st.booleans()), st.integers(0, 2**32 - 1))
+def test_product_of_any_size_and_orientation(M, N, K, transposed, seed):
+    check_product(M, N, K, transposed, seed)
 
 
 def test_float32_stays_within_its_rounding():
@@ -107,7 +120,7 @@ def test_few_columns_of_an_even_run_in_pairs_and_an_odd_run_without(N):
         assert (width, panel.size) == ((8, 16 * run) if N <= 8 and run == 6 else (16, 32 * run))
         C = np.full(7 * N + 1, np.nan)
         rows, columns = Rows(7, 0, 2 * run, run, 2, run), Panel(0, width, N, width)
-        matmul.multiply_along(A.ravel(), rows, panel, columns, bias, Matrix(0, 0), 0.0, C, Matrix(0, N))
+        matmul.multiply_along(A.ravel(), rows, panel, columns, bias, Matrix(0, 0), np.float64(0), C, Matrix(0, N))
         np.testing.assert_allclose(C[:-1].reshape(7, N), np.maximum(A @ B + bias, 0), rtol=1e-13, atol=1e-13)
         assert np.isnan(C[-1]), "written past the end"
 

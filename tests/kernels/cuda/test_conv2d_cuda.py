@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from planted import verdict
 from test_conv2d import Case
 
 from scratchser.bench.cuda import costs
 from scratchser.kernels import conv2d
-from scratchser.kernels.machine import device as _device
+from scratchser.kernels.machine.device import SIMULATED
 from scratchser.kernels.parts import tile_cuda, windows_cuda
 
 SMALL = {
@@ -27,58 +26,68 @@ LARGE = {  # the layers of the preset `best`
 FLOAT32 = ["even kernel", *LARGE]
 
 
-def both(case, upload, dtype=np.float64, relu=True, need_dx=True):
-    """y, dx, dW, db for a fixed dy, on the device of `upload`; dW and db begin as ones. Past the utterances' ends
-    x, y and dy are NaN. Backward gets the CPU's y: another rounding next to 0 would be another gradient."""
-    host = [array.astype(dtype) for array in case.draw().values()]
-    y_before = case.forward(*host, relu=relu)
-    dy = np.random.default_rng(2).standard_normal(y_before.shape).astype(dtype)
+def draw(case, dtype=np.float64, relu=True):
+    """x, W, b, y and dy, NaN past the utterances' ends. y is the CPU's: another rounding next to 0 would be another
+    gradient."""
+    x, W, b = (array.astype(dtype) for array in case.draw().values())
+    y = case.forward(x, W, b, relu=relu)
+    dy = np.random.default_rng(2).standard_normal(y.shape).astype(dtype)
     for u, length in enumerate(case.lengths):
-        y_before[u, -(-length // case.stride[0]) :] = dy[u, -(-length // case.stride[0]) :] = np.nan
-    x, W, b, dW, db = map(upload, (*host, np.ones_like(host[1]), np.ones_like(host[2])))
-    y = conv2d.forward(x, case.frames, W, b, case.stride, relu=relu)
-    given = upload(dy), x, upload(y_before), case.frames, W, case.stride, dW, db
-    return y, conv2d.backward(*given, relu=relu, need_dx=need_dx), dW, db
+        y[u, -(-length // case.stride[0]) :] = dy[u, -(-length // case.stride[0]) :] = np.nan
+    return x, W, b, y, dy
+
+
+def forward(upload, case, x, W, b, relu=True):
+    return conv2d.forward(upload(x), case.frames, upload(W), upload(b), case.stride, relu=relu)
+
+
+def backward(upload, case, x, W, b, y, dy, **options):
+    """dx, dW and db, which begin as ones."""
+    dW, db = upload(np.ones_like(W)), upload(np.ones_like(b))
+    given = *map(upload, (dy, x, y)), case.frames, upload(W), case.stride, dW, db
+    return [conv2d.backward(*given, **options), dW, db]
+
+
+def both(upload, case, dtype=np.float64, relu=True):
+    """y, dx, dW, db."""
+    inputs = draw(case, dtype, relu)
+    return [forward(upload, case, *inputs[:3], relu=relu), *backward(upload, case, *inputs, relu=relu)]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_forward_and_backward_agree_with_the_cpu(device, dtype):
     """Up to the rounding of sums in another order: it grows with the root of their length."""
-    cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
-    for name, case in cases.items():
+    for name, case in device.sizes(SMALL.items(), LARGE.items()):
         if dtype == np.float64 or name in FLOAT32:
-            got, expected = device.host(*both(case, device.target.upload, dtype)), both(case, np.array, dtype)
-            (I, J), positions = case.kernel, np.prod(expected[0].shape[:3])
-            for ours, theirs, terms in zip(
-                got, expected, (I * J * case.C, I * J * case.D, positions, positions), strict=True
-            ):
-                tolerance = 8 * np.finfo(dtype).eps * np.sqrt(terms) * np.abs(theirs).max()
-                np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance, err_msg=name)
+            (I, J), pairs = case.kernel, list(device.pairs(both, case, dtype))
+            positions = np.prod(pairs[0][0].shape[:3])
+            terms = I * J * case.C, I * J * case.D, positions, positions
+            for (got, expected), n in zip(pairs, terms, strict=True):
+                tolerance = 8 * np.finfo(dtype).eps * np.sqrt(n) * np.abs(expected).max()
+                np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 def test_a_layer_takes_one_launch_forward_and_three_backward():
-    launches = costs.recorded(lambda: both(SMALL["even kernel"], _device.SIMULATED.upload))
+    launches = costs.recorded(lambda: both(SIMULATED.upload, SMALL["even kernel"]))
     names = ["forward_cuda", "weight_gradient_cuda", "add_weight_gradient_cuda", "input_gradient_cuda"]
     assert [launch.name for launch in launches] == [f"conv2d.{name}" for name in names]
     assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
 
 
 def test_without_a_relu(device):
-    case = SMALL["kernel below stride"]
-    for ours, expected in zip(
-        device.host(*both(case, device.target.upload, relu=False)), both(case, np.array, relu=False), strict=True
-    ):
-        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+    for got, expected in device.pairs(both, SMALL["kernel below stride"], relu=False):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_weights_gradient_in_parts_and_without_dx(device, monkeypatch):
     """Parts of 16, 16 and 4 positions."""
     monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 16)
     case = Case((5, 1, 3), F=4, C=1, D=2, kernel=(3, 2), stride=(1, 1))
-    _, dx, *gradients = both(case, device.target.upload, need_dx=False)
+    inputs = draw(case)
+    dx, *gradients = backward(device.target.upload, case, *inputs, need_dx=False)
     assert dx is None
-    for ours, expected in zip(device.host(*gradients), both(case, np.array)[2:], strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+    for got, expected in zip(device.host(*gradients), backward(np.array, case, *inputs)[1:], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device):
@@ -155,21 +164,16 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("case", "name", "line", "instead", "kind"), FAULTS)
-def test_a_planted_fault_is_caught(monkeypatch, case, name, line, instead, kind):
+def test_a_planted_fault_is_caught(check_fault, fault, monkeypatch):
     """In the forward pass or in the backward pass, its weight gradient in two parts."""
+    case, name, *_ = fault
     monkeypatch.setattr(tile_cuda, "part_size", lambda K, blocks: 8 if case is BACKWARD else K)
-    x, W, b = case.draw().values()
-    y = case.forward(x, W, b)
-    dy = np.random.default_rng(2).standard_normal(y.shape)
+    inputs = draw(case)
 
-    def run(upload=_device.SIMULATED.upload):
+    def run(upload):
         if case in (FORWARD, ACROSS):
-            return [np.array(conv2d.forward(upload(x), case.frames, upload(W), upload(b), case.stride))]
-        dW, db = upload(np.ones_like(W)), upload(np.ones_like(b))
-        given = *map(upload, (dy, x, y)), case.frames, upload(W), case.stride, dW, db
-        dx = conv2d.backward(*given, need_dx="input" in name)
-        return [np.array(dW), np.array(db)] if dx is None else [np.array(dx)]
+            return [forward(upload, case, *inputs[:3])]
+        dx, *gradients = backward(upload, case, *inputs, need_dx="input" in name)
+        return gradients if dx is None else [dx]
 
-    module = conv2d if name.endswith("_cuda") else windows_cuda
-    assert kind in verdict(monkeypatch, module, name, {line: instead}, run, run(np.array))
+    check_fault(run, conv2d, windows_cuda)

@@ -6,7 +6,7 @@ The matrix product has its own tests and is slow without a GPU, so a plain one r
 import numpy as np
 import pytest
 import test_lstm
-from planted import plant, verdict
+from planted import faults_found, plant
 
 from scratchser.bench.cuda import costs
 from scratchser.kernels import lstm
@@ -24,15 +24,13 @@ class Case(test_lstm.Case):
             inputs["dy"][u, length:] = np.nan
         return {name: array.astype(dtype) for name, array in inputs.items()}
 
-    def run(self, device, x, Wx, Wh, b, h0, c0, dy):
+    def run(self, upload, x, Wx, Wh, b, h0, c0, dy):
         """y and all gradients, those of the parameters added to 1."""
-        frames, copy = np.array(self.lengths, np.int64), device.upload
-        Wx, Wh = copy(Wx), copy(Wh)
-        y, cache = lstm.forward(copy(x), frames, Wx, Wh, copy(b), copy(h0), copy(c0))
-        dWx, dWh, db = (copy(np.ones(array.shape, array.dtype)) for array in (Wx, Wh, b))
-        dx, dh0, dc0 = lstm.backward(copy(dy), cache, Wx, Wh, dWx, dWh, db)
-        results = {"y": y, "x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
-        return {name: device.download(array) for name, array in results.items()}
+        dWx, dWh, db = (upload(np.ones_like(array)) for array in (Wx, Wh, b))
+        x, Wx, Wh, b, h0, c0 = map(upload, (x, Wx, Wh, b, h0, c0))
+        y, cache = lstm.forward(x, self.frames, Wx, Wh, b, h0, c0)
+        dx, dh0, dc0 = lstm.backward(upload(dy), cache, Wx, Wh, dWx, dWh, db)
+        return {"y": y, "x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
 
 
 CASES = [
@@ -61,24 +59,18 @@ def plain_product(A, B, C, M, N, K, bias=None, batch=1, step=0, split=True):
 
 
 @pytest.fixture
-def quick(monkeypatch, device):
-    if not device.real:
+def small_blocks(on_gpu, monkeypatch):
+    if not on_gpu:
         in_small_blocks(monkeypatch)
 
 
 def in_small_blocks(monkeypatch):
     """Several blocks for each launch, as large sizes have; small blocks are also faster here."""
     monkeypatch.setattr(lstm, "product", plain_product)
-    monkeypatch.setattr(_device.SIMULATED, "empty", unwritten)
     for module, sizes in ((_frames, {"THREADS": 7, "COLUMNS": 5, "PARTS": 2}), (stream, {"SIDE": 3, "PITCH": 4})):
         for name, size in sizes.items():
             monkeypatch.setattr(module, name, size)
     monkeypatch.setattr(lstm, "THREADS", 7)
-
-
-def unwritten(shape, dtype):
-    """Replaces `empty`, whose values may be right by chance."""
-    return _device.SIMULATED.upload(np.full(shape, np.nan, dtype))
 
 
 def close(got, expected, dtype):
@@ -89,46 +81,46 @@ def close(got, expected, dtype):
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=limit, err_msg=name)
 
 
-def same(got, expected, names=("y", "x", "Wx", "Wh", "b", "h0", "c0")):
-    for name in names:
-        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+def same_bits(got, expected):
+    for name, array in got.items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_forward_and_backward_agree_with_the_cpu(device, dtype, quick):
+def test_forward_and_backward_agree_with_the_cpu(device, dtype, small_blocks):
     for case in device.sizes(CASES, LARGE):
         inputs = case.draw(dtype)
-        close(case.run(device.target, **inputs), case.run(_device.CPU, **inputs), dtype)
+        close(device.results(case.run, **inputs), case.run(np.array, **inputs), dtype)
 
 
 def test_with_the_product_of_the_kernels(device):
     inputs = MIXED.draw()
-    close(MIXED.run(device.target, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
+    close(device.results(MIXED.run, **inputs), MIXED.run(np.array, **inputs), np.float64)
 
 
 @pytest.mark.parametrize("threads", [1, 32])
-def test_same_bits_for_any_block_size(device, quick, monkeypatch, threads):
+def test_same_bits_for_any_block_size(device, small_blocks, monkeypatch, threads):
     inputs = MIXED.draw(np.float32)
-    usual = MIXED.run(device.target, **inputs)
+    usual = device.results(MIXED.run, **inputs)
     monkeypatch.setattr(lstm, "THREADS", threads)
-    same(MIXED.run(device.target, **inputs), usual)
+    same_bits(device.results(MIXED.run, **inputs), usual)
 
 
 @pytest.mark.parametrize("shape", lstm.SHAPES[1:])
-def test_any_number_of_utterances_a_block(device, quick, monkeypatch, shape):
+def test_any_number_of_utterances_a_block(device, small_blocks, monkeypatch, shape):
     inputs = MIXED.draw()
     monkeypatch.setattr(lstm, "SHAPES", (shape,))
-    close(MIXED.run(device.target, **inputs), MIXED.run(_device.CPU, **inputs), np.float64)
+    close(device.results(MIXED.run, **inputs), MIXED.run(np.array, **inputs), np.float64)
 
 
-def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device, quick):
+def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(device, small_blocks):
     inputs = MIXED.draw(np.float32)
-    together = MIXED.run(device.target, **inputs)
+    together = device.results(MIXED.run, **inputs)
     for u in (1, 2):
         length = MIXED.lengths[u]
         own = dict(inputs, **{name: np.ascontiguousarray(inputs[name][u : u + 1, :length]) for name in ("x", "dy")})
         own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
-        alone = Case((length,), MIXED.D, MIXED.H).run(device.target, **own)
+        alone = device.results(Case((length,), MIXED.D, MIXED.H).run, **own)
         np.testing.assert_array_equal(alone["y"][0], together["y"][u, :length])
         np.testing.assert_array_equal(alone["x"][0], together["x"][u, :length])
         for name in ("h0", "c0"):
@@ -206,95 +198,90 @@ BARRIERS = {
                       "the sums are written, and dz has been read"],
 }  # fmt: skip
 FAULTS = [
-    *[(lstm, name, f"cuda.syncthreads()  # {why}", "pass", "race") for name, whys in BARRIERS.items() for why in whys],
+    *[(name, f"cuda.syncthreads()  # {why}", "pass", "race") for name, whys in BARRIERS.items() for why in whys],
     *[
-        (lstm, name, f"cuda.syncthreads()  # {why}", "cuda.syncthreads() if thread < 3 else None", "divergence")
+        (name, f"cuda.syncthreads()  # {why}", "cuda.syncthreads() if thread < 3 else None", "divergence")
         for name, whys in BARRIERS.items()
         for why in whys
     ],
-    (lstm, "forward_cuda", "if n < length:", "if n <= length:", "result"),
-    (lstm, "forward_cuda", "at = start + t", "at = start + t - 1", "out of range"),
-    (lstm, "forward_cuda", "at = start + t", "at = start + n", "result"),
-    (lstm, "forward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(0, n, length)", "result"),
-    (lstm, "forward_cuda", "if r < members:", "if r < U:", "out of range"),
-    (lstm, "forward_cuda", "h[e] = 0", "pass", "uninitialised"),
-    (lstm, "forward_cuda", "members = min(U, sequences.shape[0] - first)", "members = U", "out of range"),
-    (lstm, "forward_cuda", "first = cuda.blockIdx.x * U", "first = 0", "race"),
-    (lstm, "forward_cuda", "h[u * U + r] = next_h", "h[u * U] = next_h", "race"),
-    (lstm, "forward_cuda", "h[u * U + r] = next_h", "h[r * H + u] = next_h", "result"),
-    (lstm, "forward_cuda", "z[at, direction, H + u] = f", "z[at, direction, H + u] = i", "result"),
-    (lstm, "forward_cuda", "c[at, direction, u] = next_c", "c[at, 0, u] = next_c", "race"),
-    (lstm, "forward_cuda", "y[b, t, direction * H + u] = next_h", "y[b, t, u] = next_h", "race"),
-    (lstm, "forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
+    ("forward_cuda", "if n < length:", "if n <= length:", "result"),
+    ("forward_cuda", "at = start + t", "at = start + t - 1", "out of range"),
+    ("forward_cuda", "at = start + t", "at = start + n", "result"),
+    ("forward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(0, n, length)", "result"),
+    ("forward_cuda", "if r < members:", "if r < U:", "out of range"),
+    ("forward_cuda", "h[e] = 0", "pass", "uninitialised"),
+    ("forward_cuda", "members = min(U, sequences.shape[0] - first)", "members = U", "out of range"),
+    ("forward_cuda", "first = cuda.blockIdx.x * U", "first = 0", "race"),
+    ("forward_cuda", "h[u * U + r] = next_h", "h[u * U] = next_h", "race"),
+    ("forward_cuda", "h[u * U + r] = next_h", "h[r * H + u] = next_h", "result"),
+    ("forward_cuda", "z[at, direction, H + u] = f", "z[at, direction, H + u] = i", "result"),
+    ("forward_cuda", "c[at, direction, u] = next_c", "c[at, 0, u] = next_c", "race"),
+    ("forward_cuda", "y[b, t, direction * H + u] = next_h", "y[b, t, u] = next_h", "race"),
+    ("forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
      "multiply(U, h, Wh, 0, H, 4 * H, slices, sums)", "result"),
-    (lstm, "forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
+    ("forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
      "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices - 1, sums)", "uninitialised"),
-    (lstm, "c_before", "if n == 0:", "if n <= 1:", "result"),
-    (lstm, "c_before", "return c[start + frame_at(direction, n - 1, length), direction, u]",
+    ("c_before", "if n == 0:", "if n <= 1:", "result"),
+    ("c_before", "return c[start + frame_at(direction, n - 1, length), direction, u]",
      "return c[start + frame_at(direction, n, length), direction, u]", "result"),
-    (lstm, "backward_cuda", "if n < length:", "if n <= length:", "result"),
-    (lstm, "backward_cuda", "shared[e] = 0", "pass", "uninitialised"),
-    (lstm, "backward_cuda", "dc0[direction, sequences[first + e // H, 0], e % H] = 0", "pass", "result"),
-    (lstm, "backward_cuda", "for n in range(sequences[first, 2] - 1, -1, -1):",
+    ("backward_cuda", "if n < length:", "if n <= length:", "result"),
+    ("backward_cuda", "shared[e] = 0", "pass", "uninitialised"),
+    ("backward_cuda", "dc0[direction, sequences[first + e // H, 0], e % H] = 0", "pass", "result"),
+    ("backward_cuda", "for n in range(sequences[first, 2] - 1, -1, -1):",
      "for n in range(sequences[first, 2] - 1, 0, -1):", "result"),
-    (lstm, "backward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(direction, n, length) + 1", "result"),
-    (lstm, "backward_cuda", "dz[at, direction, u], dgates[u * U + r] = di, di",
+    ("backward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(direction, n, length) + 1", "result"),
+    ("backward_cuda", "dz[at, direction, u], dgates[u * U + r] = di, di",
      "dz[at, direction, u], dgates[u * U + r] = df, df", "result"),
-    (lstm, "backward_cuda", "dz[at, direction, 2 * H + u], dgates[(2 * H + u) * U + r] = dg, dg",
+    ("backward_cuda", "dz[at, direction, 2 * H + u], dgates[(2 * H + u) * U + r] = dg, dg",
      "dz[at, direction, 2 * H + u], dgates[(H + u) * U + r] = dg, dg", "result"),
-    (lstm, "backward_cuda", "M = Wt.size // (8 * H)", "M = H", "result"),
-    (lstm, "backward_cuda", "dh0[direction, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)",
+    ("backward_cuda", "M = Wt.size // (8 * H)", "M = H", "result"),
+    ("backward_cuda", "dh0[direction, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)",
      "dh0[0, sequences[first + r, 0], u] = product_of(sums, U, M, slices, r, u)", "race"),
-    (lstm, "product_of", "for s in range(1, slices):", "for s in range(2, slices):", "result"),
-    (lstm, "product_of", "total += sums[(s * U + r) * M + m]", "total += sums[(s * U + r) * M + m + 1]", "result"),
-    (lstm, "readout_forward_cuda", "if b < B:", "if b <= B:", "out of range"),
-    (lstm, "readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
+    ("product_of", "for s in range(1, slices):", "for s in range(2, slices):", "result"),
+    ("product_of", "total += sums[(s * U + r) * M + m]", "total += sums[(s * U + r) * M + m + 1]", "result"),
+    ("readout_forward_cuda", "if b < B:", "if b <= B:", "out of range"),
+    ("readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
      "r[b, j] = y[b, -1 if j < width // 2 else 0, j]", "out of range"),
-    (lstm, "readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
+    ("readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
      "r[b, j] = y[b, lengths[b] - 1, j]", "result"),
-    (lstm, "readout_backward_cuda", "if b < B:", "if b <= B:", "out of range"),
-    (lstm, "readout_backward_cuda", "dy[b, lengths[b] - 1 if j < width // 2 else 0, j] = dr[b, j]",
+    ("readout_backward_cuda", "if b < B:", "if b <= B:", "out of range"),
+    ("readout_backward_cuda", "dy[b, lengths[b] - 1 if j < width // 2 else 0, j] = dr[b, j]",
      "dy[b, lengths[b] - 1 if j < width else 0, j] = dr[b, j]", "result"),
-    (_frames, "gather_cuda", "if i < lengths[b] * D:", "if i < x.shape[1]:", "race"),
-    (_frames, "gather_cuda", "frames[starts[b] * D + i] = x[b, i]", "frames[i] = x[b, i]", "race"),
-    (_frames, "scatter_cuda", "elif i < x.shape[1]:", "else:", "out of range"),
-    (_frames, "scatter_cuda", "x[b, i] = 0", "pass", "result"),
-    (_frames, "states_before_cuda", "if t < length:", "if t <= length:", "race"),
-    (_frames, "states_before_cuda", "if n == 0:", "if t == 0:", "result"),
-    (_frames, "states_before_cuda", "before[direction, starts[b] + t, u] = h0[direction, b, u]",
+    ("gather_cuda", "if i < lengths[b] * D:", "if i < x.shape[1]:", "race"),
+    ("gather_cuda", "frames[starts[b] * D + i] = x[b, i]", "frames[i] = x[b, i]", "race"),
+    ("scatter_cuda", "elif i < x.shape[1]:", "else:", "out of range"),
+    ("scatter_cuda", "x[b, i] = 0", "pass", "result"),
+    ("states_before_cuda", "if t < length:", "if t <= length:", "race"),
+    ("states_before_cuda", "if n == 0:", "if t == 0:", "result"),
+    ("states_before_cuda", "before[direction, starts[b] + t, u] = h0[direction, b, u]",
      "before[direction, starts[b] + t, u] = 0", "result"),
-    (_frames, "add_columns_cuda", "cuda.syncthreads()  # all parts are written", "pass", "race"),
-    (_frames, "add_columns_cuda", "db[j] += total", "db[j] = total", "result"),
-    (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if p == 0:", "out of range"),
-    (_frames, "add_columns_cuda", "if p == 0 and j < M:", "if j < M:", "race"),
-    (stream, "transpose_cuda", "cuda.syncthreads()  # the tile is written", "pass", "race"),
-    (stream, "transpose_cuda", "Wt[d, n, m] = tile[x, y]", "Wt[d, n, m] = tile[y, x]", "result"),
-    (stream, "transpose_cuda", "if n < Wt.shape[1] and m < Wt.shape[2]:", "if n < Wt.shape[1]:", "out of range"),
-    (stream, "transpose_cuda", "if m < W.shape[1] and n < W.shape[2]:", "if n < W.shape[2]:", "out of range"),
+    ("add_columns_cuda", "cuda.syncthreads()  # all parts are written", "pass", "race"),
+    ("add_columns_cuda", "db[j] += total", "db[j] = total", "result"),
+    ("add_columns_cuda", "if p == 0 and j < M:", "if p == 0:", "out of range"),
+    ("add_columns_cuda", "if p == 0 and j < M:", "if j < M:", "race"),
+    ("transpose_cuda", "cuda.syncthreads()  # the tile is written", "pass", "race"),
+    ("transpose_cuda", "Wt[d, n, m] = tile[x, y]", "Wt[d, n, m] = tile[y, x]", "result"),
+    ("transpose_cuda", "if n < Wt.shape[1] and m < Wt.shape[2]:", "if n < Wt.shape[1]:", "out of range"),
+    ("transpose_cuda", "if m < W.shape[1] and n < W.shape[2]:", "if n < W.shape[2]:", "out of range"),
 ]  # fmt: skip
 
 
-def run_all(device):
+def run_all(upload):
     """Everything on the smallest batch that has groups, padding, and utterances that end before others."""
     case = Case((3, 1, 2), D=2, H=3, spare=1)
-    results = case.run(device, **case.draw())
-    lengths = np.array(case.lengths)
-    r = lstm.readout_forward(device.upload(results["y"]), lengths)
-    return [*results.values(), *map(device.download, (r, lstm.readout_backward(r, lengths, 4)))]
+    results = case.run(upload, **case.draw())
+    r = lstm.readout_forward(results["y"], case.frames)
+    return [*results.values(), r, lstm.readout_backward(r, case.frames, 4)]
 
 
-@pytest.fixture(scope="module")
-def expected():
-    return run_all(_device.CPU)
-
-
-@pytest.mark.parametrize(("module", "name", "line", "instead", "kind"), FAULTS)
-def test_a_planted_fault_is_caught(monkeypatch, expected, module, name, line, instead, kind):
-    in_small_blocks(monkeypatch)
+@pytest.fixture
+def two_utterances_a_block(small_blocks, monkeypatch):
     monkeypatch.setattr(lstm, "SHAPES", ((2, 2),))
     monkeypatch.setattr(lstm, "THREADS", 5)
-    kinds = verdict(monkeypatch, module, name, {line: instead}, lambda: run_all(_device.SIMULATED), expected)
-    assert kind in kinds
+
+
+def test_a_planted_fault_is_caught(check_fault, two_utterances_a_block):
+    check_fault(run_all, lstm, _frames, stream)
 
 
 MULTIPLY = [
@@ -312,8 +299,6 @@ MULTIPLY = [
 
 
 @pytest.mark.parametrize(("line", "instead", "kind"), MULTIPLY)
-def test_a_fault_planted_in_the_stream_is_caught(monkeypatch, expected, line, instead, kind):
-    in_small_blocks(monkeypatch)
-    monkeypatch.setattr(lstm, "SHAPES", ((2, 2),))
+def test_a_fault_planted_in_the_stream_is_caught(monkeypatch, two_utterances_a_block, line, instead, kind):
     monkeypatch.setattr(stream, "multiply_2", plant(stream.multiplier, {line: instead})(2))
-    assert kind in verdict(monkeypatch, stream, "multiply", {}, lambda: run_all(_device.SIMULATED), expected)
+    assert kind in faults_found(run_all, run_all(np.array))

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import unwritten_is_nan
-from planted import verdict
 from test_pool import Case
 
 from scratchser.bench.cuda import costs
 from scratchser.kernels import pool
-from scratchser.kernels.machine import device as _device
+from scratchser.kernels.machine.device import SIMULATED
 
 SMALL = {
     "2x2": Case((5, 2, 1), F=6, C=3, window=(2, 2), spare=2),
@@ -20,10 +18,10 @@ SMALL = {
 LARGE = {"after the first layer": Case((441, 17, 300), F=65, C=48, window=(2, 2), spare=5)}
 
 
-def both(case, upload, dtype=np.float64, outputs=(None, None)):
-    """y and dx, on the device of `upload`: x with ties and one NaN; past the ends x and dy are NaN."""
+def both(upload, case, dtype=np.float64, outputs=(None, None)):
+    """y and dx: x has ties and a NaN as the first of a window and as another; past the ends x and dy are NaN."""
     x = case.draw(ties=True)["x"].astype(dtype)
-    x[0, 0, 0, 0] = np.nan
+    x[1, 0, 0, 0] = x[0, 1, 1, 0] = np.nan
     frames, positions = (-(-size // side) for size, side in zip(x.shape[1:3], case.window, strict=True))
     dy = np.random.default_rng(2).standard_normal((len(x), frames, positions, case.C)).astype(dtype)
     for u, length in enumerate(case.lengths):
@@ -35,27 +33,24 @@ def both(case, upload, dtype=np.float64, outputs=(None, None)):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_forward_and_backward_give_the_bits_of_the_cpu(device, dtype):
-    cases = {name: case for group in device.sizes([SMALL], [LARGE]) for name, case in group.items()}
-    for name, case in cases.items():
+    for name, case in device.sizes(SMALL.items(), LARGE.items()):
         if dtype == np.float64 or name in ("2x2", *LARGE):
-            for ours, theirs in zip(
-                device.host(*both(case, device.target.upload, dtype)), both(case, np.array, dtype), strict=True
-            ):
-                np.testing.assert_array_equal(ours, theirs, err_msg=name)
+            for got, expected in device.pairs(both, case, dtype):
+                np.testing.assert_array_equal(got, expected, err_msg=name)
 
 
 def test_all_of_out_is_written(device):
     case = SMALL["2x2"]
-    expected = both(case, np.array)
+    expected = both(np.array, case)
     outputs = [device.arrays(np.full_like(array, 7)) for array in expected]
-    got = both(case, device.target.upload, outputs=outputs)
+    got = both(device.target.upload, case, outputs=outputs)
     for ours, output, theirs in zip(got, outputs, expected, strict=True):
         assert ours is output
         np.testing.assert_array_equal(device.host(ours), theirs)
 
 
 def test_a_launch_each_way():
-    launches = costs.recorded(lambda: both(SMALL["2x2"], _device.SIMULATED.upload))
+    launches = costs.recorded(lambda: both(SIMULATED.upload, SMALL["2x2"]))
     assert [launch.name for launch in launches] == ["pool.forward_cuda", "pool.backward_cuda"]
     assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
 
@@ -85,21 +80,5 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
-def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
-    """Values with ties, and a NaN that is not the first of its window: the maximum is NaN then."""
-    unwritten_is_nan(monkeypatch, _device.SIMULATED)
-    x = ODD.draw(ties=True)["x"]
-    x[0, 1, 1, 0] = np.nan
-    dy = np.random.default_rng(2).standard_normal((3, 4, 3, 2))
-    for u, length in enumerate(ODD.lengths):
-        dy[u, -(-length // ODD.window[0]) :] = np.nan
-
-    def run(upload=_device.SIMULATED.upload):
-        on_device, frames = upload(x), ODD.frames
-        dx = pool.backward(upload(dy), on_device, frames, ODD.window)
-        if name == "backward_cuda":
-            return [np.array(dx)]
-        return [np.nan_to_num(np.array(pool.forward(on_device, frames, ODD.window)), nan=1e3), np.array(dx)]
-
-    assert kind in verdict(monkeypatch, pool, name, {line: instead}, run, run(np.array))
+def test_a_planted_fault_is_caught(check_fault):
+    check_fault(lambda upload: both(upload, ODD), pool)

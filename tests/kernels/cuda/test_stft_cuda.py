@@ -2,24 +2,18 @@
 
 import numpy as np
 import pytest
-from conftest import unwritten_is_nan
-from planted import verdict
 
 from scratchser import reference
 from scratchser.kernels import stft
-from scratchser.kernels.machine import device as _device
 
 FLOOR = 1e-6  # of the presets
 THREADS = stft.THREADS
 
 
 @pytest.fixture(autouse=True)
-def surroundings(request, monkeypatch):
-    """Results are NaN until they are written. Without a GPU blocks are small: their threads cost more than their work,
-    and each has several turns in every loop."""
-    case = request.getfixturevalue("device") if "device" in request.fixturenames else None
-    unwritten_is_nan(monkeypatch, case.target if case else _device.SIMULATED)
-    if not (case and case.real):
+def small_blocks(on_gpu, monkeypatch):
+    """Without a GPU: their threads cost more than their work. So each has several turns in every loop."""
+    if not on_gpu:
         monkeypatch.setattr(stft, "THREADS", 6)
 
 
@@ -124,11 +118,6 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "line", "instead", "kind"), FAULTS)
-def test_a_planted_fault_is_caught(monkeypatch, name, line, instead, kind):
+def test_a_planted_fault_is_caught(check_fault):
     x, window = noise(64 + 2 * 24), stft.hann(64, np.float64) + 0.1
-
-    def run(upload=_device.SIMULATED.upload):
-        return [np.array(stft.forward(upload(x), window, 24, 33, FLOOR))]
-
-    assert kind in verdict(monkeypatch, stft, name, {line: instead}, run, run(np.array))
+    check_fault(lambda upload: [stft.forward(upload(x), window, 24, 33, FLOOR)], stft)
