@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from scratchser.tracer.arrays import Array, Memory
-from scratchser.tracer.blocks import Worker, run_block
+from scratchser.tracer.blocks import Workers, run_block
 from scratchser.tracer.launch import Launch
 from scratchser.tracer.link import Linker
 from scratchser.tracer.log import Log
@@ -61,30 +61,21 @@ def trace(kernel: Any, grid: Any, block: Any, *arguments: Any, shared_bytes: int
     launch = Launch(grid, block)
     log = Log(launch)
     cuda = Cuda(launch, log, shared_bytes)
-    refused = launch.refusals()
-    for reason in refused:
+    for reason in launch.refusals():
         log.launch_fault(reason)
-    if not refused:
+    if not log.faults:
         given = _traced(kernel.py_func, arguments, log)
         body = Linker(cuda, log).link(kernel.py_func)
-        idle: list[Worker] = []
+        workers = Workers()
         try:
             for number in range(launch.blocks):
                 cuda.enter_block(number)
-                run_block(lambda: body(*given), number, idle, cuda, log)
+                run_block(lambda: body(*given), number, workers, cuda, log)
         finally:
-            for worker in idle:
-                worker.end()
+            workers.end()
     cuda.shared.check_size()
     accesses = log.accesses()
-    return Report(
-        races=races(log, accesses),
-        divergence=log.faults_of("divergence"),
-        uninitialised=log.faults_of("uninitialised"),
-        out_of_range=log.faults_of("out of range"),
-        launch=log.faults_of("launch"),
-        counts=log.counts(accesses),
-    )
+    return Report([*log.faults.values(), *races(log, accesses)], log.counts(accesses))
 
 
 def _traced(function: Callable[..., None], arguments: tuple, log: Log) -> list:

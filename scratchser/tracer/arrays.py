@@ -58,6 +58,12 @@ class Memory:
         if self.logged:
             self.log.access(self, "writes", address, frame)
 
+    def clear(self) -> None:
+        """Make it unwritten again."""
+        if self.written is not None:
+            self.data.view(np.uint8)[...] = POISON
+            self.written[:] = bytes(len(self.written))
+
     def element_at(self, address: int) -> tuple[tuple[int, ...], str]:
         """Index and name of the element that contains the byte at an address."""
         offsets = np.zeros(self.data.shape, np.int64)

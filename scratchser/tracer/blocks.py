@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,36 +25,30 @@ class Stopped(BaseException):
     """Ends a thread that waits at a barrier which the others do not reach."""
 
 
-class Worker:
-    """A thread of the operating system. It runs many CUDA threads, since starting one takes as long as some hundred
+class Workers:
+    """Threads of the operating system. Each runs many CUDA threads, since starting one takes as long as some hundred
     accesses."""
 
     def __init__(self) -> None:
-        self.thread: Thread | None = None
-        self._turn, self._pause = _thread.allocate_lock(), _thread.allocate_lock()
-        self._turn.acquire()
-        self._pause.acquire()
-        _thread.start_new_thread(self._run, ())
+        self._number = self._idle = 0
+        self._started: SimpleQueue[Thread | None] = SimpleQueue()
 
-    def resume(self) -> None:
-        """Run until the next pause."""
-        self._turn.release()
-        self._pause.acquire()
-
-    def pause(self) -> None:
-        self._pause.release()
-        self._turn.acquire()
+    def start(self, thread: Thread) -> None:
+        if self._idle == 0:
+            _thread.start_new_thread(self._work, ())
+            self._number, self._idle = self._number + 1, 1
+        self._idle -= 1
+        self._started.put(thread)
 
     def end(self) -> None:
-        self.thread = None
-        self.resume()
+        for _ in range(self._number):
+            self._started.put(None)
 
-    def _run(self) -> None:
-        self._turn.acquire()
-        while self.thread is not None:
-            self.thread.run()
-            self.pause()
-        self._pause.release()
+    def _work(self) -> None:
+        while thread := self._started.get():
+            thread.run()
+            self._idle += 1
+            thread.pause.release()
 
 
 class Thread:
@@ -64,21 +59,23 @@ class Thread:
     error     what the kernel raised in it
     """
 
-    def __init__(self, number: int, body: Callable[[], None], idle: list[Worker]) -> None:
-        self.number, self.body, self.idle = number, body, idle
+    def __init__(self, number: int, body: Callable[[], None], workers: Workers) -> None:
+        self.number, self.body, self._workers = number, body, workers
         self.barrier: tuple[SourceLine, ...] = ()
         self.error: BaseException | None = None
-        self._worker: Worker | None = None
-        self._stopping = False
+        self.pause, self._turn = _thread.allocate_lock(), _thread.allocate_lock()
+        self.pause.acquire()
+        self._turn.acquire()
+        self._started = self._stopping = False
 
     def resume(self) -> None:
         """Run until the next barrier or the end."""
-        if self._worker is None:
-            self._worker = self.idle.pop() if self.idle else Worker()
-            self._worker.thread = self
-        self._worker.resume()
-        if not self.barrier:
-            self.idle.append(self._worker)
+        if self._started:
+            self._turn.release()
+        else:
+            self._started = True
+            self._workers.start(self)
+        self.pause.acquire()
 
     def stop(self) -> None:
         if self.barrier:
@@ -87,9 +84,9 @@ class Thread:
 
     def wait(self, frame: FrameType) -> None:
         """Wait at a barrier. Called by the kernel."""
-        assert self._worker is not None
         self.barrier = _calls(frame)
-        self._worker.pause()
+        self.pause.release()
+        self._turn.acquire()
         self.barrier = ()
         if self._stopping:
             raise Stopped
@@ -104,17 +101,16 @@ class Thread:
             self.error = error
 
 
-def run_block(body: Callable[[], None], number: int, idle: list[Worker], cuda: Cuda, log: Log) -> None:
-    """Run all threads of a block to their end, or to a barrier that not all of them reach. Workers return to `idle`."""
+def run_block(body: Callable[[], None], number: int, workers: Workers, cuda: Cuda, log: Log) -> None:
+    """Run all threads of a block to their end, or to a barrier that not all of them reach."""
     size = log.launch.threads
-    threads = [Thread(number * size + i, body, idle) for i in range(size)]
+    threads = [Thread(number * size + i, body, workers) for i in range(size)]
     try:
         while _run_interval(threads, cuda, log):
             pass
     finally:
         for thread in threads:
             thread.stop()
-    log.end_block()
 
 
 def _run_interval(threads: list[Thread], cuda: Cuda, log: Log) -> bool:
@@ -143,6 +139,6 @@ def _state(thread: Thread, log: Log) -> str:
 def _calls(frame: FrameType | None) -> tuple[SourceLine, ...]:
     calls = []
     while frame:
-        calls.append(source_line(frame.f_code, frame.f_lasti))
+        calls.append(source_line(frame))
         frame = frame.f_back
     return tuple(calls)

@@ -7,6 +7,7 @@ request to the driver, which Numba cannot make.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 THREADS = 1024
@@ -20,9 +21,6 @@ class Dim3(NamedTuple):
     y: int = 1
     z: int = 1
 
-    def size(self) -> int:
-        return self.x * self.y * self.z
-
     def at(self, number: int) -> Dim3:
         return Dim3(number % self.x, number // self.x % self.y, number // (self.x * self.y))
 
@@ -33,7 +31,7 @@ class Launch:
     def __init__(self, grid: Any, block: Any) -> None:
         self.shapes = tuple(tuple(shape) if isinstance(shape, tuple | list) else (shape,) for shape in (grid, block))
         self.grid, self.block = (Dim3(*shape) for shape in self.shapes)
-        self.blocks, self.threads = self.grid.size(), self.block.size()
+        self.blocks, self.threads = prod(self.grid), prod(self.block)
 
     def refusals(self) -> list[str]:
         """Why a GPU does not accept this grid and block."""

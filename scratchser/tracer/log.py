@@ -8,6 +8,7 @@ one array.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable
 from functools import cache
 from types import CodeType, FrameType
@@ -26,22 +27,18 @@ class SourceLine(NamedTuple):
     """The lines and columns of an expression. An instruction's number would not do: the interpreter changes it when it
     specialises a call, and compiles the head of a loop twice."""
 
-    code: CodeType
-    line: int | None
-    end: int | None
-    column: int | None
-    end_column: int | None
+    code: int  # its identity, because its copies are equal but belong to different functions
+    file: str
+    position: tuple  # first line, last line, first column, last column
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.code.co_filename)}:{self.line}"
-
-    def key(self) -> tuple:
-        """The identity of the code, because its copies are equal but belong to different functions."""
-        return id(self.code), *self[1:]
+        return f"{os.path.basename(self.file)}:{self.position[0]}"
 
 
-def source_line(code: CodeType, instruction: int) -> SourceLine:
-    return SourceLine(code, *_positions(code)[instruction // 2])
+def source_line(frame: FrameType) -> SourceLine:
+    """Of the expression that a frame evaluates."""
+    code = frame.f_code
+    return SourceLine(id(code), code.co_filename, _positions(code)[frame.f_lasti // 2])
 
 
 @cache
@@ -69,56 +66,37 @@ class Log:
         self.launch = launch
         self.thread = 0  # that runs now, counted through the launch
         self.interval = 0  # counted through the launch
-        self.sites: list[Site] = []
         self.memories: list[Memory] = []
         self.faults: dict[tuple, Fault] = {}
+        self._sites: dict[Site, int] = {}  # and their numbers
         self._site_of_instruction: dict[tuple, int] = {}
-        self._site_of_line: dict[tuple, int] = {}
-        # of the block that runs now
-        self._addresses: list[int] = []
-        self._sites: list[int] = []
-        self._turns: list[tuple[int, int, int]] = []  # first access, thread, interval
-        self._blocks: list[Accesses] = []
+        self._addresses, self._site_numbers = array("q"), array("q")  # of each access
+        self._turns = array("q")  # first access, thread, interval of each turn
 
     def turn(self, thread: int) -> None:
         """The following accesses are those of this thread."""
         self.thread = thread
-        self._turns.append((len(self._addresses), thread, self.interval))
+        self._turns.extend((len(self._addresses), thread, self.interval))
 
     def access(self, memory: Memory, verb: str, address: int, frame: FrameType) -> None:
         key = memory.number, verb, id(frame.f_code), frame.f_lasti
         number = self._site_of_instruction.get(key)
         if number is None:
-            number = self._site_of_instruction[key] = self._site(memory, verb, frame)
+            number = self._sites.setdefault(Site(memory, verb, source_line(frame)), len(self._sites))
+            self._site_of_instruction[key] = number
         self._addresses.append(address)
-        self._sites.append(number)
+        self._site_numbers.append(number)
 
-    def _site(self, memory: Memory, verb: str, frame: FrameType) -> int:
-        line = source_line(frame.f_code, frame.f_lasti)
-        number = self._site_of_line.setdefault((memory.number, verb, line.key()), len(self.sites))
-        if number == len(self.sites):
-            self.sites.append(Site(memory, verb, line))
-        return number
-
-    def end_block(self) -> None:
-        """Move the block's accesses into arrays, which take a quarter of the memory of lists."""
-        starts, threads, intervals = np.array(self._turns, np.int64).T
-        lengths = np.diff(starts, append=len(self._addresses))
-        self._blocks.append(
-            Accesses(
-                np.array(self._addresses, np.int64),
-                np.array(self._sites, np.int32),
-                np.repeat(threads, lengths),
-                np.repeat(intervals, lengths),
-            )
-        )
-        for column in (self._addresses, self._sites, self._turns):
-            column.clear()
+    @property
+    def sites(self) -> list[Site]:
+        return list(self._sites)
 
     def accesses(self) -> Accesses:
         """Those of the whole launch."""
-        empty = Accesses(*(np.zeros(0, np.int64) for _ in Accesses._fields))
-        return Accesses(*map(np.concatenate, zip(empty, *self._blocks, strict=True)))
+        starts, threads, intervals = np.array(self._turns).reshape(-1, 3).T
+        lengths = np.diff(starts, append=len(self._addresses))
+        columns = self._addresses, self._site_numbers, np.repeat(threads, lengths), np.repeat(intervals, lengths)
+        return Accesses(*map(np.array, columns))
 
     def counts(self, accesses: Accesses) -> Counts:
         kinds = [(space, verb) for space in ("global", "shared") for verb in ("reads", "writes")]
@@ -129,7 +107,7 @@ class Log:
         sizes = np.array([site.memory.itemsize for site in self.sites], np.int64)
         mask = of_kind[accesses.site]
         thread, size = accesses.thread[mask], sizes[accesses.site[mask]]
-        shape = len(self._blocks), self.launch.threads
+        shape = self.launch.blocks if self._turns else 0, self.launch.threads
         number = np.bincount(thread, minlength=shape[0] * shape[1])
         total = np.bincount(thread, weights=size, minlength=shape[0] * shape[1]).astype(np.int64)
         return Count(number.reshape(shape), total.reshape(shape))
@@ -150,14 +128,11 @@ class Log:
         self, kind: str, memory: Memory, verb: str, element: Callable[[], tuple[tuple, str]], frame: FrameType
     ) -> None:
         """element   () -> index and name of the element; called for the first fault of its kind and line only"""
-        line = source_line(frame.f_code, frame.f_lasti)
+        line = source_line(frame)
 
         def make() -> Fault:
             index, name = element()
             text = f"{kind}: {self.launch.full_name(self.thread)} {verb} {name} at {line}"
             return Fault(kind, text, memory.name, index)
 
-        self.fault((kind, memory.name, verb, line.key()), make)
-
-    def faults_of(self, kind: str) -> list[Fault]:
-        return [fault for fault in self.faults.values() if fault.kind == kind]
+        self.fault((kind, memory.name, verb, line), make)

@@ -3,7 +3,6 @@
 import dis
 import sys
 from functools import cache
-from math import prod
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from scratchser.tracer.arrays import POISON, Array, Memory
 from scratchser.tracer.blocks import Thread
 from scratchser.tracer.launch import SHARED, Dim3, Launch
-from scratchser.tracer.log import Log, source_line
+from scratchser.tracer.log import Log, SourceLine, source_line
 
 
 class Cuda:
@@ -61,35 +60,32 @@ class Shared:
         self.log = log
         self.bytes = dynamic_bytes
         self.dynamic = unwritten(dynamic_bytes)
-        self._buffers = [self.dynamic]
-        self._declared: dict[tuple, Memory] = {}
+        self._declared: dict[SourceLine, Memory] = {}
 
     def array(self, shape: Any, dtype: Any) -> Array:
         """Shape 0 is all of the dynamic shared memory. Raises ValueError if the shape of a declaration changes."""
         frame = sys._getframe(1)
-        key = source_line(frame.f_code, frame.f_lasti).key()
+        key = source_line(frame)
         shape = shape if isinstance(shape, tuple) else (shape,)
         if key not in self._declared:
-            self._declared[key] = self._declare(shape, _dtype(dtype), frame)
+            self._declared[key] = self._declare(shape, dtype, variable(frame))
         memory = self._declared[key]
         if shape != (0,) and memory.data.shape != shape:
             raise ValueError(f"shared array {memory.name} has shape {memory.data.shape} first and {shape} later")
         return Array(memory)
 
-    def _declare(self, shape: tuple, dtype: np.dtype, frame: FrameType) -> Memory:
-        if shape == (0,):
-            data, written = self.dynamic
-            shape = (len(data) // dtype.itemsize,)
-        else:
-            data, written = unwritten(prod(shape) * dtype.itemsize)
-            self._buffers.append((data, written))
-            self.bytes += len(data)
-        return Memory(self.log, "shared", variable(frame), _elements(data, shape, dtype), written)
+    def _declare(self, shape: tuple, dtype: Any, name: str) -> Memory:
+        if shape != (0,):
+            memory = declare(self.log, "shared", shape, dtype, name)
+            self.bytes += memory.data.nbytes
+            return memory
+        data, written = self.dynamic
+        whole = len(data) - len(data) % _dtype(dtype).itemsize
+        return Memory(self.log, "shared", name, data[:whole].view(_dtype(dtype)), written)
 
     def clear(self) -> None:
-        for data, written in self._buffers:
-            data[:] = POISON
-            written[:] = bytes(len(written))
+        for memory in self._declared.values():
+            memory.clear()
 
     def check_size(self) -> None:
         if self.bytes > SHARED:
@@ -103,19 +99,18 @@ class Local:
         self.log = log
 
     def array(self, shape: Any, dtype: Any) -> Array:
-        dtype = _dtype(dtype)
-        shape = shape if isinstance(shape, tuple) else (shape,)
-        data, written = unwritten(prod(shape) * dtype.itemsize)
-        return Array(Memory(self.log, "local", variable(sys._getframe(1)), _elements(data, shape, dtype), written))
+        return Array(declare(self.log, "local", shape, dtype, variable(sys._getframe(1))))
+
+
+def declare(log: Log, space: str, shape: Any, dtype: Any, name: str) -> Memory:
+    dtype = _dtype(dtype)
+    data, written = unwritten(int(np.prod(shape)) * dtype.itemsize)
+    return Memory(log, space, name, data.view(dtype).reshape(shape), written)
 
 
 def unwritten(size: int) -> tuple[np.ndarray, bytearray]:
     """Bytes, and for each of them whether it is written."""
     return np.full(size, POISON, np.uint8), bytearray(size)
-
-
-def _elements(data: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    return data[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
 
 def _dtype(dtype: Any) -> np.dtype:
@@ -125,8 +120,7 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def variable(frame: FrameType) -> str:
     """The variable to which the result of the running call is assigned, or the source line if it is none."""
-    code, call = frame.f_code, frame.f_lasti
-    return _assigned_to(code, call) or f"declared at {source_line(code, call)}"
+    return _assigned_to(frame.f_code, frame.f_lasti) or f"declared at {source_line(frame)}"
 
 
 @cache

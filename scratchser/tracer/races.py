@@ -4,6 +4,8 @@ Two accesses to one address race if at least one of them is a write and they hap
 of a block if their threads are different, in the whole launch if their blocks are different.
 """
 
+from itertools import permutations
+
 import numpy as np
 
 from scratchser.tracer.log import Accesses, Log
@@ -12,10 +14,8 @@ from scratchser.tracer.report import Fault
 
 def races(log: Log, accesses: Accesses) -> list[Fault]:
     """One fault for each pair of sites: the first write, and the first access that races with it."""
-    if not log.sites:
-        return []
     accesses = _in_bytes_where_sizes_mix(log, accesses)
-    shared = np.array([site.memory.space == "shared" for site in log.sites])[accesses.site]
+    shared = np.array([site.memory.space == "shared" for site in log.sites], bool)[accesses.site]
     outside = Accesses(*(column[~shared] for column in accesses))
     blocks = outside.thread // log.launch.threads
     return [
@@ -80,13 +80,10 @@ def _in_bytes_where_sizes_mix(log: Log, accesses: Accesses) -> Accesses:
     """Split accesses into bytes if arrays of different element sizes share memory: only then do two accesses to the
     same bytes have different addresses."""
 
-    def overlap(a, b) -> bool:
-        return a.start < b.start + b.data.nbytes and b.start < a.start + a.data.nbytes
-
     mixed = {
         a.number: a.itemsize
-        for a in log.memories
-        if any(a.itemsize != b.itemsize and overlap(a, b) for b in log.memories)
+        for a, b in permutations(log.memories, 2)
+        if a.itemsize != b.itemsize and a.start < b.start + b.data.nbytes and b.start < a.start + a.data.nbytes
     }
     if not mixed:
         return accesses

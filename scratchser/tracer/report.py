@@ -57,14 +57,17 @@ class Counts:
         return "\n".join(lines)
 
 
-@dataclass
+KINDS = "launch", "out of range", "uninitialised", "divergence", "race"
+
+
 class Report:
-    races: list[Fault]
-    divergence: list[Fault]
-    uninitialised: list[Fault]
-    out_of_range: list[Fault]
-    launch: list[Fault]
-    counts: Counts
+    """The faults of each kind, and the counts."""
+
+    def __init__(self, faults: list[Fault], counts: Counts) -> None:
+        self.launch, self.out_of_range, self.uninitialised, self.divergence, self.races = (
+            [fault for fault in faults if fault.kind == kind] for kind in KINDS
+        )
+        self.counts = counts
 
     def faults(self) -> list[Fault]:
         return [*self.launch, *self.out_of_range, *self.uninitialised, *self.divergence, *self.races]
