@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from scratchser.check.exercises import load
 from scratchser.check.judge.source import begin
 from scratchser.check.judge.verdict import Finding, Verdict
 
@@ -34,6 +35,8 @@ def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABY
         printed = _read(folder / "printed").splitlines()[-PRINTED_LINES:]
         if (folder / "verdict").exists():
             verdict = Verdict.load(folder / "verdict")
+        else:  # it ended during its imports
+            verdict.checks = load(verdict.exercise).checks
         end = Ending(path, seconds, megabytes, status, _read(folder / "trace"), printed)
     if verdict.finished:
         return verdict, printed
