@@ -13,6 +13,7 @@ if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
 
 import numba
 from numba import config
+from planted import faults_found, plant_in
 
 from scratchser import gradcheck
 from scratchser.bench.cuda import costs
@@ -23,21 +24,24 @@ from scratchser.tracer import trace
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Kernels run on one thread: on small arrays, threads that wait for each other cost more than they gain (measured:
-    9 ms a call instead of 0.1 on busy cores). Tests of threads use `with_threads`."""
+    9 ms a call instead of 0.1 on busy cores). Tests of threads use `same_with_two_threads`."""
     numba.set_num_threads(1)
     yield
     numba.set_num_threads(1)
 
 
 @pytest.fixture
-def with_threads() -> Callable:
-    """with_threads(n, function) calls the function while n threads share the parallel loops."""
+def same_with_two_threads() -> Callable:
+    """same_with_two_threads(function): it returns the same bits, whether one thread runs the parallel loops or two."""
 
-    def call(number, function):
-        numba.set_num_threads(number)
-        return function()
+    def check(function):
+        results = []
+        for number in (1, 2):
+            numba.set_num_threads(number)
+            results.append(function())
+        np.testing.assert_equal(*results)
 
-    return call
+    return check
 
 
 # ---- parts of the suite: pytest -m gradcheck, -m lstm, -m 'gradcheck and conv2d' -------------------------------------
@@ -125,10 +129,14 @@ def has_gpu() -> bool:
 
 def pytest_generate_tests(metafunc):
     """Tests of the CUDA side run under the tracer, on the GPU if there is one; with NUMBA_ENABLE_CUDASIM=1 in Numba's
-    simulator (tests/kernels/test_simulator.py sees to it)."""
+    simulator (tests/kernels/test_simulator.py sees to it). Those that use `fault` or `check_fault` run for each row of
+    their file's FAULTS: (..., function, line, replacement, kind)."""
     if "device" in metafunc.fixturenames:
         places = ["simulator"] if config.ENABLE_CUDASIM else ["tracer", "gpu"] if has_gpu() else ["tracer"]
         metafunc.parametrize("device", places, indirect=True)
+    if "fault" in metafunc.fixturenames:
+        rows = metafunc.module.FAULTS
+        metafunc.parametrize("fault", rows, ids=[f"{row[-4]}: {row[-3]} -> {row[-2]}" for row in rows])
 
 
 class CudaCase:
@@ -160,11 +168,50 @@ class CudaCase:
         return [*small, *large] if self.real else small
 
 
+def unwritten_is_nan(monkeypatch, device) -> None:
+    """What a kernel does not write is not right by chance."""
+    empty = device.empty
+
+    def unwritten(shape, dtype):
+        array = empty(shape, dtype)
+        if np.issubdtype(dtype, np.floating):
+            device.copy(np.full(array.shape, np.nan, dtype), array)
+        return array
+
+    monkeypatch.setattr(device, "empty", unwritten)
+
+
 @pytest.fixture
-def device(request: pytest.FixtureRequest) -> Iterator[CudaCase]:
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaCase]:
     device = _device.gpu(0) if request.param == "gpu" else _device.SIMULATED
+    unwritten_is_nan(monkeypatch, device)
     with _device.launched_by(launch_traced if request.param == "tracer" else launch_noted):
         yield CudaCase(device, real=request.param == "gpu")
+
+
+@pytest.fixture
+def on_gpu(request: pytest.FixtureRequest) -> bool:
+    return "device" in request.fixturenames and request.getfixturevalue("device").real
+
+
+@pytest.fixture
+def check_fault(monkeypatch: pytest.MonkeyPatch, fault: tuple) -> Callable:
+    """check_fault(run, *modules): plants the fault of this test and asserts that it is found as its row says.
+
+    run        run(upload) -> arrays
+    modules    the first one that has the function of the row is changed
+    expected   the right arrays; those that run(np.array) computes on the CPU if they are not given
+    """
+
+    def check(run, *modules, expected=None):
+        *_, function, line, replacement, kind = fault
+        expected = run(np.array) if expected is None else expected
+        module = next(module for module in modules if hasattr(module, function))
+        plant_in(monkeypatch, module, function, {line: replacement})
+        unwritten_is_nan(monkeypatch, _device.SIMULATED)
+        assert kind in faults_found(run, expected)
+
+    return check
 
 
 LAUNCHED: set[str] = set()

@@ -44,8 +44,6 @@ from scratchser.tracer.module import Cuda
 from scratchser.tracer.races import races
 from scratchser.tracer.report import Report
 
-__all__ = ["Report", "trace"]
-
 
 def trace(kernel: Any, grid: Any, block: Any, *arguments: Any, shared_bytes: int = 0) -> Report:
     """Launch a kernel and record what it does. Arrays are changed as by a real launch.

@@ -34,10 +34,11 @@ class Workers:
         self._started: SimpleQueue[Thread | None] = SimpleQueue()
 
     def start(self, thread: Thread) -> None:
-        if self._idle == 0:
+        if self._idle > 0:
+            self._idle -= 1
+        else:
             _thread.start_new_thread(self._work, ())
-            self._number, self._idle = self._number + 1, 1
-        self._idle -= 1
+            self._number += 1
         self._started.put(thread)
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ import os
 from array import array
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,7 +71,7 @@ class Log:
         self.faults: dict[tuple, Fault] = {}
         self._sites: dict[Site, int] = {}  # and their numbers
         self._site_of_instruction: dict[tuple, int] = {}
-        self._addresses, self._site_numbers = array("q"), array("q")  # of each access
+        self._addresses, self._site_numbers = array("q"), array("i")  # of each access
         self._turns = array("q")  # first access, thread, interval of each turn
 
     def turn(self, thread: int) -> None:
@@ -99,18 +100,15 @@ class Log:
         return Accesses(*map(np.array, columns))
 
     def counts(self, accesses: Accesses) -> Counts:
-        kinds = [(space, verb) for space in ("global", "shared") for verb in ("reads", "writes")]
-        return Counts(*(self._count(accesses, *kind) for kind in kinds))
-
-    def _count(self, accesses: Accesses, space: str, verb: str) -> Count:
-        of_kind = np.array([site.memory.space == space and site.verb == verb for site in self.sites], bool)
-        sizes = np.array([site.memory.itemsize for site in self.sites], np.int64)
-        mask = of_kind[accesses.site]
-        thread, size = accesses.thread[mask], sizes[accesses.site[mask]]
         shape = self.launch.blocks if self._turns else 0, self.launch.threads
-        number = np.bincount(thread, minlength=shape[0] * shape[1])
-        total = np.bincount(thread, weights=size, minlength=shape[0] * shape[1]).astype(np.int64)
-        return Count(number.reshape(shape), total.reshape(shape))
+
+        def count(space: str, verb: str) -> Count:
+            size = [site.memory.itemsize * ((site.memory.space, site.verb) == (space, verb)) for site in self.sites]
+            sizes = np.array(size, np.int64)[accesses.site]  # 0 where the access is of another kind
+            per_thread = (np.bincount(accesses.thread, weights, prod(shape)) for weights in (sizes > 0, sizes))
+            return Count(*(total.astype(np.int64).reshape(shape) for total in per_thread))
+
+        return Counts(*(count(space, verb) for space in ("global", "shared") for verb in ("reads", "writes")))
 
     # ---- faults
 

@@ -18,12 +18,10 @@ def races(log: Log, accesses: Accesses) -> list[Fault]:
     shared = np.array([site.memory.space == "shared" for site in log.sites], bool)[accesses.site]
     outside = Accesses(*(column[~shared] for column in accesses))
     blocks = outside.thread // log.launch.threads
-    return [
-        *_faults(log, accesses, *_conflicts(log, accesses, accesses.interval, accesses.thread), "no barrier between"),
-        *_faults(
-            log, outside, *_conflicts(log, outside, np.zeros_like(blocks), blocks), "and blocks run in no fixed order"
-        ),
-    ]
+    within = _conflicts(log, accesses, accesses.interval, accesses.thread)
+    between = _conflicts(log, outside, np.zeros_like(blocks), blocks)
+    faults = _faults(log, accesses, *within, "no barrier between")
+    return faults + _faults(log, outside, *between, "and blocks run in no fixed order")
 
 
 def _conflicts(log: Log, accesses: Accesses, scope: np.ndarray, actor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +53,7 @@ def _conflicts(log: Log, accesses: Accesses, scope: np.ndarray, actor: np.ndarra
 def _faults(log: Log, accesses: Accesses, write: np.ndarray, other: np.ndarray, why: str) -> list[Fault]:
     pairs = np.stack([accesses.site[write], accesses.site[other]], axis=1)
     _, firsts, times = np.unique(pairs, axis=0, return_index=True, return_counts=True)
-    return [
-        _fault(log, accesses, int(write[i]), int(other[i]), int(n), why) for i, n in zip(firsts, times, strict=True)
-    ]
+    return [_fault(log, accesses, write[i], other[i], int(n), why) for i, n in zip(firsts, times, strict=True)]
 
 
 def _fault(log: Log, accesses: Accesses, write: int, other: int, times: int, why: str) -> Fault:

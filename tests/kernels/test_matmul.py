@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import get_num_threads, set_num_threads
 
 from scratchser.kernels import matmul
 from scratchser.kernels.matmul import Columns, Matrix, Operand, Panel, Rows
@@ -65,17 +64,11 @@ def test_a_rows_bits_do_not_depend_on_the_rows_beside_it():
         assert np.array_equal(alone[0], whole[row]), row
 
 
-def test_same_bits_for_any_number_of_threads():
+def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     rng = np.random.default_rng(2)
     A, B = rng.standard_normal((50, 700)).astype(np.float32), rng.standard_normal((700, 130)).astype(np.float32)
     C = rng.standard_normal((50, 130))
-    many, before = product(A, B, C, np.float32), get_num_threads()
-    set_num_threads(1)
-    try:
-        one = product(A, B, C, np.float32)
-    finally:
-        set_num_threads(before)
-    assert np.array_equal(one, many)
+    same_with_two_threads(lambda: product(A, B, C, np.float32))
 
 
 def test_runs_read_overlapping_windows_where_they_lie():

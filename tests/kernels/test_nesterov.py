@@ -53,7 +53,7 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
         np.testing.assert_allclose(V, -v / learning_rate, rtol=1e-10, atol=1e-12)
 
 
-def test_same_bits_for_any_number_of_threads(with_threads):
+def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     n = 100_003
     ends, learning_rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
 
@@ -62,7 +62,7 @@ def test_same_bits_for_any_number_of_threads(with_threads):
         nesterov.step(W, V, np.sin(W), ends, learning_rate, l2, MOMENTUM)
         return W, V
 
-    np.testing.assert_array_equal(with_threads(1, step), with_threads(2, step))
+    same_with_two_threads(step)
 
 
 def test_every_parameter_of_many_chunks_gets_its_segments_settings():

@@ -155,10 +155,8 @@ def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(dtype):
         np.testing.assert_array_equal(pool.backward(own_dy, own, one, MIXED.window)[0], dx[u, :length])
 
 
-def test_same_bits_for_any_number_of_threads(with_threads):
-    one, two = (with_threads(number, lambda: both(MIXED, np.float32)) for number in (1, 2))
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_same_bits_for_any_number_of_threads(same_with_two_threads):
+    same_with_two_threads(lambda: both(MIXED, np.float32))
 
 
 def test_what_does_not_fit_is_refused():

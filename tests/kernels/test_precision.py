@@ -1,7 +1,7 @@
 """No float64 arithmetic hides in a float32 kernel: it would be slower and, on a GPU, very much so.
 
 A forgotten typed constant is enough (1 / (1 + exp(-z)) is float64 to Numba), and no comparison of results can show it.
-So each op is compiled for float32 in a process of its own, without the cache, in which code is not readable, and its
+So the ops are compiled for float32 in a process of its own, without the cache, in which code is not readable, and their
 LLVM text is searched.
 """
 
@@ -80,9 +80,9 @@ def vtlp(op):
     op.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
 
 
-OPS = {op.__name__: op for op in (linear, softmax, nesterov, matmul, conv2d, pool, lstm, batchnorm, norms, stft, vtlp)}
-SLOW = "matmul", "conv2d", "lstm", "batchnorm"
-ALSO = {"batchnorm": ["batchnorm_frame", "parts.statistics"]}  # modules whose kernels an op compiles too
+QUICK = linear, softmax, nesterov, pool, norms, stft, vtlp
+SLOW = matmul, conv2d, lstm, batchnorm
+ALSO = "batchnorm_frame", "parts.statistics"  # whose kernels batchnorm compiles too
 
 # conversions of Python's own floats, and the digits of an array's size in the text of Numba's error messages
 HARMLESS = re.compile(r"@Py|@llvm\.(log10|floor)\.f64")
@@ -94,10 +94,10 @@ def arithmetic(text, kind):
     return [line for line in re.findall(pattern, text, re.MULTILINE) if not HARMLESS.search(line)]
 
 
-@pytest.mark.parametrize("op", [pytest.param(op, marks=pytest.mark.slow) if op in SLOW else op for op in OPS])
-def test_float32_kernels_do_not_calculate_in_float64(op, tmp_path):
-    command = [sys.executable, __file__, op]
+@pytest.mark.parametrize("ops", ["quick", pytest.param("slow", marks=pytest.mark.slow)])
+def test_float32_kernels_do_not_calculate_in_float64(ops, tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, __file__, ops]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert process.stdout.splitlines()[-1] == "float64 lines: 0", process.stdout
 
@@ -109,11 +109,13 @@ def compiled(module):
 
 
 if __name__ == "__main__":
-    name = sys.argv[1]
-    modules = [importlib.import_module(f"scratchser.kernels.{module}") for module in (name, *ALSO.get(name, ()))]
-    OPS[name](modules[0])
+    slow = sys.argv[1] == "slow"
+    names = [op.__name__ for op in (SLOW if slow else QUICK)] + list(ALSO if slow else ())
+    modules = {name: importlib.import_module(f"scratchser.kernels.{name}") for name in names}
+    for op in SLOW if slow else QUICK:
+        op(modules[op.__name__])
     hidden = []
-    for texts in map(compiled, modules):
-        assert any(arithmetic(text, "float") for _, text in texts), "this is no readable code of the kernels"
-        hidden += [f"{name}: {line.strip()}" for name, text in texts for line in arithmetic(text, "double")]
+    for name, texts in zip(modules, map(compiled, modules.values()), strict=True):
+        assert any(arithmetic(text, "float") for _, text in texts), f"the code of {name} is not readable"
+        hidden += [f"{name}.{kernel}: {line.strip()}" for kernel, text in texts for line in arithmetic(text, "double")]
     print(*hidden, f"float64 lines: {len(hidden)}", sep="\n")

@@ -83,10 +83,9 @@ def test_a_frame_does_not_depend_on_its_neighbours(samples, first):
         np.testing.assert_array_equal(stft.forward(part, window, 512, 257, FLOOR), whole[first : first + T])
 
 
-def test_threads_do_not_change_a_bit(with_threads):
+def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     x, window = noise(16000 * 70, np.float32), stft.hann(1024)
-    one, two = (with_threads(n, lambda: stft.forward(x, window, 512, 257, FLOOR)) for n in (1, 2))
-    np.testing.assert_array_equal(one, two)
+    same_with_two_threads(lambda: stft.forward(x, window, 512, 257, FLOOR))
 
 
 @pytest.mark.parametrize(

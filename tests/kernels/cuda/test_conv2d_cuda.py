@@ -15,7 +15,7 @@ SMALL = {
     "one bin": Case((3, 1), F=1, C=1, D=1, kernel=(3, 7), stride=(1, 2)),
     "many channels out": Case((2, 1), F=3, C=1, D=34, kernel=(1, 2), stride=(1, 2)),
     "many channels in": Case((2, 1), F=2, C=34, D=1, kernel=(1, 2), stride=(1, 1)),
-    "many frames": Case((9, 1, 7), F=8, C=1, D=1, kernel=(1, 1), stride=(1, 1)),
+    "many frames": Case((9, 1, 7), F=4, C=1, D=1, kernel=(1, 1), stride=(1, 1)),
 }
 LARGE = {  # the layers of the preset `best`
     "layer 1": Case((441, 17, 300), F=257, C=1, D=48, kernel=(9, 17), stride=(2, 8), spare=5),

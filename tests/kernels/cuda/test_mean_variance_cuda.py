@@ -8,6 +8,13 @@ from scratchser.kernels import mean_variance
 SMALL, LARGE = [((1,), 1), ((3, 1, 70), 5)], [((441, 3, 100_000), 257)]
 
 
+@pytest.fixture(autouse=True)
+def small_blocks(on_gpu, monkeypatch):
+    """Without a GPU."""
+    if not on_gpu:
+        monkeypatch.setattr(mean_variance, "THREADS", 8)
+
+
 def draw(lengths, F, dtype, offset=50):
     lengths = np.array(lengths)
     values = (offset + np.random.default_rng(2).standard_normal((lengths.sum(), F))).astype(dtype)

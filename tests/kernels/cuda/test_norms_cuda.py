@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 
 from scratchser.kernels import norms
+from scratchser.kernels.machine.chunks import cut_segments
 
-SMALL = [[1], [0, 3, 3, 258, norms.CHUNK + 261]]
+SMALL = [[1], [0, 3, 3, 258, 561]]
 LARGE = [[100, 3_000_000, 3_000_001]]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(on_gpu, monkeypatch):
+    """Without a GPU, and chunks of 270 elements."""
+    if not on_gpu:
+        monkeypatch.setattr(norms, "THREADS", 8)
+        monkeypatch.setattr(norms, "cut_segments", lambda ends, size: cut_segments(ends, 270))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -30,7 +39,6 @@ FAULTS = [
 ]
 
 
-def test_a_planted_fault_is_caught(check_fault, monkeypatch):
-    monkeypatch.setattr(norms, "CHUNK", 270)
+def test_a_planted_fault_is_caught(check_fault):
     dW, ends = np.random.default_rng(4).standard_normal(300), np.array([3, 280, 300])
     check_fault(lambda upload: [norms.squares(upload(dW), ends)], norms)
