@@ -44,10 +44,8 @@ def test_presets_are_the_columns_of_table_1(name):
     assert p.oversample == (("happiness", "anger") if oversampled else ())
     assert adjusted if gradients else equal
     assert p.frequency_khz == khz
-    same = {"vtlp", "oversample", "conv_learning_rate", "conv_l2", "frequency_khz"}
-    assert {k: v for k, v in vars(p).items() if k not in same} == {
-        k: v for k, v in vars(PRESETS["best"]).items() if k not in same
-    }
+    same = ("vtlp", "oversample", "conv_learning_rate", "conv_l2", "frequency_khz")
+    assert replace(p, **{name: getattr(PRESETS["best"], name) for name in same}) == PRESETS["best"]
 
 
 def test_the_kinds_of_batch_normalisation_are_the_kernels():
@@ -56,19 +54,12 @@ def test_the_kinds_of_batch_normalisation_are_the_kernels():
 
 
 def test_settings_are_read_as_toml():
-    given = [
-        "learning_rate=0.5",
-        "epochs=3",
-        "conv_channels=[4, 8]",
-        "conv_kernels=[[3,3],[5,5]]",
-        "conv_strides=[[1,2],[2,2]]",
-    ]
-    config = with_settings(Config(), [*given, "vtlp=epoch", "oversample=anger", "soft_labels=true", "l2=1"])
-    assert config.learning_rate == 0.5 and config.epochs == 3 and config.vtlp == "epoch" and config.soft_labels is True
-    assert (
-        config.conv_channels == (4, 8) and config.conv_kernels == ((3, 3), (5, 5)) and config.oversample == ("anger",)
-    )
-    assert config.l2 == 1.0 and isinstance(config.l2, float)
+    lists = ["conv_channels=[4, 8]", "conv_kernels=[[3,3],[5,5]]", "conv_strides=[[1,2],[2,2]]"]
+    words = ["vtlp=epoch", "oversample=anger", "soft_labels=true"]
+    layers = {"conv_channels": (4, 8), "conv_kernels": ((3, 3), (5, 5)), "conv_strides": ((1, 2), (2, 2))}
+    expected = Config(vtlp="epoch", oversample=("anger",), soft_labels=True, l2=1.0, epochs=3, **layers)
+    config = with_settings(Config(), [*lists, *words, "l2=1", "epochs=3"])
+    assert config == expected and isinstance(config.l2, float)
 
 
 @pytest.mark.parametrize(
@@ -80,31 +71,26 @@ def test_settings_are_read_as_toml():
         ("learning_rate=fast", "^learning_rate is 'fast': should be a valid number$"),
         ("learning_rate=-0.1", "equal to 0"),
         ("learning_rate=nan", "finite"),
-        ("l2=inf", "finite"),
         ("epochs=0", "^epochs is 0: should be greater than or equal to 1$"),
-        ("epochs=2.5", "valid integer"),
         ("epochs=true", "valid integer"),
         ("soft_labels=1", "valid boolean"),
         ("log_floor=inf", "finite"),
         ("log_floor=1e-40", "greater than or equal to 0.0"),
         ("momentum=1.0", "less than 1"),
-        ("momentum=nan", "less than 1"),
         ("selection_share=0", "greater than 0"),
         ("selection_share=1.5", "equal to 1"),
         ("vtlp=utterances", "'off', 'epoch' or 'utterance'"),
         ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence' or 'layer'"),
         ("frequency_khz=16", "4 or 8"),
         ("oversample=[3]", r"oversample\[0\] is 3: should be a valid string"),
-        ("oversample=2", "should be a valid list"),
         ("conv_channels=[16]", "one entry for each"),
-        ('conv_channels=[16,24,32,"a"]', r"conv_channels\[3\] is 'a'"),
         ("conv_channels=[1979-05-27,1,1,1]", r"conv_channels\[0\]"),
         ("conv_kernels=[3,3,3,3]", r"conv_kernels\[0\] is 3: should be a valid list"),
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", r"conv_strides\[3\]\[0\] is 0"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
         ("pool=none", "^pool is 'none': should be a valid list"),
-        ("conv_layers=many", "^conv_layers is 'many': should be a whole number from 1 to 1000$"),
         ("conv_layers=1001", "from 1 to 1000"),
+        ("conv_layers=many", "^conv_layers is 'many': should be a whole number from 1 to 1000$"),
         ("lstm_layers=1001", "equal to 1000"),
     ],
 )
@@ -137,11 +123,14 @@ def test_an_unknown_preset_is_answered_with_the_nearest():
         named("nonsense")
 
 
-def test_settings_that_an_older_version_did_not_have_get_their_defaults():
+def test_settings_of_an_older_version_get_defaults_and_their_new_names():
     kept = {"vtlp": "off", "conv_kernels": [[3, 3]] * 4}
     assert from_json(kept) == Config(vtlp="off", conv_kernels=((3, 3),) * 4)
     assert completed(kept) == {**completed({}), **kept}
     assert from_json(completed(kept)) == from_json(kept)
+    renamed = {"rate": 0.5, "conv_rate": 0.25, "candidates": 0.75, "copies": 1}
+    names = ("learning_rate", "conv_learning_rate", "selection_share", "tta_copies")
+    assert from_json(renamed) == Config(**dict(zip(names, renamed.values(), strict=True)))
     with pytest.raises(SettingError, match="this version has no setting 'nonsense'"):
         from_json({"nonsense": 1})
 
@@ -237,10 +226,3 @@ def test_cosine_goes_from_one_towards_zero():
     assert factors[0] == 1 and factors == sorted(factors, reverse=True) and 0 < factors[-1] < 0.03
     assert factors[5] == pytest.approx(0.5)
     assert {with_settings(config, ["schedule=constant"]).factor(epoch) for epoch in range(1, 11)} == {1.0}
-
-
-def test_a_run_from_before_the_settings_were_renamed_keeps_its_values():
-    old = {"rate": 0.5, "conv_rate": 0.25, "candidates": 0.75, "copies": 1}
-    config = from_json(old)
-    found = config.learning_rate, config.conv_learning_rate, config.selection_share, config.tta_copies
-    assert found == (0.5, 0.25, 0.75, 1)
