@@ -39,50 +39,29 @@ def result():
     return {"test_speaker": "a", "wa": 0.5, "ua": 0.5}
 
 
-def last_line(capsys):
-    return capsys.readouterr().err.splitlines()[-1]
+TWO = {"fold 1": (10, 0), "fold 2": (10, 0)}
 
 
-def test_the_time_left_does_not_count_compilation(clock, capsys):
-    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
-    clock(3600)
-    epochs.epoch("fold 1", epoch(1))
-    assert last_line(capsys) == "fold 1 epoch 1/10: loss 1.000, validation UA 0.500"
-    clock(60)
-    epochs.epoch("fold 1", epoch(2))
-    assert last_line(capsys).endswith(", at most 18 min left")
-
-
-def test_the_time_left_of_unequal_folds_is_at_this_pace(clock, capsys):
-    epochs = terminal.Epochs({"a fold 1": (3, 0), "b fold 1": (10, 0)}, alike=False)
-    epochs.epoch("a fold 1", epoch(1))
-    clock(60)
-    epochs.epoch("a fold 1", epoch(2))
-    line = last_line(capsys)
-    assert line.startswith("a fold 1 epoch 2/3: ") and line.endswith(", at this pace 11 min left")
-
-
-def test_no_time_left_after_the_first_epochs_of_two_workers(clock, capsys):
-    epochs = terminal.Epochs({"fold 1": (10, 0), "fold 2": (10, 0)})
-    for fold in ("fold 1", "fold 2"):
-        clock(1)
-        epochs.epoch(fold, epoch(1))
-        assert "left" not in last_line(capsys)
-
-
-def test_only_the_remaining_epochs_of_a_resumed_run_count(clock, capsys):
-    epochs = terminal.Epochs({"fold 2": (10, 6), "fold 3": (10, 0)})
-    epochs.fold("fold 1", result())  # done by an earlier start
-    assert epochs.left == 14
-    epochs.epoch("fold 2", epoch(7))
-    clock(60)
-    epochs.epoch("fold 2", epoch(8))
-    assert last_line(capsys).endswith(", at most 12 min left")
+@pytest.mark.parametrize(("folds", "alike", "steps", "end"), [
+    (TWO, True, [(3600, "fold 1", 1)], "validation UA 0.500"),  # may have compiled the kernels
+    (TWO, True, [(3600, "fold 1", 1), (60, "fold 1", 2)], ", at most 18 min left"),
+    (TWO, True, [(1, "fold 1", 1), (1, "fold 2", 1)], "validation UA 0.500"),  # each worker compiles
+    ({"a fold 1": (3, 0), "b fold 1": (10, 0)}, False, [(9, "a fold 1", 1), (60, "a fold 1", 2)], "pace 11 min left"),
+    ({"fold 2": (10, 6), "fold 3": (10, 0)}, True, [(9, "fold 2", 7), (60, "fold 2", 8)], "at most 12 min left"),
+])  # fmt: skip
+def test_the_time_left(clock, capsys, folds, alike, steps, end):
+    epochs = terminal.Epochs(folds, alike)
+    for seconds, fold, number in steps:
+        clock(seconds)
+        epochs.epoch(fold, epoch(number))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"{fold} epoch {number}/{folds[fold][0]}: loss 1.000, ") and line.endswith(end)
 
 
 def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
     monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
     epochs = terminal.Epochs({"fold 1": (10, 7), "fold 2": (10, 0)})
+    epochs.fold("fold 0", result())  # done by an earlier start
     for number in (8, 9):
         clock(60)
         epochs.epoch("fold 1", epoch(number))
