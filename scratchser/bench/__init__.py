@@ -5,7 +5,7 @@ ours, torch_peers, other_peers    the same tasks with our kernels, with PyTorch,
 child          a contestant in a process of its own
 contest        equal answers first, then alternating rounds
 clock          time and peak memory
-start          one start in a new interpreter
+start          time and memory of the first steps in a new process
 measure        the sections, as plain dicts
 report         the tables
 command        what the command does after parsing

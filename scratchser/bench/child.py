@@ -11,12 +11,8 @@ from unittest import mock
 
 from numpy import ndarray
 
-from scratchser.bench.clock import peak_memory, seconds_per_call
+from scratchser.bench.clock import seconds_per_call
 from scratchser.support.errors import ProcessingError
-
-
-class ChildError(ProcessingError):
-    """The process of a contestant failed."""
 
 
 def thread_limits(threads: int) -> dict[str, str]:
@@ -33,7 +29,7 @@ def tasks_of(contestant: str) -> Mapping[str, Callable[..., Any]]:
 
 
 class Child:
-    """The process of one contestant, with one task at a time. Every method raises ChildError if the process fails."""
+    """The process of one contestant. Every method raises ProcessingError if the process fails."""
 
     def __init__(self, contestant: str, threads: int) -> None:
         self.contestant = contestant
@@ -42,20 +38,17 @@ class Child:
         with mock.patch.dict(environ, thread_limits(threads)):
             self._call(_load, contestant)  # starts the process, which inherits the environment
 
+    def answer(self, task: str, *parameters: Any) -> dict[str, ndarray]:
+        """The answer of a new task."""
+        return self._call(_answer, task, *parameters)
+
     def make(self, task: str, *parameters: Any) -> int:
-        """Make a task the current one. Returns its cycle: how many runs to time together, because they differ."""
+        """Make the task that `run` runs. Returns its cycle: how many runs to time together, because they differ."""
         return self._call(_make, task, *parameters)
 
     def run(self, times: int) -> float:
         """Mean seconds of a run."""
         return self._call(_run, times)
-
-    def answer(self) -> dict[str, ndarray]:
-        return self._call(_answer)
-
-    def memory(self) -> int:
-        """Bytes of peak memory."""
-        return self._call(peak_memory)
 
     def close(self) -> None:
         self.pool.shutdown()
@@ -65,7 +58,7 @@ class Child:
         error = future.exception()  # whatever the contestant raises, or that its process died
         if error is not None:
             message = f"the process of {self.contestant!r} failed: {error!r}"
-            raise ChildError(f"{message}{error.__cause__ or ''}") from error  # the cause is the child's traceback
+            raise ProcessingError(f"{message}{error.__cause__ or ''}") from error  # the cause is the child's traceback
         return future.result()
 
 
@@ -79,6 +72,10 @@ def _load(contestant: str) -> None:
     _tasks.update(tasks_of(contestant))
 
 
+def _answer(task: str, *parameters: Any) -> dict[str, ndarray]:
+    return _tasks[task](*parameters).answer()
+
+
 def _make(task: str, *parameters: Any) -> int:
     _current.clear()  # frees the memory of the task before
     _current.append(_tasks[task](*parameters))
@@ -88,7 +85,3 @@ def _make(task: str, *parameters: Any) -> int:
 def _run(times: int) -> float:
     (task,) = _current
     return seconds_per_call(task.run, times, getattr(task, "finish", None))
-
-
-def _answer() -> dict[str, ndarray]:
-    return _current[0].answer()

@@ -1,7 +1,6 @@
 """What python -m scratchser.bench does after its arguments are parsed."""
 
 import json
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from scratchser.bench import report
 from scratchser.bench.cuda import gpu, kernels_page, paper_step, ptx
 from scratchser.bench.measure import QUICK, SECTIONS, Plan, measure
 from scratchser.support import files
-from scratchser.support.errors import UsageError
+from scratchser.support.errors import ProcessingError, UsageError
 from scratchser.support.gpu import DeviceError, choose
 from scratchser.support.terminal import say, write
 
@@ -18,13 +17,13 @@ def run(args: Namespace) -> int:
     plan = QUICK if args.quick else Plan()
     if args.launches:
         write(paper_step.launch_table())
-        return 0
-    if args.ptx:
-        return compile_kernels(args.write)
-    if args.device:
-        return time_gpu(args.device, plan, args.out or Path("bench-cuda.json"))
-    result = measure(plan, sections(args.only))
-    write(json.dumps(result, indent=1) if args.json else report.text(result))
+    elif args.ptx:
+        compile_kernels(args.write)
+    elif args.device:
+        time_gpu(args.device, plan, args.out or Path("bench-cuda.json"))
+    else:
+        result = measure(plan, sections(args.only))
+        write(json.dumps(result, indent=1) if args.json else report.text(result))
     return 0
 
 
@@ -36,26 +35,21 @@ def sections(only: str | None) -> list[str]:
     return [name for name in SECTIONS if name in names]
 
 
-def time_gpu(name: str, plan: Plan, out: Path) -> int:
-    """Returns the exit code. Raises DeviceError without this GPU, DisagreementError if its answers are wrong."""
+def time_gpu(name: str, plan: Plan, out: Path) -> None:
+    """Raises DeviceError without this GPU, ProcessingError if its answers are wrong."""
     device, reason = choose(name)
     say(reason)
     if not device.startswith("cuda"):
         raise DeviceError("--device takes a GPU, cuda or cuda:K. Without --device the CPU is timed")
-    write(gpu.text(gpu.measure(device, plan, save=lambda result: files.write_json(out, result))))
+    write(report.text(gpu.measure(device, plan, save=lambda result: files.write_json(out, result))))
     say(f"all rounds are in {out}")
-    return 0
 
 
-def compile_kernels(page: Path | None) -> int:
-    """Returns the exit code. Raises PtxError without compilers."""
+def compile_kernels(page: Path | None) -> None:
+    """Raises ProcessingError without compilers, and for the faults of the kernels."""
     builds = ptx.build_all(kernels_page.variants)
-    write(f"{kernels_page.build_table(builds)}\n\n{ptx.compilers()}\n{kernels_page.verdict(builds)}\n")
-    faults = kernels_page.faults(builds)
-    for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
-    if faults:
-        return 1
+    write(kernels_page.compiled(builds))
+    if faults := ptx.faults(builds):
+        raise ProcessingError("\n".join(faults))
     if page:
         files.write_text(page, kernels_page.text(builds))
-    return 0

@@ -16,10 +16,6 @@ TOLERANCE = 1e-4  # of ||ours - theirs|| / ||theirs||, float32
 TURN = 0.05  # seconds that a turn takes at least
 
 
-class DisagreementError(ProcessingError):
-    """Two contestants compute different results, so their times cannot be compared."""
-
-
 @contextlib.contextmanager
 def children(names: Sequence[str], threads: int) -> Iterator[dict[str, Child]]:
     """The processes of the contestants. They end with the block, also after an error."""
@@ -30,43 +26,42 @@ def children(names: Sequence[str], threads: int) -> Iterator[dict[str, Child]]:
 def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
     """The largest difference from the first contestant's answer, relative to the norm.
 
-    Raises DisagreementError for a difference above TOLERANCE, for NaN, and for missing or additional arrays.
+    Raises ProcessingError for a difference above TOLERANCE, for NaN, and for missing or additional arrays: times of
+    different results cannot be compared.
     """
     (first, reference), *others = answers.items()
     largest = 0.0
     for name, answer in others:
         shapes, expected = ({key: value.shape for key, value in each.items()} for each in (answer, reference))
         if shapes != expected:
-            raise DisagreementError(f"{name} returns {shapes}, {first} {expected}")
+            raise ProcessingError(f"{name} returns {shapes}, {first} {expected}")
         for key, theirs in answer.items():
             norm = max(np.linalg.norm(theirs.astype(float)), np.finfo(float).tiny)
             difference = float(np.linalg.norm(reference[key].astype(float) - theirs) / norm)
             if not difference <= TOLERANCE:  # true for NaN
-                raise DisagreementError(f"{key} of {first} and of {name} differ by {difference:.1e} of its norm")
+                raise ProcessingError(f"{key} of {first} and of {name} differ by {difference:.1e} of its norm")
             largest = max(largest, difference)
     return largest
 
 
 def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: Any) -> tuple[Times, float]:
-    """Returns the seconds of a run, and the largest difference of the answers. Raises DisagreementError, ChildError.
+    """Returns the seconds of a run, and the largest difference of the answers. Raises ProcessingError.
 
     A turn is as many runs as take TURN seconds, in whole cycles if the runs of the task differ. A fifth of a turn comes
     before it untimed: sleeping threads and cold caches cost milliseconds.
     """
-    cycles = {name: child.make(task, *parameters) for name, child in contestants.items()}
     difference = 0.0
     if len(contestants) > 1:
-        difference = compare({name: child.answer() for name, child in contestants.items()})
+        difference = compare({name: child.answer(task, *parameters) for name, child in contestants.items()})
     repeats = {}
     for name, child in contestants.items():
-        child.run(cycles[name])
-        seconds = child.run(cycles[name]) * cycles[name]
-        repeats[name] = math.ceil(TURN / seconds) * cycles[name]
+        cycle = child.make(task, *parameters)
+        child.run(cycle)
+        repeats[name] = math.ceil(TURN / (child.run(cycle) * cycle)) * cycle
     times: Times = {name: [] for name in contestants}
     names = list(contestants)
     for first in range(rounds):
-        for n in range(len(names)):
-            name = names[(first + n) % len(names)]  # another contestant begins in each round
+        for name in names[first % len(names) :] + names[: first % len(names)]:  # another one begins in each round
             contestants[name].run(math.ceil(repeats[name] / 5))
             times[name].append(contestants[name].run(repeats[name]))
     return times, difference

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata, util
 from typing import Any
@@ -19,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from scratchser.bench import problem
-from scratchser.bench.child import Child, ChildError, thread_limits
+from scratchser.bench.child import Child, thread_limits
 from scratchser.bench.contest import children, contest
 from scratchser.support import environment
+from scratchser.support.errors import ProcessingError
 from scratchser.support.terminal import say
 
 OPTIONAL = ("torch", "librosa")
@@ -37,13 +37,12 @@ class Plan:
 
     rounds: int = 9
     bins: tuple[int, ...] = (257, 513)
-    warm_starts: int = 5
     samples: int = problem.SAMPLES
     steps: tuple[str, ...] = ("ours", "torch", "torch, expert", "torch, compiled")
     quick: bool = False
 
 
-QUICK = Plan(3, (257,), 1, problem.SAMPLES // 12, ("ours", "torch", "torch, expert"), quick=True)
+QUICK = Plan(3, (257,), problem.SAMPLES // 12, ("ours", "torch", "torch, expert"), quick=True)
 
 
 def installed(contestants: Sequence[str]) -> list[str]:
@@ -71,22 +70,24 @@ def measure(plan: Plan, sections: Sequence[str]) -> Json:
 
 
 def sgemm(plan: Plan) -> list[float]:
-    with children(["numpy"], THREADS) as numpy:
-        return timed(numpy, plan, {}, None, "gemm")["times"]["numpy"]
+    (result,) = contests(plan, ["numpy"], [({}, None, "gemm")])
+    return result["times"]["numpy"]
 
 
-def timed(
-    contestants: dict[str, Child], plan: Plan, parameters: Json, operations: int | None, task: str, *arguments: Any
-) -> Json:
-    """The contest as a dict."""
-    say(", ".join([task, *(f"{name} {value}" for name, value in parameters.items())]))
-    times, difference = contest(contestants, plan.rounds, task, *arguments)
+def contests(plan: Plan, contestants: Sequence[str], tasks: Sequence[tuple[Any, ...]]) -> list[Json]:
+    """The contests as dicts. A task: the parameters to print, the operations of a run, the arguments of Child.make."""
+    with children(installed(contestants), THREADS) as processes:
+        return [timed(processes, plan, *task) for task in tasks]
+
+
+def timed(contestants: dict[str, Child], plan: Plan, parameters: Json, operations: int | None, *task: Any) -> Json:
+    say(", ".join([task[0], *(f"{name} {value}" for name, value in parameters.items())]))
+    times, difference = contest(contestants, plan.rounds, *task)
     return {"parameters": parameters, "operations": operations, "difference": difference, "times": times}
 
 
 def steps(plan: Plan) -> list[Json]:
-    with children(installed(plan.steps), THREADS) as contestants:
-        return [timed(contestants, plan, {"bins": bins}, step_operations(bins), "step", bins) for bins in plan.bins]
+    return contests(plan, plan.steps, [({"bins": bins}, step_operations(bins), "step", bins) for bins in plan.bins])
 
 
 def step_operations(bins: int) -> int:
@@ -96,38 +97,33 @@ def step_operations(bins: int) -> int:
 
 
 def conv(plan: Plan) -> list[Json]:
-    contests = []
     frames = np.full(problem.BATCH, problem.CONV_FRAMES)
-    with children(installed(["ours", "torch", "torch, expert"]), THREADS) as contestants:
-        for bins in plan.bins:
-            for layer in range(1, len(problem.config().conv_channels) + 1):
-                for part, operations in problem.operations(frames, bins)[f"conv{layer}"].items():
-                    parameters = {"bins": bins, "layer": layer, "part": part}
-                    contests.append(timed(contestants, plan, parameters, operations, "conv", bins, layer, part))
-    return contests
+    tasks = [
+        ({"bins": bins, "layer": layer, "part": part}, operations, "conv", bins, layer, part)
+        for bins in plan.bins
+        for layer in range(1, len(problem.config().conv_channels) + 1)
+        for part, operations in problem.operations(frames, bins)[f"conv{layer}"].items()
+    ]
+    return contests(plan, ["ours", "torch", "torch, expert"], tasks)
 
 
 def lstm(plan: Plan) -> list[Json]:
-    contests = []
-    with children(installed(["ours", "torch"]), THREADS) as contestants:
-        for features, shrink in ((1584, 4), (1584, 16), (816, 16)):
-            frames = int(problem.lstm_input(features, shrink)[1].sum())
-            operations = sum(problem.lstm_operations(frames, features, problem.config().lstm_units).values())
-            parameters = {"features": features, "frames": frames}
-            contests.append(timed(contestants, plan, parameters, operations, "lstm", features, shrink))
-    return contests
+    tasks = []
+    for features, shrink in ((1584, 4), (1584, 16), (816, 16)):
+        frames = int(problem.lstm_input(features, shrink)[1].sum())
+        operations = sum(problem.lstm_operations(frames, features, problem.config().lstm_units).values())
+        tasks.append(({"features": features, "frames": frames}, operations, "lstm", features, shrink))
+    return contests(plan, ["ours", "torch"], tasks)
 
 
 def stft(plan: Plan) -> list[Json]:
-    with children(installed(["ours", "torch", "scipy", "librosa"]), THREADS) as contestants:
-        parameters = {"minutes": plan.samples // problem.RATE // 60}
-        return [timed(contestants, plan, parameters, None, "stft", plan.samples)]
+    minutes = plan.samples // problem.RATE // 60
+    return contests(plan, ["ours", "torch", "scipy", "librosa"], [({"minutes": minutes}, None, "stft", plan.samples)])
 
 
 def batch(plan: Plan) -> list[Json]:
-    with children(["ours"], THREADS) as ours:
-        tasks = [(bins, task) for bins in plan.bins for task in ("batch", "step")]
-        return [timed(ours, plan, {"bins": bins, "task": task}, None, task, bins) for bins, task in tasks]
+    tasks = [({"bins": bins, "task": task}, None, task, bins) for bins in plan.bins for task in ("batch", "step")]
+    return contests(plan, ["ours"], tasks)
 
 
 def memory(plan: Plan) -> list[Json]:
@@ -135,17 +131,9 @@ def memory(plan: Plan) -> list[Json]:
     rows = []
     for bins in plan.bins:
         for name in installed(plan.steps):
-            say(f"memory, bins {bins}, {name}")
-            peak_of_steps(name, bins)
-            rows.append({"bins": bins, "contestant": name, **peak_of_steps(name, bins)})
+            new_process(name, bins)
+            rows.append({"bins": bins, "contestant": name, **new_process(name, bins)["memory"]})
     return rows
-
-
-def peak_of_steps(contestant: str, bins: int) -> dict[str, int]:
-    with closing(Child(contestant, THREADS)) as child:
-        imported = child.memory()
-        child.run(child.make("step", bins))
-        return {"MB when imported": imported // 10**6, "MB at most": child.memory() // 10**6}
 
 
 def start(plan: Plan) -> list[Json]:
@@ -153,31 +141,31 @@ def start(plan: Plan) -> list[Json]:
     rows = []
     with tempfile.TemporaryDirectory() as cache:
         for name in installed(["ours", "torch"]):
-            for number in range(1, 2 + plan.warm_starts):
-                say(f"start, {name}, {number}")
-                rows.append({"contestant": name, "start": number, **new_start(name, cache)})
+            for number in range(1, 2 + plan.rounds):
+                found = new_process(name, 257, NUMBA_CACHE_DIR=cache)
+                rows.append({"contestant": name, "start": number, **found["time"]})
     return rows
 
 
-def new_start(contestant: str, cache: str) -> Json:
-    """Seconds of the import and of the first step."""
-    variables = {**os.environ, **thread_limits(THREADS), "NUMBA_CACHE_DIR": cache}
-    command = [sys.executable, "-m", "scratchser.bench.start", contestant]
-    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE)
+def new_process(contestant: str, bins: int, **variables: str) -> Json:
+    """What scratchser.bench.start prints in a new interpreter with these environment variables."""
+    say(f"start, bins {bins}, {contestant}")
+    command = [sys.executable, "-m", "scratchser.bench.start", contestant, str(bins)]
+    done = subprocess.run(command, env={**os.environ, **thread_limits(THREADS), **variables}, stdout=subprocess.PIPE)
     if done.returncode:
-        raise ChildError(f"the first step of {contestant!r} ended with exit code {done.returncode}, see above")
+        raise ProcessingError(f"the steps of {contestant!r} ended with exit code {done.returncode}, see above")
     return json.loads(done.stdout)
 
 
 def threads(plan: Plan) -> list[Json]:
-    contests = []
+    found = []
     for name in installed(["ours", "torch"]):
         with children([name], 2) as two, children([name], 1) as one:
             contestants = {"2 threads": two[name], "1 thread": one[name]}
             for bins in plan.bins:
                 parameters = {"library": name, "bins": bins}
-                contests.append(timed(contestants, plan, parameters, step_operations(bins), "step", bins))
-    return contests
+                found.append(timed(contestants, plan, parameters, step_operations(bins), "step", bins))
+    return found
 
 
 SECTIONS = {section.__name__: section for section in (steps, conv, lstm, stft, batch, memory, start, threads)}

@@ -1,9 +1,10 @@
 """The tasks with our own kernels.
 
-A task is made once; `run` is timed, and `answer` is what the other contestants must agree with. A task with a `cycle`
+`run` of a task is timed. `answer` of a new task is what the other contestants must agree with. A task with a `cycle`
 runs that many different batches in turn; on a GPU, `finish` waits for its end.
 """
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -22,28 +23,28 @@ class TrainingStep:
     cycle = problem.BATCHES
 
     def __init__(self, bins: int, device: str = "cpu") -> None:
-        self.bins, self.device_name, self.device = bins, device, open_device(device)
-        self.batches = [replace(batch, x=self.device.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
+        self.device = open_device(device)
+        batches = [replace(batch, x=self.device.upload(batch.x)) for batch in problem.batches(bins, similar=False)]
+        self.turns = itertools.cycle(batches)
         self.model = problem.model(bins, self.device)
         self.optimiser = Optimiser(self.model.parameters, problem.config())
         self.finish = finish_of(self.device)
-        self.turn = 0
 
-    def _gradients(self, batch: problem.Batch) -> tuple[Array, float]:
+    def _gradients(self) -> tuple[Array, float]:
+        """Scores and loss of the next batch."""
+        batch = next(self.turns)
         logits = self.model.forward(batch.x, batch.lengths)
-        loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
+        loss, dlogits = softmax.loss(logits, batch.targets, np.ones(problem.BATCH, np.float32))
         self.model.backward(dlogits)
         return logits, loss
 
     def run(self) -> None:
-        self._gradients(self.batches[self.turn % len(self.batches)])
+        self._gradients()
         self.optimiser.step(1.0)
-        self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
-        fresh = TrainingStep(self.bins, self.device_name)
-        logits, loss = fresh._gradients(fresh.batches[0])
-        gradients = {f"d {name}": self.device.download(value) for name, value in fresh.model.parameters.dW.items()}
+        logits, loss = self._gradients()
+        gradients = {f"d {name}": self.device.download(value) for name, value in self.model.parameters.dW.items()}
         return {"logits": self.device.download(logits), "loss": np.array(loss), **gradients}
 
 
@@ -124,19 +125,16 @@ class Batches:
     cycle = problem.BATCHES
 
     def __init__(self, bins: int) -> None:
-        lengths = problem.lengths()
-        self.starts, self.lengths = np.cumsum(lengths) - lengths, lengths
-        self.values = np.random.default_rng(9).standard_normal((int(lengths.sum()), bins), np.float32)
-        self.order = problem.random_order()
+        self.lengths = problem.lengths()
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.values = np.random.default_rng(9).standard_normal((int(self.lengths.sum()), bins), np.float32)
         self.alphas = np.random.default_rng(10).uniform(0.9, 1.1, problem.UTTERANCES)
-        self.turn = 0
+        self.turns = itertools.cycle(np.split(problem.random_order(), problem.BATCHES))
 
     def run(self) -> None:
-        first = self.turn % problem.BATCHES * problem.BATCH
-        chosen = self.order[first : first + problem.BATCH]
-        lengths, alphas = self.lengths[chosen], self.alphas[first : first + problem.BATCH]
-        vtlp.batch(self.values, self.starts[chosen], lengths, alphas, 0.1, 0.9, int(lengths.max()))
-        self.turn += 1
+        chosen = next(self.turns)
+        lengths = self.lengths[chosen]
+        vtlp.batch(self.values, self.starts[chosen], lengths, self.alphas[chosen], 0.1, 0.9, int(lengths.max()))
 
 
 TASKS = {"ours": {"step": TrainingStep, "conv": Conv, "lstm": Lstm, "stft": Stft, "batch": Batches}}

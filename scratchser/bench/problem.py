@@ -63,7 +63,6 @@ class Batch:
     x: np.ndarray  # (B, T, F, 1) float32, zero past an utterance's end
     lengths: np.ndarray  # (B,) int64
     targets: np.ndarray  # (B, K) float32, one-hot
-    weights: np.ndarray  # (B,) float32
 
 
 def batches(bins: int, similar: bool) -> list[Batch]:
@@ -76,7 +75,7 @@ def batches(bins: int, similar: bool) -> list[Batch]:
         chosen = all_lengths[order[first : first + BATCH]]
         x = padded_noise(rng, chosen, bins)[..., None]
         targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, BATCH)]
-        result.append(Batch(x, chosen, targets, np.ones(BATCH, np.float32)))
+        result.append(Batch(x, chosen, targets))
     return result
 
 

@@ -1,6 +1,7 @@
 """The same tasks as a user would write them with PyTorch. ours.py describes a task."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -88,56 +89,48 @@ class Network(torch.nn.Module):
         yield "dense.W", (), self.dense.weight, (1, 0)
         yield "dense.b", (), self.dense.bias, (0,)
 
-    def frames(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def frames(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The input of the LSTM, (B, T, F C) as in ours, and its lengths."""
         for conv in self.convs:
             x, lengths = conv(x), output_lengths(lengths, conv.stride[0])
             mask = (torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None])[:, None, :, None]
             x = relu(x.mul_(mask), inplace=True) if self.expert else relu(x) * mask
-        return x.permute(0, 2, 3, 1).flatten(2)  # (B, T, F C), as in ours
+        return x.permute(0, 2, 3, 1).flatten(2), lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        frames = self.frames(x, lengths)
-        for conv in self.convs:
-            lengths = output_lengths(lengths, conv.stride[0])
+        frames, lengths = self.frames(x, lengths)
         _, (h, _) = self.lstm(pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False))
         return self.dense(torch.cat([h[0], h[1]], dim=1))
 
 
-def compile_frames(frames: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Only the time axis varies. With dynamic=True all axes would, and the compiler of PyTorch 2.13 fails; this way it
-    compiles once for each length of the batches."""
-    torch._dynamo.reset()  # else the number of bins would also vary, if another one was compiled before
-    torch._dynamo.config.recompile_limit = 2 * problem.BATCHES
-    torch._inductor.config.compile_threads = 1  # in this process
-    function = torch.compile(frames)
-
-    def call(x: Tensor, lengths: Tensor) -> Tensor:
-        torch._dynamo.mark_dynamic(x, 2)
-        return function(x, lengths)
-
-    return call
-
-
 class TrainingStep:
-    """The plain way: random padded batches, masks, a packed LSTM, the default memory layout."""
+    """The plain way: random padded batches, masks, a packed LSTM, the default memory layout.
+
+    expert     as an expert writes it: batches of similar length, channels last, see Network
+    compiled   the conv layers are compiled by torch.compile
+    """
 
     cycle = problem.BATCHES
-    expert, similar, layout, compiled = False, False, torch.contiguous_format, False
 
-    def __init__(self, bins: int, device: str = "cpu") -> None:
-        self.bins, self.device = bins, torch.device(device)
-        self.batches = [self._tensors(batch) for batch in problem.batches(bins, self.similar)]
-        self.network = Network(bins, self.expert).to(self.device, memory_format=self.layout)
-        if self.compiled:
-            self.network.frames = compile_frames(self.network.frames)
+    def __init__(self, bins: int, device: str = "cpu", expert: bool = False, compiled: bool = False) -> None:
+        self.bins, self.device, self.compiled = bins, torch.device(device), compiled
+        self.layout = torch.channels_last if expert else torch.contiguous_format
+        self.turns = itertools.cycle([self._tensors(batch) for batch in problem.batches(bins, similar=expert)])
+        self.network = Network(bins, expert).to(self.device, memory_format=self.layout)
+        if compiled:
+            torch._dynamo.reset()  # else the number of bins would also vary, if another one was compiled before
+            torch._dynamo.config.recompile_limit = 2 * problem.BATCHES
+            torch._inductor.config.compile_threads = 1  # in this process
+            self.network.frames = torch.compile(self.network.frames)
         self.optimiser = self._optimiser()
         self.finish = None if device == "cpu" else partial(torch.cuda.synchronize, self.device)
-        self.turn = 0
 
     def _tensors(self, batch: problem.Batch) -> tuple[Tensor, Tensor, Tensor]:
-        x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
-        targets = torch.from_numpy(batch.targets)
-        return x.to(self.device), torch.from_numpy(batch.lengths), targets.to(self.device)  # packing needs host lengths
+        x = torch.from_numpy(batch.x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout).to(self.device)
+        if self.compiled:  # only the time axis varies: with dynamic=True all axes do, and PyTorch 2.13 fails
+            torch._dynamo.mark_dynamic(x, 2)
+        lengths = torch.from_numpy(batch.lengths)  # on the CPU, for packing
+        return x, lengths, torch.from_numpy(batch.targets).to(self.device)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         c, groups = problem.config(), []
@@ -155,29 +148,15 @@ class TrainingStep:
         return logits, loss
 
     def run(self) -> None:
-        self._backward(self.batches[self.turn % len(self.batches)])
+        self._backward(next(self.turns))
         self.optimiser.step()
-        self.turn += 1
 
     def answer(self) -> dict[str, np.ndarray]:
         """For the first random batch, even if other batches are timed."""
-        fresh = type(self)(self.bins, str(self.device))
-        logits, loss = fresh._backward(self._tensors(problem.batches(self.bins, similar=False)[0]))
-        found = gradients(fresh.network.pairs(), problem.model(self.bins).parameters.W)
+        logits, loss = self._backward(self._tensors(problem.batches(self.bins, similar=False)[0]))
+        found = gradients(self.network.pairs(), problem.model(self.bins).parameters.W)
         result = {f"d {name}": gradient for name, gradient in found.items()}
         return {"logits": logits.detach().cpu().numpy(), "loss": loss.detach().cpu().numpy(), **result}
-
-
-class ExpertStep(TrainingStep):
-    """As an expert writes it: batches of similar length, channels last."""
-
-    expert, similar, layout = True, True, torch.channels_last
-
-
-class CompiledStep(ExpertStep):
-    """The expert's, with the conv layers compiled by torch.compile."""
-
-    compiled = True
 
 
 # ---- single layers --------------------------------------------------------------------------------------------------
@@ -186,14 +165,12 @@ class CompiledStep(ExpertStep):
 class TorchConv:
     """One product of one conv layer, with ReLU. There is no padding, so no mask is needed."""
 
-    layout = torch.contiguous_format
-
-    def __init__(self, bins: int, layer: int, part: str) -> None:
+    def __init__(self, bins: int, layer: int, part: str, layout: torch.memory_format = torch.contiguous_format) -> None:
         ours = Conv(bins, layer, part)
         self.part, self.stride = part, list(ours.stride)
 
         def tensor(a: np.ndarray, axes: Sequence[int] = (0, 3, 1, 2)) -> Tensor:
-            return torch.from_numpy(a).permute(*axes).contiguous(memory_format=self.layout)
+            return torch.from_numpy(a).permute(*axes).contiguous(memory_format=layout)
 
         self.x, self.y, self.dy = tensor(ours.x), tensor(ours.y), tensor(ours.dy)
         self.W, self.bias = tensor(ours.W, (3, 2, 0, 1)), torch.from_numpy(ours.bias)
@@ -214,10 +191,6 @@ class TorchConv:
         if self.part == "dW":
             return {"dW": self.result[1].numpy().transpose(2, 3, 1, 0), "db": self.result[2].numpy()}
         return {"y" if self.part == "forward" else "dx": self.result[0].numpy().transpose(0, 2, 3, 1)}
-
-
-class ExpertConv(TorchConv):
-    layout = torch.channels_last
 
 
 class PackedLstm:
@@ -256,6 +229,9 @@ class TorchStft(Stft):
 
 TASKS = {
     "torch": {"step": TrainingStep, "conv": TorchConv, "lstm": PackedLstm, "stft": TorchStft},
-    "torch, expert": {"step": ExpertStep, "conv": ExpertConv},
-    "torch, compiled": {"step": CompiledStep},
+    "torch, expert": {
+        "step": partial(TrainingStep, expert=True),
+        "conv": partial(TorchConv, layout=torch.channels_last),
+    },
+    "torch, compiled": {"step": partial(TrainingStep, expert=True, compiled=True)},
 }

@@ -1,16 +1,17 @@
 """The bench: its fixed problem, equal answers first, the figures of the tables, and missing contestants."""
 
+import itertools
 import json
-import math
 import re
 
 import numpy as np
 import pytest
 
 from scratchser.bench import __main__ as main
-from scratchser.bench import command, contest, measure, ours, problem, report
-from scratchser.bench.child import Child, ChildError, tasks_of
-from scratchser.bench.contest import DisagreementError, compare
+from scratchser.bench import command, contest, measure, ours, problem, report, start
+from scratchser.bench.child import Child, tasks_of
+from scratchser.bench.contest import compare
+from scratchser.support.errors import ProcessingError
 
 # ---- the problem ---------------------------------------------------------------------------------------------------
 
@@ -52,11 +53,12 @@ def test_operations_of_a_mean_step():
 
 # ---- equal answers first -------------------------------------------------------------------------------------------
 
+ANSWER = {"y": np.array([3.0, 4.0], np.float32)}
+
 
 def test_close_answers_pass_with_their_difference():
-    reference = {"y": np.array([3.0, 4.0], np.float32)}
     close = {"y": np.array([3.0, 4.0002], np.float32)}
-    assert compare({"ours": reference, "theirs": close}) == pytest.approx(0.0002 / 5, rel=0.01)
+    assert compare({"ours": ANSWER, "theirs": close}) == pytest.approx(0.0002 / 5, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -65,35 +67,30 @@ def test_close_answers_pass_with_their_difference():
         {"y": np.array([3.0, 4.001], np.float32)},
         {"y": np.array([3.0, np.nan], np.float32)},
         {},
-        {"y": np.array([3.0, 4.0], np.float32), "dx": np.zeros(1)},
+        {**ANSWER, "dx": np.zeros(1)},
         {"y": np.array([[3.0, 4.0]] * 2, np.float32)},
     ],
     ids=["different", "NaN", "missing", "more", "another shape"],
 )
 def test_other_answers_end_the_contest(wrong):
-    reference = {"y": np.array([3.0, 4.0], np.float32)}
-    with pytest.raises(DisagreementError):
-        compare({"ours": reference, "theirs": wrong})
-
-
-def test_nan_on_our_side_ends_the_contest():
-    with pytest.raises(DisagreementError):
-        compare({"ours": {"y": np.array([np.nan])}, "theirs": {"y": np.array([1.0])}})
+    for answers in ({"ours": ANSWER, "theirs": wrong}, {"ours": wrong, "theirs": ANSWER}):
+        with pytest.raises(ProcessingError, match="ours"):
+            compare(answers)
 
 
 class FixedTime:
     """A contestant with runs of a fixed time. It records the calls."""
 
-    def __init__(self, name: str, seconds: float, calls: list, cycle: int = 1) -> None:
-        self.name, self.seconds, self.calls, self.cycle = name, seconds, calls, cycle
+    def __init__(self, name: str, seconds: float, calls: list, cycle: int = 1, answer: float = 1.0) -> None:
+        self.name, self.seconds, self.calls, self.cycle, self.y = name, seconds, calls, cycle, answer
 
     def make(self, task, *parameters):
         self.calls.append((self.name, "make", task, *parameters))
         return self.cycle
 
-    def answer(self):
-        self.calls.append((self.name, "answer"))
-        return {"y": np.ones(1)}
+    def answer(self, task, *parameters):
+        self.calls.append((self.name, "answer", task, *parameters))
+        return {"y": np.full(1, self.y)}
 
     def run(self, times):
         self.calls.append((self.name, "run", times))
@@ -109,7 +106,7 @@ def test_a_turn_is_long_enough_and_warmed_up():
     times, difference = contest.contest(contestants, 3, "step", 257)
     assert difference == 0 and times == {"ours": [0.004] * 3, "torch": [0.4] * 3}
     of = {name: [call[1:] for call in calls if call[0] == name] for name in contestants}
-    before = [("make", "step", 257), ("answer",), ("run", 1), ("run", 1)]
+    before = [("answer", "step", 257), ("make", "step", 257), ("run", 1), ("run", 1)]
     assert of["ours"] == before + [("run", 3), ("run", 13)] * 3  # 13 of 4 ms are 50 ms
     assert of["torch"][4:] == [("run", 3), ("run", 12)] * 3  # all twelve batches, though one takes long enough
 
@@ -120,28 +117,7 @@ def test_each_round_begins_with_another_contestant():
     assert [name for name, *_ in calls[-12::2]] == ["ours", "torch", "librosa", "torch", "librosa", "ours"]
 
 
-# ---- the tables ----------------------------------------------------------------------------------------------------
-
-STEP = {
-    "parameters": {"bins": 257},
-    "operations": 6_000_000_000,
-    "difference": 1e-6,
-    "times": {"ours": [0.030, 0.040, 0.050], "torch": [0.120, 0.120, 0.125], "torch, expert": [0.060, 0.060, 0.060]},
-}
-
-
-def result(**sections) -> dict:
-    return {
-        "environment": {
-            "cpu": "Abacus", "cores": 2, "platform": "Linux", "python": "3.11", "libraries": {"numpy": "2.4"},
-            "commit": "abc", "started": "2026-01-02",
-        },
-        "notes": [],
-        "quick": False,
-        "threads": 2,
-        "sgemm": {"operations": 2e9, "times": [0.01] * 3},
-        "sections": sections,
-    }  # fmt: skip
+# ---- the command ---------------------------------------------------------------------------------------------------
 
 
 def cells(text: str, *first: str) -> list[str]:
@@ -152,186 +128,63 @@ def cells(text: str, *first: str) -> list[str]:
 
 
 def test_the_table_of_a_contest():
-    text = report.text(result(steps=[STEP]))
+    times = {"ours": [0.030, 0.040, 0.050], "torch": [0.120, 0.120, 0.125]}
+    text = report.contest_table([{"parameters": {"bins": 257}, "operations": 6e9, "times": times}], rate=2e11)
     # 6 GFLOP in 40 ms are 150 GFLOP/s, three quarters of 200
-    assert cells(text, "257", "ours") == ["40.0", "-", "-", "150.0", "75 %"]
+    assert cells(text, "257", "ours") == ["40.0", "1.00", "1.00 ... 1.00", "150.0", "75 %"]
     assert cells(text, "257", "torch") == ["120", "3.00", "2.50 ... 4.00", "50.0", "25 %"]
-    assert cells(text, "257", "torch, expert") == ["60.0", "1.50", "1.20 ... 2.00", "100.0", "50 %"]
-    assert "sgemm of NumPy: 200 GFLOP/s (200 ... 200)" in text and "Abacus" in text and "commit abc" in text
 
 
-def test_the_other_tables():
-    stft = {"parameters": {"minutes": 60}, "operations": None, "times": {"ours": [0.05], "librosa": [0.1]}}
-    memory = {"bins": 257, "contestant": "ours", "MB when imported": 100, "MB at most": 350}
-    start = {"contestant": "ours", "start": 1, "import s": 0.2, "first step s": 20.0}
-    text = report.text(result(stft=[stft], memory=[memory], start=[start]))
-    assert cells(text, "60", "librosa") == ["100", "2.00", "2.00 ... 2.00", "-", "-"]
-    assert cells(text, "257", "ours") == ["100", "350"]
-    assert cells(text, "ours", "1") == ["0.20", "20.00"]
+@pytest.fixture
+def invented(monkeypatch):
+    """Contestants that measure nothing: torch and librosa are not installed, ours returns 1 and SciPy `theirs`."""
+
+    def invent(theirs: float) -> None:
+        find = measure.util.find_spec
+        monkeypatch.setattr(
+            measure.util, "find_spec", lambda name: None if name in ("torch", "librosa") else find(name)
+        )
+        answers = {"ours": 1.0, "scipy": theirs, "numpy": 1.0}
+        child = lambda name, threads: FixedTime(name, 0.1 / threads, [], answer=answers[name])  # noqa: E731
+        monkeypatch.setattr(contest, "Child", child)
+        started = {"time": {"import s": 0.5, "first step s": 20.0}, "memory": {"MB when imported": 1, "MB at most": 2}}
+        monkeypatch.setattr(measure, "new_process", lambda *arguments, **variables: started)
+        monkeypatch.setattr(command, "QUICK", measure.Plan(2, (33,), 60 * 16000))
+
+    return invent
 
 
-def test_every_contest_on_fake_contestants(monkeypatch):
-    monkeypatch.setattr(contest, "Child", lambda name, threads: FixedTime(name, 0.1 / threads, []))
-    plan = measure.Plan(rounds=2, bins=(33,), samples=60 * 16000)
-    libraries = len(measure.installed(["ours", "torch"]))
-    for name, number in {"steps": 1, "conv": 11, "lstm": 3, "stft": 1, "threads": libraries}.items():
-        found = measure.SECTIONS[name](plan)
-        assert len(found) == number and report.text(result(**{name: found}))
-    assert found[0]["times"] == {"2 threads": [0.05] * 2, "1 thread": [0.1] * 2}
-
-
-def test_columns_line_up():
-    table = report.table([["a", "long head"], ["long cell", "1"]], left=1).splitlines()
-    assert table == ["| a         | long head |", "| --------- | --------: |", "| long cell |         1 |"]
-
-
-# ---- processes -----------------------------------------------------------------------------------------------------
-
-
-def test_our_tasks_run_in_a_process_of_their_own():
-    with contest.children(["ours"], 1) as children:
-        times, _ = contest.contest(children, 2, "stft", 16000)
-        assert all(0 < seconds < 1 for seconds in times["ours"])
-        x = problem.sound(16000)
-        spectrogram = children["ours"].answer()["first minute"]
-        frame = np.abs(np.fft.rfft(x[512 : 512 + 1024] * np.hanning(1024))) ** 2
-        assert spectrogram[1] == pytest.approx(np.log(np.maximum(frame, 1e-2)), abs=1e-3)
-        peak = children["ours"].memory()
-        assert peak is None or 20e6 < peak < 4e9
-
-
-@pytest.mark.parametrize("task", [ours.TrainingStep(33), ours.Batches(33)], ids=["step", "batch"])
-def test_a_cycle_of_ours_comes_round(task):
-    for _ in range(task.cycle + 1):
-        task.run()
-    assert task.turn == 13
-
-
-def test_parts_of_a_conv_layer_are_those_of_the_model():
-    """`Conv` calls the two halves of conv2d.backward, which have no entry point each."""
-    dW, dx = ours.Conv(33, 2, "dW"), ours.Conv(33, 2, "dx")
-    answer = {**dW.answer(), **dx.answer()}
-    sums = np.zeros_like(dW.W), np.zeros_like(dW.bias)
-    expected = ours.conv2d.backward(dW.dy, dW.x, dW.y, dW.lengths, dW.W, dW.stride, *sums)
-    assert np.array_equal(answer["dx"], expected)
-    assert np.array_equal(answer["dW"], sums[0]) and np.array_equal(answer["db"], sums[1])
-
-
-def test_a_dead_process_is_reported_and_closes():
-    child = Child("numpy", 1)
-    for process in child.pool._processes.values():
-        process.kill()
-    with pytest.raises(ChildError, match=r"process of 'numpy' failed: BrokenProcessPool"):
-        child.make("gemm")
-    child.close()
-
-
-def test_the_command_reports_the_traceback_of_a_contestant(monkeypatch, capfd):
-    def lstm(plan):
-        with contest.children(["numpy"], 1) as children:
-            children["numpy"].make("no such task")
-
-    monkeypatch.setattr(measure, "sgemm", lambda plan: [0.1])
-    monkeypatch.setitem(measure.SECTIONS, "lstm", lstm)
-    assert main.main(["--quick", "--only", "lstm"]) == 1
-    lines = capfd.readouterr().err.splitlines()
-    assert "error: the process of 'numpy' failed: KeyError('no such task')" in lines
-    assert any("in _make" in line for line in lines)
-
-
-def test_the_command_reports_different_answers(monkeypatch, capsys):
-    def lstm(plan):
-        compare({"ours": {"y": np.ones(1)}, "torch": {"y": np.zeros(1)}})
-
-    monkeypatch.setattr(measure, "sgemm", lambda plan: [0.1])
-    monkeypatch.setitem(measure.SECTIONS, "lstm", lstm)
-    assert main.main(["--quick", "--only", "lstm"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: y of ours and of torch differ by ")
-
-
-def without_peers(monkeypatch):
-    find = measure.util.find_spec
-    monkeypatch.setattr(measure.util, "find_spec", lambda name: None if name in ("torch", "librosa") else find(name))
-
-
-def test_without_peers_only_ours_is_measured(monkeypatch, capsys):
-    without_peers(monkeypatch)
-    monkeypatch.setattr(command, "QUICK", measure.Plan(rounds=2, bins=(33,), quick=True))
-    assert main.main(["--quick", "--only", "batch", "--json"]) == 0
+def test_all_sections_without_peers(invented, capsys):
+    invented(theirs=1.0)
+    assert main.main(["--quick", "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert found["notes"] == [
         f"{name} is not installed, so nothing is compared with it: pip install -e '.[bench]'"
         for name in ("torch", "librosa")
     ]
-    assert all(note in err for note in found["notes"])
-    batch, step = found["sections"]["batch"]
-    assert batch["parameters"] == {"bins": 33, "task": "batch"} and len(batch["times"]["ours"]) == 2
-    assert 0 < np.median(batch["times"]["ours"]) < np.median(step["times"]["ours"])
-    assert len(found["sgemm"]["times"]) == 4 and "torch" not in found["environment"]["libraries"]
-    assert measure.installed(["ours", "torch", "scipy", "librosa"]) == ["ours", "scipy"]
+    assert all(note in err for note in found["notes"]) and "torch" not in found["environment"]["libraries"]
+    assert found["sgemm"]["times"] == [0.05] * 4
+    sections = {"steps": 1, "conv": 11, "lstm": 3, "stft": 1, "batch": 2, "memory": 1, "start": 3, "threads": 1}
+    assert {name: len(rows) for name, rows in found["sections"].items()} == sections
+    assert list(found["sections"]["stft"][0]["times"]) == ["ours", "scipy"]
+    assert found["sections"]["threads"][0]["times"] == {"2 threads": [0.05] * 2, "1 thread": [0.1] * 2}
+    text = report.text(found)
+    assert cells(text, "33", "ours", "1") == ["2"] and cells(text, "ours", "3") == ["0.50", "20.00"]
+    assert text.count("### ") == 8 and "sgemm of NumPy: 344 GFLOP/s (344 ... 344)" in text
+
+
+def test_different_answers_stop_the_bench(invented, capsys):
+    invented(theirs=1.001)
+    assert main.main(["--quick", "--only", "stft"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[-1] == "error: y of ours and of scipy differ by 1.0e-03 of its norm"
 
 
 @pytest.mark.parametrize("only", ["steps,nonsense", ""])
 def test_an_unknown_section_is_a_wrong_command(only, capsys):
     assert main.main(["--only", only]) == 2
     assert "the sections are steps, conv, lstm, stft, batch, memory, start, threads" in capsys.readouterr().err
-
-
-# ---- peers, where they are installed -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def torch_peers():
-    pytest.importorskip("torch")
-    from scratchser.bench import torch_peers
-
-    return torch_peers
-
-
-@pytest.mark.parametrize("peer", ["TrainingStep", "ExpertStep"])
-def test_a_step_by_torch_agrees(torch_peers, peer):
-    step = getattr(torch_peers, peer)(257)
-    answer = step.answer()
-    assert len(answer) == 2 + 4 * 2 + 3 + 2  # logits and loss; W and b of conv; Wx, Wh, b; W and b of dense
-    assert math.isfinite(answer["loss"])
-    assert compare({"ours": ours.TrainingStep(257).answer(), peer: answer}) < contest.TOLERANCE
-
-
-@pytest.mark.parametrize("peer", ["TrainingStep", "ExpertStep"])
-def test_an_update_by_torch_agrees(torch_peers, peer, monkeypatch):
-    """After the first three random batches, so that momentum and L2 count."""
-    monkeypatch.setattr(getattr(torch_peers, peer), "similar", False)
-    mine, theirs = ours.TrainingStep(33), getattr(torch_peers, peer)(33)
-    for _ in range(3):
-        mine.run()
-        theirs.run()
-    before, after = problem.model(33).parameters.W, mine.model.parameters.W
-    moved = {name: np.empty_like(W) for name, W in before.items()}
-    for name, index, parameter, axes in theirs.network.pairs():
-        moved[name][index] = parameter.detach().permute(axes).numpy() - before[name][index]
-    compare({"ours": {name: after[name] - W for name, W in before.items()}, peer: moved})
-
-
-@pytest.mark.parametrize("peer", ["TorchConv", "ExpertConv"])
-@pytest.mark.parametrize(("layer", "part"), [(1, "forward"), (1, "dW"), (2, "forward"), (2, "dW"), (2, "dx")])
-def test_conv_by_torch_agrees(torch_peers, peer, layer, part):
-    theirs = getattr(torch_peers, peer)(33, layer, part)
-    compare({"ours": ours.Conv(33, layer, part).answer(), peer: theirs.answer()})
-
-
-def test_lstm_by_torch_agrees(torch_peers):
-    compare({"ours": ours.Lstm(40, 16).answer(), "torch": torch_peers.PackedLstm(40, 16).answer()})
-
-
-@pytest.mark.parametrize("peer", ["torch", "scipy", "librosa"])
-def test_stft_agrees(peer):
-    if peer != "scipy":
-        pytest.importorskip(peer)
-    compare({"ours": ours.Stft(16000).answer(), peer: tasks_of(peer)["stft"](16000).answer()})
-
-
-# ---- a GPU ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda:7"])
@@ -349,19 +202,88 @@ def test_options_that_exclude_each_other(arguments):
         main.main(arguments)
 
 
-def test_everything_measured_on_a_gpu_is_written(monkeypatch, tmp_path, capsys):
-    result = {
-        "environment": {
-            **dict.fromkeys(("device", "cpu", "cores", "platform", "python", "commit", "started"), "x"),
-            "libraries": {},
-        },
-        "bins": 257,
-        "difference": 1e-6,
-        "kernels": [{"kernel": "a.b", "bytes": 8, "operations": 4, "times": [1e-6]}],
-        "steps": {"parameters": {"bins": 257}, "times": {"ours": [1e-3]}, "difference": 0.0, "operations": 10},
-    }
-    monkeypatch.setattr(command, "choose", lambda name: ("cuda:0", "chosen"))
-    monkeypatch.setattr(command.gpu, "measure", lambda name, plan, save: save(result) or result)
-    assert main.main(["--device", "cuda", "--out", str(tmp_path / "all.json")]) == 0
-    assert json.loads((tmp_path / "all.json").read_text()) == result
-    assert "| a.b " in capsys.readouterr().out
+# ---- processes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_process_answers_and_is_timed_and_its_errors_are_reported():
+    with contest.children(["ours"], 1) as children:
+        child: Child = children["ours"]
+        x = problem.sound(16000)
+        frame = np.abs(np.fft.rfft(x[512 : 512 + 1024] * np.hanning(1024))) ** 2
+        answer = child.answer("stft", 16000)["first minute"]
+        assert answer[1] == pytest.approx(np.log(np.maximum(frame, 1e-2)), abs=1e-3)
+        assert child.make("stft", 16000) == 1 and 0 < child.run(2) < 1
+        with pytest.raises(ProcessingError, match=r"(?s)process of 'ours' failed: KeyError\('no task'\).* in _make"):
+            child.make("no task")
+        for process in child.pool._processes.values():
+            process.kill()
+        with pytest.raises(ProcessingError, match=r"process of 'ours' failed: BrokenProcessPool"):
+            child.run(1)
+
+
+def test_the_first_steps_of_a_process():
+    found = start.start("ours", 33)
+    assert found["time"]["first step s"] > 0 and found["time"]["import s"] >= 0
+    assert 0 <= found["memory"]["MB when imported"] <= found["memory"]["MB at most"] < 4000
+
+
+def test_all_batches_are_built_in_turn(monkeypatch):
+    task, built = ours.Batches(33), []
+    monkeypatch.setattr(ours.vtlp, "batch", lambda values, starts, *rest: built.extend(starts))
+    for _ in range(task.cycle):
+        task.run()
+    assert sorted(built) == list(task.starts)
+
+
+def test_parts_of_a_conv_layer_are_those_of_the_model():
+    """`Conv` calls the two halves of conv2d.backward, which have no entry point each."""
+    dW, dx = ours.Conv(33, 2, "dW"), ours.Conv(33, 2, "dx")
+    answer = {**dW.answer(), **dx.answer()}
+    sums = np.zeros_like(dW.W), np.zeros_like(dW.bias)
+    expected = ours.conv2d.backward(dW.dy, dW.x, dW.y, dW.lengths, dW.W, dW.stride, *sums)
+    assert np.array_equal(answer["dx"], expected)
+    assert np.array_equal(answer["dW"], sums[0]) and np.array_equal(answer["db"], sums[1])
+
+
+# ---- peers, where they are installed -------------------------------------------------------------------------------
+
+STEPS = ["torch", "torch, expert"]
+
+
+@pytest.mark.parametrize("peer", STEPS)
+def test_a_step_by_torch_agrees(peer):
+    pytest.importorskip("torch")
+    answer = tasks_of(peer)["step"](257).answer()
+    assert len(answer) == 2 + 4 * 2 + 3 + 2  # logits and loss; W and b of conv; Wx, Wh, b; W and b of dense
+    compare({"ours": ours.TrainingStep(257).answer(), peer: answer})
+
+
+@pytest.mark.parametrize("peer", STEPS)
+def test_an_update_by_torch_agrees(peer):
+    """After the first three random batches, so that momentum and L2 count."""
+    pytest.importorskip("torch")
+    mine, theirs = ours.TrainingStep(33), tasks_of(peer)["step"](33)
+    theirs.turns = itertools.cycle([theirs._tensors(batch) for batch in problem.batches(33, similar=False)])
+    for _ in range(3):
+        mine.run()
+        theirs.run()
+    before, after = problem.model(33).parameters.W, mine.model.parameters.W
+    moved = {name: np.empty_like(W) for name, W in before.items()}
+    for name, index, parameter, axes in theirs.network.pairs():
+        moved[name][index] = parameter.detach().permute(axes).numpy() - before[name][index]
+    compare({"ours": {name: after[name] - W for name, W in before.items()}, peer: moved})
+
+
+@pytest.mark.parametrize(
+    ("peer", "task", "parameters"),
+    [
+        *itertools.product(
+            STEPS, ["conv"], [(33, 1, "forward"), (33, 1, "dW"), (33, 2, "forward"), (33, 2, "dW"), (33, 2, "dx")]
+        ),
+        ("torch", "lstm", (40, 16)),
+        *itertools.product(["torch", "scipy", "librosa"], ["stft"], [(16000,)]),
+    ],
+)
+def test_a_peer_agrees(peer, task, parameters):
+    pytest.importorskip(peer.partition(",")[0])
+    compare({name: tasks_of(name)[task](*parameters).answer() for name in ("ours", peer)})

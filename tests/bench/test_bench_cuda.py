@@ -1,12 +1,14 @@
 """The bench of a GPU: its tables, and all of it in the simulator with a tiny network."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numba import config
 
-from scratchser.bench import problem
+from scratchser.bench import __main__ as main
+from scratchser.bench import command, problem, report
 from scratchser.bench.cuda import gpu
 from scratchser.bench.measure import QUICK
 from scratchser.kernels import softmax
@@ -24,32 +26,34 @@ def test_a_launch_is_replayed_with_the_arguments_of_each_step(monkeypatch):
     assert times["bytes"] == 2 * 6 * 3 * 4
 
 
-def test_the_tables_add_up_the_launches_of_a_kernel():
+def test_the_table_adds_up_the_launches_of_a_kernel_and_all_is_written(monkeypatch, tmp_path, capsys):
     def launch(kernel, bytes, microseconds):
         return {"kernel": kernel, "bytes": bytes, "operations": 2 * bytes, "times": [1e-6 * us for us in microseconds]}
 
-    environment = {"device": "cuda:0, a card", "cpu": "a", "cores": 2, "platform": "b", "python": "3", "commit": None}
+    names = "device", "cpu", "cores", "platform", "python", "started"
     result = {
-        "environment": {**environment, "started": "now", "libraries": {"numpy": "2"}},
-        "bins": 257,
-        "difference": 1e-6,
-        "kernels": [launch("a.x", 1000, [9, 1, 2]), launch("b.y", 4000, [10, 8, 9]), launch("a.x", 3000, [2, 2, 2])],
-        "steps": {
-            "parameters": {"bins": 257},
-            "operations": 3e9,
-            "times": {"ours": [0.01, 0.02], "torch": [0.03, 0.06]},
+        "environment": {**dict.fromkeys(names, "x"), "commit": None, "libraries": {"numpy": "2"}},
+        "notes": ["device: a card"],
+        "quick": False,
+        "threads": 2,
+        "sections": {
+            "kernels": [launch("a.x", 1000, [9, 1, 2]), launch("b.y", 4000, [10, 8, 9]), launch("a.x", 3000, [2] * 3)],
+            "steps": [{"parameters": {"bins": 257}, "operations": 3e9, "times": {"ours": [0.01, 0.02]}}],
         },
     }
-    text = gpu.text(result)
+    monkeypatch.setattr(command, "choose", lambda name: ("cuda:0", "chosen"))
+    monkeypatch.setattr(command.gpu, "measure", lambda name, plan, save: save(result) or result)
+    assert main.main(["--device", "cuda", "--out", str(tmp_path / "all.json")]) == 0
+    assert json.loads((tmp_path / "all.json").read_text()) == result
+    text = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert rows[2:5] == [
+        ["all", "3", "13.0", "0.6", "1.2"],
         ["b.y", "1", "9.0", "0.4", "0.9"],
         ["a.x", "2", "4.0", "1.0", "2.0"],
-        ["all", "3", "13.0", "", ""],
     ]
-    assert rows[7] == ["257", "ours", "15.0", "-", "-", "200.0"]
-    assert rows[8] == ["257", "torch", "45.0", "3.00", "3.00 ... 3.00", "66.7"]
-    assert "cuda:0, a card" in text and "commit unknown" in text
+    assert rows[7] == ["257", "ours", "15.0", "1.00", "1.00 ... 1.00", "200.0"]
+    assert "- device: a card" in text and "commit unknown" in text
 
 
 @pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="tests/kernels/test_simulator.py runs it, in the simulator")
@@ -59,18 +63,18 @@ def test_everything_but_pytorch_in_the_simulator(monkeypatch):
     )
     monkeypatch.setattr(problem, "config", lambda: tiny)
     monkeypatch.setattr(problem, "lengths", lambda: np.array([3, 2, 1, 2, 2, 1, 3, 1, 2, 3]))
-    monkeypatch.setattr(problem, "UTTERANCES", 10)
-    monkeypatch.setattr(problem, "BATCH", 2)
-    monkeypatch.setattr(problem, "BATCHES", 5)
+    for name, number in (("UTTERANCES", 10), ("BATCH", 2), ("BATCHES", 5)):
+        monkeypatch.setattr(problem, name, number)
     for name, number in (("BINS", 5), ("STEPS", 2), ("REPLAYS", 2)):
         monkeypatch.setattr(gpu, name, number)
-    steps = {"parameters": {"bins": 257}, "operations": 1, "times": {"ours": [0.1]}}
+    steps = [{"parameters": {"bins": 257}, "operations": 1, "times": {"ours": [0.1]}}]
     monkeypatch.setattr(gpu, "step_times", lambda name, plan: steps)
     saved = []
-    result = gpu.measure("simulated", QUICK, lambda found: saved.append(dict(found)))
-    assert "steps" not in saved[0] and saved[1] == {**saved[0], "steps": steps} == result
-    names = {launch["kernel"] for launch in result["kernels"]}
+    result = gpu.measure("simulated", QUICK, lambda found: saved.append(list(found["sections"])))
+    assert saved == [["kernels"], ["kernels", "steps"]] and result["sections"]["steps"] == steps
+    launches = result["sections"]["kernels"]
+    names = {launch["kernel"] for launch in launches}
     assert {"softmax.loss_cuda", "linear.backward_cuda", "nesterov.step_cuda"} <= names
     assert {name.partition(".")[0] for name in names} >= {"conv2d", "lstm"}
-    assert all(len(launch["times"]) == 3 for launch in result["kernels"])
-    assert result["environment"]["device"] == "simulated" and "### Kernels" in gpu.text(result)
+    assert all(len(launch["times"]) == 3 for launch in launches)
+    assert "device: simulated" in report.text(result) and "### Kernels" in report.text(result)

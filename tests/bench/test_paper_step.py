@@ -1,6 +1,8 @@
 """Every kernel is compiled and counted, and a training step has few launches."""
 
 import ast
+import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,30 +26,28 @@ def written() -> set[str]:
     return found
 
 
+@cache
+def launches(dtype=np.float32):
+    return paper_step.recorded(paper_step.ALL, dtype)
+
+
 def decorators(function: ast.FunctionDef) -> list[str]:
     return [node.id for node in function.decorator_list if isinstance(node, ast.Name)]
 
 
 def test_every_kernel_is_recorded_and_has_a_formula():
-    assert {launch.name for launch in paper_step.recorded()} == written()
+    assert {launch.name for launch in launches()} == written()
     assert set(costs.kernel_names()) == written()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrays_are_of_the_dtype_or_int32(dtype):
-    for launch in paper_step.recorded(dtype=dtype):
+    for launch in launches(dtype):
         arrays = [argument for argument in launch.arguments.values() if isinstance(argument, np.ndarray)]
         assert {array.dtype for array in arrays} <= {np.dtype(dtype), np.dtype(np.int32)}, launch.name
         assert all(array.flags.c_contiguous for array in arrays), launch.name
         numbers = {np.asarray(number).dtype for number in launch.arguments.values() if isinstance(number, np.floating)}
         assert numbers <= {np.dtype(dtype)}, launch.name
-
-
-def test_what_is_issued_is_at_least_what_is_needed():
-    """The two formulas are independent: a kernel that issues less than needed would prove one of them wrong."""
-    for launch in paper_step.recorded():
-        issued = costs.issued(launch)
-        assert 4 * (issued.global_reads + issued.global_writes) >= costs.needed(launch).bytes, launch.name
 
 
 @pytest.mark.parametrize("frames", [1, 300, 909])
@@ -58,12 +58,7 @@ def test_the_launches_of_a_step_do_not_depend_on_the_lengths(frames):
 
 
 def test_launches_are_counted_by_kernel(capsys):
-    assert paper_step.launch_table((paper_step.pooling, paper_step.long_sum, paper_step.pooling)).splitlines()[2:] == [
-        "| pool.forward_cuda     |        2 |",
-        "| pool.backward_cuda    |        2 |",
-        "| matmul.product_cuda   |        1 |",
-        "| matmul.add_parts_cuda |        1 |",
-        "| total                 |        6 |",
-    ]
     assert main.main(["--launches"]) == 0
-    assert capsys.readouterr().out == paper_step.launch_table() + "\n"
+    rows = dict(re.findall(r"^\| (\S+) +\| +(\d+) \|$", capsys.readouterr().out, re.MULTILINE))
+    assert rows["conv2d.forward_cuda"] == "4" and rows["conv2d.input_gradient_cuda"] == "3"
+    assert rows.pop("total") == "35" == str(sum(map(int, rows.values())))

@@ -14,11 +14,9 @@ import numpy as np
 
 from scratchser.bench import ours
 from scratchser.bench.clock import finish_of, seconds_per_call
-from scratchser.bench.contest import children, compare
+from scratchser.bench.contest import compare
 from scratchser.bench.cuda import costs
-from scratchser.bench.measure import THREADS, Json, Plan, installed, step_operations, timed
-from scratchser.bench.problem import BATCH
-from scratchser.bench.report import bullets, contest_table, gflops, machine, table
+from scratchser.bench.measure import THREADS, Json, Plan, contests, installed, step_operations
 from scratchser.kernels.machine.device import Device, launch_by_numba, launched_by
 from scratchser.support import environment, gpu
 from scratchser.support.terminal import say
@@ -30,23 +28,29 @@ Launch = tuple[Any, Any, Any, int, tuple]  # the arguments of a launcher
 
 
 def measure(name: str, plan: Plan, save: Callable[[Json], None]) -> Json:
-    """All results for the device `name`, "cuda:K". They are also saved without PyTorch's, which can end the process.
+    """The result for the device `name`, "cuda:K", which report.text prints. It is also saved without PyTorch's times,
+    because PyTorch can end the process.
 
-    Raises DisagreementError if the GPU's answers differ from the CPU's, or PyTorch's from ours.
+    Raises ProcessingError if the GPU's answers differ from the CPU's, or PyTorch's from ours.
     """
     device = gpu.open_device(name)
     say("answers of the CPU and of the GPU")
-    on_gpu = ours.TrainingStep(BINS, name)
-    difference = compare({"cpu": ours.TrainingStep(BINS).answer(), name: on_gpu.answer()})
-    steps = record_steps(on_gpu)
+    difference = compare({where: ours.TrainingStep(BINS, where).answer() for where in ("cpu", name)})
+    steps = record_steps(ours.TrainingStep(BINS, name))
+    sections = {"kernels": [launch_times(device, launches, plan.rounds) for launches in zip(*steps, strict=True)]}
     result = {
         "environment": environment.describe(gpu.describe(name)),
-        "bins": BINS,
-        "difference": difference,
-        "kernels": [launch_times(device, launches, plan.rounds) for launches in zip(*steps, strict=True)],
+        "notes": [
+            f"device: {gpu.describe(name)}; the host needs some 10 µs for a launch",
+            f"scores, loss and all gradients at {BINS} bins differ from the CPU's by {difference:.1e} of their norm",
+            "bytes and operations of a kernel are those that any implementation needs",
+        ],
+        "quick": plan.quick,
+        "threads": THREADS,
+        "sections": sections,
     }
     save(result)
-    result["steps"] = step_times(name, plan)
+    sections["steps"] = step_times(name, plan)
     save(result)
     return result
 
@@ -74,19 +78,15 @@ def launch_times(device: Device, launches: Sequence[Launch], rounds: int) -> Jso
     """For the n-th launch of every step: its seconds in each round, and what it needs, as the mean of the steps."""
     recorded = [on_host(device, launch) for launch in launches]
     say(recorded[0].name)
-    needed = [costs.needed(launch) for launch in recorded]
+    bytes, operations = np.mean([costs.needed(launch) for launch in recorded], axis=0).tolist()
     turns, finish = cycle(launches), finish_of(device)
 
     def run() -> None:
         launch_by_numba(*next(turns))
 
     seconds_per_call(run, len(launches), finish)  # a warm-up
-    return {
-        "kernel": recorded[0].name,
-        "bytes": float(np.mean([one.bytes for one in needed])),
-        "operations": float(np.mean([one.operations for one in needed])),
-        "times": [seconds_per_call(run, REPLAYS, finish) for _ in range(rounds)],
-    }
+    times = [seconds_per_call(run, REPLAYS, finish) for _ in range(rounds)]
+    return {"kernel": recorded[0].name, "bytes": bytes, "operations": operations, "times": times}
 
 
 def on_host(device: Device, launch: Launch) -> costs.RecordedLaunch:
@@ -99,45 +99,13 @@ def on_host(device: Device, launch: Launch) -> costs.RecordedLaunch:
     return costs.RecordedLaunch.of(kernel, grid, block, shared_bytes, tuple(copied))
 
 
-def step_times(name: str, plan: Plan) -> Json:
+def step_times(name: str, plan: Plan) -> list[Json]:
     """Our training step and, if PyTorch is installed and finds the GPU, its plain one and its expert one."""
     contestants = ["ours"]
     if installed(["torch"]):
         import torch
 
         contestants += ["torch", "torch, expert"] * torch.cuda.is_available()
-    with children(contestants, THREADS) as processes:
-        return timed(processes, plan, {"bins": BINS}, step_operations(BINS), "step", BINS, name)
-
-
-# ---- tables ---------------------------------------------------------------------------------------------------------
-
-
-def text(result: Json) -> str:
-    head = [
-        f"device: {result['environment']['device']}",
-        *machine(result["environment"]),
-        f"scores, loss and every gradient of a step at {result['bins']} bins differ from the CPU's by"
-        f" {result['difference']:.1e} of their norm at most",
-    ]
-    kernels = f"### Kernels of a training step of {BATCH} utterances\n\n{_kernels(result['kernels'])}"
-    step = f"### The training step as a whole\n\n{contest_table([result['steps']])}"
-    alone = "\n\nPyTorch is not installed or finds no GPU." if len(result["steps"]["times"]) == 1 else ""
-    return f"{bullets(head)}\n\n{kernels}\n\n{step}{alone}\n"
-
-
-def _kernels(launches: Sequence[Json]) -> str:
-    """A row for each kernel, which adds up its launches of a step; the slowest first."""
-    groups: dict[str, list[Json]] = {}
-    for launch in launches:
-        groups.setdefault(launch["kernel"], []).append(launch)
-    seconds = {name: sum(float(np.median(launch["times"])) for launch in launches) for name, launches in groups.items()}
-    rows = [["kernel", "launches", "µs", "GB/s", "GFLOP/s"]]
-    for name in sorted(groups, key=lambda name: -seconds[name]):
-        rates = [gflops(sum(launch[key] for launch in groups[name]), seconds[name]) for key in ("bytes", "operations")]
-        rows.append([name, str(len(groups[name])), f"{1e6 * seconds[name]:.1f}", *rates])
-    rows.append(["all", str(len(launches)), f"{1e6 * sum(seconds.values()):.1f}", "", ""])
-    note = (
-        "Medians. Bytes and operations are those that any implementation needs. The host needs some 10 µs for a launch."
-    )
-    return f"{table(rows, left=1)}\n\n{note}"
+    if contestants == ["ours"]:
+        say("PyTorch is not installed or finds no GPU, so nothing is compared with it")
+    return contests(plan, contestants, [({"bins": BINS}, step_operations(BINS), "step", BINS, name)])

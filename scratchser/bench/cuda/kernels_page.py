@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from scratchser.bench.cuda import costs, paper_step, ptx
-from scratchser.bench.cuda.costs import RecordedLaunch
+from scratchser.bench.cuda.costs import Needed
 from scratchser.bench.report import digits, table
 
 SHOWN = ("7.5", "9.0")  # compute capabilities in the table; all are checked
@@ -30,7 +30,7 @@ COMPILED = """\
 Every kernel is compiled to machine code in float32 and in float64, for compute capability {capabilities}.
 
 - compilers: {compilers}
-- result: {verdict}
+- result: {result}
 
 A fault is: an instruction in double precision in a float32 kernel; registers that spill, or other local memory; more
 than 1024 threads, 65536 registers or 48 KB of shared memory in a block.
@@ -48,8 +48,6 @@ One training step in float32: forward, backward, gradient norms and update. Each
 
 - **needed**: bytes and operations that any implementation needs. Each input is read once and each result is written
   once, in real frames only; a multiplication, an addition and an exponential are one operation each.
-- **issued**: bytes of global memory that the threads of our kernel read and write. Caches serve what is read again. The
-  tests compare this count with the accesses of traced launches.
 - **op/byte**: needed operations for each needed byte. A GPU has a ratio of peak float32 operations to peak bandwidth:
   25 for a T4, 82 for an RTX 4090, 20 for an H100. Memory limits a kernel below this ratio, arithmetic above it.
 
@@ -68,61 +66,51 @@ def text(builds: ptx.Builds) -> str:
 @cache
 def variants() -> tuple[ptx.Variant, ...]:
     """Every kernel in float32, then in float64."""
-    dtypes = (np.float32, np.float64)
-    return tuple(variant for dtype in dtypes for variant in ptx.variants(paper_step.recorded(dtype=dtype), dtype))
-
-
-def faults(builds: ptx.Builds) -> list[str]:
-    """The faults of all kernels for all capabilities."""
-    return [
-        fault
-        for variant, by_capability in zip(variants(), builds, strict=True)
-        for capability, build in by_capability.items()
-        for fault in ptx.faults(variant, build, capability)
-    ]
-
-
-def verdict(builds: ptx.Builds) -> str:
-    kernels, found = len({variant.name for variant in variants()}), len(faults(builds))
-    return f"{kernels} kernels, {sum(map(len, builds))} compilations, {found or 'no'} fault{'s' * (found != 1)}"
+    return tuple(
+        variant
+        for dtype in (np.float32, np.float64)
+        for variant in ptx.variants(paper_step.recorded(paper_step.ALL, dtype), dtype)
+    )
 
 
 def compiled(builds: ptx.Builds) -> str:
-    capabilities, compilers = ", ".join(ptx.CAPABILITIES), ptx.compilers()
+    kernels, compilations = len({variant.name for variant in builds}), sum(map(len, builds.values()))
     return COMPILED.format(
-        capabilities=capabilities, compilers=compilers, verdict=verdict(builds), table=build_table(builds)
+        capabilities=", ".join(ptx.CAPABILITIES),
+        compilers=ptx.compilers(),
+        result=f"{kernels} kernels, {compilations} compilations, {len(ptx.faults(builds))} faults",
+        table=build_table(builds),
     )
 
 
 def build_table(builds: ptx.Builds) -> str:
-    rows = [["kernel", "threads", "shared", *(f"registers {capability}" for capability in SHOWN)]]
-    for variant, by_capability in zip(variants(), builds, strict=True):
+    rows = []
+    for variant, by_capability in builds.items():
         if variant.dtype == "float32":
-            shown = [by_capability[capability] for capability in SHOWN]
-            figures = [variant.threads, shown[-1].static + variant.dynamic, *(build.registers for build in shown)]
-            rows.append([variant.name, *map(str, figures)])
-    return table(rows, left=1)
+            shared = by_capability[SHOWN[0]].static + variant.dynamic
+            registers = {f"registers {capability}": by_capability[capability].registers for capability in SHOWN}
+            rows.append({"kernel": variant.name, "threads": variant.threads, "shared": shared, **registers})
+    return table(rows)
 
 
 # ---- counted --------------------------------------------------------------------------------------------------------
 
 
 def counted() -> str:
-    return COUNTED.format(table=count_table(paper_step.recorded((paper_step.training_step,))))
+    by_name: dict[str, list[Needed]] = {}
+    for launch in paper_step.recorded([paper_step.training_step]):
+        by_name.setdefault(launch.name, []).append(costs.needed(launch))
+    by_name["total"] = [one for each in by_name.values() for one in each]
+    return COUNTED.format(table=table(count(name, needed) for name, needed in by_name.items()))
 
 
-def count_table(launches: Sequence[RecordedLaunch]) -> str:
-    by_name: dict[str, list[RecordedLaunch]] = {}
-    for launch in launches:
-        by_name.setdefault(launch.name, []).append(launch)
-    rows = [["kernel", "launches", "needed MB", "MFLOP", "issued MB", "op/byte"]]
-    rows += [[name, *_counts(of_kernel)] for name, of_kernel in by_name.items()]
-    return table([*rows, ["total", *_counts(launches)]], left=1)
-
-
-def _counts(launches: Sequence[RecordedLaunch]) -> list[str]:
-    needed, issued = [costs.needed(launch) for launch in launches], [costs.issued(launch) for launch in launches]
-    bytes, operations = sum(one.bytes for one in needed), sum(one.operations for one in needed)
-    elements = sum(one.global_reads + one.global_writes for one in issued)  # float32 or int32: 4 bytes each
-    numbers = (bytes / 1e6, operations / 1e6, 4 * elements / 1e6, operations / bytes)
-    return [str(len(launches)), *map(digits, numbers)]
+def count(name: str, needed: Sequence[Needed]) -> dict[str, str]:
+    """The row of a kernel in the table."""
+    bytes, operations = map(sum, zip(*needed, strict=True))
+    return {
+        "kernel": name,
+        "launches": str(len(needed)),
+        "needed MB": digits(bytes / 1e6),
+        "MFLOP": digits(operations / 1e6),
+        "op/byte": digits(operations / bytes),
+    }

@@ -6,7 +6,7 @@ simulated memory and no kernel runs, so what is compiled and counted without a G
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,12 @@ from scratchser.bench.report import table
 from scratchser.corpus.audio import RATE
 from scratchser.corpus.batches import Normalisation, assemble
 from scratchser.corpus.features import Features, Signal
-from scratchser.kernels import batchnorm, matmul, mean_variance, norms, pool, softmax, stft, vtlp
-from scratchser.kernels.conv2d import output_lengths
-from scratchser.kernels.machine.device import SIMULATED, blocks
+from scratchser.kernels import matmul, mean_variance, norms, softmax, stft, vtlp
+from scratchser.kernels.machine.device import SIMULATED
 from scratchser.kernels.matmul import Operand
-from scratchser.layers import NormedBiLSTM
 from scratchser.model import Model
 from scratchser.optim import Optimiser
-from scratchser.presets import PRESETS, pooled
+from scratchser.presets import PRESETS, Config, pooled
 
 CONFIG = PRESETS["best"]
 SIGNAL = Signal.of(CONFIG)
@@ -49,15 +47,15 @@ class Sizes:
         return Features(self.array(int(self.lengths.sum()), SIGNAL.bins), starts, self.lengths)
 
 
-def training_step(s: Sizes) -> None:
+def training_step(s: Sizes, config: Config = CONFIG) -> None:
     """From the spectrograms to the updated weights, as in training."""
-    model = Model(CONFIG, SIGNAL.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
+    model = Model(config, SIGNAL.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
     x, lengths = assemble(s.features(), Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, WARP_FACTOR))
     targets: np.ndarray = np.zeros((BATCH, CLASSES), s.dtype)
-    _, dlogits = softmax.loss(model.forward(x, lengths), targets, targets[:, 0].copy())
+    _, dlogits = softmax.loss(model.forward(x, lengths, training=True), targets, targets[:, 0].copy())
     model.backward(dlogits)
     norms.squares(model.parameters.gradients, model.parameters.ends)
-    Optimiser(model.parameters, CONFIG).step(1.0)
+    Optimiser(model.parameters, config).step(1.0)
 
 
 # ---- what a training step does not call -----------------------------------------------------------------------------
@@ -70,26 +68,10 @@ def long_sum(s: Sizes) -> None:
     matmul.product(Operand(h, 1, H), Operand(dz, 4 * H, 1), dWh, H, 4 * H, frames)
 
 
-def pooling(s: Sizes) -> None:
-    """Forward and backward after the first layer, in the preset's version with pooling."""
-    config = pooled(CONFIG)
-    (time, frequency), window = config.conv_strides[0], config.windows[0]
-    lengths = output_lengths(s.lengths, time)
-    x = s.array(BATCH, int(lengths.max()), blocks(SIGNAL.bins, frequency), config.conv_channels[0])
-    pool.backward(pool.forward(x, lengths, window), x, lengths, window)
-
-
-def normalised(s: Sizes) -> None:
-    """A second Bi-LSTM layer with batch normalisation, frame-wise and layer-wise, at inference and in training."""
-    D, M = 2 * CONFIG.lstm_units, 4 * CONFIG.lstm_units
-    lengths = -(-s.lengths // np.prod([time for time, _ in CONFIG.conv_strides]))
-    x, Wx, Wh = s.array(BATCH, lengths.max(), D), s.array(D, 2, M), s.array(2, CONFIG.lstm_units, M)
-    for kind in ("frame-9", "layer"):
-        tensors = (s.array(*spec.shape) for spec in NormedBiLSTM.specs("lstm1", D, CONFIG.lstm_units, kind)[2:])
-        norm = batchnorm.Norm(kind, *tensors)
-        batchnorm.forward(x, lengths, Wx, Wh, norm)
-        y, cache = batchnorm.forward(x, lengths, Wx, Wh, norm, training=True)
-        batchnorm.backward(y, cache, Wx, Wh, norm, Wx, Wh, norm.gamma, norm.beta)
+def other_layers(s: Sizes) -> None:
+    """Pooling with frame-wise batch normalisation, and layer-wise batch normalisation."""
+    training_step(s, replace(pooled(CONFIG), batchnorm="frame-9"))
+    training_step(s, replace(CONFIG, batchnorm="layer"))
 
 
 def outside_training(s: Sizes) -> None:
@@ -102,18 +84,16 @@ def outside_training(s: Sizes) -> None:
     softmax.forward(s.array(BATCH, CLASSES))
 
 
-Calls = Sequence[Callable[[Sizes], None]]
-CALLS: Calls = (training_step, outside_training, long_sum, pooling, normalised)
+ALL = training_step, outside_training, long_sum, other_layers
 
 
-def recorded(calls: Calls = CALLS, dtype: type = np.float32) -> list[costs.RecordedLaunch]:
+def recorded(calls: Sequence[Callable[[Sizes], None]], dtype: type = np.float32) -> list[costs.RecordedLaunch]:
     """The launches of these calls, in order."""
     sizes = Sizes(dtype)
     return costs.recorded(lambda: [call(sizes) for call in calls])
 
 
-def launch_table(calls: Calls = (training_step,)) -> str:
-    """The launches, counted by kernel."""
-    counts = Counter(launch.name for launch in recorded(calls))
-    rows = [["kernel", "launches"], *([name, str(count)] for name, count in counts.items())]
-    return table([*rows, ["total", str(counts.total())]], left=1)
+def launch_table() -> str:
+    """The launches of a training step, counted by kernel."""
+    counts = Counter(launch.name for launch in recorded([training_step]))
+    return table({"kernel": name, "launches": count} for name, count in [*counts.items(), ("total", counts.total())])

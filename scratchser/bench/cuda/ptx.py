@@ -5,19 +5,18 @@ real GPU; there the driver's compiler may have another version, and it also link
 those of recorded launches. ptxas reports registers, shared memory, spills and instructions in double precision.
 """
 
+import os
 import re
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from itertools import repeat
 from multiprocessing import get_context
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numba import config
@@ -36,11 +35,6 @@ REMEDY = "pip install -e '.[ptx]'"
 THREADS = 1024
 SHARED = 48 * 1024  # bytes, static and dynamic; a launch gets more only if it asks the driver
 REGISTERS = 65536
-WARP, REGISTER_UNIT, PARTITIONS = 32, 256, 4  # registers are given by warp, in these units, in each of four partitions
-
-
-class PtxError(ProcessingError):
-    """The compilers are missing, or a kernel does not compile; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +81,20 @@ def _type(argument: Any) -> tuple[str, int]:
 
 
 def build(kernel: Any, types: Types, capability: str) -> Build:
-    """Raises PtxError if the kernel does not compile or the compilers are missing."""
+    """Raises ProcessingError if the kernel does not compile or the compilers are missing."""
     assembler = ptxas()
     from numba.core.errors import NumbaError  # after ptxas(): without the wheels this is another Numba
 
     where = f"{kernel.py_func.__name__} for {capability}"
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            Path(folder, "kernel.ptx").write_text(to_ptx(kernel, types, capability))
-        except NumbaError as error:
-            raise PtxError(f"Numba does not compile {where}: {error}") from error
-        flags = [f"-arch=sm_{capability.replace('.', '')}", "-v", "--warn-on-double-precision-use"]
-        command = [assembler, *flags, "kernel.ptx", "-o", "kernel.cubin"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    try:
+        code = to_ptx(kernel, types, capability)
+    except NumbaError as error:
+        raise ProcessingError(f"Numba does not compile {where}: {error}") from error
+    flags = [f"-arch=sm_{capability.replace('.', '')}", "-v", "--warn-on-double-precision-use"]
+    done = subprocess.run([assembler, *flags, "-", "-o", os.devnull], input=code, capture_output=True, text=True)
     output = done.stdout + done.stderr
     if done.returncode:
-        raise PtxError(f"ptxas does not compile {where}: {output}")
+        raise ProcessingError(f"ptxas does not compile {where}: {output}")
     return read(output)
 
 
@@ -114,34 +106,19 @@ def to_ptx(kernel: Any, types: Types, capability: str) -> str:
     for dtype, dimensions in types:
         scalar = from_dtype(np.dtype(dtype))
         signature.append(numba_types.Array(scalar, dimensions, "C") if dimensions else scalar)
-    major, minor = map(int, capability.split("."))
-    with no_gpu((major, minor)):
-        return cuda.compile_ptx(kernel.py_func, tuple(signature), cc=(major, minor))[0]
-
-
-@contextmanager
-def no_gpu(capability: tuple[int, int]) -> Iterator[None]:
-    """Give Numba this compute capability for the functions that a kernel calls.
-
-    compile_ptx(cc=...) covers only the kernel itself. For the functions Numba asks the current GPU, so this function
-    replaces get_current_device. Nothing else of Numba is replaced.
-    """
-    from numba.cuda import dispatcher
-
-    before = dispatcher.get_current_device
-    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
-    try:
-        yield
-    finally:
-        dispatcher.get_current_device = before
+    cc = tuple(map(int, capability.split(".")))
+    # compile_ptx(cc=...) covers only the kernel itself: for the functions that it calls, Numba asks the current GPU
+    gpu = SimpleNamespace(compute_capability=cc)
+    with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: gpu):
+        return cuda.compile_ptx(kernel.py_func, tuple(signature), cc=cc)[0]
 
 
 def read(output: str) -> Build:
-    """Parse what ptxas printed. Raises PtxError if a figure is missing, instead of taking it for 0."""
+    """Parse what ptxas printed. Raises ProcessingError if a figure is missing, instead of taking it for 0."""
     used = re.search(r"Used (\d+) registers", output)
     frame = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", output)
     if used is None or frame is None:
-        raise PtxError(f"ptxas did not report registers and stack, but: {output}")
+        raise ProcessingError(f"ptxas did not report registers and stack, but: {output}")
     shared = re.search(r"(\d+) bytes smem", output)  # not printed if there is none
     stack, *spilled = map(int, frame.groups())
     return Build(
@@ -155,30 +132,41 @@ def read(output: str) -> Build:
 
 # ---- all of them ----------------------------------------------------------------------------------------------------
 
-Record = Callable[[], Sequence[Variant]]  # a function of a module, which each process calls again
-Builds = Sequence[dict[str, Build]]  # for each variant: by compute capability
+Builds = dict[Variant, dict[str, Build]]  # by compute capability
 
 
-def build_all(record: Record) -> Builds:
-    """Compile each variant for all capabilities, on all cores. Raises PtxError as `build` does."""
+def build_all(record: Callable[[], Sequence[Variant]]) -> Builds:
+    """Compile each variant for all capabilities, on all cores. Raises ProcessingError as `build` does.
+
+    record   a function of a module, which each process calls again
+    """
     compilers()  # raises before processes start
     if config.ENABLE_CUDASIM:
-        raise PtxError("NUMBA_ENABLE_CUDASIM is set, and the simulator does not compile")
+        raise ProcessingError("NUMBA_ENABLE_CUDASIM is set, and the simulator does not compile")
+    variants = record()
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_build_variant, repeat(record), range(len(record()))))
+        return dict(zip(variants, pool.map(_build_variant, repeat(record), range(len(variants))), strict=True))
 
 
-def _build_variant(record: Record, number: int) -> dict[str, Build]:
+def _build_variant(record: Callable[[], Sequence[Variant]], number: int) -> dict[str, Build]:
     variant = record()[number]
     return {capability: build(variant.kernel, variant.types, capability) for capability in CAPABILITIES}
 
 
-# ---- faults ---------------------------------------------------------------------------------------------------------
-
-
-def faults(variant: Variant, build: Build, capability: str) -> list[str]:
+def faults(builds: Builds) -> list[str]:
     """A sentence for each thing that a GPU does not accept, or that must not happen in our kernels."""
-    shared, registers = build.static + variant.dynamic, block_registers(variant.threads, build.registers)
+    return [
+        f"{variant.name}, {variant.dtype}, {capability}: {fault}"
+        for variant, by_capability in builds.items()
+        for capability, build in by_capability.items()
+        for fault in _faults(variant, build)
+    ]
+
+
+def _faults(variant: Variant, build: Build) -> list[str]:
+    shared = build.static + variant.dynamic
+    # a GPU reserves registers for four warps at a time, and for each thread in units of eight
+    registers = device.blocks(variant.threads, 128) * 128 * device.blocks(build.registers, 8) * 8
     found = {
         f"{build.doubles} instructions in double precision": build.doubles and variant.dtype == "float32",
         f"{build.spilled} bytes of registers spilled": build.spilled,
@@ -187,30 +175,22 @@ def faults(variant: Variant, build: Build, capability: str) -> list[str]:
         f"{shared} bytes of shared memory a block, at most {SHARED}": shared > SHARED,
         f"{registers} registers a block, at most {REGISTERS}": registers > REGISTERS,
     }
-    where = f"{variant.name}, {variant.dtype}, {capability}"
-    return [f"{where}: {fault}" for fault, is_fault in found.items() if is_fault]
-
-
-def block_registers(threads: int, registers: int) -> int:
-    """Registers that a launch reserves, rounded up as in NVIDIA's header cuda_occupancy.h."""
-    of_a_warp = device.blocks(registers * WARP, REGISTER_UNIT) * REGISTER_UNIT
-    warps = device.blocks(device.blocks(threads, WARP), PARTITIONS) * PARTITIONS
-    return of_a_warp * warps
+    return [fault for fault, is_fault in found.items() if is_fault]
 
 
 # ---- the compilers --------------------------------------------------------------------------------------------------
 
 
 def ptxas() -> str:
-    """The path of ptxas. Raises PtxError with the remedy if a wheel is missing."""
+    """The path of ptxas. Raises ProcessingError with the remedy if a wheel is missing."""
     compilers()
     return f"{import_module('nvidia.cuda_nvcc').__path__[0]}/bin/ptxas"
 
 
 def compilers() -> str:
-    """The versions, as a phrase. Raises PtxError with the remedy if a wheel is missing."""
+    """The versions, as a phrase. Raises ProcessingError with the remedy if a wheel is missing."""
     try:
         numba_cuda, nvcc = map(metadata.version, WHEELS)
     except metadata.PackageNotFoundError as error:
-        raise PtxError(f"--ptx needs the compilers, and {error.name} is not installed: {REMEDY}") from error
+        raise ProcessingError(f"--ptx needs the compilers, and {error.name} is not installed: {REMEDY}") from error
     return f"numba-cuda {numba_cuda} on Numba {metadata.version('numba')}, NVVM and ptxas {nvcc}"

@@ -166,8 +166,8 @@ def test_the_products_of_a_frame_do_not_depend_on_the_size_of_the_batch():
     kept = []
     forward = costs.recorded(lambda: kept.extend(lstm.forward(x, lengths, Wx, Wh, b)))
     backward = costs.recorded(lambda: lstm.backward(kept[0], kept[1], Wx, Wh, Wx, Wh, b))
-    products = [launch for launch in forward + backward if launch.name == "matmul.product_cuda" and launch["M"] == 3]
-    assert [(launch["K"], launch["part"]) for launch in products] == [(D, D), (8 * H, 8 * H)]
+    products = [launch.arguments for launch in forward + backward if launch.name == "matmul.product_cuda"]
+    assert [(of["K"], of["part"]) for of in products if of["M"] == 3] == [(D, D), (8 * H, 8 * H)]
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.float32, 1024), (np.float64, 512)])
