@@ -124,7 +124,16 @@ def _learning_curve(axes: Axes, rows: Rows, best_epochs: Mapping[int, int], part
             best = epochs == best_epochs[number]
             axes.plot(epochs[best], values[best], "o", color="black", ms=4, zorder=4)
     mean = unit * mean_over_folds(rows, part, measure)
-    axes.plot(np.arange(1, len(mean) + 1), mean, color=COLOURS[part], ls=LINE_STYLES[part], lw=2.5, zorder=3)
+    marker = "_" if len(mean) == 1 else ""  # a line needs two epochs
+    style: dict[str, Any] = {
+        "color": COLOURS[part],
+        "ls": LINE_STYLES[part],
+        "lw": 2.5,
+        "marker": marker,
+        "ms": 12,
+        "mew": 2.5,
+    }
+    axes.plot(np.arange(1, len(mean) + 1), mean, zorder=3, **style)
 
 
 def gradient_norms(norms: Mapping[str, np.ndarray]) -> Figure:
