@@ -23,20 +23,16 @@ COMMANDS = {
     "figure2": "a spectrogram under VTLP",
     "figure3": "the network, layer by layer",
     "figure4": "gradient norms without and with a learning rate per layer group",
-    "claims": "the paper's claims on synthetic corpora; see claims --help",
+    "claims": "four claims of the paper, tested on synthetic corpora of their own: docs/claims.md",
     "tune": "choose settings with the speakers of some sessions",
 }
 WITHOUT_TRAINING = ("table4", "table5", "figure1", "figure2", "figure3")
+CORPORA = 80  # of each claim: half an hour on two cores
 LISTED = "\n".join(f"  {name:<15}{purpose}" for name, purpose in COMMANDS.items())
 
 EXAMPLES = f"""\
 commands
 {LISTED}
-
-Every run is in OUT/runs, a folder as python -m scratchser.cv writes it; tables with the same OUT share their runs. A
-table is printed and written to OUT as CSV and Markdown, a figure as PNG. Settings are those of the presets; for the
-built-in corpus, the size of the model is that of the preset demo. The paper's results are shown beside ours if the
-corpus is IEMOCAP and no setting was changed.
 
 examples
   python -m scratchser.paper table2                              on the built-in corpus: no data needed
@@ -45,6 +41,7 @@ examples
   python -m scratchser.paper table2 emodb/wav --out results --resume    its runs are there already
   python -m scratchser.paper table1 emodb/wav --seeds 3 --out results --resume    two more seeds
 
+  python -m scratchser.paper claims --dry-run                    how long the four claims take here
   python -m scratchser.paper tune DIR --sessions 1,2 --try l2=0.1 --try 'l2=0.1 conv_l2=0.2' --seeds 3
   python -m scratchser.paper table1 DIR --tuned runs/.../tuned.json     with the settings that tune has chosen
 
@@ -77,19 +74,17 @@ def parser() -> argparse.ArgumentParser:
         metavar="'KEY=VALUE ...'",
         help="tune: a candidate, one or more settings; repeatable (default: five, in scratchser/paper/tune.py)",
     )
+    p.add_argument(
+        "--corpora", type=int, default=CORPORA, metavar="N", help="claims: corpora of each claim (default: %(default)s)"
+    )
     p.add_argument("--dry-run", action="store_true", help="train nothing: list what would be, and estimate the time")
     return p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns one of options.EXIT_CODES."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["claims"]:  # its options are different
-        from scratchser.paper.claims import __main__ as claims
-
-        return claims.main(given[1:])
     p = parser()
-    args = p.parse_intermixed_args(given)  # DIR may stand after the options
+    args = p.parse_intermixed_args(arguments)  # DIR may stand after the options
     _check(p, args)
     from scratchser.paper import commands  # slow to import, which --help need not wait for
 
@@ -102,16 +97,21 @@ def _check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         p.error(f"no command {args.command!r}; there are {', '.join(COMMANDS)}{hint(args.command, COMMANDS)}")
     if args.resume and args.out is None:
         p.error("--resume needs --out OUT, the folder to continue in")
-    if args.command in WITHOUT_TRAINING:
-        settings = args.command != "figure3" and (args.set or args.epochs or args.tuned)
-        if settings or args.folds != "all" or args.seeds != 1 or args.cluster or args.skip_broken:
-            p.error(f"{args.command} trains nothing: it has no settings, folds, seeds, --cluster or --skip-broken")
-    if args.command != "tune" and (args.sessions or args.candidates):
+    given = {name for name, value in vars(args).items() if value != p.get_default(name)}
+    settings = {"set", "epochs", "tuned"} if args.command != "figure3" else set()
+    if args.command in WITHOUT_TRAINING and given & {"folds", "seeds", "cluster", "skip_broken", *settings}:
+        p.error(f"{args.command} trains nothing: it has no settings, folds, seeds, --cluster or --skip-broken")
+    if args.command == "claims" and given - {"command", "corpora", "out", "resume", "workers", "dry_run"}:
+        p.error("claims makes its own corpora: it has only --corpora, --out, --resume, --workers and --dry-run")
+    if args.command != "claims" and "corpora" in given:
+        p.error("--corpora is for claims")
+    if args.command != "tune" and given & {"sessions", "candidates"}:
         p.error("--sessions and --try are for tune")
-    if args.command == "tune" and (args.tuned or args.folds != "all"):
+    if args.command == "tune" and given & {"tuned", "folds"}:
         p.error("tune uses all folds of --sessions and starts from the presets, without --tuned and --folds")
     options.check_minimum(p, "--seeds", args.seeds, 1)
     options.check_minimum(p, "--workers", args.workers, 1)
+    options.check_minimum(p, "--corpora", args.corpora, 2)  # an interval needs two
 
 
 if __name__ == "__main__":

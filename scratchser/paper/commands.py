@@ -1,7 +1,6 @@
 """What a command of python -m scratchser.paper does after its arguments are parsed."""
 
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
@@ -12,6 +11,7 @@ from scratchser.corpus.table import Corpus
 from scratchser.cv import options
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
 from scratchser.paper import estimate, tune
+from scratchser.paper.claims import experiment
 from scratchser.paper.figures import figure3
 from scratchser.paper.output import Output
 from scratchser.paper.sweep import Sweep, base_for, check_out
@@ -22,6 +22,8 @@ from scratchser.support.terminal import say
 
 def run(args: Namespace) -> int:
     """Make a table or a figure, print its tables and write its files."""
+    if args.command == "claims":
+        return experiment.run(args)
     module = _module(args.command)
     if module is tune or hasattr(module, "VARIANTS"):
         return _train(args, module)
@@ -48,7 +50,7 @@ def _train(args: Namespace, module: ModuleType) -> int:
     base = base_for(variants, changes(args, tuned), built_in=options.folder(args) is None)
     if args.out:
         check_out(args.out, args.resume)
-    check_corpus: Callable[[Corpus], None] = getattr(module, "check_corpus", lambda corpus: None)
+    check_corpus = getattr(module, "check_corpus", lambda corpus: None)
     ready = prepare(args, base.config.window_ms, tuned, check_corpus)
     if module is tune:
         ready = replace(ready, folds=tune.folds(ready.corpus, args.sessions))
@@ -59,8 +61,8 @@ def _train(args: Namespace, module: ModuleType) -> int:
         terminal.write(estimate.text(sweep, workers))
         return 0
     with fold_runner(args, ready.device, workers) as run_folds:
-        runs = sweep.train(out, environment.describe(describe(ready.device), workers), run_folds)
-    return _show(module.build(runs), out)
+        sweep.train(out, environment.describe(describe(ready.device), workers), run_folds)
+    return _show(module.build(sweep), out)
 
 
 def _out(args: Namespace, corpus: Corpus) -> Path:

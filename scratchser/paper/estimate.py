@@ -6,8 +6,6 @@ proportional to its number of frames.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +13,6 @@ from typing import Any
 
 import numba
 import numpy as np
-import soundfile
 
 from scratchser.corpus.audio import RATE
 from scratchser.corpus.batches import Dataset
@@ -24,7 +21,7 @@ from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus
 from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
-from scratchser.paper.sweep import PlannedRun, Sweep
+from scratchser.paper.sweep import Sweep, SweepRun
 from scratchser.presets import Config
 from scratchser.report.text import table
 from scratchser.runs.fold_dir import FoldDir
@@ -33,7 +30,7 @@ from scratchser.support.gpu import open_device
 from scratchser.support.terminal import bar, say
 
 STEPS = 4  # training steps that are measured
-Task = tuple[PlannedRun, Fold, int]  # epochs that are left
+Task = tuple[SweepRun, Fold, int]  # epochs that are left
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,18 @@ def text(sweep: Sweep, workers: int) -> str:
     for run in sweep.runs:
         epochs = [left for other, _, left in tasks if other is run]
         begun = sum(0 < left < run.config.epochs for left in epochs)
-        rows.append([run.name, f"{len(folds) - len(epochs)} of {len(folds)}", str(begun), str(sum(epochs))])
+        rows.append([run.path.name, f"{len(folds) - len(epochs)} of {len(folds)}", str(begun), str(sum(epochs))])
     total = sum(epochs for _, _, epochs in tasks)
     lines = [table(rows, left=1), f"{len(sweep.runs)} runs, {len(tasks)} folds to train, at most {total} epochs"]
     return "\n".join(lines + (_estimate(sweep, tasks, workers) if tasks else []))
 
 
-def unfinished(run: PlannedRun, folds: tuple[Fold, ...]) -> list[tuple[Fold, int]]:
+def unfinished(run: SweepRun, folds: tuple[Fold, ...]) -> list[tuple[Fold, int]]:
     """The unfinished folds, with the largest number of epochs that each may still need."""
-    record, epochs = run.record(), run.config.epochs
-    if record is None:
+    epochs = run.config.epochs
+    if not run.begun:
         return [(fold, epochs) for fold in folds]
-    folders = zip(folds, record.folds, strict=True)
+    folders = zip(folds, run.record.folds, strict=True)
     return [(fold, epochs - len(folder.metrics())) for fold, folder in folders if folder.result() is None]
 
 
@@ -72,13 +69,13 @@ def _estimate(sweep: Sweep, tasks: list[Task], workers: int) -> list[str]:
     samples = sample_counts(corpus)
     configs = list(dict.fromkeys(run.config for run, _, _ in tasks))
     say(f"measuring {len(configs)} configurations, which takes up to a minute each")
-    with kernel_threads(share):
-        speeds = {
-            config: measure(corpus, frame_counts(samples, config), tasks[0][1], config, device)
-            for config in bar(configs, "measuring")
-        }
+    numba.set_num_threads(share)
+    lengths = {config: frame_counts(samples, config) for config in configs}
+    speeds = {
+        config: measure(corpus, lengths[config], tasks[0][1], config, device) for config in bar(configs, "measuring")
+    }
     total = sum(
-        seconds(corpus, frame_counts(samples, run.config), fold, run.config, epochs, speeds[run.config])
+        seconds(corpus, lengths[run.config], fold, run.config, epochs, speeds[run.config])
         for run, fold, epochs in tasks
     )
     at_once = min(workers, len(tasks))
@@ -95,28 +92,10 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-@contextmanager
-def kernel_threads(number: int) -> Iterator[None]:
-    """Kernels use this many threads inside the `with`."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(number)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
-
-
 def sample_counts(corpus: Corpus) -> np.ndarray:
     """(U,) int64, samples of each utterance at RATE."""
-
-    def count(utterance: Any) -> int:
-        if utterance.path is None:
-            sound, rate = corpus.read(utterance)
-            return math.ceil(len(sound) * RATE / rate)
-        info = soundfile.info(utterance.path)
-        return math.ceil(info.frames * RATE / info.samplerate)
-
-    return np.array([count(utterance) for utterance in bar(corpus.utterances, "lengths")], np.int64)
+    sounds = (corpus.read(utterance) for utterance in bar(corpus.utterances, "lengths"))
+    return np.array([math.ceil(len(sound) * RATE / rate) for sound, rate in sounds], np.int64)
 
 
 def frame_counts(samples: np.ndarray, config: Config) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from scratchser.corpus.votes import unanimous
 from scratchser.report import figures
 from scratchser.report.text import SYNTHETIC, table
 from scratchser.runs.tuned_settings import TunedSettings
-from scratchser.support.files import write_bytes, write_text
+from scratchser.support.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Table:
     """A table of text cells with a title and notes for the reader."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
 
     def text(self) -> str:
         """The table as it is printed. Raises ValueError for a row of another length than the columns."""
         return "\n".join([self.title, table([self.columns, *self.rows], left=1), *self.notes])
 
     def markdown(self) -> str:
-        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
         body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         return "\n\n".join([f"**{self.title}**", body, *self.notes]) + "\n"
 
@@ -56,12 +56,11 @@ class Output:
     def write(self, folder: Path) -> list[Path]:
         """Write NAME.csv and NAME.md of each table, NAME.png of each figure, and tuned.json; returns the paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        contents: dict[str, str | bytes] = {}
+        contents = {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
         for name, made in self.tables.items():
-            contents |= {f"{name}.csv": made.csv(), f"{name}.md": made.markdown()}
-        contents |= {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
+            contents |= {f"{name}.csv": made.csv().encode(), f"{name}.md": made.markdown().encode()}
         for name, content in contents.items():
-            write_bytes(folder / name, content) if isinstance(content, bytes) else write_text(folder / name, content)
+            write_bytes(folder / name, content)
         if self.tuned:
             self.tuned.write(folder / "tuned.json")
         return [folder / name for name in [*contents, *["tuned.json"] * bool(self.tuned)]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from scratchser.metrics import interval
 from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import FinishedRun, Runs
+from scratchser.paper.sweep import Sweep, SweepRun
 from scratchser.report.text import percent
 
 TIE = 1e-9  # equal scores can differ by this much through rounding
@@ -28,27 +28,31 @@ SUFFIXES = {
 }
 
 
-def scores(runs: Sequence[FinishedRun], measure: str) -> dict[str, float]:
+def scores(runs: Sequence[SweepRun], measure: str) -> dict[str, float]:
     """`measure` "wa" or "ua" of a variant's runs, one for each seed, as fractions by the names above.
 
     NaN if there are too few folds or seeds.
     """
-    results = [run.result for run in runs]
-    by_run = [[fold[measure] for fold in result["folds"]] for result in results]
-    means = [float(np.mean(folds)) for folds in by_run]
+    by_fold, results = fold_scores(runs, measure), [run.result for run in runs]
+    means = by_fold.mean(axis=1)
     headlines = [result["headline"][f"{measure}_mean"] for result in results if result["headline"]]
     return {
-        "mean": float(np.mean(means)),
-        "std_folds": float(np.mean([std(folds) for folds in by_run])),
+        "mean": float(means.mean()),
+        "std_folds": float(np.mean([std(folds) for folds in by_fold])),
         "std_seeds": std(means),
         "pooled": float(np.mean([result["pooled"][measure] for result in results])),
         "untuned": float(np.mean(headlines)) if headlines and None not in headlines else math.nan,
     }
 
 
-def std(values: Sequence[float] | np.ndarray) -> float:
+def fold_scores(runs: Sequence[SweepRun], measure: str) -> np.ndarray:
+    """(seeds, folds) float64, the score of each fold."""
+    return np.array([[fold[measure] for fold in run.result["folds"]] for run in runs])
+
+
+def std(values: np.ndarray) -> float:
     """Sample standard deviation, n - 1; NaN of a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan
 
 
 def signed(fraction: float) -> str:
@@ -64,7 +68,7 @@ def score_columns(kinds: Sequence[str]) -> list[str]:
     return [f"{measure.upper()} %{SUFFIXES[kind]}" for measure in MEASURES for kind in kinds]
 
 
-def score_cells(runs: Sequence[FinishedRun], kinds: Sequence[str]) -> list[str]:
+def score_cells(runs: Sequence[SweepRun], kinds: Sequence[str]) -> list[str]:
     """WA, then UA of a variant, a cell for each of these scores."""
     found = [scores(runs, measure) for measure in MEASURES]
     return [percent(one[kind]) for one in found for kind in kinds]
@@ -73,62 +77,51 @@ def score_cells(runs: Sequence[FinishedRun], kinds: Sequence[str]) -> list[str]:
 # ---- a variant in each column ---------------------------------------------------------------------------------------
 
 
-def comparison(name: str, title: str, runs: Runs, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> Output:
+def comparison(name: str, title: str, sweep: Sweep, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> Output:
     """A table with a column for each variant and the notes that every comparison needs."""
-    all_notes = (*notes, *difference_notes(runs), *score_notes(runs))
-    table = Table(f"{title}, {runs.title}", ("", *runs.by_variant), tuple(map(tuple, rows)), all_notes)
+    all_notes = (*notes, *difference_notes(sweep), *score_notes(sweep))
+    table = Table(f"{title}, {sweep.title}", ("", *sweep.by_variant), rows, all_notes)
     return Output({name: table})
 
 
-def score_rows(runs: Runs, paper: Mapping[str, tuple[float, float]]) -> list[list[str]]:
+def score_rows(sweep: Sweep, paper: Mapping[str, tuple[float, float]]) -> list[list[str]]:
     """WA, then UA of each variant, with the paper's below if they may be compared; `paper` has (WA, UA) by variant."""
     rows = []
     for place, (measure, title) in enumerate(MEASURES.items()):
-        found = [scores(of_seeds, measure) for of_seeds in runs.by_variant.values()]
+        found = [scores(of_seeds, measure) for of_seeds in sweep.by_variant.values()]
         heads = {"mean": f"{title}, %", "std_folds": "  std over folds"}
-        if runs.seeds > 1:
+        if sweep.seeds > 1:
             heads["std_seeds"] = "  std over seeds"
         heads["pooled"] = "  all test sets pooled"
-        if runs.untuned_speakers:
+        if sweep.untuned_speakers:
             heads["untuned"] = "  untuned speakers alone"
         rows += [[head, *(percent(one[kind]) for one in found)] for kind, head in heads.items()]
-        if runs.comparable_with_paper:
-            cells = [percent(paper[name][place]) if name in paper else "-" for name in runs.by_variant]
+        if sweep.comparable_with_paper:
+            cells = [percent(paper[name][place]) if name in paper else "-" for name in sweep.by_variant]
             rows.append(["  the paper's", *cells])
     return rows
 
 
 def difference_rows(
-    runs: Runs, reference: str, measure: str = "ua", names: Sequence[str] | None = None
+    sweep: Sweep, reference: str, measure: str = "ua", names: Sequence[str] | None = None
 ) -> list[list[str]]:
     """The difference of each variant to the `reference`, fold by fold; the reference itself has dashes.
 
     names   the variants, all by default
     """
-    found = [
-        None if name == reference else differences(runs, name, reference, measure) for name in names or runs.by_variant
-    ]
+    base = fold_scores(sweep.by_variant[reference], measure)
+    found = {name: fold_scores(sweep.by_variant[name], measure) - base for name in names or sweep.by_variant}
 
     def row(head: str, cell: Callable[[np.ndarray], str]) -> list[str]:
-        return [head, *("-" if values is None else cell(values) for values in found)]
+        return [head, *("-" if name == reference else cell(values) for name, values in found.items())]
 
-    rows = [
+    return [
         row(f"{measure.upper()} minus that of {reference}, points", lambda values: signed(float(values.mean()))),
         row("  std over folds", lambda values: percent(std(values.mean(axis=0)))),
-        row("  std over seeds", lambda values: percent(std(values.mean(axis=1)))),
+        *[row("  std over seeds", lambda values: percent(std(values.mean(axis=1))))] * (sweep.seeds > 1),
         row("  95 % interval over folds", lambda values: _interval(values.mean(axis=0))),
         row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < -TIE).sum()} of {values.shape[1]}"),
     ]
-    return rows if runs.seeds > 1 else [row for row in rows if row[0] != "  std over seeds"]
-
-
-def differences(runs: Runs, name: str, reference: str, measure: str) -> np.ndarray:
-    """(seeds, folds) float64, a variant's score minus that of the reference."""
-    one, other = (
-        np.array([[fold[measure] for fold in run.result["folds"]] for run in runs.by_variant[variant]])
-        for variant in (name, reference)
-    )
-    return one - other
 
 
 def _interval(folds: np.ndarray) -> str:
@@ -141,32 +134,32 @@ def _interval(folds: np.ndarray) -> str:
 # ---- notes ----------------------------------------------------------------------------------------------------------
 
 
-def score_notes(runs: Runs) -> list[str]:
+def score_notes(sweep: Sweep) -> list[str]:
     """What the scores mean, then the notes about the runs."""
-    several = runs.seeds > 1
+    several = sweep.seeds > 1
     notes = [
-        mean_note(runs)
+        mean_note(sweep)
         + "; std over folds: sample standard deviation (n - 1) of a run's folds"
         + ", mean over the seeds" * several,
-        f"std over seeds: sample standard deviation (n - 1) of {runs.seeds} runs' means over the folds"
+        f"std over seeds: sample standard deviation (n - 1) of {sweep.seeds} runs' means over the folds"
         if several
         else "one seed: the variation between seeds is unknown (--seeds N runs more)",
     ]
-    if runs.untuned_speakers:
-        speakers = ", ".join(runs.untuned_speakers)
+    if sweep.untuned_speakers:
+        speakers = ", ".join(sweep.untuned_speakers)
         notes.append(f"untuned speakers: not used to choose settings, in the presets or by --tuned ({speakers})")
-    return [*notes, *runs.notes()]
+    return [*notes, *sweep.notes()]
 
 
-def mean_note(runs: Runs) -> str:
-    return "accuracies are means over the folds" + ", then over the seeds" * (runs.seeds > 1)
+def mean_note(sweep: Sweep) -> str:
+    return "accuracies are means over the folds" + ", then over the seeds" * (sweep.seeds > 1)
 
 
-def difference_notes(runs: Runs) -> list[str]:
+def difference_notes(sweep: Sweep) -> list[str]:
     """What the rows of `difference_rows` mean; nothing for a single fold."""
-    if len(runs.first.result["folds"]) < 2:
+    if len(sweep.ready.folds) < 2:
         return []
-    values = "means over the seeds" if runs.seeds > 1 else "differences"
+    values = "means over the seeds" if sweep.seeds > 1 else "differences"
     return [
         f"differences are taken fold by fold; their std over folds is that of the folds' {values}",
         "95 % interval: Student's t over the folds. It is only a guide, because the folds share most of their training"

@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from scratchser.corpus.table import Corpus
 from scratchser.cv import experiment
@@ -97,61 +98,107 @@ def base_for(variants: Sequence[Variant], changes: Sequence[str] = (), *, built_
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """A run that the table needs, in the folder `path`; `settings` as config.json holds them."""
+class SweepRun:
+    """A run of a sweep, in the folder `path`; `settings` as config.json holds them."""
 
     path: Path
     config: Config
-    seed: int
     settings: dict[str, Any]
     notes: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.path.name
 
     @property
     def begun(self) -> bool:
         return (self.path / CONFIG).exists()
 
-    def record(self) -> Record | None:
-        """What the folder holds, None before the run. Raises RunError if it is a run with other settings."""
-        return run_dir.read(self.path, self.settings) if self.begun else None
+    @property
+    def record(self) -> Record:
+        """What the folder holds. Raises RunError before the run has begun, and for a run with other settings."""
+        return run_dir.read(self.path, self.settings)
 
+    @property
     def finished(self) -> bool:
-        record = self.record()
-        return record is not None and record.done and (self.path / "report.html").exists()  # the page is written last
+        return self.begun and self.record.done and (self.path / "report.html").exists()  # the page is written last
 
-
-class FinishedRun(NamedTuple):
-    """A finished run: its folder, and what result.json holds."""
-
-    record: Record
-    result: dict[str, Any]
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """What result.json holds, once the run is finished."""
+        return read_json(self.path / "result.json")
 
 
 @dataclass(frozen=True)
-class Runs:
-    """What a table is made from.
+class Sweep:
+    """All runs of a command: a table is made from a sweep whose runs are finished.
 
-    by_variant   a run for each seed
-    base_notes   notes about all of them
-    every_fold   whether all speakers were tested
+    by_variant   a run for each seed; variants with equal configurations share their runs
     """
 
-    corpus: Corpus
-    configs: Mapping[str, Config]
-    by_variant: Mapping[str, Sequence[FinishedRun]]
-    base_notes: Sequence[str]
-    every_fold: bool
+    ready: Prepared
+    base: Base
+    by_variant: Mapping[str, tuple[SweepRun, ...]]
+
+    @classmethod
+    def plan(cls, variants: Sequence[Variant], base: Base, ready: Prepared, seeds: int, out: Path) -> Self:
+        """With the seeds 0 ... `seeds` - 1, in OUT = `out`. Raises RunError if `out` holds runs of another corpus."""
+        _check_corpus(out, ready.corpus)
+
+        def run(variant: Variant, seed: int) -> SweepRun:
+            config = variant.config(base.config)
+            settings = run_dir.settings(
+                ready.corpus,
+                config,
+                preset=base.preset(variant),
+                seed=seed,
+                folds=[fold.number for fold in ready.folds],
+                left_out=ready.left_out,
+                tuned=ready.tuned,
+            )
+            notes = experiment.oversample_notes(config, ready.corpus.classes, base.changes)
+            return SweepRun(out / "runs" / base.folder(variant, seed), config, settings, (*ready.notes, *notes))
+
+        by_variant = {variant.name: tuple(run(variant, seed) for seed in range(seeds)) for variant in variants}
+        return cls(ready, base, by_variant)
 
     @property
-    def first(self) -> FinishedRun:
-        return next(iter(self.by_variant.values()))[0]
+    def runs(self) -> list[SweepRun]:
+        """Each run once."""
+        return list({run.path: run for runs in self.by_variant.values() for run in runs}.values())
+
+    def train(self, out: Path, environment: Mapping[str, Any], run_folds: RunFolds) -> None:
+        """Train what is not finished. Raises RunError if a run there has other settings; then none has been changed."""
+        with ExitStack() as locks:
+            locks.enter_context(files.hold(out))
+            unfinished = [run for run in self.runs if not run.finished]
+            opened = []
+            for run in unfinished:
+                folder = run_dir.open_run(run.path, run.settings, environment, run.notes, resume=run.begun)
+                opened.append(locks.enter_context(folder))
+            say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already")
+            if opened:
+                ready = self.ready
+                Experiment(opened, ready.corpus, ready.folds, ready.device, out / "features").train(run_folds)
+
+    # ---- what a table tells about its runs --------------------------------------------------------------------------
+
+    @property
+    def corpus(self) -> Corpus:
+        return self.ready.corpus
+
+    @property
+    def configs(self) -> dict[str, Config]:
+        return {name: runs[0].config for name, runs in self.by_variant.items()}
+
+    @property
+    def first(self) -> SweepRun:
+        return self.runs[0]
 
     @property
     def seeds(self) -> int:
         return len(next(iter(self.by_variant.values())))
+
+    @property
+    def every_fold(self) -> bool:
+        """Whether all speakers were tested."""
+        return len(self.ready.folds) == len(self.corpus.speakers)
 
     @property
     def untuned_speakers(self) -> list[str]:
@@ -162,92 +209,25 @@ class Runs:
     @property
     def comparable_with_paper(self) -> bool:
         """The same utterances, all folds, and no setting changed."""
-        return self.every_fold and not self.base_notes and results.of_the_paper(self.first.record.settings)
+        return self.every_fold and not self.base.notes() and results.of_the_paper(self.first.settings)
 
     @property
     def title(self) -> str:
         """The corpus, the number of folds and the seeds."""
         seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{output.corpus_name(self.corpus)}, {len(self.first.result['folds'])} folds, {seeds}"
+        return f"{output.corpus_name(self.corpus)}, {len(self.ready.folds)} folds, {seeds}"
 
     def notes(self) -> list[str]:
         """Notes that belong under every table of these runs."""
-        found = [run.result for runs in self.by_variant.values() for run in runs]
-        warnings = [warning for result in found for warning in result["warnings"] if warning not in self.corpus.notes]
-        left_out = len(found[0]["left_out"])
+        warnings = [warning for runs in self.by_variant.values() for run in runs for warning in run.result["warnings"]]
+        left_out = len(self.ready.left_out)
         return [
             *[SYNTHETIC] * self.corpus.synthetic,
-            *self.base_notes,
+            *self.base.notes(),
             *["not all folds were run; other speakers give other results"] * (not self.every_fold),
             *[f"{left_out} broken utterances were left out"] * bool(left_out),
-            *dict.fromkeys(warnings),
+            *dict.fromkeys(warning for warning in warnings if warning not in self.corpus.notes),
         ]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """All runs of a command; `by_variant` has a run for each seed. Variants with equal configurations share runs."""
-
-    ready: Prepared
-    base: Base
-    configs: Mapping[str, Config]
-    by_variant: Mapping[str, tuple[PlannedRun, ...]]
-
-    @classmethod
-    def plan(cls, variants: Sequence[Variant], base: Base, ready: Prepared, seeds: int, out: Path) -> Self:
-        """With the seeds 0 ... `seeds` - 1, in OUT = `out`. Raises RunError if `out` holds runs of another corpus."""
-        _check_corpus(out, ready.corpus)
-        configs = {variant.name: variant.config(base.config) for variant in variants}
-        numbers = [fold.number for fold in ready.folds]
-
-        def run(variant: Variant, seed: int) -> PlannedRun:
-            config = configs[variant.name]
-            settings = run_dir.settings(
-                ready.corpus,
-                config,
-                preset=base.preset(variant),
-                seed=seed,
-                folds=numbers,
-                left_out=ready.left_out,
-                tuned=ready.tuned,
-            )
-            notes = experiment.oversample_notes(config, ready.corpus.classes, base.changes)
-            return PlannedRun(out / "runs" / base.folder(variant, seed), config, seed, settings, (*ready.notes, *notes))
-
-        runs = {variant.name: tuple(run(variant, seed) for seed in range(seeds)) for variant in variants}
-        return cls(ready, base, configs, runs)
-
-    @property
-    def runs(self) -> list[PlannedRun]:
-        """Each run once."""
-        return list({run.path: run for runs in self.by_variant.values() for run in runs}.values())
-
-    def train(self, out: Path, environment: Mapping[str, Any], run_folds: RunFolds) -> Runs:
-        """Train what is not finished, and return the results.
-
-        Raises RunError if a run there has other settings; then none has been changed.
-        """
-        with ExitStack() as locks:
-            locks.enter_context(files.hold(out))
-            unfinished = [run for run in self.runs if not run.finished()]
-            opened = []
-            for run in unfinished:
-                folder = run_dir.open_run(run.path, run.settings, environment, run.notes, resume=run.begun)
-                opened.append(locks.enter_context(folder))
-            say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already")
-            if opened:
-                ready = self.ready
-                Experiment(opened, ready.corpus, ready.folds, ready.device, out / "features").train(run_folds)
-        return self.results()
-
-    def results(self) -> Runs:
-        """The results of a sweep that is finished."""
-        every_fold = len(self.ready.folds) == len(self.ready.corpus.speakers)
-        by_variant = {
-            name: [FinishedRun(run_dir.read(run.path), read_json(run.path / "result.json")) for run in runs]
-            for name, runs in self.by_variant.items()
-        }
-        return Runs(self.ready.corpus, self.configs, by_variant, self.base.notes(), every_fold)
 
 
 def check_out(out: Path, resume: bool) -> None:

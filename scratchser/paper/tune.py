@@ -12,7 +12,7 @@ from scratchser.corpus.split import Fold, FoldsError, make_folds
 from scratchser.corpus.table import Corpus, natural
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import score_cells, scores
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.presets import with_settings
 from scratchser.report.text import setting
 from scratchser.runs import result
@@ -51,33 +51,31 @@ def folds(corpus: Corpus, sessions: str | None) -> tuple[Fold, ...]:
     return chosen
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """A row for each candidate; the first one with the highest UA is chosen."""
-    ua = {name: scores(of_seeds, "ua")["mean"] for name, of_seeds in runs.by_variant.items()}
+    ua = {name: scores(of_seeds, "ua")["mean"] for name, of_seeds in sweep.by_variant.items()}
     best = max(ua, key=lambda name: ua[name])
-    chosen = choice(runs, best, ua[best])
+    settings = sweep.by_variant[best][0].settings
+    speakers = dict.fromkeys(speaker for fold in sweep.ready.folds for speaker in (fold.test, fold.validation))
+    chosen = TunedSettings(
+        preset=settings["preset"],
+        settings=tuple(f"{key}={setting(value)}" for key, value in result.changed(settings).items()),
+        speakers=tuple(speakers),
+        tried=len(set(sweep.configs.values())),
+        ua=ua[best],
+        fingerprint=sweep.corpus.fingerprint(),
+    )
     rows = []
-    for name, of_seeds in runs.by_variant.items():
+    for name, of_seeds in sweep.by_variant.items():
         wa, _, _, *ua_cells = score_cells(of_seeds, ("mean", "std_folds", "std_seeds"))
         rows.append((name, *ua_cells, wa, "chosen" if name == best else ""))
-    hint = "one seed says nothing about chance: use --seeds 3" if runs.seeds == 1 else "see the std over seeds"
+    hint = "one seed says nothing about chance: use --seeds 3" if sweep.seeds == 1 else "see the std over seeds"
     notes = (
         chosen.sentence(),
         "the largest of several means is too high, because it was chosen: test the settings on the other speakers, with"
         f" python -m scratchser.cv --tuned; ignore differences as small as those between seeds ({hint})",
-        *(note for note in runs.notes() if not note.startswith("not all folds")),
+        *(note for note in sweep.notes() if not note.startswith("not all folds")),
     )
     columns = ("settings", "UA %", "std over folds", "std over seeds", "WA %", "")
-    table = Table(f"Tuning on {', '.join(chosen.speakers)}: {runs.title}", columns, tuple(rows), notes)
+    table = Table(f"Tuning on {', '.join(speakers)}: {sweep.title}", columns, rows, notes)
     return Output({"tune": table}, tuned=chosen)
-
-
-def choice(runs: Runs, best: str, ua: float) -> TunedSettings:
-    """The settings of the variant `best`, and the speakers that were tested or validated."""
-    settings = runs.by_variant[best][0].record.settings
-    changes = tuple(f"{key}={setting(value)}" for key, value in result.changed(settings).items())
-    speakers = dict.fromkeys(
-        speaker for fold in runs.first.result["folds"] for speaker in (fold["test_speaker"], fold["validation_speaker"])
-    )
-    tried = len(set(runs.configs.values()))
-    return TunedSettings(settings["preset"], changes, tuple(speakers), tried, ua, runs.corpus.fingerprint())

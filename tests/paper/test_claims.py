@@ -1,8 +1,9 @@
 """The paper's claims on synthetic corpora: the intervals, the independence of the corpora, the arms, the training."""
 
+import csv
 import json
-import multiprocessing
 import re
+from argparse import Namespace
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -11,14 +12,13 @@ import pytest
 from scipy import stats
 
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Dataset, Normalisation, training_order
-from scratchser.corpus.features import Features, extract
-from scratchser.corpus.table import CLASSES, CorpusError
-from scratchser.cv.fold import run_fold
+from scratchser.corpus.batches import Dataset, training_order
+from scratchser.corpus.features import Features
+from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
 from scratchser.evaluate import copies
 from scratchser.metrics import interval
 from scratchser.paper import __main__ as paper
-from scratchser.paper.claims import annotators, corpora, experiment, outcome, oversampling, rates, vtlp
+from scratchser.paper.claims import annotators, corpora, experiment, oversampling, rates, vtlp
 from scratchser.paper.claims import claim as training
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, difference
 from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, CorpusSpec
@@ -60,9 +60,9 @@ def test_corpora_have_no_voice_and_no_sound_in_common():
     assert len(set(seeds)) == len(seeds)
     lengths = [synthetic.voice_of(seed, s, 1.0).tract_cm for seed in seeds for s in (*TRAIN, VALIDATION, "5M")]
     assert len(set(lengths)) == len(lengths)
-    one, other = corpora.corpus(TINY_SPEC, seeds[0]), corpora.corpus(TINY_SPEC, seeds[1])
-    keys = [{line.key for line in made.read.lines.values()} for made in (one, other)]
+    keys = [{line.key for line in synthetic.script(seed, corpora.POOL)} for seed in seeds[:2]]
     assert keys[0].isdisjoint(keys[1])
+    one, other = corpora.corpus(TINY_SPEC, seeds[0]), corpora.corpus(TINY_SPEC, seeds[1])
     sounds = [{made.read(u)[0].tobytes() for u in made.utterances} for made in (one, other)]
     assert len(sounds[0]) == len(one.utterances) and sounds[0].isdisjoint(sounds[1])
 
@@ -187,13 +187,21 @@ def test_each_choice_of_two_classes_is_equally_likely():
 # ---- annotators
 
 
+def predictions(labels, predicted, agreed):
+    """Rows of predictions.csv, and a corpus whose annotators agree or not."""
+    utterances, rows = [], []
+    for n, (label, choice, agree) in enumerate(zip(labels, predicted, agreed, strict=True)):
+        truth, predicted = CLASSES[label], CLASSES[choice]
+        votes = (truth,), (truth if agree else "other",)
+        utterances.append(Utterance(f"u{n}", None, UNSEEN, "", "", label, votes))
+        rows.append({"utterance": f"u{n}", "fold": "1", "truth": truth, "predicted": predicted, "second": predicted})
+    return rows, Corpus("csv", CLASSES, tuple(utterances))
+
+
 def test_the_gap_by_hand():
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
-    predicted = np.array([0, 0, 0, 3, 1, 0, 0, 2, 2])
-    agreed = np.array([1, 1, 0, 0, 1, 1, 0, 1, 1], bool)  # class 2 has no ambiguous utterance: left out
-    assert annotators.gap(labels, predicted, agreed) == pytest.approx(100 * ((1 - 0.5) + (0.5 - 0)) / 2)
-    with pytest.raises(ValueError, match="no class"):
-        annotators.gap(labels, predicted, np.full(9, True))
+    agreed = (1, 1, 0, 0, 1, 1, 0, 1, 1)  # class 2 has no ambiguous utterance: left out
+    found = annotators.gap(*predictions((0, 0, 0, 0, 1, 1, 1, 2, 2), (0, 0, 0, 3, 1, 0, 0, 2, 2), agreed))
+    assert found == pytest.approx(100 * ((1 - 0.5) + (0.5 - 0)) / 2)
 
 
 def test_shuffled_votes_keep_each_class_and_have_no_gap():
@@ -201,12 +209,12 @@ def test_shuffled_votes_keep_each_class_and_have_no_gap():
     labels = rng.integers(0, 4, 200)
     right = rng.random(200) < 0.3 + 0.15 * labels  # classes of unequal difficulty ...
     agreed = rng.random(200) < np.where(right, 0.8, 0.2) * (1 - 0.1 * labels)  # ... and of unequal agreement
-    predicted = np.where(right, labels, (labels + 1) % 4)
-    assert annotators.gap(labels, predicted, agreed) > 40
-    shuffled = [annotators.shuffled(labels, agreed, rng) for _ in range(2000)]
-    for one in shuffled[:20]:
-        assert all(one[labels == k].sum() == agreed[labels == k].sum() for k in range(4))
-    assert interval([annotators.gap(labels, predicted, one) for one in shuffled]).covers(0)
+    rows, corpus = predictions(labels, np.where(right, labels, (labels + 1) % 4), agreed)
+    assert annotators.gap(rows, corpus) > 40
+    shuffled = [annotators.shuffled(corpus, rng) for _ in range(300)]
+    votes = Counter((u.label, u.votes) for u in corpus.utterances)
+    assert all(Counter((u.label, u.votes) for u in one.utterances) == votes for one in shuffled)
+    assert interval([annotators.gap(rows, one) for one in shuffled]).covers(0)
 
 
 # ---- experiments with a stub in place of the training
@@ -244,20 +252,29 @@ def stubbed(monkeypatch):
     monkeypatch.setattr(training.corpora, "corpus", lambda spec, seed: synthetic.load(seed, 10))
 
 
-def train(out, number, resume=False, claim=CLAIM):
-    """The values of each difference."""
-    found = experiment.train([claim], out, number, 1, resume=resume)
-    return [result.values for result in outcome.results([claim], found)]
+def run(out, corpora, claims=(CLAIM,), *, workers=1, resume=False, dry_run=False):
+    experiment.run(Namespace(out=out, corpora=corpora, workers=workers, resume=resume, dry_run=dry_run), claims)
+
+
+def values(out, number):
+    """The values of each difference of CLAIM."""
+    trials = [CLAIM.trial(n, out) for n in range(1, number + 1)]
+    return [[difference.value(trial) for trial in trials] for difference in DIFFERENCES]
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_path):
-    found = experiment.train([CLAIM], tmp_path, 30, 1, resume=False)
-    effect, null = outcome.effects(outcome.results([CLAIM], found)).rows
-    low, high = map(float, effect[5].split(" ... "))
-    assert effect[-1] == "no" and low < PLANTED < high
-    assert null[-1] == "yes"
-    by_hand = [DIFFERENCES[0].value(one) for one in found["planted"]]
-    assert effect[3:5] == ("30", f"{np.mean(by_hand):+.1f}")
+    run(tmp_path, 30)
+    effect, null = rows(tmp_path / "claims.csv")
+    low, high = map(float, effect["95 % interval"].split(" ... "))
+    assert effect["covers 0"] == "no" and low < PLANTED < high
+    assert null["covers 0"] == "yes"
+    by_hand = np.mean(values(tmp_path, 30)[0])
+    assert (effect["corpora"], effect["mean"]) == ("30", f"{by_hand:+.1f}")
 
 
 def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
@@ -271,35 +288,42 @@ def test_resuming_trains_only_what_is_missing(stubbed, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "run_fold", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "a", 3)
+        run(tmp_path / "a", 3)
     with pytest.raises(RunError, match="--resume"):
-        train(tmp_path / "a", 3)
+        run(tmp_path / "a", 3)
     monkeypatch.setattr(training, "run_fold", lambda *a: (trained.append(a[4].path), stub(*a)))
-    resumed = train(tmp_path / "a", 3, resume=True)
+    run(tmp_path / "a", 3, resume=True)
     assert len(trained) == len(set(trained)) == 9
-    assert resumed == train(tmp_path / "b", 3)
+    run(tmp_path / "b", 3)
+    assert values(tmp_path / "a", 3) == values(tmp_path / "b", 3)
     assert len(json.loads((tmp_path / "a/environment.json").read_text())) == 2
 
 
 def test_other_settings_are_refused_and_more_corpora_are_added(stubbed, tmp_path):
-    few = train(tmp_path, 3)
+    run(tmp_path, 3)
+    few = values(tmp_path, 3)
     other = replace(CLAIM, arms=lambda seed: {**planted_arms(seed), "with": Arm(TINY_SPEC, SMALL)})
     for changed in (other, replace(CLAIM, first_seed=7)):
         with pytest.raises(RunError, match="other settings"):
-            train(tmp_path, 3, resume=True, claim=changed)
-    more = train(tmp_path, 5, resume=True)
-    assert len(more[0]) == 5 and more[0][:3] == few[0]
+            run(tmp_path, 3, [changed], resume=True)
+    run(tmp_path, 5, resume=True)
+    assert values(tmp_path, 3) == few and len(rows(tmp_path / "claims_corpora.csv")) == 5 * len(DIFFERENCES)
 
 
-def test_wrong_folders_and_numbers_are_refused(tmp_path, capsys):
-    for arguments, message in ((["--corpora", "1"], "at least 2"), (["--resume"], "--resume needs --out")):
+def test_wrong_arguments_and_folders_are_refused(tmp_path, capsys):
+    for arguments, message in (
+        (["--corpora", "1"], "at least 2"),
+        (["--resume"], "--resume needs --out"),
+        (["emodb"], "claims makes its own corpora"),
+        (["--set", "epochs=3"], "claims makes its own corpora"),
+    ):
         with pytest.raises(SystemExit):
             paper.main(["claims", *arguments])
         assert message in capsys.readouterr().err
     with pytest.raises(RunError, match="holds no run"):
-        experiment.train(CLAIMS, tmp_path, 2, 1, resume=True)
+        run(tmp_path, 2, resume=True)
     with files.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
-        experiment.train(CLAIMS, tmp_path, 2, 1, resume=False)
+        run(tmp_path, 2)
 
 
 # ---- experiments with training
@@ -310,7 +334,8 @@ def tiny(claim):
     shape = ("conv_channels", "conv_kernels", "conv_strides", "lstm_units", "epochs", "patience", "batch_size")
 
     def arm(of):
-        spec = replace(TINY_SPEC, tract_spread=of.spec.tract_spread, test=(2,) * 4)
+        test = (2,) * 4 if of.spec is annotators.MANY else TINY_SPEC.test
+        spec = replace(TINY_SPEC, tract_spread=of.spec.tract_spread, test=test)
         return Arm(spec, replace(of.config, **{name: getattr(TINY, name) for name in shape}), of.other_seed)
 
     def arms(seed):
@@ -319,50 +344,29 @@ def tiny(claim):
     return replace(claim, first_seed=claim.first_seed + 5_000_000, arms=arms)
 
 
-def test_all_claims_end_to_end(tmp_path, monkeypatch):
+def test_all_claims_end_to_end(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(corpora, "POOL", 400)
     claims = [tiny(claim) for claim in CLAIMS]
-    arms = sum(len(claim.arms(0)) for claim in claims)
-    text = experiment.forecast(claims, tmp_path, 2, 1, resume=False)
-    assert f"8 corpora to go, {2 * arms} trainings" in text and re.search(r"about \d+ min", text)
+    run(tmp_path, 3, claims[-1:], dry_run=True)
+    text = capsys.readouterr().out
+    assert "3 corpora to go, 12 trainings; 1 claims" in text and re.search(r"about \d+ min", text)
     assert not list(tmp_path.iterdir())
-    made = experiment.build(claims, tmp_path, 2, 1, resume=False)
-    text = experiment.forecast(claims, tmp_path, 2, 1, resume=True)
-    assert text.startswith("0 corpora to go, 0 trainings; 4 claims")
+    run(tmp_path, 2, claims)
+    printed = capsys.readouterr().out
+    run(tmp_path, 2, claims, resume=True, dry_run=True)
+    assert capsys.readouterr().out.startswith("0 corpora to go, 0 trainings; 4 claims")
     with pytest.raises(RunError, match="--resume"):
-        experiment.forecast(claims, tmp_path, 3, 1, resume=False)
-    assert multiprocessing.active_children() == []
-    rows = made.tables["claims"].rows
-    assert [row[:2] for row in rows] == [(c.name, d.kind) for c in claims for d in c.differences]
-    assert len(made.tables["claims_corpora"].rows) == 2 * sum(len(claim.differences) for claim in claims)
-    ratios = dict(row[:1] + row[2:3] for row in made.tables["claims_gradients"].rows)
-    assert list(ratios) == ["conv1"] and float(ratios["conv1"]) > 0
-    assert {p.name for p in tmp_path.glob("claims*")} == {
-        f"{name}.{ending}" for name in made.tables for ending in ("csv", "md")
-    } | {"claims.png"}
-    assert not list(tmp_path.rglob("checkpoint.npz"))
+        run(tmp_path, 3, claims, dry_run=True)
+    found = rows(tmp_path / "claims.csv")
+    assert [(row["claim"], row["kind"]) for row in found] == [(c.name, d.kind) for c in claims for d in c.differences]
+    (ratio,) = rows(tmp_path / "claims_gradients.csv")
+    assert ratio["layer"] == "conv1" and float(ratio["ratio"]) > 0
+    assert (tmp_path / "claims.png").exists() and not list(tmp_path.rglob("checkpoint.npz"))
     # a finished experiment gives the same tables without any training
     monkeypatch.setattr(training, "run_fold", None)
-    assert experiment.build(claims, tmp_path, 2, 1, resume=True).text() == made.text()
+    run(tmp_path, 2, claims, resume=True)
+    assert capsys.readouterr().out == printed
     # the arms differ in their seeds only
     uniform, again = (FoldDir(tmp_path / "rates" / name, 1, True) for name in ("uniform", "uniform-again"))
     assert uniform.result()["normalisation"] == again.result()["normalisation"]
     assert uniform.metrics()[0]["train"]["loss"] != again.metrics()[0]["train"]["loss"]
-
-
-def test_unseen_speakers_have_no_influence_before_the_test(tmp_path):
-    """Other sounds of the unseen speakers change nothing in the training."""
-    made = corpora.corpus(TINY_SPEC, 6_000_000)
-    features = extract(made, TINY)
-    data = Dataset.of(made.classes, made.utterances, features, TINY)
-    unseen = data.of_speakers(UNSEEN)
-    values = features.values.copy()
-    for n in unseen:
-        values[features.starts[n] : features.starts[n] + features.lengths[n]] += 3.0
-    losses, normalisations = [], []
-    for name, each in (("as-they-are", features), ("louder", replace(features, values=values))):
-        folder = FoldDir(tmp_path / name, 1, True)
-        run_fold(replace(data, features=each), corpora.fold(1), TINY, 1, folder, lambda row: None)
-        losses.append([(row["train"], row["validation"], row["gradient_norms"]) for row in folder.metrics()])
-        normalisations.append(folder.result()["normalisation"])
-    assert losses[0] == losses[1] and normalisations[0] == normalisations[1]
-    assert normalisations[0] == asdict(Normalisation.of(features, data.of_speakers(*TRAIN), "fold"))

@@ -10,22 +10,15 @@ from scratchser.paper.output import Output, Table
 MADE = Table("shares", ("class", "share %"), (("happi|ness, all", "18.0"), ("anger", "-")), ("a note",))
 
 
-def test_a_table_as_text_has_all_of_it():
+def test_a_table_as_text_csv_and_markdown(tmp_path):
+    Output({"shares": MADE}).write(tmp_path)
     title, head, *rows, note = MADE.text().splitlines()
     assert (title, note) == ("shares", "a note")
     assert head.split() == ["class", "share", "%"] and [row.split()[-1] for row in rows] == ["18.0", "-"]
-
-
-def test_csv_is_read_back_cell_by_cell(tmp_path):
-    Output({"shares": MADE}).write(tmp_path)
     with open(tmp_path / "shares.csv", newline="") as file:
         assert [tuple(row) for row in csv.reader(file)] == [MADE.columns, *MADE.rows]
-
-
-def test_markdown_keeps_a_bar_inside_its_cell(tmp_path):
-    Output({"shares": MADE}).write(tmp_path)
     lines = (tmp_path / "shares.md").read_text().splitlines()
-    assert "| happi\\|ness, all | 18.0 |" in lines and lines[-1] == "a note"
+    assert "| happi\\|ness, all | 18.0 |" in lines and lines[-1] == "a note"  # a bar inside a cell
 
 
 def test_a_figure_is_a_png(tmp_path):

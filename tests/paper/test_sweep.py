@@ -1,12 +1,8 @@
-"""The runs behind a table: shared, continued after a kill to the same bits, and never confused."""
+"""The runs behind a table: shared, continued after an interruption to the same bits, and never confused."""
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import made_up
@@ -18,6 +14,7 @@ from scratchser import corpus
 from scratchser.corpus.features import extract
 from scratchser.corpus.split import make_folds
 from scratchser.cv import __main__ as cv
+from scratchser.cv import fold as cv_fold
 from scratchser.cv.experiment import features_name
 from scratchser.cv.prepare import Prepared
 from scratchser.paper import __main__ as paper
@@ -54,7 +51,8 @@ def uninterrupted(folder, tmp_path_factory):
 
 def contents(out):
     """Every file of a folder with its bytes and when it was written."""
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(out.rglob("*")) if path.is_file()}
+    paths = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock"]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
 def numbers(out):
@@ -95,71 +93,62 @@ def test_tables_share_their_runs(folder, uninterrupted, capsys):
     assert (uninterrupted / "table2.csv").exists() and not (uninterrupted / "features").exists()
 
 
-def test_a_killed_sweep_continues_to_the_same_bits(folder, uninterrupted, tmp_path):
-    out = tmp_path / "killed"
+def test_an_interrupted_sweep_continues_to_the_same_bits(folder, uninterrupted, tmp_path, monkeypatch, capsys):
+    """After one of two epochs of the second run's first fold; --dry-run counts what is left and changes nothing."""
+    out, saved, save = tmp_path / "out", [], cv_fold.save
     command = ["table6", folder, *SETTINGS, *HERE, "--out", out]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scratchser.paper", *map(str, command)],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
-    for line in process.stderr:
-        if "soft_labels" in line and "fold 1 epoch 1/2" in line:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    done = {path.parents[1].name for path in out.glob("runs/*/folds/*/result.json")}
-    assert len(done) == 1 and len(list((out / "runs").iterdir())) == 2 and not (out / "table6.csv").exists()
-    first = contents(out / "runs" / next(iter(name for name in os.listdir(out / "runs") if "soft" not in name)))
+
+    def save_five(training, folder):
+        save(training, folder)
+        saved.append(folder)
+        if len(saved) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cv_fold, "save", save_five)
+    assert run(*command) == 1 and "--resume" in capsys.readouterr().err and not (out / "table6.csv").exists()
+    monkeypatch.setattr(cv_fold, "save", save)
+    whole, begun = sorted((out / "runs").iterdir(), key=lambda path: "soft_labels" in path.name)
+    (whole / "report.html").unlink()
+    before = contents(out)
+    assert run(*command, "--resume", "--dry-run") == 0
+    message = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in message.splitlines()}
+    assert rows[whole.name] == ["2", "of", "2", "0", "0"] and rows[begun.name] == ["0", "of", "2", "1", "3"]
+    assert "2 runs, 2 folds to train, at most 3 epochs" in message and "about 1 min, an estimate" in message
+    assert "4 training steps" in message and contents(out) == before
+    finished = contents(whole / "folds")
     assert run(*command, "--resume") == 0
-    assert {path: first[path] for path in first} == {path: contents(path.parent)[path] for path in first}
-    found, tables = numbers(out)
-    expected, theirs = numbers(uninterrupted)
+    assert contents(whole / "folds") == finished and (whole / "report.html").exists()
+    (found, tables), (expected, theirs) = numbers(out), numbers(uninterrupted)
     assert found == expected and tables == {name: theirs[name] for name in tables} and "table6.csv" in tables
 
 
-def test_a_run_whose_report_is_missing_gets_it(folder, uninterrupted, tmp_path):
-    out = tmp_path / "copy"
-    shutil.copytree(uninterrupted, out)
-    path = sorted((out / "runs").iterdir())[0]
-    (path / "report.html").unlink()
-    (path / "result.json").unlink()
-    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume") == 0
-    assert (path / "report.html").exists() and numbers(out)[0] == numbers(uninterrupted)[0]
+def test_a_dry_run_makes_no_folder(folder, tmp_path, capsys):
+    assert run("table6", folder, *SETTINGS, *HERE, "--out", tmp_path / "new", "--dry-run") == 0
+    assert "4 folds to train, at most 8 epochs" in capsys.readouterr().out and not (tmp_path / "new").exists()
 
 
-def test_a_run_of_other_settings_is_refused(folder, uninterrupted, tmp_path, capsys):
-    out = tmp_path / "copy"
-    shutil.copytree(uninterrupted, out)
-    path = sorted((out / "runs").iterdir())[1] / "config.json"
+def test_runs_of_other_settings_or_another_corpus_are_never_mixed(folder, uninterrupted, tmp_path, capsys):
+    changed, new = tmp_path / "changed", tmp_path / "new"
+    shutil.copytree(uninterrupted, changed)
+    path = sorted((changed / "runs").iterdir())[1] / "config.json"  # the first run must not be changed either
     saved = json.loads(path.read_text())
     saved["config"]["momentum"] = 0.8
     path.write_text(json.dumps(saved))
-    before = contents(out)
-    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume") == 2
-    assert "config.momentum was 0.8 and is now 0.9" in capsys.readouterr().err
-    assert {path for path in contents(out) if path.name != ".lock"} == {path for path in before if path.name != ".lock"}
-    assert run("table6", folder, *SETTINGS[:-1], "1", *HERE, "--out", uninterrupted, "--resume") == 2
-    assert "folds was [1, 3] and is now [1]" in capsys.readouterr().err
-
-
-def test_out_is_never_mixed_up(folder, uninterrupted, tmp_path, capsys):
-    before = contents(uninterrupted)
-    assert run("table2", folder, *SETTINGS, *HERE, "--out", uninterrupted) == 2
-    assert "--resume" in capsys.readouterr().err and contents(uninterrupted) == before
-    assert run("table2", folder, *SETTINGS, *HERE, "--out", tmp_path / "new", "--resume") == 2
-    assert "no runs to continue" in capsys.readouterr().err and not (tmp_path / "new").exists()
-
-
-def test_an_out_of_another_corpus_is_not_used(folder, uninterrupted, tmp_path, capsys):
-    """Whatever the settings: the runs would lie side by side, and one table over the other."""
-    before = contents(uninterrupted)
-    other = small_corpus.write(tmp_path, each=1)
-    for dry in ([], ["--dry-run"]):
-        command = ["table6", other, *SETTINGS, *HERE, "--set", "l2=0.01", "--set", "conv_l2=0.01"]
-        assert run(*command, "--out", uninterrupted, "--resume", *dry) == 2
-        error = capsys.readouterr().err
-        assert "holds runs of other utterances (corpus" in error and "another folder with --out" in error
-    assert contents(uninterrupted) == before
+    other = small_corpus.write(tmp_path / "other", each=1)
+    l2 = ["--set", "l2=0.01", "--set", "conv_l2=0.01"]
+    before = contents(changed), contents(uninterrupted)
+    for arguments, message in (
+        ([folder, "--out", changed, "--resume"], "config.momentum was 0.8 and is now 0.9"),
+        ([folder, "--out", uninterrupted, "--resume", "--folds", "1"], "folds was [1, 3] and is now [1]"),
+        ([folder, "--out", uninterrupted], "use them with --resume"),
+        ([folder, "--out", new, "--resume"], "no runs to continue"),
+        ([other, "--out", uninterrupted, "--resume", *l2], "holds runs of other utterances (corpus"),
+        ([other, "--out", uninterrupted, "--resume", *l2, "--dry-run"], "choose another folder with --out"),
+    ):
+        assert run("table6", *SETTINGS, *HERE, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert (contents(changed), contents(uninterrupted)) == before and not new.exists()
 
 
 def plan(out, variants, changes=(), built_in=False, seeds=1):
@@ -170,14 +159,13 @@ def plan(out, variants, changes=(), built_in=False, seeds=1):
 
 def test_another_configuration_has_another_folder(tmp_path):
     ladder, again = plan(tmp_path, table1.VARIANTS, seeds=2), plan(tmp_path, table2.VARIANTS, seeds=3)
-    assert len(ladder.runs) == 12 and [run.seed for run in again.runs] == [0, 1, 2]
+    assert len(ladder.runs) == 12 and [run.settings["seed"] for run in again.runs] == [0, 1, 2]
     assert ladder.by_variant["best"] == again.by_variant["best"][:2]
-    assert ladder.by_variant["best"][0].name.startswith("best-") and ladder.by_variant["best"][0].name.endswith(
-        "-seed0"
-    )
+    assert ladder.by_variant["best"][0].path.name.startswith("best-")
+    assert ladder.by_variant["best"][0].path.name.endswith("-seed0")
     other = plan(tmp_path, table2.VARIANTS, ["learning_rate=0.01"]).runs[0]
-    assert other.path not in {run.path for run in again.runs} and other.name.startswith("best-learning_rate=0.01-")
-    widths = [plan(tmp_path, table2.VARIANTS, [f"conv_channels=[{n},8,8,8]"]).runs[0].name for n in (8, 9)]
+    assert other.path not in {run.path for run in again.runs} and other.path.name.startswith("best-learning_rate=0.01-")
+    widths = [plan(tmp_path, table2.VARIANTS, [f"conv_channels=[{n},8,8,8]"]).runs[0].path.name for n in (8, 9)]
     assert all(name.startswith("best-conv_channels-") for name in widths) and len(set(widths)) == 2
     assert plan(tmp_path, figure4.VARIANTS).by_variant["with adjustment"] == ladder.by_variant["best-4khz"][:1]
 
@@ -222,44 +210,24 @@ def test_what_is_compared_cannot_be_set():
     assert base_for(table2.VARIANTS, ["vtlp=off"]).config.vtlp == "off"
 
 
-def test_a_dry_run_counts_what_is_left_and_makes_nothing(folder, uninterrupted, tmp_path, capsys):
-    out = tmp_path / "copy"
-    shutil.copytree(uninterrupted, out)
-    soft = next(path for path in (out / "runs").iterdir() if "soft_labels" in path.name)
-    (soft / "folds" / "03" / "result.json").unlink()
-    lines = (soft / "folds" / "03" / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (soft / "folds" / "03" / "metrics.jsonl").write_text(lines[0])
-    shutil.rmtree(soft / "folds" / "01")
-    before = contents(out)
-    assert run("table6", folder, *SETTINGS, *HERE, "--out", out, "--resume", "--dry-run") == 0
-    message = capsys.readouterr().out
-    rows = {line.split()[0]: line.split()[1:] for line in message.splitlines()}
-    assert rows[soft.name] == ["0", "of", "2", "1", "3"]
-    assert ["2", "of", "2", "0", "0"] in rows.values()
-    assert "2 runs, 2 folds to train, at most 3 epochs" in message and "about 1 min, an estimate" in message
-    assert "4 training steps" in message and contents(out) == before
-    assert run("table6", folder, *SETTINGS, *HERE, "--out", tmp_path / "new", "--dry-run") == 0
-    assert "4 folds to train, at most 8 epochs" in capsys.readouterr().out and not (tmp_path / "new").exists()
-
-
 def test_the_estimate_counts_the_frames_that_are_trained_on(folder):
     data = corpus.load(folder)
     config = with_settings(PRESETS["best"], SMALL)
     lengths = estimate.frame_counts(estimate.sample_counts(data), config)
     np.testing.assert_array_equal(lengths, extract(data, config).lengths)
     fold = make_folds(data)[0]
-    by_speaker = {u.speaker: 0 for u in data.utterances}
-    twice = dict(by_speaker)
-    for utterance, frames in zip(data.utterances, lengths.tolist(), strict=True):
-        by_speaker[utterance.speaker] += frames
-        twice[utterance.speaker] += frames * (utterance.label in (1, 3))  # happiness and anger
-    trained = sum(by_speaker[s] + twice[s] for s in fold.train)
+
+    def frames(*speakers, labels=range(4)):
+        return sum(
+            int(n) for u, n in zip(data.utterances, lengths, strict=True) if u.speaker in speakers and u.label in labels
+        )
+
     speed = estimate.Speed(training=2.0, forward=0.5)
-    expected = 7 * (2.0 * trained + 0.5 * by_speaker[fold.validation]) + 11 * 0.5 * by_speaker[fold.test]
+    trained = frames(*fold.train) + frames(*fold.train, labels=(1, 3))  # happiness and anger are shown twice
+    expected = 7 * (2.0 * trained + 0.5 * frames(fold.validation)) + 11 * 0.5 * frames(fold.test)
     assert estimate.seconds(data, lengths, fold, config, 7, speed) == expected
     plain = replace(config, vtlp="off", oversample=())
-    once = sum(by_speaker[s] for s in fold.train)
-    expected = 7 * (2.0 * once + 0.5 * by_speaker[fold.validation]) + 0.5 * by_speaker[fold.test]
+    expected = 7 * (2.0 * frames(*fold.train) + 0.5 * frames(fold.validation)) + 0.5 * frames(fold.test)
     assert estimate.seconds(data, lengths, fold, plain, 7, speed) == expected
 
 
@@ -289,10 +257,7 @@ def test_errors_end_in_a_line(folder, tmp_path, capsys, arguments, message):
 
 def test_table_6_without_annotators_names_a_corpus_that_has_them(tmp_path, capsys):
     manifest = small_corpus.write(tmp_path, each=1) / "manifest.csv"
-    with open(manifest, newline="") as file:
-        rows = [row[:-1] for row in csv.reader(file)]  # the votes are last
-    with open(manifest, "w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    manifest.write_text(manifest.read_text().replace("neu|neu,sad|oth", ""))
     assert run("table6", tmp_path, *SETTINGS, *HERE, "--out", tmp_path / "out") == 2
     assert "synthetic" in capsys.readouterr().err and not (tmp_path / "out").exists()
 

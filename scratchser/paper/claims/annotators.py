@@ -7,15 +7,16 @@ null     the same predictions after the votes were shuffled among the unseen spe
 A class that has only unanimous or only ambiguous utterances in a corpus is left out of its gap.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from scratchser import metrics
-from scratchser.corpus.table import CLASSES
-from scratchser.corpus.votes import unanimous
+from scratchser.corpus.table import Corpus
 from scratchser.paper.claims import corpora
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, Trial
-from scratchser.paper.claims.corpora import CorpusSpec
-from scratchser.report.agreement import class_indices
+from scratchser.paper.claims.corpora import UNSEEN, CorpusSpec
+from scratchser.report.agreement import agreement
 
 MANY = CorpusSpec(test=(10, 10, 10, 10))  # enough for two subsets
 
@@ -24,44 +25,33 @@ def arms(seed: int) -> dict[str, Arm]:
     return {"plain": Arm(MANY, SMALL)}
 
 
-def gap(labels: np.ndarray, predicted: np.ndarray, agreed: np.ndarray) -> float:
-    """Points of UA, from labels, predictions and agreement (U,).
-
-    Raises ValueError if no class has utterances of both kinds.
-    """
-    K = len(CLASSES)
-    agree, disagree = (
-        metrics.recalls(metrics.confusion(labels[subset], predicted[subset], K)) for subset in (agreed, ~agreed)
-    )
-    both = np.isfinite(agree) & np.isfinite(disagree)
-    if not both.any():
-        raise ValueError("no class has unanimous and ambiguous utterances")
-    return 100 * float(np.mean(agree[both] - disagree[both]))
+def gap(rows: Sequence[Mapping[str, str]], corpus: Corpus) -> float:
+    """Points of UA, from the rows of predictions.csv and the votes of the corpus."""
+    found = agreement(rows, corpus)
+    return 100 * float(np.nanmean(found["unanimous", "predicted"].recalls - found["ambiguous", "predicted"].recalls))
 
 
-def shuffled(labels: np.ndarray, agreed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The agreement (U,), shuffled within each class."""
-    new = agreed.copy()
-    for label in np.unique(labels):
-        new[labels == label] = rng.permutation(agreed[labels == label])
-    return new
+def shuffled(corpus: Corpus, rng: np.random.Generator) -> Corpus:
+    """The corpus with the votes of the unseen speakers' utterances shuffled within each class."""
+    utterances = list(corpus.utterances)
+    for label in range(len(corpus.classes)):
+        of_class = [n for n, u in enumerate(utterances) if u.speaker == UNSEEN and u.label == label]
+        for n, other in zip(of_class, rng.permutation(of_class), strict=True):
+            utterances[n] = replace(utterances[n], votes=corpus.utterances[other].votes)
+    return replace(corpus, utterances=tuple(utterances))
 
 
-def _results(trial: Trial) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, predictions and agreement (U,) of the unseen speakers' utterances."""
-    rows = trial.folders["plain"].prediction_rows()
-    votes = {u.name: u.votes for u in corpora.corpus(trial.arms["plain"].spec, trial.seed).utterances}
-    agreed = np.array([unanimous(votes[row["utterance"]], row["truth"]) for row in rows])
-    return class_indices(rows, "truth", CLASSES), class_indices(rows, "predicted", CLASSES), agreed
+def _corpus(trial: Trial) -> Corpus:
+    return corpora.corpus(trial.arms["plain"].spec, trial.seed)
 
 
 def _gap(trial: Trial) -> float:
-    return gap(*_results(trial))
+    return gap(trial.folders["plain"].prediction_rows(), _corpus(trial))
 
 
 def _gap_shuffled(trial: Trial) -> float:
-    labels, predicted, agreed = _results(trial)
-    return gap(labels, predicted, shuffled(labels, agreed, np.random.default_rng([trial.seed, 4])))
+    corpus = shuffled(_corpus(trial), np.random.default_rng([trial.seed, 4]))
+    return gap(trial.folders["plain"].prediction_rows(), corpus)
 
 
 CLAIM = Claim(

@@ -4,7 +4,6 @@ The seed determines everything: other seeds give other voices and sounds. With t
 speakers with the same utterances, except for what the specs change, so that they can be compared corpus by corpus.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from scratchser.corpus import synthetic
@@ -39,18 +38,17 @@ class CorpusSpec:
 def corpus(spec: CorpusSpec, seed: int) -> Corpus:
     """The corpus of this seed. Raises CorpusError if a speaker has too few utterances of a class."""
     pool = synthetic.load(seed, POOL, spec.tract_spread)
-    taken: dict[tuple[str, int], int] = defaultdict(int)
+    needed = {(speaker, label): n for speaker in pool.speakers for label, n in enumerate(spec.quota(speaker))}
     chosen = []
     for utterance in pool.utterances:
-        key = (utterance.speaker, utterance.label)
-        if taken[key] < spec.quota(utterance.speaker)[utterance.label]:
-            taken[key] += 1
+        key = utterance.speaker, utterance.label
+        if needed[key]:
+            needed[key] -= 1
             seen = utterance.speaker in (*TRAIN, VALIDATION)
             chosen.append(utterance if seen else replace(utterance, speaker=UNSEEN))
-    for speaker in pool.speakers:
-        for label, needed in enumerate(spec.quota(speaker)):
-            if taken[speaker, label] < needed:
-                raise CorpusError(f"corpus {seed}: speaker {speaker} has too few utterances of {CLASSES[label]}")
+    for (speaker, label), n in needed.items():
+        if n:
+            raise CorpusError(f"corpus {seed}: speaker {speaker} has too few utterances of {CLASSES[label]}")
     return replace(pool, utterances=tuple(chosen))
 
 

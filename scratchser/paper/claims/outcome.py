@@ -1,7 +1,7 @@
 """The results of the claims: tables with effects and nulls side by side, and a figure of all intervals."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from scratchser.metrics import Interval, interval
 from scratchser.paper.claims import rates
-from scratchser.paper.claims.claim import Claim, Difference, Kind, Trial
+from scratchser.paper.claims.claim import Claim, Kind, Trial
 from scratchser.paper.output import Output, Table
 from scratchser.report import figures
 
@@ -18,55 +18,45 @@ STYLES: dict[Kind, tuple[str, str]] = {
     "contrast": ("tab:grey", "s"),
     "null": ("tab:orange", "D"),
 }
-Trials = Mapping[str, Sequence[Trial]]  # finished, by claim
 
 
-@dataclass(frozen=True)
-class Result:
-    """A difference of a claim, and its value for each corpus."""
+class Result(NamedTuple):
+    """A difference of a claim: its value for each corpus, by the corpus's seed, and their interval."""
 
-    claim: Claim
-    difference: Difference
-    values: list[float]
-
-    @property
-    def interval(self) -> Interval:
-        return interval(self.values)
-
-    @property
-    def cells(self) -> tuple[str, str, str]:
-        return self.claim.name, self.difference.kind, self.difference.name
+    claim: str
+    kind: Kind
+    name: str
+    values: dict[int, float]
+    interval: Interval
 
 
-def output(claims: Sequence[Claim], trials: Trials) -> Output:
-    """The tables and the figure."""
-    found = results(claims, trials)
-    tables = {"claims": effects(found), "claims_arms": arms(trials), "claims_corpora": corpora(found)}
-    if rates.CLAIM.name in trials:
-        tables["claims_gradients"] = gradients(trials[rates.CLAIM.name])
+def output(claims: Sequence[Claim], trials: Sequence[Trial]) -> Output:
+    """The tables and the figure of finished trials."""
+    by_claim = {claim.name: [trial for trial in trials if trial.claim == claim.name] for claim in claims}
+    found = []
+    for claim in claims:
+        for difference in claim.differences:
+            values = {trial.seed: difference.value(trial) for trial in by_claim[claim.name]}
+            mean = interval(list(values.values()))
+            found.append(Result(claim.name, difference.kind, difference.name, values, mean))
+    tables = {"claims": effects(found), "claims_arms": arms(by_claim), "claims_corpora": corpora(found)}
+    if rates.CLAIM.name in by_claim:
+        tables["claims_gradients"] = gradients(by_claim[rates.CLAIM.name])
     return Output(tables, {"claims": draw(found)})
 
 
-def results(claims: Sequence[Claim], trials: Trials) -> list[Result]:
-    return [
-        Result(claim, difference, [difference.value(trial) for trial in trials[claim.name]])
-        for claim in claims
-        for difference in claim.differences
-    ]
-
-
 def effects(found: Sequence[Result]) -> Table:
-    rows = []
-    for result in found:
-        i = result.interval
-        rows.append((*result.cells, *_cells(i, "+.1f"), "yes" if i.covers(0) else "no"))
+    rows = [
+        (*result[:3], *_cells(result.interval, "+.1f"), "yes" if result.interval.covers(0) else "no")
+        for result in found
+    ]
     notes = (
         "Points of UA on unseen speakers. Synthetic corpora: the results say nothing about real speech.",
         "Intervals, by Student's t, and SDs are over corpora, each with its own voices and sounds.",
         "A null is 0 by construction: its interval should cover 0, and misses it in 5 of 100 experiments.",
     )
     columns = ("claim", "kind", "difference", "corpora", "mean", "95 % interval", "SD", "covers 0")
-    return Table("The paper's claims on synthetic corpora", columns, tuple(rows), notes)
+    return Table("The paper's claims on synthetic corpora", columns, rows, notes)
 
 
 def _cells(i: Interval, digits: str) -> tuple[str, str, str, str]:
@@ -74,24 +64,20 @@ def _cells(i: Interval, digits: str) -> tuple[str, str, str, str]:
     return str(i.n), f"{i.mean:{digits}}", f"{i.low:{digits}} ... {i.high:{digits}}", f"{i.sd:.1f}"
 
 
-def arms(trials: Trials) -> Table:
+def arms(by_claim: dict[str, list[Trial]]) -> Table:
     """The UA of each arm: it should be neither at chance, 25 %, nor near 100 %."""
     rows = [
-        (claim, name, *_cells(interval([trial.ua(name) for trial in finished]), ".1f"))
-        for claim, finished in trials.items()
-        for name in finished[0].arms
+        (claim, name, *_cells(interval([trial.ua(name) for trial in trials]), ".1f"))
+        for claim, trials in by_claim.items()
+        for name in trials[0].arms
     ]
-    return Table("UA of each arm", ("claim", "arm", "corpora", "UA %", "95 % interval", "SD"), tuple(rows))
+    return Table("UA of each arm", ("claim", "arm", "corpora", "UA %", "95 % interval", "SD"), rows)
 
 
 def corpora(found: Sequence[Result]) -> Table:
     """Every value of every corpus, for other statistics."""
-    rows = [
-        (*result.cells, str(result.claim.seed(n)), f"{value:.4f}")
-        for result in found
-        for n, value in enumerate(result.values, 1)
-    ]
-    return Table("Corpus by corpus", ("claim", "kind", "difference", "seed", "points"), tuple(rows))
+    rows = [(*result[:3], str(seed), f"{value:.4f}") for result in found for seed, value in result.values.items()]
+    return Table("Corpus by corpus", ("claim", "kind", "difference", "seed", "points"), rows)
 
 
 def gradients(trials: Sequence[Trial]) -> Table:
@@ -104,18 +90,18 @@ def gradients(trials: Sequence[Trial]) -> Table:
         rows.append((layer, str(i.n), f"{mean:.2f}", f"{low:.2f} ... {high:.2f}", "yes" if i.covers(0) else "no"))
     columns = ("layer", "corpora", "ratio", "95 % interval", "covers 1")
     title = "||dW|| / sqrt(n) relative to that of the LSTM, one learning rate for all layers"
-    return Table(title, columns, tuple(rows))
+    return Table(title, columns, rows)
 
 
 def draw(found: Sequence[Result]) -> Figure:
     """A line with a marker for each interval and its mean."""
     figure, (axes,) = figures.panels(9, 1.2 + 0.42 * len(found), grid="x")
     for y, result in enumerate(found):
-        i, (colour, marker) = result.interval, STYLES[result.difference.kind]
+        i, (colour, marker) = result.interval, STYLES[result.kind]
         axes.plot([i.low, i.high], [y, y], color=colour, lw=2)
         axes.plot(i.mean, y, marker, color=colour)
     axes.axvline(0, color="black", lw=0.8)
-    labels = [f"{result.claim.name}: {result.difference.name}" for result in found]
+    labels = [f"{result.claim}: {result.name}" for result in found]
     axes.set_yticks(range(len(found)), labels, fontsize="small")
     axes.invert_yaxis()
     axes.set_xlabel("points of UA, mean over corpora and 95 % interval (synthetic data)")

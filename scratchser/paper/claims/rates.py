@@ -14,6 +14,7 @@ import numpy as np
 
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, Trial, difference
 from scratchser.paper.claims.corpora import CorpusSpec
+from scratchser.report import figures
 
 UNIFORM = replace(SMALL, conv_learning_rate=SMALL.learning_rate, conv_l2=SMALL.l2)
 LAYERWISE = replace(SMALL, conv_learning_rate=2 * SMALL.learning_rate, conv_l2=2 * SMALL.l2)
@@ -31,9 +32,9 @@ def arms(seed: int) -> dict[str, Arm]:
 
 def log_ratios(trial: Trial) -> Mapping[str, float]:
     """The logarithm of the ratio of each conv layer."""
-    rows = [row["gradient_norms"] for row in trial.folders["uniform"].metrics()]
-    means = {layer: float(np.mean([row[layer] for row in rows])) for layer in rows[0]}
-    return {layer: float(np.log(norm / means["lstm1"])) for layer, norm in means.items() if layer.startswith("conv")}
+    norms = figures.mean_norms(trial.folders["uniform"].metrics())
+    lstm = norms["lstm1"].mean()
+    return {layer: float(np.log(values.mean() / lstm)) for layer, values in norms.items() if layer.startswith("conv")}
 
 
 CLAIM = Claim(

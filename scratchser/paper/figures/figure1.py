@@ -42,19 +42,15 @@ def _draw(
 ) -> Figure:
     figure, (axes,) = figures.panels(max(5.0, 1.6 + 1.1 * len(classes)), 4.2, grid="y")
     highest, bottom = max(int(totals.max()), 1), np.zeros(len(classes), np.int64)
-    positions = range(len(classes))
     for name, counts in parts.items():
         colour, hatch = STYLES[name]
-        axes.bar(positions, counts, 0.65, bottom, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0)
-        for x, count, low in zip(positions, counts, bottom, strict=True):
-            if len(parts) > 1 and count >= 0.045 * highest:  # a lower part has no room for its number
-                text = axes.text(x, low + count / 2, str(count), ha="center", va="center", fontsize="small")
-                text.set_bbox({"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.05"})
+        bars = axes.bar(classes, counts, 0.65, bottom, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0)
+        if len(parts) > 1:  # a lower part has no room for its number
+            labels = [str(count) if count >= 0.045 * highest else "" for count in counts]
+            box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.05"}
+            axes.bar_label(bars, labels, label_type="center", fontsize="small", bbox=box)
         bottom = bottom + counts
-    for x, total, share in zip(positions, totals, shares, strict=True):
-        label = f"{total}  ({share} %)"
-        axes.annotate(label, (x, total), (0, 3), textcoords="offset points", ha="center", va="bottom")
-    axes.set_xticks(positions, classes)
+    axes.bar_label(bars, [f"{total}  ({share} %)" for total, share in zip(totals, shares, strict=True)], padding=3)
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="utterances", ylim=(0, 1.12 * highest))
     figures.legend(figure, len(parts))

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.corpus.audio import RATE, check_audio, has_audio
+from scratchser.corpus.audio import RATE, check_audio
 from scratchser.corpus.features import Signal, extract
-from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.kernels import vtlp
 from scratchser.paper import output
 from scratchser.paper.output import Output
@@ -23,26 +23,16 @@ ALPHAS = (0.9, 1.0, 1.1)
 def build(corpus: Corpus) -> Output:
     """Raises CorpusError if the corpus has no audio that can be read."""
     config = PAPER_BEST
-    utterance = median_utterance(corpus, config.window_ms)
-    log_power = extract(replace(corpus, utterances=(utterance,)), config).of(0)
-    seconds = len(log_power) * Signal.of(config).hop / RATE
-    title = f"{utterance.name}, {corpus.classes[utterance.label]}, {output.corpus_name(corpus)}"
-    return Output(figures={"figure2": _draw(title, log_power, seconds, config.frequency_khz)})
-
-
-def median_utterance(corpus: Corpus, window_ms: float) -> Utterance:
-    """The utterance of median duration, the shorter of the two for an even number; broken ones are ignored.
-
-    Raises CorpusError if there is none.
-    """
-    if not has_audio(corpus):
-        raise CorpusError(f"{corpus.root}: figure 2 needs audio, but none of the corpus's wav files exists")
-    seconds = check_audio(corpus, window_ms).seconds
+    seconds = check_audio(corpus, config.window_ms).seconds  # of the utterances that are not broken
     if not seconds:
         raise CorpusError(f"{corpus.root}: figure 2 needs audio, but none of the corpus's wav files can be read")
     order = sorted(seconds, key=lambda name: (seconds[name], name))
-    median = order[(len(order) - 1) // 2]
-    return next(u for u in corpus.utterances if u.name == median)
+    median = order[(len(order) - 1) // 2]  # of an even number, the shorter one in the middle
+    utterance = next(u for u in corpus.utterances if u.name == median)
+    log_power = extract(replace(corpus, utterances=(utterance,)), config).of(0)
+    shown = len(log_power) * Signal.of(config).hop / RATE
+    title = f"{utterance.name}, {corpus.classes[utterance.label]}, {output.corpus_name(corpus)}"
+    return Output(figures={"figure2": _draw(title, log_power, shown, config.frequency_khz)})
 
 
 def _draw(title: str, log_power: np.ndarray, seconds: float, khz: float) -> Figure:

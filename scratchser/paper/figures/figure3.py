@@ -7,9 +7,8 @@ of them, so that layers with the strides s and r together keep ceil(T/(s r)).
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,30 +24,22 @@ from scratchser.report.figures import DPI, PALETTE
 LEARNED = ("conv", "rest")  # groups of section 3.2; the statistics of batch normalisation are not learned
 
 
-@dataclass(frozen=True)
-class Step:
-    """A layer, or what happens between two layers.
+class Step(NamedTuple):
+    """A layer, or what happens between two layers, as a row of the table; "-" for what it does not have.
 
-    frames       of the output, as a formula in T; "" without a time axis
-    sizes        the other axes of the output: positions and channels, or the length of a vector
-    width        channels, units or window
+    output       shape of its output for an utterance of T frames
     tensors      names and shapes of what it learns
     parameters   number of elements of these tensors
     """
 
-    name: str
+    layer: str
     kind: str
-    frames: str
-    sizes: tuple[int, ...]
-    kernel: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
+    kernel: str = "-"
+    stride: str = "-"
     width: str = ""
+    output: str = ""
     tensors: str = ""
     parameters: int = 0
-
-    @property
-    def output(self) -> str:
-        return " x ".join([self.frames] * bool(self.frames) + [str(size) for size in self.sizes])
 
 
 def build(config: Config, classes: int) -> Output:
@@ -56,17 +47,13 @@ def build(config: Config, classes: int) -> Output:
     bins = Signal.of(config).bins
     found = steps(Model(config, bins, classes), bins)
     total = sum(step.parameters for step in found)
-    columns = ("layer", "kind", "kernel", "stride", "width", "output", "tensors", "parameters")
-    rows: list[tuple[str, ...]] = [
-        (s.name, s.kind, _product(s.kernel), _product(s.stride), s.width, s.output, s.tensors, str(s.parameters))
-        for s in found
-    ]
-    rows.append(("total", *[""] * (len(columns) - 2), str(total)))
+    rows = [tuple(map(str, step)) for step in found]
+    rows.append(("total", *[""] * (len(Step._fields) - 2), str(total)))
     notes = (
         "output: of an utterance of T frames, frames x positions x channels; kernel, stride: time x frequency",
         "the paper does not give the sizes of its figure 3: these are ours",
     )
-    table = Table("Figure 3: the network", columns, tuple(rows), notes)
+    table = Table("Figure 3: the network", Step._fields, rows, notes)
     return Output({"figure3": table}, {"figure3": _draw(found, total)})
 
 
@@ -75,39 +62,40 @@ def steps(model: Model, bins: int) -> list[Step]:
 
     def learned(layer: str) -> dict[str, Any]:
         specs = [spec for spec in model.parameters.specs if spec.layer == layer and spec.group in LEARNED]
-        shapes = (f"{spec.name.partition('.')[2]} {_product(spec.shape)}" for spec in specs)
+        shapes = (f"{spec.name.partition('.')[2]} {_product(*spec.shape)}" for spec in specs)
         return {"tensors": ", ".join(shapes), "parameters": sum(spec.size for spec in specs)}
 
-    found = [Step("input", "log spectrogram", "T", (bins, 1))]
-    stride, sizes = 1, (bins, 1)
+    found = [Step("input", "log spectrogram", output=_product("T", bins, 1))]
+    frames, stride, sizes = "T", 1, (bins, 1)
     for layer in model.convs:
         if isinstance(layer, Conv2d):
             stride *= layer.stride[0]
             sizes = layer.output_shape(1, sizes[0])[1:]
-            shape = {"kernel": layer.W.shape[:2], "stride": layer.stride, "width": f"{sizes[1]} channels"}
-            found.append(Step(layer.name, "convolution, ReLU", _frames(stride), sizes, **shape, **learned(layer.name)))
+            kernel, width = _product(*layer.W.shape[:2]), f"{sizes[1]} channels"
+            step = Step(layer.name, "convolution, ReLU", kernel, _product(*layer.stride), width, **learned(layer.name))
         else:
             stride *= layer.window[0]
             sizes = layer.output_shape(1, *sizes)[1:]
-            found.append(Step("pool", "max pooling", _frames(stride), sizes, width=f"window {_product(layer.window)}"))
-    frames = _frames(stride)
-    found.append(Step("flatten", "one vector a frame", frames, (math.prod(sizes),)))
+            step = Step("pool", "max pooling", width=f"window {_product(*layer.window)}")
+        frames = "T" if stride == 1 else f"ceil(T/{stride})"
+        found.append(step._replace(output=_product(frames, *sizes)))
+    found.append(Step("flatten", "one vector a frame", output=_product(frames, math.prod(sizes))))
     for lstm in model.lstms:
         kind = "Bi-LSTM" + ", batch normalisation" * isinstance(lstm, NormedBiLSTM)
         units = lstm.Wh.shape[1]
-        found.append(Step(lstm.name, kind, frames, (2 * units,), width=f"2 x {units} units", **learned(lstm.name)))
-    inputs, classes = model.dense.W.shape
-    found.append(Step("readout", "last state of each direction", "", (inputs,)))
-    found.append(Step("dense", "dense", "", (classes,), width=f"{classes} units", **learned("dense")))
-    return [*found, Step("softmax", "probabilities of the classes", "", (classes,))]
+        output = _product(frames, 2 * units)
+        found.append(Step(lstm.name, kind, width=f"2 x {units} units", output=output, **learned(lstm.name)))
+    inputs, classes = (str(size) for size in model.dense.W.shape)
+    return [
+        *found,
+        Step("readout", "last state of each direction", output=inputs),
+        Step("dense", "dense", width=f"{classes} units", output=classes, **learned("dense")),
+        Step("softmax", "probabilities of the classes", output=classes),
+    ]
 
 
-def _frames(stride: int) -> str:
-    return "T" if stride == 1 else f"ceil(T/{stride})"
-
-
-def _product(sizes: Sequence[int]) -> str:
-    return " x ".join(map(str, sizes)) or "-"
+def _product(*sizes: object) -> str:
+    return " x ".join(map(str, sizes))
 
 
 # ---- the drawing ----------------------------------------------------------------------------------------------------
@@ -117,6 +105,7 @@ MIDDLE = (LEFT + RIGHT) / 2
 NAME_X = LEFT + 0.15
 GAP, LINE = 0.32, 0.19  # between two boxes, and the height of a line
 NO_BREAK = "\N{NO-BREAK SPACE}"
+ARROW = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
 SMALL: dict[str, Any] = {"va": "center", "fontsize": 9}
 
 
@@ -132,16 +121,15 @@ def _draw(found: Sequence[Step], total: int) -> Figure:
     axes.text(MIDDLE, 0.2, legend, ha="center", color=PALETTE[0], **SMALL)
     axes.text(WIDTH - 0.15, 0.2, "parameters", ha="right", **SMALL)
     kinds = list(dict.fromkeys(step.kind for step in found if step.tensors))
-    lines_x = NAME_X + 0.2 + 0.095 * max(len(step.name) for step in found)
+    lines_x = NAME_X + 0.2 + 0.095 * max(len(step.layer) for step in found)
     top = 0.35
     for step, box_height in zip(found, heights, strict=True):
         colour = PALETTE[kinds.index(step.kind) % len(PALETTE)] if step.tensors else "grey"
         _box(axes, step, top, box_height, colour, lines_x)
-        if step.parameters:
-            axes.text(WIDTH - 0.15, top + box_height / 2, f"{step.parameters:,}", ha="right", **SMALL)
         top += box_height
-        if step is not found[-1]:
-            _arrow(axes, step.output, top)
+        if step is not found[-1]:  # an arrow to the next box, with the shape of what is passed on
+            axes.annotate("", (MIDDLE, top + GAP), (MIDDLE, top), arrowprops=ARROW)
+            axes.text(MIDDLE + 0.12, top + GAP / 2, step.output.replace(" x ", " × "), color=PALETTE[0], **SMALL)
             top += GAP
     axes.text(WIDTH - 0.15, top + 0.2, f"{total:,} in all", ha="right", weight="bold", **SMALL)
     return figure
@@ -149,14 +137,9 @@ def _draw(found: Sequence[Step], total: int) -> Figure:
 
 def _lines(step: Step) -> list[str]:
     """The text of a box beside its name."""
-    words = (
-        step.kind,
-        f"kernel {_product(step.kernel)}" if step.kernel else "",
-        f"stride {_product(step.stride)}" if step.stride else "",
-        step.width,
-    )
+    sizes = [f"kernel {step.kernel}", f"stride {step.stride}"] * (step.kernel != "-")
     shapes = re.sub("(?<!,) ", NO_BREAK, step.tensors)  # break lines only between tensors
-    lines = (", ".join(filter(None, words)), *wrap(shapes, 65))
+    lines = (", ".join([step.kind, *sizes, *[step.width] * bool(step.width)]), *wrap(shapes, 65))
     return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 
 
@@ -165,15 +148,10 @@ def _box(axes: Axes, step: Step, top: float, height: float, colour: str, lines_x
     box.set(facecolor="#F5F5F5", edgecolor=colour, linewidth=1.3)
     axes.add_patch(box)
     middle = top + height / 2
-    axes.text(NAME_X, middle, step.name, va="center", fontsize=9.5, weight="bold")
+    axes.text(NAME_X, middle, step.layer, va="center", fontsize=9.5, weight="bold")
     lines = _lines(step)
     for n, line in enumerate(lines):
         y = middle + LINE * (n - (len(lines) - 1) / 2)
         axes.text(lines_x, y, line, color="dimgrey" if n else "black", **SMALL)
-
-
-def _arrow(axes: Axes, shape: str, top: float) -> None:
-    """From one box to the next, with the shape of what is passed on."""
-    style = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (MIDDLE, top + GAP), (MIDDLE, top), arrowprops=style)
-    axes.text(MIDDLE + 0.12, top + GAP / 2, shape.replace(" x ", " × "), color=PALETTE[0], **SMALL)
+    if step.parameters:
+        axes.text(WIDTH - 0.15, middle, f"{step.parameters:,}", ha="right", **SMALL)

@@ -8,41 +8,37 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.report import figures
 
 VARIANTS = (Variant("without adjustment", "over-aug"), Variant("with adjustment", "best-4khz"))
 Norms = dict[str, np.ndarray]  # (E,) by layer, mean over folds and seeds
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """The curves, and their values in a table."""
-    norms = {name: mean_norms(runs, name) for name in runs.by_variant}
+    norms = {name: mean_norms(sweep, name) for name in sweep.by_variant}
     columns = ["layer", *(f"{name}: {when}" for name in norms for when in ("epoch 1", "mean", "last epoch"))]
-    rows = [
-        (layer, *(f"{x:.3g}" for found in norms.values() for x in _first_mean_last(found[layer])))
-        for layer in next(iter(norms.values()))
-    ]
+    rows = []
+    for layer in next(iter(norms.values())):
+        curves = [found[layer] for found in norms.values()]
+        rows.append([layer, *(f"{x:.3g}" for curve in curves for x in (curve[0], curve.mean(), curve[-1]))])
     notes = (
         "||dW|| / sqrt(n) of the data loss, mean over an epoch's updates, over the folds and over the seeds, for the"
         " epochs that all folds have",
         *(f"{name}: {_ratio(found)}" for name, found in norms.items()),
         "with adjustment: conv layers have their own learning rate and L2 (over-aug and best-4khz of table 1)",
-        *runs.notes(),
+        *sweep.notes(),
     )
-    title = f"Figure 4: gradient norms per layer, {runs.title}"
-    return Output({"figure4": Table(title, tuple(columns), tuple(rows), notes)}, {"figure4": _draw(runs.title, norms)})
+    title = f"Figure 4: gradient norms per layer, {sweep.title}"
+    return Output({"figure4": Table(title, columns, rows, notes)}, {"figure4": _draw(sweep.title, norms)})
 
 
-def mean_norms(runs: Runs, variant: str) -> Norms:
+def mean_norms(sweep: Sweep, variant: str) -> Norms:
     """The norms of a variant, mean over its folds and seeds, for the epochs that all of them have."""
-    by_seed = [figures.mean_norms(run.record.metrics()) for run in runs.by_variant[variant]]
+    by_seed = [figures.mean_norms(run.record.metrics()) for run in sweep.by_variant[variant]]
     epochs = min(len(next(iter(norms.values()))) for norms in by_seed)
     return {layer: np.mean([norms[layer][:epochs] for norms in by_seed], axis=0) for layer in by_seed[0]}
-
-
-def _first_mean_last(values: np.ndarray) -> tuple[float, float, float]:
-    return values[0], values.mean(), values[-1]
 
 
 def _ratio(norms: Norms) -> str:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from scratchser.paper.output import Output, Table
 from scratchser.paper.scores import SUFFIXES, mean_note, score_cells, score_columns, score_notes, scores
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.presets import of_depth
 from scratchser.report import figures
 from scratchser.report.text import percent
@@ -18,9 +18,9 @@ VARIANTS = tuple(
 )
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """UA as a grid and as a figure, and all scores in a row for each depth."""
-    ua = np.array([scores(of_seeds, "ua")["mean"] for of_seeds in runs.by_variant.values()])
+    ua = np.array([scores(of_seeds, "ua")["mean"] for of_seeds in sweep.by_variant.values()])
     best = VARIANTS[int(ua.argmax())].name
     ua = ua.reshape(len(CONV), len(LSTM))
     grid = tuple((f"{conv} conv", *map(percent, row)) for conv, row in zip(CONV, ua, strict=True))
@@ -29,18 +29,18 @@ def build(runs: Runs) -> Output:
         f"the highest of {len(VARIANTS)} values is partly luck: with other seeds it is likely to be lower",
         "the paper does not give the layers of other depths: ours are the first conv layers of the preset, with all of"
         " its strides, or its last layer repeated",
-        mean_note(runs),
-        *runs.notes(),
+        mean_note(sweep),
+        *sweep.notes(),
     )
     columns = ("", *(f"{lstm} Bi-LSTM" for lstm in LSTM))
-    rows = tuple((*name.split("+"), *score_cells(found, list(SUFFIXES))) for name, found in runs.by_variant.items())
+    rows = tuple((*name.split("+"), *score_cells(found, list(SUFFIXES))) for name, found in sweep.by_variant.items())
     each = ("conv", "Bi-LSTM", *score_columns(list(SUFFIXES)))
     return Output(
         {
-            "depth": Table(f"Depth: unweighted accuracy, {runs.title}", columns, grid, notes),
-            "depth-each": Table(f"Depth: all scores, {runs.title}", each, rows, tuple(score_notes(runs))),
+            "depth": Table(f"Depth: unweighted accuracy, {sweep.title}", columns, grid, notes),
+            "depth-each": Table(f"Depth: all scores, {sweep.title}", each, rows, score_notes(sweep)),
         },
-        {"depth": _draw(runs.title, ua)},
+        {"depth": _draw(sweep.title, ua)},
     )
 
 

@@ -19,7 +19,7 @@ from scratchser.paper.scores import (
     scores,
     signed,
 )
-from scratchser.paper.sweep import FinishedRun, Runs, Variant
+from scratchser.paper.sweep import Sweep, SweepRun, Variant
 from scratchser.presets import with_settings
 from scratchser.report.text import percent
 
@@ -28,35 +28,28 @@ KINDS = ("off", "fold", "whole-corpus")
 SCORES = ("mean", "std_folds", "std_seeds", "pooled")
 
 
-def _name(conv: int, kind: str) -> str:
-    return f"{conv} conv, {kind}"
-
-
-def _settings(conv: int, kind: str) -> list[str]:
-    return [f"conv_layers={conv}", "lstm_layers=1", f"normalisation={kind}"]
-
-
 VARIANTS = tuple(
-    Variant(_name(conv, kind), change=partial(with_settings, settings=_settings(conv, kind)))
+    Variant(
+        f"{conv} conv, {kind}",
+        change=partial(with_settings, settings=[f"conv_layers={conv}", "lstm_layers=1", f"normalisation={kind}"]),
+    )
     for conv in DEPTHS
     for kind in KINDS
 )
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """A row for each depth and kind: accuracies, overfitting, and the difference to "off"."""
     columns = ["conv layers", "eq. (5)", *score_columns(SCORES), "training UA %", "training minus test"]
-    columns += ["UA minus off", "its std over folds"] + ["its std over seeds"] * (runs.seeds > 1)
+    columns += ["UA minus off", "its std over folds"] + ["its std over seeds"] * (sweep.seeds > 1)
     columns += ["its 95 % interval", "folds where lower"]
     rows = []
-    for conv in DEPTHS:
-        for kind in KINDS:
-            name = _name(conv, kind)
-            found = runs.by_variant[name]
-            training = float(np.mean([training_ua(run) for run in found]))
-            overfitting = training - scores(found, "ua")["mean"]
-            cells = [cell for _, cell in difference_rows(runs, _name(conv, "off"), names=[name])]
-            rows.append((str(conv), kind, *score_cells(found, SCORES), percent(training), signed(overfitting), *cells))
+    for name, runs in sweep.by_variant.items():
+        conv, kind = name.split(" conv, ")
+        training = float(np.mean([training_ua(run) for run in runs]))
+        overfitting = training - scores(runs, "ua")["mean"]
+        cells = [cell for _, cell in difference_rows(sweep, f"{conv} conv, off", names=[name])]
+        rows.append((conv, kind, *score_cells(runs, SCORES), percent(training), signed(overfitting), *cells))
     notes = (
         "off: no normalisation; fold: mean and deviation of the fold's training speakers",
         "whole-corpus: mean and deviation of all speakers, as in the paper. This is a LEAK of the test speaker: not a"
@@ -64,14 +57,14 @@ def build(runs: Runs) -> Output:
         "training UA: in the best epoch, mean over the folds; the larger the difference to the test, the more the model"
         " overfits",
         "UA minus off: fold by fold, at the same depth",
-        *difference_notes(runs),
-        *score_notes(runs),
+        *difference_notes(sweep),
+        *score_notes(sweep),
     )
-    title = f"Normalisation, eq. (5), and depth, {runs.title}"
-    return Output({"normalisation": Table(title, tuple(columns), tuple(rows), notes)})
+    title = f"Normalisation, eq. (5), and depth, {sweep.title}"
+    return Output({"normalisation": Table(title, columns, rows, notes)})
 
 
-def training_ua(run: FinishedRun) -> float:
+def training_ua(run: SweepRun) -> float:
     """Mean over the folds of the UA on the training speakers, measured during the best epoch."""
     rows = {(row["fold"], row["epoch"]): row["train"]["ua"] for row in run.record.metrics()}
     return float(np.mean([rows[fold["fold"], fold["best_epoch"]] for fold in run.result["folds"]]))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from scratchser.paper import scores
 from scratchser.paper.output import Output
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.presets import pooled
 from scratchser.runs.published import TABLE1
 
@@ -18,16 +18,16 @@ NOTE = (
 )
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """Both, and their difference fold by fold."""
-    configs = runs.configs.values()
+    configs = sweep.configs.values()
     rows = [
         ["Strides of the conv layers", *(_pairs(config.conv_strides) for config in configs)],
         ["Windows of the pooling", *(_pairs(config.pool) for config in configs)],
-        *scores.score_rows(runs, {"without": TABLE1["best"]}),
-        *scores.difference_rows(runs, "without"),
+        *scores.score_rows(sweep, {"without": TABLE1["best"]}),
+        *scores.difference_rows(sweep, "without"),
     ]
-    return scores.comparison("pooling", "Pooling between the conv layers", runs, rows, [NOTE])
+    return scores.comparison("pooling", "Pooling between the conv layers", sweep, rows, [NOTE])
 
 
 def _pairs(pairs: tuple[tuple[int, int], ...]) -> str:

@@ -2,16 +2,16 @@
 
 from scratchser.paper import scores
 from scratchser.paper.output import Output
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.presets import COLUMNS
 from scratchser.runs.published import TABLE1
 
 VARIANTS = tuple(Variant(name, name) for name in COLUMNS)
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """The paper's six columns."""
-    configs = list(runs.configs.values())
+    configs = list(sweep.configs.values())
     classes = " and ".join(next(config.oversample for config in configs if config.oversample))
     adjusted = [(config.conv_learning_rate, config.conv_l2) != (config.learning_rate, config.l2) for config in configs]
     rows = [
@@ -19,7 +19,7 @@ def build(runs: Runs) -> Output:
         [f"Oversampling (×2) of {classes}", *("+over" if config.oversample else "-" for config in configs)],
         ["Gradient adjustment", *("+grdt" if differs else "-" for differs in adjusted)],
         ["Frequency range, kHz", *(str(config.frequency_khz) for config in configs)],
-        *scores.score_rows(runs, TABLE1),
-        *(row for measure in scores.MEASURES for row in scores.difference_rows(runs, "baseline", measure)),
+        *scores.score_rows(sweep, TABLE1),
+        *(row for measure in scores.MEASURES for row in scores.difference_rows(sweep, "baseline", measure)),
     ]
-    return scores.comparison("table1", "Table 1: parameter settings", runs, rows)
+    return scores.comparison("table1", "Table 1: parameter settings", sweep, rows)

@@ -4,7 +4,7 @@ from functools import partial
 
 from scratchser.paper import scores
 from scratchser.paper.output import Output
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.presets import with_settings
 from scratchser.runs.published import TABLE3
 
@@ -20,19 +20,19 @@ NOTES = (
 )
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """The paper's three columns, then those without batch normalisation."""
-    configs = runs.configs.values()
+    configs = sweep.configs.values()
     rows = [
         ["Batch normalisation", *(config.batchnorm for config in configs)],
         ["Minibatch size", *(str(config.batch_size) for config in configs)],
         ["Frequency range, kHz", *(str(config.frequency_khz) for config in configs)],
-        *scores.score_rows(runs, {f"layer {size}": published for size, published in TABLE3.items()}),
+        *scores.score_rows(sweep, {f"layer {size}": published for size, published in TABLE3.items()}),
     ]
     for place, size in enumerate(SIZES):
-        for head, cell in scores.difference_rows(runs, f"off {size}", names=[f"layer {size}"]):
+        for head, cell in scores.difference_rows(sweep, f"off {size}", names=[f"layer {size}"]):
             cells = [""] * len(VARIANTS)
             cells[place] = cell
             rows.append([head, *cells])
     title = "Table 3: batch normalisation and the size of a minibatch"
-    return scores.comparison("table3", title, runs, rows, NOTES)
+    return scores.comparison("table3", title, sweep, rows, NOTES)

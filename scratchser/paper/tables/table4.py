@@ -25,14 +25,13 @@ def build(corpus: Corpus) -> Output:
         pairs.append((agreed, np.array(IMPROVISED) - agreed))
         columns += [f"paper: {column}" for column in COLUMNS]
         notes.append("paper: its table 4, all improvised dialogs, excited not counted as happiness")
-    for unanimous, ambiguous in pairs:
-        with_total = ([*part.tolist(), int(part.sum())] for part in (unanimous, ambiguous))
-        for row, agree, disagree in zip(rows, *with_total, strict=True):
-            row += _cells(agree, disagree)
+    for pair in pairs:
+        for row, *cells in zip(rows, *(np.append(part, part.sum()) for part in pair), strict=True):
+            row += _cells(*cells)
     if missing := int(counts["without annotators"].sum()):
         notes.append(f"not counted: {missing} utterance{'s' * (missing > 1)} without annotators")
     title = f"Table 4: utterances per class, unanimous and ambiguous, {output.corpus_name(corpus)}"
-    made = Table(title, tuple(columns), tuple(map(tuple, rows)), (*notes, *output.corpus_notes(corpus)))
+    made = Table(title, columns, rows, (*notes, *output.corpus_notes(corpus)))
     return Output({"table4": made})
 
 

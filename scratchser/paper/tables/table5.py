@@ -62,7 +62,7 @@ def build(corpus: Corpus) -> Output:
     made = Table(
         f"Table 5: soft labels and weights of some utterances, {output.corpus_name(corpus)}",
         (*columns, "hard label", "soft label", "weight", "subset"),
-        tuple(_row(u, corpus.classes, annotators) for u in chosen),
+        [_row(u, corpus.classes, annotators) for u in chosen],
         (
             f"hard and soft label: {', '.join(corpus.classes)}, in this order",
             "ann.: annotator; una: unanimous, amb: ambiguous; oth: outside the classes, or other",
@@ -86,7 +86,7 @@ def _examples(usable: Sequence[Utterance], classes: Sequence[str]) -> tuple[list
 
 
 def _compare_with_paper(chosen: Sequence[Utterance], classes: Sequence[str]) -> list[str]:
-    missing = sorted(PAPER.keys() - {u.name for u in chosen}, key=list(PAPER).index)
+    missing = [name for name in PAPER if name not in {u.name for u in chosen}]
     notes = [f"the paper's examples that this corpus lacks: {', '.join(missing)}"] if missing else []
     if tuple(classes) != CLASSES:
         return [*notes, "the paper's utterances, but not its classes"]
@@ -99,22 +99,18 @@ def _row(u: Utterance, classes: Sequence[str], annotators: int) -> tuple[str, ..
     """The cells of an utterance, with `annotators` columns for the annotators' choices."""
     label = classes[u.label]
     soft, weight = soft_label(u.votes, classes)
+    rounded = [f"{round(float(value), 2):g}" for value in (*soft, weight)]  # at most two digits, as in the paper
     choices = [", ".join(_code(word, classes) for word in vote) for vote in u.votes]
     return (
         u.name,
         _code(label, classes),
         *(choices + ["-"] * annotators)[:annotators],
         " ".join(str(int(name == label)) for name in classes),
-        " ".join(map(_rounded, soft)),
-        _rounded(weight),
+        " ".join(rounded[:-1]),
+        rounded[-1],
         "una" if unanimous(u.votes, label) else "amb",
     )
 
 
 def _code(word: str, classes: Sequence[str]) -> str:
     return CODE_OF.get(word, word) if word in classes else "oth"
-
-
-def _rounded(value: float) -> str:
-    """At most two digits, as in the paper."""
-    return f"{round(float(value), 2):g}"

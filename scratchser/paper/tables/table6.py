@@ -12,7 +12,7 @@ import numpy as np
 from scratchser.corpus.table import Corpus
 from scratchser.paper import output, scores
 from scratchser.paper.output import Output, Table
-from scratchser.paper.sweep import Runs, Variant
+from scratchser.paper.sweep import Sweep, Variant
 from scratchser.report.agreement import SUBSETS, Agreement, agreement
 from scratchser.report.text import percent
 from scratchser.runs.published import TABLE6
@@ -27,12 +27,12 @@ def check_corpus(corpus: Corpus) -> None:
     output.require_annotators(corpus, "table 6")
 
 
-def build(runs: Runs) -> Output:
+def build(sweep: Sweep) -> Output:
     """Rows and columns as in the paper."""
-    classes = runs.corpus.classes
+    classes = sweep.corpus.classes
     by_variant = {
-        name: [agreement(run.record.predictions(), runs.corpus) for run in of_seeds]
-        for name, of_seeds in runs.by_variant.items()
+        name: [agreement(run.record.predictions(), sweep.corpus) for run in of_seeds]
+        for name, of_seeds in sweep.by_variant.items()
     }
     columns = [
         [of_seed[subset, choice] for of_seed in by_variant[name]]
@@ -40,19 +40,18 @@ def build(runs: Runs) -> Output:
         for name, choice in CHOICES.values()
     ]
     published: list[list[float]] = [[]] * (len(classes) + 2)  # a row for each class, then WA and UA
-    if runs.comparable_with_paper:
+    if sweep.comparable_with_paper:
         published = [[n for subset in SUBSETS for n in TABLE6[subset][row]] for row in range(len(classes) + 2)]
     rows: list[tuple[str, ...]] = []
 
     def add(head: str, value: Value, paper: Sequence[float] = (), std: Value | None = None) -> None:
         """A row of means over the seeds, then its deviations and the paper's row."""
-        values = [[value(of_seed) for of_seed in column] for column in columns]
-        rows.append((head, *(percent(float(np.mean(column))) for column in values)))
+        values = np.array([[value(of_seed) for of_seed in column] for column in columns])
+        rows.append((head, *map(percent, values.mean(axis=1))))
         if std:
-            stds = [float(np.mean([std(of_seed) for of_seed in column])) for column in columns]
-            rows.append(("  std over folds", *map(percent, stds)))
-        if runs.seeds > 1:
-            rows.append(("  std over seeds", *(percent(scores.std(column)) for column in values)))
+            rows.append(("  std over folds", *(percent(float(np.mean([*map(std, column)]))) for column in columns)))
+        if sweep.seeds > 1:
+            rows.append(("  std over seeds", *(percent(scores.std(of_column)) for of_column in values)))
         if paper:
             rows.append(("  the paper's", *map(percent, paper)))
 
@@ -65,18 +64,18 @@ def build(runs: Runs) -> Output:
     rows += [
         (f"utterances: {name}", *(str(column[0].counts[k]) for column in columns)) for k, name in enumerate(classes)
     ]
-    without = sum(not u.votes for u in runs.corpus.utterances)
+    without = sum(not u.votes for u in sweep.corpus.utterances)
     notes = (
         "1st: the class with the highest probability, 2nd: the next one; +softlab: 1st of a model with soft labels",
         "unanimous: every annotator chose the utterance's label; the row of a class pools all test sets",
         "Weighted and Unweighted: means over the folds that have such utterances, as the paper's two rows seem to be",
         "if a fold's utterances of a subset lack a class, its UA there is the mean over the other classes",
         *[f"{without} utterances without annotators are in no column"] * bool(without),
-        *scores.score_notes(runs),
+        *scores.score_notes(sweep),
     )
     heads = tuple(f"{subset} {choice} %" for subset in SUBSETS for choice in CHOICES)
-    title = f"Table 6: results per class and agreement of the annotators, {runs.title}"
-    return Output({"table6": Table(title, ("", *heads), tuple(rows), notes)})
+    title = f"Table 6: results per class and agreement of the annotators, {sweep.title}"
+    return Output({"table6": Table(title, ("", *heads), rows, notes)})
 
 
 def _recall(k: int) -> Value:
