@@ -16,8 +16,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scratchser.cv import fold_job
 from scratchser.cv.options import LOCAL
@@ -27,11 +28,8 @@ from scratchser.support.errors import UsageError
 from scratchser.support.gpu import choose
 from scratchser.support.terminal import say
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 CONNECT_SECONDS = 10.0  # to reach a scheduler
-STORAGE_SECONDS = 120.0  # until a worker's file is visible here: network file systems cache what they show
+STORAGE_SECONDS = 120  # until a worker's file is visible here: network file systems cache what they show
 
 RESUME = "What is finished is kept: continue with the same command and --resume --out RUN"
 
@@ -41,9 +39,9 @@ class ClusterError(UsageError):
 
 
 class Cluster:
-    """A connection to a scheduler. `device` is that of the workers, as --device has it."""
+    """A connection to a scheduler: a dask Client, and the device of the workers, as --device has it."""
 
-    def __init__(self, client: "Client", device: str) -> None:
+    def __init__(self, client: Any, device: str) -> None:
         self.client, self.device, self.resource = client, device, resource(device)
 
     def count_workers(self) -> int:
@@ -68,12 +66,9 @@ class Cluster:
         waiting = {f"{topic}-{number}": task for number, task in enumerate(tasks)}
         events: SimpleQueue[tuple[str, Any]] = SimpleQueue()  # (key, row or finished future), from dask's thread
         self.client.subscribe_topic(topic, lambda event: events.put(json.loads(event[1])))
-        futures = [
-            self.client.submit(
-                _work(), fold_job.serialise(task, self.device), topic, key=key, resources={self.resource: 1}
-            )
-            for key, task in waiting.items()
-        ]
+        jobs = {key: fold_job.serialise(task, self.device) for key, task in waiting.items()}
+        needs = {self.resource: 1}
+        futures = [self.client.submit(_work(), job, topic, key=key, resources=needs) for key, job in jobs.items()]
         try:
             for future in futures:
                 future.add_done_callback(lambda done: events.put((done.key, done)))
@@ -112,37 +107,31 @@ def connect(address: str, device: str, workers: int) -> Iterator[Cluster]:
     except ImportError as error:
         raise ClusterError("--cluster needs dask.distributed: pip install -e '.[cluster]'") from error
     with ExitStack() as stack:
-        target: Any = address
-        if address == LOCAL:
-            target = stack.enter_context(_local_cluster(device, workers))
-        try:
-            if address != LOCAL:  # a Client waits for ever for an address that accepts a connection and never answers
-                asyncio.run(asyncio.wait_for(_identity(address), CONNECT_SECONDS + 1))
-            client = stack.enter_context(distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False))
+        local = address == LOCAL
+        if local:
+            servers = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads(workers),
+                resources={resource(device): 1},
+                memory_limit=0,  # dask would count the shared, mapped features as each worker's own memory and stop it
+                dashboard_address="127.0.0.1:0",  # any free port
+                silence_logs=logging.ERROR,
+            )
+            address = stack.enter_context(servers).scheduler_address
+        try:  # a Client alone waits for ever for an address that accepts a connection and never answers
+            asyncio.run(asyncio.wait_for(_identity(address), CONNECT_SECONDS + 1))
+            client = stack.enter_context(distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
         except (OSError, ValueError, TypeError) as error:  # TypeError: tls:// without certificates
             reason = str(error) or "something accepts connections there, but does not answer"
             raise ClusterError(
                 f"--cluster {address}: no scheduler answers within {CONNECT_SECONDS:g} s ({reason}). Start one with"
                 " `dask scheduler` and give the tcp address that it prints"
             ) from error
-        if address == LOCAL:  # Ctrl-C reaches the workers too; the cluster's end stops them
+        if local:  # Ctrl-C reaches the workers too; the cluster's end stops them
             client.run(fold_job.ignore_ctrl_c)
         cluster = Cluster(client, device)
         cluster.count_workers()
         yield cluster
-
-
-def _local_cluster(device: str, workers: int) -> Any:
-    from distributed import LocalCluster
-
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=threads(workers),
-        resources={resource(device): 1},
-        memory_limit=0,  # dask would count the shared, mapped features as each worker's own memory and stop it
-        dashboard_address="127.0.0.1:0",  # any free port
-        silence_logs=logging.ERROR,
-    )
 
 
 async def _identity(address: str) -> Any:
@@ -155,17 +144,11 @@ async def _identity(address: str) -> Any:
 
 
 def _work() -> Callable[[dict[str, Any], str], None]:
-    """What a worker runs. An inner function is sent as code, so a worker without scratchser can report that."""
-
-    def run(job: dict[str, Any], topic: str) -> None:
-        from scratchser.cv import fold_job
-
-        fold_job.run_on_worker(job, topic)
-
-    return run
+    """What a worker runs. A lambda is sent as code, so a worker without scratchser can report that."""
+    return lambda job, topic: import_module("scratchser.cv.fold_job").run_on_worker(job, topic)
 
 
-def _raise_error(future: "Future") -> None:
+def _raise_error(future: Any) -> None:
     """Raise the error of a future that is done, if it has one."""
     from distributed import KilledWorker
 
@@ -187,14 +170,13 @@ def _raise_error(future: "Future") -> None:
 
 def _read_result(task: Task) -> dict[str, Any]:
     """The result of a finished fold, once this machine sees it."""
-    deadline = time.monotonic() + STORAGE_SECONDS
-    while (result := task.folder.result()) is None:
-        if time.monotonic() > deadline:
-            raise WorkerError(
-                f"a worker has finished fold {task.fold.number}, but {task.folder.path} does not show it: --out has to"
-                " be on storage that all machines share"
-            )
+    for _ in range(2 * STORAGE_SECONDS):
+        if (result := task.folder.result()) is not None:
+            return result
         time.sleep(0.5)
         with suppress(OSError):
             os.listdir(task.folder.path)  # makes a network file system look again
-    return result
+    raise WorkerError(
+        f"a worker has finished fold {task.fold.number}, but {task.folder.path} does not show it: --out has to be on"
+        " storage that all machines share"
+    )

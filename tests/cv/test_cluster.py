@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 import small_corpus
@@ -30,6 +32,7 @@ from scratchser.support.files import StorageError, plain
 SHORT = with_settings(Config(epochs=3, patience=3), small_corpus.SMALL)
 LONG = with_settings(Config(epochs=40, patience=40), small_corpus.SMALL)  # to be killed in the middle
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)
+needs_dask = pytest.mark.skipif(not find_spec("distributed"), reason="the extra `cluster` is not installed")
 TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
@@ -128,16 +131,15 @@ def test_a_machine_that_cannot_take_part_trains_nothing(jobs, tmp_path, changes,
 
 
 def test_the_version_is_that_of_all_source_files(tmp_path, monkeypatch):
-    for name in ("fit.py", "kernels/machine/lanes.py", "cv/fold.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
     monkeypatch.setattr(environment.scratchser, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.setattr(environment.kernels, "__file__", str(tmp_path / "kernels" / "__init__.py"))
     versions = {environment.source()}
     for name in ("fit.py", "kernels/machine/lanes.py", "cv/fold.py"):
-        (tmp_path / name).write_text("2")
-        versions.add(environment.source())
-    assert len(versions) == 4
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        for text in "12":
+            (tmp_path / name).write_text(text)
+            versions.add(environment.source())
+    assert len(versions) == 7
 
 
 def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path, monkeypatch):
@@ -154,48 +156,36 @@ def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path, monke
 # ---- the cluster -----------------------------------------------------------------------------------------------------
 
 
-class Servers:
-    """A scheduler and workers as processes, as a user starts them."""
-
-    def __init__(self, folder, **environment):
-        self.folder, self.processes = folder, []
-        self.environment = {**os.environ, **environment}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{port}"
-        self.start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-
-    def start(self, *command):
-        with open(self.folder / f"{len(self.processes)}.log", "w") as log:
-            arguments = [sys.executable, "-m", "dask", *map(str, command)]
-            self.processes.append(subprocess.Popen(arguments, stdout=log, stderr=log, env=self.environment))
-
-    def worker(self):
-        options = ("--nthreads", "1", "--resources", "FOLD=1", "--no-dashboard", "--local-directory", self.folder)
-        self.start("worker", self.address, *options)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for process in reversed(self.processes):
+@contextmanager
+def servers(folder, workers, **environment):
+    """The address of a scheduler with workers, started as processes as a user starts them, and the scheduler."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", port)
+    worker = ("worker", address, "--nthreads", 1, "--resources", "FOLD=1", "--local-directory", folder)
+    processes = []
+    try:
+        for number, command in enumerate([scheduler, *[worker] * workers]):
+            arguments = [sys.executable, "-m", "dask", *map(str, command), "--no-dashboard"]
+            with open(folder / f"{number}.log", "w") as log:
+                processes.append(subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **environment}))
+        yield address, processes[0]
+    finally:
+        for process in reversed(processes):
             process.terminate()
-        for process in self.processes:
-            try:
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()  # one that has not ended
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory):
-    """A scheduler with two workers."""
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    with Servers(tmp_path_factory.mktemp("dask")) as servers:
-        for _ in range(2):
-            servers.worker()
-        yield servers
+def address(tmp_path_factory):
+    """The address of a scheduler with two workers."""
+    with servers(tmp_path_factory.mktemp("dask"), 2) as (address, _):
+        yield address
 
 
 def run_until_an_epoch(connected, job, run, numbers, then):
@@ -225,7 +215,8 @@ def assert_stops(folder):
     raise AssertionError(f"{folder.path} is still written")
 
 
-def test_a_worker_killed_in_a_fold_changes_no_bit(dask, jobs, straight, tmp_path):
+@needs_dask
+def test_a_worker_killed_in_a_fold_changes_no_bit(address, jobs, straight, tmp_path):
     killed, epochs = [], set()
 
     def notify(task, row):
@@ -234,7 +225,7 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(dask, jobs, straight, tmp_path
             killed.append(task.fold.number)
             kill_writer(task)
 
-    with cluster.connect(dask.address, "cpu", 1) as connected:
+    with cluster.connect(address, "cpu", 1) as connected:
         submitted = tasks(jobs(LONG), tmp_path, 1, 3, 4)
         results = {task.fold.number: result for task, result in connected.run_folds(submitted, notify)}
     assert measured(tmp_path) == straight(LONG)
@@ -244,10 +235,11 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(dask, jobs, straight, tmp_path
     assert {(number, 40) for number in (1, 3, 4)} <= epochs
 
 
-def test_an_error_in_a_fold_comes_as_its_line_and_ends_the_others(dask, jobs, tmp_path):
+@needs_dask
+def test_an_error_in_a_fold_comes_as_its_line_and_ends_the_others(address, jobs, tmp_path):
     diverging = with_settings(ENDLESS, ["learning_rate=1e30", "conv_learning_rate=1e30"])
     submitted = [*tasks(jobs(ENDLESS), tmp_path / "a", 1), *tasks(jobs(diverging), tmp_path / "b", 3)]
-    with cluster.connect(dask.address, "cpu", 1) as connected:
+    with cluster.connect(address, "cpu", 1) as connected:
         with pytest.raises(DivergedError, match=r"fold 3, epoch \d+: .* the loss is .* lower the settings") as error:
             list(connected.run_folds(submitted, lambda task, row: None))
         assert "\n" not in str(error.value)
@@ -267,10 +259,11 @@ def command(folder, run, *more):
     return [str(argument) for argument in arguments]
 
 
-def test_a_killed_driver_continues_where_it_was(dask, folder, straight, tmp_path):
+@needs_dask
+def test_a_killed_driver_continues_where_it_was(address, folder, straight, tmp_path):
     """And what its folds have written is what the run without a cluster writes."""
     run = tmp_path / "run"
-    arguments = command(folder, run, "--cluster", dask.address)
+    arguments = command(folder, run, "--cluster", address)
     driver = subprocess.Popen([sys.executable, "-m", "scratchser.cv", *arguments], stderr=subprocess.PIPE, text=True)
     printed = ""
     while "epoch 9/40" not in printed:
@@ -287,19 +280,18 @@ def test_a_killed_driver_continues_where_it_was(dask, folder, straight, tmp_path
 
 
 @pytest.mark.slow
+@needs_dask
 def test_a_local_cluster(folder, straight, tmp_path):
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     assert cv.main(command(folder, tmp_path / "run", "--cluster", "local", "--workers", 2)) == 0
     assert measured(tmp_path / "run") == straight(LONG)
 
 
 @pytest.mark.slow
+@needs_dask
 def test_a_lost_scheduler_and_workers_that_always_die(jobs, tmp_path):
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    with Servers(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as servers:
-        servers.worker()
-        lost = lambda task: servers.processes[0].kill()  # noqa: E731
-        with cluster.connect(servers.address, "cpu", 1) as connected:
+    with servers(tmp_path, 1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as (address, scheduler):
+        lost = lambda task: scheduler.kill()  # noqa: E731
+        with cluster.connect(address, "cpu", 1) as connected:
             for run, then, message in (("a", kill_writer, "workers died"), ("b", lost, "scheduler is gone")):
                 with pytest.raises(WorkerError, match=message + ".* --resume") as error:
                     run_until_an_epoch(connected, jobs(ENDLESS), tmp_path / run, (1,), then)
@@ -310,7 +302,8 @@ def test_a_lost_scheduler_and_workers_that_always_die(jobs, tmp_path):
 # ---- clusters that cannot be used ------------------------------------------------------------------------------------
 
 
-def test_a_worker_without_the_program_reports_it(dask, jobs, tmp_path, monkeypatch):
+@needs_dask
+def test_a_worker_without_the_program_reports_it(address, jobs, tmp_path, monkeypatch):
     def absent():
         def run(job, topic):
             from scratchser import no_such_file  # noqa: F401
@@ -318,51 +311,41 @@ def test_a_worker_without_the_program_reports_it(dask, jobs, tmp_path, monkeypat
         return run
 
     monkeypatch.setattr(cluster, "_work", absent)
-    with cluster.connect(dask.address, "cpu", 1) as connected:
+    with cluster.connect(address, "cpu", 1) as connected:
         with pytest.raises(WorkerError, match=r"cannot import this program .*no_such_file.*install the same") as error:
             list(connected.run_folds(tasks(jobs(SHORT), tmp_path, 1), lambda task, row: None))
         assert "\n" not in str(error.value) and connected.count_workers() == 2
 
 
-class Client:
-    """A client whose scheduler has workers with these resources."""
-
-    def __init__(self, *offers):
-        self.info = {"workers": {f"tcp://w{number}": {"resources": offer} for number, offer in enumerate(offers)}}
-
-    def scheduler_info(self, n_workers):
-        return self.info
+def counted(device, *offers):
+    """The workers that can take a fold, of a scheduler whose workers offer these resources."""
+    workers = {f"tcp://w{number}": {"resources": offer} for number, offer in enumerate(offers)}
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+    return cluster.Cluster(client, device).count_workers()
 
 
 def test_workers_are_counted_by_their_resources():
     offers = {"FOLD": 1.0}, {"GPU": 1.0}, {}, {"FOLD": 1.0, "GPU": 1.0}, {"GPU": 1.0}
-    assert cluster.Cluster(Client(*offers), "cpu").count_workers() == 2
-    assert cluster.Cluster(Client(*offers), "cuda:0").count_workers() == 3
-    assert cluster.Cluster(Client(), "cpu").count_workers() == 0
+    assert (counted("cpu", *offers), counted("cuda:0", *offers), counted("cpu")) == (2, 3, 0)
     with pytest.raises(cluster.ClusterError, match=r"one fold at a time, but tcp://w1 offers 8: .*--resources FOLD=1"):
-        cluster.Cluster(Client({"FOLD": 1.0}, {"FOLD": 8.0}), "cpu").count_workers()
+        counted("cpu", {"FOLD": 1.0}, {"FOLD": 8.0})
     with pytest.raises(cluster.ClusterError, match=r"none of the scheduler's 2 workers .*--resources FOLD=1"):
-        cluster.Cluster(Client({}, {"GPU": 1.0}), "cpu").count_workers()
+        counted("cpu", {}, {"GPU": 1.0})
 
 
+@needs_dask
 def test_a_process_never_runs_two_folds_at_once(monkeypatch):
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     inside, most = [], []
 
     def run(job, notify, check):
         inside.append(job)
         most.append(len(inside))
-        time.sleep(0.2)
+        time.sleep(0.05)
         inside.remove(job)
 
-    class Worker:
-        class state:
-            nthreads, tasks = 8, {"key": type("", (), {"state": "executing"})}
-
-        def get_current_task(self):
-            return "key"
-
-    monkeypatch.setattr("distributed.get_worker", Worker)
+    state = SimpleNamespace(nthreads=8, tasks={"key": SimpleNamespace(state="executing")})
+    worker = SimpleNamespace(state=state, get_current_task=lambda: "key")
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
     monkeypatch.setattr(fold_job, "run", run)
     threads = [threading.Thread(target=fold_job.run_on_worker, args=({"fold": n}, "topic")) for n in range(3)]
     for thread in threads:
@@ -372,8 +355,8 @@ def test_a_process_never_runs_two_folds_at_once(monkeypatch):
     assert most == [1, 1, 1]
 
 
+@needs_dask
 def test_a_scheduler_that_does_not_answer(folder, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         deaf = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
