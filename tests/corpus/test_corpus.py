@@ -135,6 +135,8 @@ class TestAudio:
         assert check_audio(load(tree)).truncated == [path]
         problems, (warning,) = check(load(tree))
         assert problems == () and str(path) in warning and "1 wav files end before" in warning
+        path.write_bytes(b"RIFF" + b"\xff" * 4 + path.read_bytes()[8:])  # as written to a pipe, without a length
+        assert check_audio(load(tree)).truncated == []
         path.unlink()
         problems, notes = check(load(tree))
         assert problems == check(load(tree))[0] and len(problems) == 1 and notes == ()

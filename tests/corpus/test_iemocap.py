@@ -129,7 +129,7 @@ def test_broken_lines_are_reported(tmp_path, case):
     assert problems[0].utterance == (f"Ses04F_impro02_{utterance}" if utterance else "")
     remaining = load(tmp_path).without({p.utterance for p in problems})
     assert [u.name for u in remaining.utterances] == ["Ses04F_impro01_M000"]
-    assert remaining.problems == ()
+    assert remaining.problems == () and remaining.other_labels == ()
 
 
 def test_a_label_file_in_the_wrong_folder_is_reported(tmp_path):
