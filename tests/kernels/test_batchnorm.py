@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import test_lstm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,35 +22,16 @@ SMOOTH = 0.3
 
 
 @dataclass(frozen=True)
-class Case:
-    kind: str
-    lengths: tuple[int, ...]
-    D: int
-    H: int
-    spare: int = 0  # frames of padding after the longest utterance
+class Case(test_lstm.Case):
+    kind: str = "layer"
     epsilon: float = SMOOTH
     S: int = 16  # steps that have running statistics, frame-wise
 
     def draw(self, seed=0):
-        """x, NaN past each utterance's end, parameters and non-zero initial states."""
-        rng = np.random.default_rng(seed)
-        B, H, G = len(self.lengths), self.H, KINDS[self.kind]
-        x = rng.standard_normal((B, max(self.lengths) + self.spare, self.D))
-        for u, length in enumerate(self.lengths):
-            x[u, length:] = np.nan
-        return {
-            "x": x,
-            "Wx": rng.standard_normal((self.D, 2, 4 * H)) / np.sqrt(self.D),
-            "Wh": rng.standard_normal((2, H, 4 * H)) / np.sqrt(H),
-            "gamma": rng.uniform(0.5, 1.5, (G, 2, 4 * H)),
-            "beta": rng.standard_normal((2, 4 * H)),
-            "h0": rng.uniform(-1, 1, (2, B, H)),
-            "c0": rng.standard_normal((2, B, H)),
-        }
-
-    @property
-    def frames(self):
-        return np.array(self.lengths, np.int64)
+        """As the Bi-LSTM's, with gamma and beta in place of b."""
+        inputs, rng = super().draw(seed), np.random.default_rng(seed + 1)
+        beta = inputs.pop("b")
+        return inputs | {"gamma": rng.uniform(0.5, 1.5, (KINDS[self.kind], *beta.shape)), "beta": beta}
 
     def norm(self, gamma, beta):
         """Without a past: means 0, variances 1."""
@@ -110,7 +92,7 @@ def close(got, expected):
 @shapes
 @pytest.mark.parametrize("epsilon", [SMOOTH, batchnorm.EPSILON])
 def test_forward(kind, shape, epsilon):
-    case = Case(kind, **shape, epsilon=epsilon)
+    case = Case(**shape, kind=kind, epsilon=epsilon)
     inputs = case.draw()
     np.testing.assert_allclose(case.forward(**inputs), case.reference(**inputs), rtol=1e-9, atol=1e-11)
 
@@ -126,7 +108,7 @@ def test_forward_of_any_shape(case, seed):
 @kinds
 @shapes
 def test_gradients(kind, shape):
-    case = Case(kind, **shape)
+    case = Case(**shape, kind=kind)
     directions = None if case.H < 16 else 3  # each coordinate of so many would take long
     require(check(case.forward, case.backward, case.draw(), directions=directions, time_axis={"x": 1}))
 
@@ -143,13 +125,13 @@ def test_gradients_of_any_shape(case, seed):
 @pytest.mark.parametrize("shape", ["one frame", "one utterance", "two utterances", "equally long", "5 utterances"])
 @pytest.mark.parametrize("epsilon", [SMOOTH, batchnorm.EPSILON])
 def test_gradients_against_the_complex_step(kind, shape, epsilon):
-    case = Case(kind, **SHAPES[shape], epsilon=epsilon)
+    case = Case(**SHAPES[shape], kind=kind, epsilon=epsilon)
     require(complex_step(case.reference, case.backward, case.draw()))
 
 
 def test_parameter_gradients_accumulate_and_the_others_do_not():
     for kind in KINDS:
-        case = Case(kind, **SHAPES["5 utterances"])
+        case = Case(**SHAPES["5 utterances"], kind=kind)
         inputs = case.draw()
         dy = np.random.default_rng(1).standard_normal(case.forward(**inputs).shape)
         once, more = case.backward(dy, **inputs), case.backward(dy, start=3.0, **inputs)
@@ -228,7 +210,7 @@ def test_gradients_of_the_whole_model(kind, layers):
         )
         return z[z != 0]
 
-    require(check(forward, backward, inputs, kinks=kinks))
+    require(check(forward, backward, inputs, kinks=kinks, directions=None if layers == 1 else 4))
     for layer in model.lstms:
         layer.norm = replace(layer.norm, epsilon=batchnorm.EPSILON)
     require(complex_step(lambda **arrays: reference_loss(model, kind, arrays, *batch()), backward, inputs))
@@ -242,7 +224,7 @@ BATCHES = [(3, 5, 1, 2), (4, 4), (1,), (7, 2, 2), (2, 3), *[(2, 4, 3)] * 9]  # t
 
 def trained(kind, batches=BATCHES, S=16):
     """A norm that has seen these batches of one model, the reference's statistics of each, and the model's inputs."""
-    cases = [Case(kind, lengths, D=3, H=2, epsilon=batchnorm.EPSILON, S=S) for lengths in batches]
+    cases = [Case(lengths, D=3, H=2, kind=kind, epsilon=batchnorm.EPSILON, S=S) for lengths in batches]
     model = {name: a for name, a in cases[0].draw().items() if name in PARAMETERS}
     norm, seen = cases[0].norm(model["gamma"], model["beta"]), []
     for seed, case in enumerate(cases):
@@ -276,7 +258,7 @@ def test_inference_after_training_is_the_reference_with_the_averages(kind):
     def known(part, step, direction):
         return average(seen, part, min(step, last), direction)
 
-    case = Case(kind, (9, 2, 6, 1), D=3, H=2, epsilon=batchnorm.EPSILON)
+    case = Case((9, 2, 6, 1), D=3, H=2, kind=kind, epsilon=batchnorm.EPSILON)
     inputs = case.draw(99) | model
     before = norm.mean.copy(), norm.variance.copy(), norm.updates.copy()
     y, cache = case.run(norm, **inputs, training=False)
@@ -303,13 +285,13 @@ def test_at_inference_an_utterance_has_the_same_bits_alone_and_in_any_batch(kind
     norm, _, model = trained(kind)
     names = "gamma", "beta", "mean", "variance", "updates"
     norm = Norm(kind, *(getattr(norm, name).astype(dtype) for name in names))
-    case = Case(kind, (5, 1, 12, 7, 12, 3, 9, 2, 6, 6, 4, 8, 1, 3), D=3, H=2, spare=3)
+    case = Case((5, 1, 12, 7, 12, 3, 9, 2, 6, 6, 4, 8, 1, 3), D=3, H=2, kind=kind, spare=3)
     inputs = {name: a.astype(dtype) for name, a in (case.draw() | model).items()}
     together, _ = case.run(norm, **inputs, training=False)
     for u, length in enumerate(case.lengths):
         own = {"x": np.ascontiguousarray(inputs["x"][u : u + 1, :length])}
         own |= {name: np.ascontiguousarray(inputs[name][:, u : u + 1]) for name in ("h0", "c0")}
-        alone, _ = Case(kind, (length,), D=3, H=2).run(norm, **(inputs | own), training=False)
+        alone, _ = Case((length,), D=3, H=2, kind=kind).run(norm, **(inputs | own), training=False)
         np.testing.assert_array_equal(alone[0], together[u, :length])
 
 
@@ -322,19 +304,17 @@ def everything(case, inputs):
 
 
 @kinds
-def test_same_bits_for_any_number_of_threads(kind, with_threads):
-    case = Case(kind, (15, 1, 20, 11, 7, 20, 2), D=33, H=19, epsilon=batchnorm.EPSILON)
+def test_same_bits_for_any_number_of_threads(kind, same_with_two_threads):
+    case = Case((15, 1, 20, 11, 7, 20, 2), D=33, H=19, kind=kind, epsilon=batchnorm.EPSILON)
     inputs = {name: a.astype(np.float32) for name, a in case.draw().items()}
-    one, two = (with_threads(number, lambda: everything(case, inputs)) for number in (1, 2))
-    for name, a in one.items():
-        np.testing.assert_array_equal(a, two[name])
+    same_with_two_threads(lambda: everything(case, inputs))
 
 
 @kinds
 def test_float32_stays_near_float64(kind):
     """The bound is max |error| / max |value|. Four utterances run to the end: where two are left that hardly differ in
     a feature, each step multiplies their difference by up to 1/√ε = 316, and the rounding in it."""
-    case = Case(kind, (57, 20, 57, 33, 57, 40, 57, 1), D=96, H=32, epsilon=batchnorm.EPSILON)
+    case = Case((57, 20, 57, 33, 57, 40, 57, 1), D=96, H=32, kind=kind, epsilon=batchnorm.EPSILON)
     exact = {name: np.nan_to_num(a.astype(np.float32)).astype(np.float64) for name, a in case.draw().items()}
     exact["gamma"] *= 0.1
     single = everything(case, {name: a.astype(np.float32) for name, a in exact.items()})
@@ -346,7 +326,7 @@ def test_float32_stays_near_float64(kind):
 
 
 def test_what_does_not_fit_is_refused():
-    case = Case("sequence", (3, 2), D=2, H=2)
+    case = Case((3, 2), D=2, H=2, kind="sequence")
     inputs = case.draw()
     good = case.norm(inputs["gamma"], inputs["beta"])
     wrong = {
