@@ -23,7 +23,7 @@ from scratchser.cv.fold import run_fold
 from scratchser.evaluate import copies
 from scratchser.paper.sweep import Sweep, SweepRun
 from scratchser.presets import Config
-from scratchser.report.text import table
+from scratchser.report.text import counted, table
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.support.environment import threads
 from scratchser.support.gpu import open_device
@@ -51,7 +51,8 @@ def text(sweep: Sweep, workers: int) -> str:
         begun = sum(0 < left < run.config.epochs for left in epochs)
         rows.append([run.path.name, f"{len(folds) - len(epochs)} of {len(folds)}", str(begun), str(sum(epochs))])
     total = sum(epochs for _, _, epochs in tasks)
-    lines = [table(rows, left=1), f"{len(sweep.runs)} runs, {len(tasks)} folds to train, at most {total} epochs"]
+    runs = counted(len(sweep.runs), "run")
+    lines = [table(rows, left=1), f"{runs}, {counted(len(tasks), 'fold')} to train, at most {total} epochs"]
     return "\n".join(lines + (_estimate(sweep, tasks, workers) if tasks else []))
 
 

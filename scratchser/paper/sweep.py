@@ -19,7 +19,7 @@ from scratchser.cv.experiment import Experiment, RunFolds
 from scratchser.cv.prepare import Prepared
 from scratchser.paper import output
 from scratchser.presets import PRESETS, Config, SettingError, column, with_settings
-from scratchser.report.text import SYNTHETIC, setting
+from scratchser.report.text import SYNTHETIC, counted, setting
 from scratchser.runs import result as results
 from scratchser.runs import run as run_dir
 from scratchser.runs.folder import CONFIG, RunError, saved_settings
@@ -172,7 +172,9 @@ class Sweep:
             for run in unfinished:
                 folder = run_dir.open_run(run.path, run.settings, environment, run.notes, resume=run.begun)
                 opened.append(locks.enter_context(folder))
-            say(f"{len(self.runs)} runs in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already")
+            say(
+                f"{counted(len(self.runs), 'run')} in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already"
+            )
             if opened:
                 ready = self.ready
                 Experiment(opened, ready.corpus, ready.folds, ready.device, out / "features").train(run_folds)
@@ -215,7 +217,7 @@ class Sweep:
     def title(self) -> str:
         """The corpus, the number of folds and the seeds."""
         seeds = "seed 0" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{output.corpus_name(self.corpus)}, {len(self.ready.folds)} folds, {seeds}"
+        return f"{output.corpus_name(self.corpus)}, {counted(len(self.ready.folds), 'fold')}, {seeds}"
 
     def notes(self) -> list[str]:
         """Notes that belong under every table of these runs."""

@@ -20,7 +20,7 @@ from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import copies, copy_probabilities, vote
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
-from scratchser.report.text import percent
+from scratchser.report.text import counted, percent
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
@@ -132,5 +132,5 @@ def text(answer: dict[str, Any]) -> str:
             probabilities = [percent(entry["probabilities"][name]) for name in classes]
             rows.append([entry["file"], entry["predicted"], entry["second"], votes, *probabilities])
     data = "SYNTHETIC DATA, " * answer["synthetic"] + f"corpus {answer['corpus']}, preset {answer['preset']}"
-    ensemble = f"{models} model{'s' * (models > 1)} of {answer['run']} ({data})"
+    ensemble = f"{counted(models, 'model')} of {answer['run']} ({data})"
     return f"{table(rows, left=3)}\n\n{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"

@@ -12,7 +12,7 @@ from scratchser.report import figures
 from scratchser.report.agreement import SUBSETS, agreement
 from scratchser.report.misclassified import misclassified
 from scratchser.report.templates import data_uri, render
-from scratchser.report.text import SYNTHETIC, percent
+from scratchser.report.text import SYNTHETIC, counted, percent
 from scratchser.runs.result import changed
 from scratchser.runs.run import Record
 from scratchser.support.files import write_text
@@ -61,7 +61,7 @@ def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str
         mean = figures.mean_over_folds(rows, part, measure)
         first, last = (f"{value:.2f}" if measure == "loss" else f"{percent(value)} %" for value in mean[[0, -1]])
         changes.append(f"{speakers} from {first} to {last}")
-    alt = f"{name} by epoch, mean over the folds: {', '.join(changes)} in {len(mean)} epochs."
+    alt = f"{name} by epoch, mean over the folds: {', '.join(changes)} in {counted(len(mean), 'epoch')}."
     caption = f"{name} by epoch. The training values are taken during training, with augmentation and oversampling."
     return _image(figures.learning_curves(result, rows, [measure]), alt, caption)
 

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scratchser import __version__
-from scratchser.report.text import percent, setting
+from scratchser.report.text import counted, percent, setting
 
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -16,7 +16,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(percent=percent, setting=setting)
+ENVIRONMENT.filters.update(counted=counted, percent=percent, setting=setting)
 
 
 def render(template: str, **context: Any) -> str:

@@ -35,7 +35,7 @@ def setting(value: Any) -> str:
 
 
 def _folds(result: Mapping[str, Any]) -> str:
-    paper, pooled, count = result["paper"] or {}, result["pooled"], len(result["folds"])
+    paper, pooled = result["paper"] or {}, result["pooled"]
     paper_folds = {fold["fold"]: fold for fold in paper.get("folds", ())}
     rows = [["fold", "speaker", "session", "gender", "WA %", "UA %", "utterances", "paper WA %", "UA %"]]
     for fold in result["folds"]:
@@ -48,7 +48,7 @@ def _folds(result: Mapping[str, Any]) -> str:
     ]
     if not paper:
         rows = [row[:-2] for row in rows]
-    over = f"over {count} fold{'s' * (count > 1)}"
+    over = f"over {counted(len(result['folds']), 'fold')}"
     legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
     legend += [] if result["complete"] else ["not finished: the results will change with the next folds"]
     legend += [f"paper: tables 1 and 2, the model of the preset {paper['column']}"] if paper else []
@@ -87,6 +87,11 @@ def _notes(result: Mapping[str, Any]) -> str:
 
 def _wa_ua(scores: Mapping[str, Any], kind: str = "") -> list[str]:
     return [percent(scores.get(name + kind)) for name in ("wa", "ua")]
+
+
+def counted(number: int, noun: str) -> str:
+    """1 fold, 2 folds."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def percent(fraction: float | None) -> str:
