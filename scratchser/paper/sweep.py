@@ -172,9 +172,8 @@ class Sweep:
             for run in unfinished:
                 folder = run_dir.open_run(run.path, run.settings, environment, run.notes, resume=run.begun)
                 opened.append(locks.enter_context(folder))
-            say(
-                f"{counted(len(self.runs), 'run')} in {out / 'runs'}, {len(self.runs) - len(unfinished)} of them finished already"
-            )
+            finished = len(self.runs) - len(unfinished)
+            say(f"{counted(len(self.runs), 'run')} in {out / 'runs'}, {finished} of them finished already")
             if opened:
                 ready = self.ready
                 Experiment(opened, ready.corpus, ready.folds, ready.device, out / "features").train(run_folds)
