@@ -135,7 +135,9 @@ def test_runs_of_other_settings_or_another_corpus_are_never_mixed(folder, uninte
     saved = json.loads(path.read_text())
     saved["config"]["momentum"] = 0.8
     path.write_text(json.dumps(saved))
-    other = small_corpus.write(tmp_path / "other", each=1)
+    other = tmp_path / "other"
+    other.mkdir()
+    small_corpus.write(other, each=1)
     l2 = ["--set", "l2=0.01", "--set", "conv_l2=0.01"]
     before = contents(changed), contents(uninterrupted)
     for arguments, message in (

@@ -18,12 +18,10 @@ STYLES = {
 
 def build(corpus: Corpus) -> Output:
     """The figure and its numbers; the total alone for a corpus without annotators."""
-    parts = output.annotation_counts(corpus)
     annotated = any(u.votes for u in corpus.utterances)
-    if not parts["without annotators"].any():
-        del parts["without annotators"]
-    elif not annotated:
-        parts = {"without annotators": parts["without annotators"]}
+    always = ("unanimous", "ambiguous") if annotated else ()
+    found = output.annotation_counts(corpus)
+    parts = {name: counts for name, counts in found.items() if name in always or counts.any()}
     totals = np.sum(list(parts.values()), axis=0)
     shares = [f"{100 * total / max(totals.sum(), 1):.1f}" for total in totals]
     rows = tuple(
