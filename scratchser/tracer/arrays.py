@@ -132,12 +132,14 @@ class Array:
 
     def _address(self, index: Any) -> int:
         """The address of one element; VIEW if the index selects several, OUTSIDE if it is out of range."""
-        if type(index) is not tuple:
-            index = (index,)
-        if len(index) != len(self.shape):
-            return VIEW
-        address = self.start
         try:
+            if type(index) is not tuple:  # of most accesses
+                if len(self.shape) > 1:
+                    return VIEW
+                return self.start + int(index) * self.strides[0] if 0 <= index < self.shape[0] else OUTSIDE
+            if len(index) != len(self.shape):
+                return VIEW
+            address = self.start
             for i, length, stride in zip(index, self.shape, self.strides, strict=True):
                 if not 0 <= i < length:
                     return OUTSIDE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable
 from queue import SimpleQueue
+from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -137,9 +138,5 @@ def _state(thread: Thread, log: Log) -> str:
     return f"{name} waits at {thread.barrier[0]}" if thread.barrier else f"{name} has ended"
 
 
-def _calls(frame: FrameType | None) -> tuple[SourceLine, ...]:
-    calls = []
-    while frame:
-        calls.append(source_line(frame))
-        frame = frame.f_back
-    return tuple(calls)
+def _calls(frame: FrameType) -> tuple[SourceLine, ...]:
+    return tuple(source_line(caller) for caller, _ in walk_stack(frame))
