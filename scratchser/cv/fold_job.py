@@ -1,8 +1,5 @@
 """A fold job: a fold serialised as JSON, which a worker of a cluster runs. No array travels.
 
-    {"corpus": {"root", "kind", "scripted", "merge_excited", "classes", "left_out", "fingerprint"},
-     "run", "features": absolute folders, "fold", "config", "seed", "device", "source"}
-
 The worker loads the corpus itself. It trains nothing if its corpus or its program (`SOURCE`) is another one. The run's
 folder and the features are on storage that all machines share; the result is what the fold leaves there.
 """

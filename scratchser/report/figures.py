@@ -35,9 +35,6 @@ UNITS = {"loss": 1.0, "ua": 100.0}
 Rows = Sequence[Mapping[str, Any]]
 
 
-# ---- style ----------------------------------------------------------------------------------------------------------
-
-
 def panels(width: float, height: float, columns: int = 1, *, grid: str = "both", **options: Any) -> tuple[Figure, Any]:
     """A figure of `width` x `height` inches and its axes in a row, an array; `options` go to `Figure.subplots`."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -69,9 +66,6 @@ def title(result: Mapping[str, Any]) -> str:
     return text + " (synthetic data)" * result["synthetic"]
 
 
-# ---- values by epoch ------------------------------------------------------------------------------------------------
-
-
 def rows_by_fold(rows: Rows) -> dict[int, list[Mapping[str, Any]]]:
     """The rows of each fold, by its number."""
     return {number: list(fold) for number, fold in groupby(rows, key=itemgetter("fold"))}
@@ -90,9 +84,6 @@ def mean_over_folds(rows: Rows, group: str, name: str) -> np.ndarray:
 def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
     """The gradient norm of each layer (E,), mean over the folds."""
     return {layer: mean_over_folds(rows, "gradient_norms", layer) for layer in rows[0]["gradient_norms"]}
-
-
-# ---- figures --------------------------------------------------------------------------------------------------------
 
 
 def learning_curves(result: Mapping[str, Any], rows: Rows, measures: Sequence[str] = ("loss", "ua")) -> Figure:
@@ -124,16 +115,10 @@ def _learning_curve(axes: Axes, rows: Rows, best_epochs: Mapping[int, int], part
             best = epochs == best_epochs[number]
             axes.plot(epochs[best], values[best], "o", color="black", ms=4, zorder=4)
     mean = unit * mean_over_folds(rows, part, measure)
-    marker = "_" if len(mean) == 1 else ""  # a line needs two epochs
-    style: dict[str, Any] = {
-        "color": COLOURS[part],
-        "ls": LINE_STYLES[part],
-        "lw": 2.5,
-        "marker": marker,
-        "ms": 12,
-        "mew": 2.5,
-    }
-    axes.plot(np.arange(1, len(mean) + 1), mean, zorder=3, **style)
+    epochs = np.arange(1, len(mean) + 1)
+    axes.plot(epochs, mean, color=COLOURS[part], ls=LINE_STYLES[part], lw=2.5, zorder=3)
+    if len(mean) == 1:  # a line needs two epochs
+        axes.plot(epochs, mean, "_", color=COLOURS[part], ms=12, mew=2.5)
 
 
 def gradient_norms(norms: Mapping[str, np.ndarray]) -> Figure:

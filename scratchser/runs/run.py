@@ -34,8 +34,6 @@ def settings(
     """All that decides a run's numbers, as config.json holds it.
 
     corpus     without the utterances that were left out
-    config     the presets.Config
-    folds      the folds' numbers, from 1
     left_out   the Problems of the broken utterances that were left out
     tuned      the TunedSettings that `config` contains; without them there is no such key
     """
