@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
-from os import environ
+from os import environ, getpid
 from typing import Any
 from unittest import mock
 
@@ -36,15 +36,15 @@ class Child:
         # Ctrl-C reaches all processes: the parent reports it, the children end without a traceback
         self.pool = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
         with mock.patch.dict(environ, thread_limits(threads)):
-            self._call(_load, contestant)  # starts the process, which inherits the environment
+            self._call(getpid)  # starts the process, which inherits the environment
 
     def answer(self, task: str, *parameters: Any) -> dict[str, ndarray]:
         """The answer of a new task."""
-        return self._call(_answer, task, *parameters)
+        return self._call(_answer, self.contestant, task, *parameters)
 
     def make(self, task: str, *parameters: Any) -> int:
         """Make the task that `run` runs. Returns its cycle: how many runs to time together, because they differ."""
-        return self._call(_make, task, *parameters)
+        return self._call(_make, self.contestant, task, *parameters)
 
     def run(self, times: int) -> float:
         """Mean seconds of a run."""
@@ -64,21 +64,16 @@ class Child:
 
 # ---- in the child ---------------------------------------------------------------------------------------------------
 
-_tasks: dict[str, Callable[..., Any]] = {}  # by name
 _current: list[Any] = []  # one task
 
 
-def _load(contestant: str) -> None:
-    _tasks.update(tasks_of(contestant))
+def _answer(contestant: str, task: str, *parameters: Any) -> dict[str, ndarray]:
+    return tasks_of(contestant)[task](*parameters).answer()
 
 
-def _answer(task: str, *parameters: Any) -> dict[str, ndarray]:
-    return _tasks[task](*parameters).answer()
-
-
-def _make(task: str, *parameters: Any) -> int:
+def _make(contestant: str, task: str, *parameters: Any) -> int:
     _current.clear()  # frees the memory of the task before
-    _current.append(_tasks[task](*parameters))
+    _current.append(tasks_of(contestant)[task](*parameters))
     return getattr(_current[0], "cycle", 1)
 
 

@@ -1,5 +1,6 @@
 """A contest: first the answers must agree, then the contestants take turns, one turn each in every round."""
 
+import collections
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,6 @@ import numpy as np
 
 from scratchser.bench.child import Child
 from scratchser.support.errors import ProcessingError
-
-Times = dict[str, list[float]]  # for each contestant, seconds of a run in each round
 
 TOLERANCE = 1e-4  # of ||ours - theirs|| / ||theirs||, float32
 TURN = 0.05  # seconds that a turn takes at least
@@ -44,8 +43,8 @@ def compare(answers: dict[str, dict[str, np.ndarray]]) -> float:
     return largest
 
 
-def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: Any) -> tuple[Times, float]:
-    """Returns the seconds of a run, and the largest difference of the answers. Raises ProcessingError.
+def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: Any) -> dict[str, Any]:
+    """Returns "times", the seconds of a run in each round by contestant, and "difference", the largest of the answers.
 
     A turn is as many runs as take TURN seconds, in whole cycles if the runs of the task differ. A fifth of a turn comes
     before it untimed: sleeping threads and cold caches cost milliseconds.
@@ -58,10 +57,11 @@ def contest(contestants: dict[str, Child], rounds: int, task: str, *parameters: 
         cycle = child.make(task, *parameters)
         child.run(cycle)
         repeats[name] = math.ceil(TURN / (child.run(cycle) * cycle)) * cycle
-    times: Times = {name: [] for name in contestants}
-    names = list(contestants)
-    for first in range(rounds):
-        for name in names[first % len(names) :] + names[: first % len(names)]:  # another one begins in each round
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    order = collections.deque(contestants)
+    for _ in range(rounds):
+        for name in order:
             contestants[name].run(math.ceil(repeats[name] / 5))
             times[name].append(contestants[name].run(repeats[name]))
-    return times, difference
+        order.rotate(-1)  # another one begins in the next round
+    return {"times": times, "difference": difference}

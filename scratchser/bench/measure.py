@@ -1,10 +1,11 @@
 """The sections of the bench, as plain dicts: times in seconds, memory in bytes, counted operations.
 
 A contest is one task by several contestants:
-    {"parameters": of the task, "operations": of a run or None, "difference": of the answers,
-     "times": {contestant: [seconds of each round]}}
+    {"parameters": of the task, "operations": of a run or None, "times": {contestant: [seconds of each round]},
+     "difference": of the answers}
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -25,7 +26,6 @@ from scratchser.support.errors import ProcessingError
 from scratchser.support.terminal import say
 
 OPTIONAL = ("torch", "librosa")
-REMEDY = "{} is not installed, so nothing is compared with it: pip install -e '.[bench]'"
 THREADS = 2  # of every contestant
 
 Json = dict[str, Any]
@@ -39,10 +39,9 @@ class Plan:
     bins: tuple[int, ...] = (257, 513)
     samples: int = problem.SAMPLES
     steps: tuple[str, ...] = ("ours", "torch", "torch, expert", "torch, compiled")
-    quick: bool = False
 
 
-QUICK = Plan(3, (257,), problem.SAMPLES // 12, ("ours", "torch", "torch, expert"), quick=True)
+QUICK = Plan(3, (257,), problem.SAMPLES // 12, ("ours", "torch", "torch, expert"))
 
 
 def installed(contestants: Sequence[str]) -> list[str]:
@@ -52,7 +51,8 @@ def installed(contestants: Sequence[str]) -> list[str]:
 
 def measure(plan: Plan, sections: Sequence[str]) -> Json:
     """The environment, the sections, and the machine's sgemm rate before and after them; report.text prints it."""
-    notes = [REMEDY.format(name) for name in OPTIONAL if not util.find_spec(name)]
+    missing = [name for name in OPTIONAL if name not in installed(OPTIONAL)]
+    notes = [f"{name} is not installed, so nothing is compared with it: pip install -e '.[bench]'" for name in missing]
     for note in notes:
         say(note)
     here = environment.describe("cpu")
@@ -62,7 +62,7 @@ def measure(plan: Plan, sections: Sequence[str]) -> Json:
     return {
         "environment": here,
         "notes": notes,
-        "quick": plan.quick,
+        "quick": plan == QUICK,
         "threads": THREADS,
         "sgemm": {"operations": 2 * problem.GEMM**3, "times": before + sgemm(plan)},
         "sections": measured,
@@ -82,8 +82,7 @@ def contests(plan: Plan, contestants: Sequence[str], tasks: Sequence[tuple[Any, 
 
 def timed(contestants: dict[str, Child], plan: Plan, parameters: Json, operations: int | None, *task: Any) -> Json:
     say(", ".join([task[0], *(f"{name} {value}" for name, value in parameters.items())]))
-    times, difference = contest(contestants, plan.rounds, *task)
-    return {"parameters": parameters, "operations": operations, "difference": difference, "times": times}
+    return {"parameters": parameters, "operations": operations, **contest(contestants, plan.rounds, *task)}
 
 
 def steps(plan: Plan) -> list[Json]:
@@ -129,10 +128,9 @@ def batch(plan: Plan) -> list[Json]:
 def memory(plan: Plan) -> list[Json]:
     """Measured in the second of two new processes: the first may compile, and a compiler needs memory of its own."""
     rows = []
-    for bins in plan.bins:
-        for name in installed(plan.steps):
-            new_process(name, bins)
-            rows.append({"bins": bins, "contestant": name, **new_process(name, bins)["memory"]})
+    for bins, name in itertools.product(plan.bins, installed(plan.steps)):
+        new_process(name, bins)
+        rows.append({"bins": bins, "contestant": name, **new_process(name, bins)["memory"]})
     return rows
 
 

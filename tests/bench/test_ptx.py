@@ -114,18 +114,6 @@ def test_float64_that_hides_in_a_float32_kernel_is_seen(kernel, types, line, ins
 
 
 @cuda_jit
-def scatters(x, y):
-    """An array with an index that the compiler does not know."""
-    part = cuda.local.array(16, x.dtype)
-    for i in range(16):
-        part[i] = x[i]
-    for i in range(x.shape[0]):
-        part[i % 16] += x[i]
-    for i in range(16):
-        y[i] = part[i]
-
-
-@cuda_jit
 def hoards(x, y):
     """144 sums in float64, of two registers each; a thread has at most 255."""
     sums = cuda.local.array((12, 12), x.dtype)
@@ -143,10 +131,8 @@ def hoards(x, y):
 
 @needs_compilers
 def test_local_memory_and_spills_are_seen():
-    build = ptx.build(scatters, [("float32", 1)] * 2, "7.5")
-    assert build.stack == 64 and build.spilled == 0
     build = ptx.build(hoards, [("float64", 1)] * 2, "7.5")
-    assert build.spilled > 0 and build.registers == 255
+    assert build.stack > 0 and build.spilled > 0 and build.registers == 255
 
 
 @needs_compilers

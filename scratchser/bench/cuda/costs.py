@@ -162,12 +162,6 @@ def add_parts(a) -> Needed:
     return Needed(a.sums.nbytes + (start + results) * a.sums.itemsize, a.sums.size)
 
 
-def dense_backward(a) -> Needed:
-    """dW and db accumulate: they are read and written."""
-    bytes = a.dy.nbytes + 2 * a.x.nbytes + 3 * a.W.nbytes + 2 * a.db.nbytes
-    return Needed(bytes, 4 * len(a.x) * a.W.size + a.dy.size)
-
-
 def remember(a) -> Needed:
     """Running statistics, of steps in which two or more utterances run."""
     G, _, directions, M = a.mean.shape
@@ -230,7 +224,10 @@ FORMULAS: dict[Any, Callable[[Any], Needed]] = {
     linear.forward_cuda: lambda a: Needed(
         a.x.nbytes + a.W.nbytes + a.b.nbytes + a.y.nbytes, 2 * len(a.x) * a.W.size + a.y.size
     ),
-    linear.backward_cuda: dense_backward,
+    # dW and db accumulate: they are read and written
+    linear.backward_cuda: lambda a: Needed(
+        a.dy.nbytes + 2 * a.x.nbytes + 3 * a.W.nbytes + 2 * a.db.nbytes, 4 * len(a.x) * a.W.size + a.dy.size
+    ),
     # layer-wise batch normalisation, over all frames of the batch
     batchnorm.add_products_cuda: lambda a: Needed(a.a.nbytes + a.b.nbytes + 2 * a.sums.nbytes, 2 * a.a.size),
     batchnorm.average_cuda: lambda a: Needed(3 * a.sums.nbytes, (3 if a.together else 2) * a.sums.size),

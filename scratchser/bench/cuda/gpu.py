@@ -16,7 +16,7 @@ from scratchser.bench import ours
 from scratchser.bench.clock import finish_of, seconds_per_call
 from scratchser.bench.contest import compare
 from scratchser.bench.cuda import costs
-from scratchser.bench.measure import THREADS, Json, Plan, contests, installed, step_operations
+from scratchser.bench.measure import QUICK, THREADS, Json, Plan, contests, installed, step_operations
 from scratchser.kernels.machine.device import Device, launch_by_numba, launched_by
 from scratchser.support import environment, gpu
 from scratchser.support.terminal import say
@@ -45,7 +45,7 @@ def measure(name: str, plan: Plan, save: Callable[[Json], None]) -> Json:
             f"scores, loss and all gradients at {BINS} bins differ from the CPU's by {difference:.1e} of their norm",
             "bytes and operations of a kernel are those that any implementation needs",
         ],
-        "quick": plan.quick,
+        "quick": plan == QUICK,
         "threads": THREADS,
         "sections": sections,
     }

@@ -3,13 +3,11 @@
 The page is generated, so it describes the current kernels. It contains no time, so every machine writes the same page.
 """
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
 from scratchser.bench.cuda import costs, paper_step, ptx
-from scratchser.bench.cuda.costs import Needed
 from scratchser.bench.report import digits, table
 
 SHOWN = ("7.5", "9.0")  # compute capabilities in the table; all are checked
@@ -97,20 +95,20 @@ def build_table(builds: ptx.Builds) -> str:
 
 
 def counted() -> str:
-    by_name: dict[str, list[Needed]] = {}
+    by_name: dict[str, list[costs.Needed]] = {}
     for launch in paper_step.recorded([paper_step.training_step]):
         by_name.setdefault(launch.name, []).append(costs.needed(launch))
     by_name["total"] = [one for each in by_name.values() for one in each]
-    return COUNTED.format(table=table(count(name, needed) for name, needed in by_name.items()))
-
-
-def count(name: str, needed: Sequence[Needed]) -> dict[str, str]:
-    """The row of a kernel in the table."""
-    bytes, operations = map(sum, zip(*needed, strict=True))
-    return {
-        "kernel": name,
-        "launches": str(len(needed)),
-        "needed MB": digits(bytes / 1e6),
-        "MFLOP": digits(operations / 1e6),
-        "op/byte": digits(operations / bytes),
-    }
+    rows = []
+    for name, needed in by_name.items():
+        bytes, operations = map(sum, zip(*needed, strict=True))
+        rows.append(
+            {
+                "kernel": name,
+                "launches": len(needed),
+                "needed MB": digits(bytes / 1e6),
+                "MFLOP": digits(operations / 1e6),
+                "op/byte": digits(operations / bytes),
+            }
+        )
+    return COUNTED.format(table=table(rows))

@@ -29,7 +29,6 @@ Types = Sequence[tuple[str, int]]  # dtype and dimensions of each argument; 0 di
 
 CAPABILITIES = ("7.5", "8.0", "9.0", "10.0", "12.0")
 WHEELS = ("numba-cuda", "nvidia-cuda-nvcc-cu12")
-REMEDY = "pip install -e '.[ptx]'"
 
 # Limits of a block, for all of these capabilities
 THREADS = 1024
@@ -81,17 +80,17 @@ def _type(argument: Any) -> tuple[str, int]:
 
 
 def build(kernel: Any, types: Types, capability: str) -> Build:
-    """Raises ProcessingError if the kernel does not compile or the compilers are missing."""
-    assembler = ptxas()
-    from numba.core.errors import NumbaError  # after ptxas(): without the wheels this is another Numba
+    """Raises ProcessingError if the kernel does not compile."""
+    from numba.core.errors import NumbaError  # without the compilers this is another Numba
 
+    ptxas = f"{import_module('nvidia.cuda_nvcc').__path__[0]}/bin/ptxas"
     where = f"{kernel.py_func.__name__} for {capability}"
     try:
         code = to_ptx(kernel, types, capability)
     except NumbaError as error:
         raise ProcessingError(f"Numba does not compile {where}: {error}") from error
     flags = [f"-arch=sm_{capability.replace('.', '')}", "-v", "--warn-on-double-precision-use"]
-    done = subprocess.run([assembler, *flags, "-", "-o", os.devnull], input=code, capture_output=True, text=True)
+    done = subprocess.run([ptxas, *flags, "-", "-o", os.devnull], input=code, capture_output=True, text=True)
     output = done.stdout + done.stderr
     if done.returncode:
         raise ProcessingError(f"ptxas does not compile {where}: {output}")
@@ -136,10 +135,7 @@ Builds = dict[Variant, dict[str, Build]]  # by compute capability
 
 
 def build_all(record: Callable[[], Sequence[Variant]]) -> Builds:
-    """Compile each variant for all capabilities, on all cores. Raises ProcessingError as `build` does.
-
-    record   a function of a module, which each process calls again
-    """
+    """Compile the variants for all capabilities, on all cores. Each process calls `record`, a function of a module."""
     compilers()  # raises before processes start
     if config.ENABLE_CUDASIM:
         raise ProcessingError("NUMBA_ENABLE_CUDASIM is set, and the simulator does not compile")
@@ -155,36 +151,26 @@ def _build_variant(record: Callable[[], Sequence[Variant]], number: int) -> dict
 
 def faults(builds: Builds) -> list[str]:
     """A sentence for each thing that a GPU does not accept, or that must not happen in our kernels."""
-    return [
-        f"{variant.name}, {variant.dtype}, {capability}: {fault}"
-        for variant, by_capability in builds.items()
-        for capability, build in by_capability.items()
-        for fault in _faults(variant, build)
-    ]
-
-
-def _faults(variant: Variant, build: Build) -> list[str]:
-    shared = build.static + variant.dynamic
-    # a GPU reserves registers for four warps at a time, and for each thread in units of eight
-    registers = device.blocks(variant.threads, 128) * 128 * device.blocks(build.registers, 8) * 8
-    found = {
-        f"{build.doubles} instructions in double precision": build.doubles and variant.dtype == "float32",
-        f"{build.spilled} bytes of registers spilled": build.spilled,
-        f"{build.stack} bytes of local memory a thread": build.stack,
-        f"{variant.threads} threads a block, at most {THREADS}": variant.threads > THREADS,
-        f"{shared} bytes of shared memory a block, at most {SHARED}": shared > SHARED,
-        f"{registers} registers a block, at most {REGISTERS}": registers > REGISTERS,
-    }
-    return [fault for fault, is_fault in found.items() if is_fault]
+    found = []
+    for variant, by_capability in builds.items():
+        for capability, build in by_capability.items():
+            shared = build.static + variant.dynamic
+            # a GPU reserves registers for four warps at a time, and for each thread in units of eight
+            registers = device.blocks(variant.threads, 128) * 128 * device.blocks(build.registers, 8) * 8
+            is_fault = {
+                f"{build.doubles} instructions in double precision": build.doubles and variant.dtype == "float32",
+                f"{build.spilled} bytes of registers spilled": build.spilled,
+                f"{build.stack} bytes of local memory a thread": build.stack,
+                f"{variant.threads} threads a block, at most {THREADS}": variant.threads > THREADS,
+                f"{shared} bytes of shared memory a block, at most {SHARED}": shared > SHARED,
+                f"{registers} registers a block, at most {REGISTERS}": registers > REGISTERS,
+            }
+            where = f"{variant.name}, {variant.dtype}, {capability}"
+            found += [f"{where}: {fault}" for fault in is_fault if is_fault[fault]]
+    return found
 
 
 # ---- the compilers --------------------------------------------------------------------------------------------------
-
-
-def ptxas() -> str:
-    """The path of ptxas. Raises ProcessingError with the remedy if a wheel is missing."""
-    compilers()
-    return f"{import_module('nvidia.cuda_nvcc').__path__[0]}/bin/ptxas"
 
 
 def compilers() -> str:
@@ -192,5 +178,6 @@ def compilers() -> str:
     try:
         numba_cuda, nvcc = map(metadata.version, WHEELS)
     except metadata.PackageNotFoundError as error:
-        raise ProcessingError(f"--ptx needs the compilers, and {error.name} is not installed: {REMEDY}") from error
+        remedy = "pip install -e '.[ptx]'"
+        raise ProcessingError(f"--ptx needs the compilers, and {error.name} is not installed: {remedy}") from error
     return f"numba-cuda {numba_cuda} on Numba {metadata.version('numba')}, NVVM and ptxas {nvcc}"
