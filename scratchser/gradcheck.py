@@ -13,12 +13,14 @@ has to be exactly zero. `forward` may also return a number or several arrays; dy
 
 Lengths, strides and the like belong into the closure of `forward` and `backward`. An input may contain NaN where the
 op must not read (past the end of an utterance): the NaN stays, and the gradient there must be exactly 0.
+Functions may work in place and reuse a buffer: they get copies, and what they return is copied.
 docs/gradcheck.md has a complete example.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ class GradientReport:
     backward: float = 0.0  # the two values at that probe
     numerical: float = 0.0
     method: str = "the differences'"  # that gives the numerical value
+    hint: str = ""  # at a cause that is not the formula
 
     @property
     def passed(self) -> bool:
@@ -63,7 +66,7 @@ class GradientReport:
         line += f", {self.probes} probes"
         if self.shortened + self.avoided:
             line += f", {self.shortened} shortened and {self.avoided} avoided at kinks"
-        return line if self.passed else f"{line}; {self._reason()}"
+        return line if self.passed else "; ".join(filter(None, [line, self._reason(), self.hint]))
 
     def _reason(self) -> str:
         """Why it failed; with the factor between the two values if it is informative."""
@@ -80,7 +83,8 @@ class GradientReport:
             return f"{got} should be {expected}"
         factor = self.backward / self.numerical
         if f"{factor:.4g}" == "1":
-            return f"{got} differs from {expected} by a relative error of {abs(factor - 1):.1e}"
+            single = ": is something float32?" if 1e-9 < abs(factor - 1) < 1e-6 else ""
+            return f"{got} differs from {expected} by a relative error of {abs(factor - 1):.1e}{single}"
         if f"{factor:.4g}" == "-1":
             return f"{got} is {expected} with the wrong sign"
         return f"{got} is {factor:.4g} times {expected}"
@@ -133,27 +137,34 @@ def check(
                 Both are counted, and too many avoided probes fail. Without `kinks` a crossed kink appears as an error.
     step        h relative to the tensor's root mean square
 
-    Raises TypeError for inputs that are not float64, ValueError for a gradient that is missing or of the wrong shape.
+    Raises TypeError for inputs that are not float64, and for outputs and gradients that are not real arrays or numbers;
+    ValueError for an unknown name or axis, and for a gradient that is missing or of the wrong shape.
     """
-    names = _float64(inputs, wrt)
+    axes = {} if time_axis is None else time_axis
+    names = _names(inputs, wrt, axes)
     rng = np.random.default_rng(seed)
-    dy = _random_like(forward(**inputs), rng)
+    dy = _random_like(forward(**_copies(inputs)), rng, "forward")
     gradients = _gradients(backward, dy, inputs, names)
     reports = []
-    for name in names:
+    for name, gradient in gradients.items():
         h = step * _scale(inputs[name])
-        comparison = _Comparison(name, "the differences'")
-        for where, region, direction in _probes(inputs[name], (time_axis or {}).get(name), directions, rng):
+        limit = tol * np.abs(gradient).max(initial=0.0)
+        probes, shortened, avoided, hint = [], 0, 0, ""
+        for where, region, direction in _probes(inputs[name], axes.get(name), directions, rng):
             clear = _clear_step(kinks, inputs, name, direction, h)
             if clear == 0:
-                comparison.avoided += 1
+                avoided += 1
                 continue
-            comparison.shortened += clear < h
+            shortened += clear < h
             numerical = _difference(forward, inputs, name, direction, clear, dy)
             moved = direction != 0
-            analytic = np.sum(gradients[name][moved] * direction[moved])
-            comparison.add(where, region, analytic, numerical, float(np.max(np.abs(gradients[name][moved]))))
-        reports.append(comparison.report(gradients[name], tol))
+            analytic = float(np.sum(gradient[moved] * direction[moved]))
+            probes.append((where, region, analytic, numerical, float(np.max(np.abs(gradient[moved])))))
+            if abs(analytic - numerical) > limit:  # is the difference exact?
+                halved = _difference(forward, inputs, name, direction, clear / 2, dy)
+                if abs(halved - numerical) > max(limit, tol * abs(numerical)):
+                    hint = "half the step gives another difference: is forward random or in float32, or has it a kink?"
+        reports.append(_report(name, gradient, probes, tol, shortened=shortened, avoided=avoided, hint=hint))
     return reports
 
 
@@ -174,96 +185,114 @@ def complex_step(
                                ever crossed.
     The other parameters are those of `check`. Raises TypeError if `reference` drops the imaginary part.
     """
-    names = _float64(inputs, wrt)
-    dy = _random_like(reference(**inputs), np.random.default_rng(seed))
+    names = _names(inputs, wrt, {})
+    rng = np.random.default_rng(seed)
+    dy = _random_like(reference(**_copies(inputs)), rng, "reference")
     gradients = _gradients(backward, dy, inputs, names)
     reports = []
-    for name in names:
-        comparison = _Comparison(name, "the complex step's")
-        for index in np.ndindex(inputs[name].shape):
+    for name, gradient in gradients.items():
+        signs = rng.choice([-1.0, 1.0], gradient.shape)
+        shifted = _outputs(reference, _moved(inputs, name, signs, STEP * _scale(inputs[name])))
+        probes = []
+        for index in np.ndindex(gradient.shape):
             moved = inputs[name].astype(np.complex128)
             moved[index] += 1e-30j
-            y = reference(**{**inputs, name: moved})
-            if not any(map(np.iscomplexobj, _parts(y))):
+            parts = _parts(_outputs(reference, {**inputs, name: moved}))
+            real = [(a, b) for a, b in zip(parts, _parts(shifted), strict=True) if np.isrealobj(a)]
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in real):
                 raise TypeError(f"the reference is not complex-safe: it drops the imaginary part of {name}")
-            products = (d * np.imag(part) for d, part in zip(_parts(dy), _parts(y), strict=True))
+            products = (d * np.imag(part) for d, part in zip(_parts(dy), parts, strict=True))
             derivative = sum(float(np.sum(product)) for product in products) / 1e-30
-            comparison.add(str(index), index, float(gradients[name][index]), derivative, abs(derivative))
-        reports.append(comparison.report(gradients[name], tol))
+            probes.append((str(index), index, float(gradient[index]), derivative, abs(derivative)))
+        reports.append(_report(name, gradient, probes, tol, method="the complex step's"))
     return reports
 
 
-@dataclass
-class _Comparison:
-    """The probes of one tensor, until they become its report."""
+def _report(name: str, gradient: np.ndarray, probes: list[tuple], tol: float, **fields: Any) -> GradientReport:
+    """The report of the probe with the largest error relative to its limit. The listeners get it, too.
 
-    name: str
-    method: str
-    shortened: int = 0
-    avoided: int = 0
-    probes: list[tuple] = field(default_factory=list)
-
-    def add(self, where: str, region: object, backward: float, numerical: float, size: float) -> None:
-        """Add a probe. Its limit is relative to the largest size in its region (time slice)."""
-        self.probes.append((where, region, float(backward), float(numerical), size))
-
-    def report(self, gradient: np.ndarray, tol: float) -> GradientReport:
-        report = self._report(gradient, tol)
-        for listener in _listeners:
-            listener(report)
-        return report
-
-    def _report(self, gradient: np.ndarray, tol: float) -> GradientReport:
-        counts = (len(self.probes), self.shortened, self.avoided)
-        if not np.isfinite(gradient).all():
-            index = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
-            return GradientReport(self.name, np.nan, np.nan, str(index), *counts, backward=float(gradient[index]))
-        if not self.probes:
-            return GradientReport(self.name, np.nan, np.nan, "no probe", *counts)
-        where, regions, analytic, numerical, sizes = zip(*self.probes, strict=True)
+    A probe is (where, region, backward's value, numerical value, size). Each region, a time slice or an element, has
+    its own limit, relative to the largest size in it.
+    """
+    report = GradientReport(name, np.nan, np.nan, "no probe", len(probes), **fields)
+    if not np.isfinite(gradient).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
+        report = replace(report, where=str(index), backward=float(gradient[index]))
+    elif probes:
+        where, regions, analytic, numerical, sizes = zip(*probes, strict=True)
         largest: dict[object, float] = {}
         for region, size in zip(regions, sizes, strict=True):
             largest[region] = max(size, largest.get(region, 0.0))
         errors = np.abs(np.subtract(analytic, numerical))
         limits = tol * np.array([largest[region] for region in regions])
         with np.errstate(divide="ignore", invalid="ignore"):
-            excess = np.where(errors == 0, 0.0, errors / limits)
-        worst = int(np.argmax(excess))  # the first NaN, if there is one
-        error, limit = float(errors[worst]), float(limits[worst])
-        values = analytic[worst], numerical[worst]
-        return GradientReport(self.name, error, limit, where[worst], *counts, *values, self.method)
+            worst = int(np.argmax(np.where(errors == 0, 0.0, errors / limits)))  # the first NaN, if there is one
+        report = replace(report, error=float(errors[worst]), limit=float(limits[worst]), where=where[worst])
+        report = replace(report, backward=analytic[worst], numerical=numerical[worst])
+    for listener in _listeners:
+        listener(report)
+    return report
+
+
+def _names(inputs: Arrays, wrt: Sequence[str] | None, axes: Mapping[str, int]) -> list[str]:
+    """The inputs whose gradients are checked. Raises an error for options that do not fit the inputs."""
+    if isinstance(wrt, str) or not isinstance(axes, Mapping):
+        raise TypeError("wrt must be a list of names, and time_axis a dict from names to axes")
+    names = list(inputs if wrt is None else wrt)
+    for name in [*names, *axes]:
+        if name not in inputs:
+            raise ValueError(f"there is no input {name!r}: the inputs are {', '.join(inputs)}")
+    for name, axis in axes.items():
+        if not isinstance(axis, int | np.integer) or not -inputs[name].ndim <= axis < inputs[name].ndim:
+            raise ValueError(f"time_axis of {name} is {axis!r}, must be an axis of its shape {inputs[name].shape}")
+    for name in names:
+        if _dtype(inputs[name]) != "float64":
+            raise TypeError(f"{name} is {_dtype(inputs[name])}, must be float64: pass {name}.astype(np.float64)")
+    return names
+
+
+def _dtype(value: Any) -> str:
+    return str(getattr(value, "dtype", type(value).__name__))
+
+
+def _copies(inputs: Arrays) -> dict[str, np.ndarray]:
+    return {name: deepcopy(value) for name, value in inputs.items()}
+
+
+def _outputs(function: Forward, inputs: Arrays) -> Any:
+    """A copy of what the function returns for copies of the inputs."""
+    return deepcopy(function(**_copies(inputs)))
 
 
 def _parts(y: Any) -> tuple:
     return y if isinstance(y, tuple) else (y,)
 
 
-def _random_like(y: Any, rng: np.random.Generator) -> Any:
+def _random_like(y: Any, rng: np.random.Generator, role: str) -> Any:
     """dy for y: an array, or a tuple of arrays if y is a tuple."""
+    for part in _parts(y):
+        if not _dtype(part).startswith("float"):
+            raise TypeError(f"{role} returned {_dtype(part)}, must return real floats: an array, a number or a tuple")
+    if not sum(map(np.size, _parts(y))):
+        raise ValueError(f"{role} returned no numbers: there is nothing to check")
     drawn = tuple(rng.standard_normal(np.shape(part)) for part in _parts(y))
     return drawn if isinstance(y, tuple) else drawn[0]
 
 
-def _float64(inputs: Arrays, wrt: Sequence[str] | None) -> list[str]:
-    names = list(inputs if wrt is None else wrt)
-    for name in names:
-        dtype = getattr(inputs[name], "dtype", type(inputs[name]).__name__)
-        if dtype != np.float64:
-            raise TypeError(f"{name} is {dtype}: gradients are checked in float64, pass {name}.astype(np.float64)")
-    return names
-
-
-def _gradients(backward: Backward, dy: np.ndarray, inputs: Arrays, names: list[str]) -> Arrays:
-    gradients = backward(dy, **inputs)
+def _gradients(backward: Backward, dy: Any, inputs: Arrays, names: list[str]) -> dict[str, np.ndarray]:
+    """A copy of what backward returns."""
+    gradients = backward(deepcopy(dy), **_copies(inputs))
     if not isinstance(gradients, Mapping):
         raise ValueError(f"backward returned {type(gradients).__name__}, not a dict from input names to gradients")
     for name in names:
         if name not in gradients:
             raise ValueError(f"backward returned no gradient of {name}")
+        if np.asarray(gradients[name]).dtype.kind not in "iuf":
+            raise TypeError(f"the gradient of {name} is {_dtype(gradients[name])}, not an array of real numbers")
         if np.shape(gradients[name]) != inputs[name].shape:
             shapes = f"{np.shape(gradients[name])}, {name} has {inputs[name].shape}"
             raise ValueError(f"the gradient of {name} has shape {shapes}")
-    return {name: np.asarray(gradients[name]) for name in names}
+    return {name: np.array(gradients[name]) for name in names}
 
 
 def _scale(x: np.ndarray) -> float:
@@ -297,7 +326,8 @@ def _moved(inputs: Arrays, name: str, direction: np.ndarray, distance: float) ->
 def _difference(forward: Forward, inputs: Arrays, name: str, direction: np.ndarray, h: float, dy: Any) -> float:
     """Fourth-order central difference of Σ dy · y along the direction; h is the Euclidean length of the step."""
     length = h / np.sqrt(np.count_nonzero(direction))
-    outputs = (_parts(forward(**_moved(inputs, name, direction, k * length))) for k in (2, 1, -1, -2))
+    moved = (_moved(inputs, name, direction, k * length) for k in (2, 1, -1, -2))
+    outputs = (_parts(_outputs(forward, arrays)) for arrays in moved)
     total = 0.0
     for d, y2, y1, y_1, y_2 in zip(_parts(dy), *outputs, strict=True):
         total += float(np.sum(d * (8 * (y1 - y_1) - (y2 - y_2))))
@@ -308,10 +338,11 @@ def _clear_step(kinks: Forward | None, inputs: Arrays, name: str, direction: np.
     """The longest of a few steps that crosses no kink; 0 if there is none."""
     if kinks is None:
         return h
-    signs = np.sign(kinks(**inputs))
+    signs = np.sign(_outputs(kinks, inputs))
     for share in SHORTER:
         length = share * h / np.sqrt(np.count_nonzero(direction))
-        moved = (np.sign(kinks(**_moved(inputs, name, direction, k * length))) for k in (-2, -1, 1, 2))
-        if all(np.array_equal(signs, other, equal_nan=True) for other in moved):
+        moved = (_moved(inputs, name, direction, k * length) for k in (-2, -1, 1, 2))
+        others = (np.sign(_outputs(kinks, arrays)) for arrays in moved)
+        if all(np.array_equal(signs, other, equal_nan=True) for other in others):
             return share * h
     return 0.0

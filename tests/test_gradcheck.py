@@ -83,10 +83,10 @@ def test_right_backward_passes(method):
     assert all(report.error <= 0.1 * report.limit for report in reports), "the method itself is too inexact"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("planted", FAULTS)
 @every_method
-def test_planted_fault_is_found(method, fault):
-    reports = method(partial(recurrent_backward, fault=fault), recurrent_inputs())
+def test_planted_fault_is_found(method, planted):
+    reports = method(partial(recurrent_backward, fault=planted), recurrent_inputs())
     assert not all(report.passed for report in reports)
     with pytest.raises(AssertionError, match="FAIL"):
         require(reports)
@@ -220,28 +220,125 @@ def test_a_failure_is_explained_with_a_factor_only_where_it_is_informative():
     assert reason(lambda dy, x: dy * np.nan) == "backward's gradient is not a number there"
     assert reason(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
     assert "derivative is not a number there" in reason(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
-    assert reason(lambda dy, x: dy, x=np.zeros((0, 3))) == "nothing was compared"
+    assert reason(lambda dy, x: dy * x, lambda x: x.sum(), np.zeros((0, 3))) == "nothing was compared"
     on_a_kink = reason(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
     assert on_a_kink == "more than 10% of the probes lie on a kink"
     (report,) = complex_step(lambda x: x**2, lambda dy, x: {"x": 6 * dy * x}, {"x": np.array([2.0, 1.0])})
     assert " is 3 times the complex step's " in str(report) and "differences" not in str(report)
 
 
-def test_wrong_use_is_an_error():
-    x = np.ones((2, 3))
-    with pytest.raises(TypeError, match=r"x is float32.*astype"):
-        check(lambda x: x, lambda dy, x: {"x": dy}, {"x": x.astype(np.float32)})
-    with pytest.raises(TypeError, match="x is list"):
-        check(lambda x: x, lambda dy, x: {"x": dy}, {"x": [1.0, 2.0]})
-    for wrong in (x, (x,), None):
-        with pytest.raises(ValueError, match=r"backward returned (ndarray|tuple|NoneType), not a dict from"):
-            check(lambda x: x, lambda dy, x, wrong=wrong: wrong, {"x": x})
-    with pytest.raises(ValueError, match="no gradient of x"):
-        check(lambda x: x, lambda dy, x: {}, {"x": x})
-    with pytest.raises(ValueError, match=r"gradient of x has shape \(3, 2\)"):
-        check(lambda x: x, lambda dy, x: {"x": dy.T}, {"x": x})
+X = np.linspace(-1, 2, 12).reshape(3, 4)
+
+
+def same(x):
+    return x
+
+
+def same_backward(dy, x):
+    return {"x": dy}
+
+
+WRONG_USE = [  # what is passed, the error
+    ({"inputs": {"x": X.astype(np.float32)}}, TypeError, r"x is float32.*astype"),
+    ({"inputs": {"x": [1.0, 2.0]}}, TypeError, "x is list"),
+    ({"backward": lambda dy, x: dy}, ValueError, "backward returned ndarray, not a dict from"),
+    ({"backward": lambda dy, x: (dy,)}, ValueError, "backward returned tuple, not a dict from"),
+    ({"backward": lambda dy, x: None}, ValueError, "backward returned NoneType, not a dict from"),
+    ({"backward": lambda dy, x: {}}, ValueError, "no gradient of x"),
+    ({"backward": lambda dy, x: {"x": dy.T}}, ValueError, r"gradient of x has shape \(4, 3\)"),
+    ({"backward": lambda dy, x: {"x": None}}, TypeError, "gradient of x is NoneType, not an array of real"),
+    ({"backward": lambda dy, x: {"x": dy + 0j}}, TypeError, "gradient of x is complex128, not an array of real"),
+    ({"forward": lambda x: x + 1j * x}, TypeError, "returned complex128, must return real"),
+    ({"forward": lambda x: (x, 1j)}, TypeError, "returned complex, must return real"),
+    ({"forward": lambda x: [x]}, TypeError, "returned list, must return"),
+    ({"forward": lambda x: {"y": x}}, TypeError, "returned dict, must return"),
+    ({"forward": lambda x: None}, TypeError, "returned NoneType, must return"),
+    ({"forward": lambda x: x > 0}, TypeError, "returned bool, must return"),
+    ({"forward": lambda x: (x, (x, x))}, TypeError, "returned tuple, must return"),
+    ({"forward": lambda x: ()}, ValueError, "returned no numbers"),
+    ({"wrt": "x"}, TypeError, "wrt must be a list of names"),
+    ({"wrt": ["x", "y"]}, ValueError, "no input 'y': the inputs are x"),
+]
+WRONG_AXES = [
+    *(({"time_axis": axes}, TypeError, "time_axis a dict") for axes in (0, 1, "x")),
+    ({"time_axis": {"X": 1}}, ValueError, "no input 'X': the inputs are x"),
+    *(({"time_axis": {"x": axis}}, ValueError, "time_axis of x is ") for axis in (2, -3, 1.0, "1", None)),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "passed", "error", "message"),
+    [(check, *row) for row in WRONG_USE + WRONG_AXES] + [(complex_step, *row) for row in WRONG_USE],
+)
+def test_wrong_use_is_an_error(method, passed, error, message):
+    forward, backward, inputs = (passed.get(name) for name in ("forward", "backward", "inputs"))
+    options = {name: passed[name] for name in ("wrt", "time_axis") if name in passed}
+    with pytest.raises(error, match=message):
+        method(forward or same, backward or same_backward, inputs or {"x": X}, **options)
+
+
+@pytest.mark.parametrize("reference", [lambda x: np.abs(x), lambda x: (x * x, np.abs(x))], ids=["all", "one of two"])
+def test_a_reference_that_drops_the_imaginary_part_is_an_error(reference):
     with pytest.raises(TypeError, match="imaginary part of x"):
-        complex_step(lambda x: np.abs(x), lambda dy, x: {"x": dy}, {"x": x})
+        complex_step(reference, lambda dy, x: {"x": 2 * x * dy[0]}, {"x": X})
+
+
+# ---- functions that reuse a buffer, work in place, are random or round ----------------------------------------------
+
+BUFFER = np.zeros_like(X)
+
+
+def into_a_buffer(x):
+    return np.multiply(x, x, out=BUFFER)
+
+
+def in_place(x):
+    x *= x
+    return x
+
+
+def backward_in_place(dy, x, factor):
+    dy *= factor * x
+    x[:] = 0
+    BUFFER[:] = dy
+    return {"x": BUFFER}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        partial(check, into_a_buffer),
+        partial(check, in_place),
+        partial(check, in_place, kinks=in_place),
+        partial(complex_step, in_place),
+    ],
+)
+def test_functions_may_reuse_a_buffer_and_work_in_place(method):
+    inputs = {"x": X.copy()}
+    for factor, right in ((2.0, True), (3.0, False), (0.0, False)):
+        (report,) = method(partial(backward_in_place, factor=factor), inputs)
+        assert report.passed == right and not report.hint
+    assert np.array_equal(inputs["x"], X)
+
+
+RNG = np.random.default_rng(0)
+INEXACT = {
+    "noise": lambda x: x**2 + 1e-9 * RNG.standard_normal(x.shape),
+    "dropout": lambda x: x**2 * (RNG.random(x.shape) < 0.5),
+    "float32": lambda x: (x.astype(np.float32) ** 2).astype(np.float64),
+    "rounded": lambda x: np.round(x**2, 6),
+}
+
+
+@pytest.mark.parametrize("forward", INEXACT.values(), ids=INEXACT)
+def test_a_forward_pass_that_is_random_or_rounds_fails_with_a_hint(forward):
+    (report,) = check(forward, lambda dy, x: {"x": 2 * x * dy}, {"x": X})
+    assert not report.passed and "is forward random or in float32" in str(report)
+
+
+def test_a_backward_pass_in_float32_fails_with_a_hint():
+    (report,) = check(lambda x: x**2, lambda dy, x: {"x": (2 * x * dy).astype(np.float32)}, {"x": X})
+    assert not report.passed and str(report).endswith(": is something float32?")
 
 
 # ---- forward passes with several outputs, listeners -----------------------------------------------------------------
