@@ -55,7 +55,7 @@ def _show(args: argparse.Namespace) -> int:
     from scratchser.corpus import baselines  # these take seconds to import
     from scratchser.corpus.audio import AudioReport, check_audio, has_audio
     from scratchser.corpus.check import describe
-    from scratchser.corpus.split import Fold, FoldsError, make_folds
+    from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
     from scratchser.corpus.summary import render, summarise
 
     corpus = load(
@@ -74,6 +74,7 @@ def _show(args: argparse.Namespace) -> int:
     folds: tuple[Fold, ...] = ()
     try:
         folds = make_folds(good)
+        summary["warnings"] += class_warnings(good, folds)
     except FoldsError as error:
         summary["warnings"].append(f"no folds can be made: {error}")
     summary["folds"] = [

@@ -5,16 +5,20 @@ The readers and `check_audio` collect what is broken as `Problem`s; `describe` i
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from itertools import pairwise
+from statistics import median
 
-from scratchser.corpus.audio import RATE, WINDOW_MS, AudioReport, Progress, check_audio, has_audio
+from scratchser.corpus.audio import DEFAULT, RATE, AudioReport, Progress, check_audio, has_audio
 from scratchser.corpus.table import Corpus, CorpusError, Problem, natural
 from scratchser.corpus.votes import Votes
+from scratchser.presets import Config
 
+SCALES = 30.0  # between groups of speakers: far more than microphones differ
 PRINTED = 10  # problems of one kind
 
 
 def check(
-    corpus: Corpus, window_ms: float = WINDOW_MS, progress: Progress = iter
+    corpus: Corpus, config: Config = DEFAULT, progress: Progress = iter
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Returns all problems in the labels and the audio, and notes about the audio that may affect the results.
 
@@ -26,9 +30,9 @@ def check(
         raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files exists")
     if all(u.path is None for u in corpus.utterances):
         return corpus.problems, ()  # the built-in corpus
-    report = check_audio(corpus, window_ms, progress)
+    report = check_audio(corpus, config, progress)
     problems = (*corpus.problems, *report.problems)
-    return problems, (*conversions(report, {problem.utterance for problem in problems}), *truncated(report))
+    return problems, (*conversions(report, {problem.utterance for problem in problems}), *sound_warnings(report))
 
 
 def describe(problems: Collection[Problem]) -> Iterator[str]:
@@ -56,12 +60,28 @@ def conversions(report: AudioReport, left_out: Collection[str] = ()) -> tuple[st
     return tuple(f"{count} of {len(formats)} utterances {note}" for count, note in notes)
 
 
-def truncated(report: AudioReport) -> tuple[str, ...]:
-    """A sentence about wav files that are shorter than their header says, if there are any."""
-    files = report.truncated
-    if not files:
-        return ()
-    return (f"{len(files)} wav files end before their header says, as interrupted copies do: {_first(files)}",)
+def sound_warnings(report: AudioReport) -> tuple[str, ...]:
+    """A sentence for each thing about the sound that is not broken but may affect the results."""
+    unusual = [
+        f"{len(files)} sound file{'s' * (len(files) > 1)} {what}: {_first(files)}"
+        for what, files in report.unusual.items()
+    ]
+    return (*unusual, *_scales(report))
+
+
+def _scales(report: AudioReport) -> list[str]:
+    """A sentence that names the fewer speakers if two groups of them differ in loudness by a factor of SCALES."""
+    levels = {speaker: median(found) for speaker, found in report.levels.items()}
+    order = sorted(levels, key=lambda speaker: levels[speaker])
+    gaps = [levels[louder] / levels[fainter] for fainter, louder in pairwise(order)]
+    if max(gaps, default=1) < SCALES:
+        return []
+    cut = gaps.index(max(gaps)) + 1
+    faint, loud = order[:cut], order[cut:]
+    ratio = median(levels[name] for name in loud) / median(levels[name] for name in faint)
+    few, how = (loud, "louder") if len(loud) <= len(faint) else (faint, "fainter")
+    few.sort(key=natural)
+    return [f"speakers {_first(few, 20)}: {ratio:.0f} times {how} than the others, as if in another scale"]
 
 
 def label_warnings(corpus: Corpus) -> tuple[str, ...]:
@@ -69,10 +89,20 @@ def label_warnings(corpus: Corpus) -> tuple[str, ...]:
     warnings = []
     if counts := [f"{c.what} {c.found} of {c.expected}" for c in corpus.expected_counts if c.found != c.expected]:
         warnings.append(f"{len(counts)} counts are not those of the complete release: {_first(counts)}")
+    classes = Counter(corpus.classes[u.label] for u in corpus.utterances)
+    if missing := ", ".join(name for name in corpus.classes if not classes[name]):
+        warnings.append(f"no utterance is {missing}: the UA is the mean over the other classes")
+    groups = defaultdict(list)  # of speakers who lack the same classes
     for speaker in sorted(corpus.speakers, key=natural):
         labels = {corpus.classes[u.label] for u in corpus.utterances if u.speaker == speaker}
-        if missing := ", ".join(name for name in corpus.classes if name not in labels):
-            warnings.append(f"speaker {speaker} has no {missing}: the UA is the mean over {len(labels)} classes there")
+        groups[", ".join(name for name in corpus.classes if classes[name] and name not in labels)].append(speaker)
+    for missing, speakers in groups.items():
+        if missing:
+            who = f"speaker {speakers[0]} has" if len(speakers) == 1 else f"speakers {', '.join(speakers)} have"
+            warnings.append(f"{who} no {missing}: the UA is the mean over the other classes there")
+    for what, numbers in (("class", classes), ("speaker", Counter(u.speaker for u in corpus.utterances))):
+        if single := [name for name, number in numbers.items() if number == 1]:
+            warnings.append(f"only one utterance of {what} {_first(single)}: too few to learn from or to measure on")
     if names := [u.name for u in corpus.utterances if _is_minority_label(corpus.classes[u.label], u.votes)]:
         warnings.append(f"fewer than half of the annotators gave the label of {len(names)} utterances: {_first(names)}")
     return tuple(warnings)
@@ -82,5 +112,5 @@ def _is_minority_label(label: str, votes: Votes) -> bool:
     return sum(label in labels for labels in votes) < len(votes) / 2
 
 
-def _first(items: Collection[object]) -> str:
-    return ", ".join(map(str, list(items)[:5])) + ", ..." * (len(items) > 5)
+def _first(items: Collection[object], most: int = 5) -> str:
+    return ", ".join(map(str, list(items)[:most])) + ", ..." * (len(items) > most)

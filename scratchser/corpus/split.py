@@ -5,6 +5,7 @@ speakers of all other sessions train. So training contains no voice and no conve
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scratchser.corpus.table import Corpus, natural
@@ -31,8 +32,8 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
     """One fold per speaker: sessions ascending, the woman before the man, as in the paper's table 2.
 
     Without sessions, speakers are paired (see `pair`). A speaker who is alone in a session takes the first speaker of
-    the next session for validation, who then does not train. Raises FoldsError if a session has more than two speakers
-    or no speaker is left to train on.
+    the next session for validation, who then does not train. Raises FoldsError if a session has more than two speakers,
+    no speaker is left to train on, or there is only one class.
     """
     genders = {u.speaker: u.gender for u in corpus.utterances}
     sessions = _sessions(corpus) or pair(genders)
@@ -45,9 +46,22 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
             validation = others[0] if others else following[0]
             train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in (test, validation))
             if not train:
-                raise FoldsError(f"{len(genders)} speakers are too few: one tests, one validates, others must train")
+                raise FoldsError(f"too few speakers, {len(genders)}: one tests, one validates, others must train")
             folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))
+    classes = {corpus.classes[u.label] for u in corpus.utterances}
+    if len(classes) < 2:
+        raise FoldsError(f"too few classes, {', '.join(classes) or 'none'}: at least two must have utterances")
     return tuple(folds)
+
+
+def class_warnings(corpus: Corpus, folds: Sequence[Fold]) -> tuple[str, ...]:
+    """A sentence for each class that the models of some folds cannot learn."""
+    warnings = []
+    for label, name in enumerate(corpus.classes):
+        speakers = {u.speaker for u in corpus.utterances if u.label == label}
+        if without := [str(fold.number) for fold in folds if speakers and speakers.isdisjoint(fold.train)]:
+            warnings.append(f"no training speaker has {name}, which cannot be learned, in folds: {', '.join(without)}")
+    return tuple(warnings)
 
 
 def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:

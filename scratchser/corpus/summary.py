@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from scratchser.corpus.audio import AudioReport
-from scratchser.corpus.check import label_warnings, truncated
+from scratchser.corpus.check import label_warnings, sound_warnings
 from scratchser.corpus.table import Corpus, natural
 from scratchser.corpus.votes import unanimous
 from scratchser.support.terminal import table
@@ -38,7 +38,7 @@ def summarise(corpus: Corpus, report: AudioReport) -> Json:
         "other_labels": dict(corpus.other_labels),
         "audio": audio if formats else None,
         "expected_counts": compared if corpus.expected_counts else None,
-        "warnings": [*label_warnings(corpus), *truncated(report)],
+        "warnings": [*label_warnings(corpus), *sound_warnings(report)],
         "problems": [
             {**asdict(problem), "utterance": problem.utterance or None}
             for problem in (*corpus.problems, *report.problems)

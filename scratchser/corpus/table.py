@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import soundfile
 
+from scratchser.corpus import sound
 from scratchser.support.errors import UsageError
 
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
@@ -67,9 +67,10 @@ class ExpectedCount:
 def read_wav(utterance: Utterance) -> tuple[np.ndarray, int]:
     """Returns the audio, (samples,) or (samples, channels) float32 in [-1, 1], and its sampling rate in Hz.
 
-    Raises soundfile.LibsndfileError if the file is missing or unreadable.
+    Raises SoundError if the file is missing, unreadable or too long.
     """
-    return soundfile.read(utterance.path, dtype="float32")
+    found = sound.read(utterance.path or Path(utterance.name))
+    return found.samples, found.rate
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def main(args: Namespace) -> int:
     preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
     config = with_settings(named(preset), changes(args, tuned))
     check(config)
-    ready = prepare(args, config.window_ms, tuned)
+    ready = prepare(args, config, tuned)
     notes = (*ready.notes, *oversample_notes(config, ready.corpus.classes, args.set))
     numbers = [fold.number for fold in ready.folds]
     settings = runs.settings(

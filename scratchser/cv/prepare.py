@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scratchser.corpus.check import check, describe, label_warnings
-from scratchser.corpus.split import Fold, FoldsError, make_folds
+from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.cv import options
 from scratchser.cv.experiment import RunFolds
 from scratchser.cv.workers import run_folds
+from scratchser.presets import Config
 from scratchser.runs.tuned_settings import TunedSettings
 from scratchser.support.environment import cores
 from scratchser.support.errors import ProcessingError
@@ -46,13 +47,13 @@ class Prepared:
 
 def prepare(
     args: Namespace,
-    window_ms: float,
+    config: Config,
     tuned: TunedSettings | None,
     accept: Callable[[Corpus], None] = lambda corpus: None,
 ) -> Prepared:
     """Choose the device, load the corpus, read every sound file once, and choose the folds.
 
-    window_ms   an utterance that is shorter is broken
+    config      an utterance that is silent or too short with these settings is broken
     tuned       of `read_tuned`
     accept      raises a UsageError for a corpus that the command cannot use, before its audio is read
 
@@ -64,18 +65,21 @@ def prepare(
     corpus = options.load(args)
     accept(corpus)
     say("\n".join([reason, *corpus.notes]))
-    problems, notes = check(corpus, window_ms, lambda items: bar(items, "checking audio"))
+    problems, notes = check(corpus, config, lambda items: bar(items, "checking audio"))
     if problems and not args.skip_broken:
         advice = "nothing was trained. Fix them, or leave them out with --skip-broken"
         raise BrokenCorpusError("\n".join([*describe(problems), advice]))
     corpus = corpus.without({problem.utterance for problem in problems if problem.utterance})
-    notes = (*notes, *label_warnings(corpus))
+    folds = choose_folds(corpus, args.folds)
+    notes = (*notes, *label_warnings(corpus), *class_warnings(corpus, folds))
+    for note in notes:
+        say(f"warning: {note}")
     if tuned:
         tuned.check(corpus)
         notes = (*notes, tuned.sentence())
     # one fold fills a GPU
     workers = args.workers or (cores() if device == "cpu" else 1)
-    return Prepared(corpus, problems, notes, choose_folds(corpus, args.folds), device, workers, tuned)
+    return Prepared(corpus, problems, notes, folds, device, workers, tuned)
 
 
 def choose_folds(corpus: Corpus, numbers: str) -> tuple[Fold, ...]:

@@ -51,7 +51,7 @@ def _train(args: Namespace, module: ModuleType) -> int:
     if args.out:
         check_out(args.out, args.resume)
     check_corpus = getattr(module, "check_corpus", lambda corpus: None)
-    ready = prepare(args, base.config.window_ms, tuned, check_corpus)
+    ready = prepare(args, base.config, tuned, check_corpus)
     if module is tune:
         ready = replace(ready, folds=tune.folds(ready.corpus, args.sessions))
     out = _out(args, ready.corpus)

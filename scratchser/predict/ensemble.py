@@ -14,7 +14,7 @@ import numpy as np
 
 from scratchser.corpus.audio import check_audio
 from scratchser.corpus.batches import Normalisation
-from scratchser.corpus.check import conversions, truncated
+from scratchser.corpus.check import conversions, sound_warnings
 from scratchser.corpus.features import Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import copies, copy_probabilities, vote
@@ -29,8 +29,6 @@ from scratchser.support.terminal import bar, table
 
 SCHEMA = 1
 PREDICTED = ("seconds", "predicted", "second", "probabilities", "votes")  # keys of a file; null if it has a problem
-SILENT = "silent: nothing in it is louder than the floor of the spectrogram"
-OFFSET_BINS = 2  # a constant offset of the sound fills the lowest bins
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,12 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
     config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
     utterances = tuple(Utterance(str(file), file, "", "", "", 0, source=str(file)) for file in dict.fromkeys(files))
     corpus = Corpus("files", tuple(trained_on["classes"]), utterances)
-    audio = check_audio(corpus, config.window_ms, lambda items: bar(items, "reading"))
+    audio = check_audio(corpus, config, lambda items: bar(items, "reading"))
     problems = {problem.utterance: problem.what for problem in audio.problems}
     corpus = corpus.without(problems)
     features = extract(corpus, config)
-    problems |= {u.name: SILENT for n, u in enumerate(corpus.utterances) if is_silent(features.of(n))}
     alphas = copies(config)
-    chosen = np.array([n for n, u in enumerate(corpus.utterances) if u.name not in problems], np.int64)
+    chosen = np.arange(len(corpus.utterances))
     entries: dict[str, dict[str, Any]] = {
         name: {"problem": what, **dict.fromkeys(PREDICTED)} for name, what in problems.items()
     }
@@ -91,8 +88,8 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
         prediction = vote(
             np.concatenate([copy_probabilities(m.model, features, m.normalisation, chosen, alphas) for m in models])
         )
-        for row, n in enumerate(chosen):
-            name = corpus.utterances[n].name
+        for row, utterance in enumerate(corpus.utterances):
+            name = utterance.name
             entries[name] = {
                 "problem": None,
                 "seconds": audio.seconds[name],
@@ -111,15 +108,10 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
             "classes": corpus.classes,
             "folds": [each.fold for each in models],
             "alphas": alphas,
-            "warnings": [*conversions(audio), *truncated(audio)],
+            "warnings": [*conversions(audio), *sound_warnings(audio)],
             "files": [{"file": str(file), **entries[str(file)]} for file in files],
         }
     )
-
-
-def is_silent(spectrogram: np.ndarray) -> bool:
-    """True if a log spectrogram (T, F) is at its floor everywhere, except for a constant offset of the sound."""
-    return bool(np.ptp(spectrogram[:, OFFSET_BINS:]) == 0)
 
 
 def text(answer: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ from scratchser.corpus.table import CLASSES, Corpus, Utterance
 
 
 def corpus(*speakers: tuple[str, str, str]) -> Corpus:
-    """One utterance each for (speaker, gender, session)."""
-    rows = (Utterance(f"u{i}", None, *speaker, label=0) for i, speaker in enumerate(speakers))
+    """One utterance each for (speaker, gender, session), of two classes in turn."""
+    rows = (Utterance(f"u{i}", None, *speaker, label=i % 2) for i, speaker in enumerate(speakers))
     return Corpus("csv", CLASSES, tuple(rows))
 
 

@@ -23,7 +23,7 @@ ALPHAS = (0.9, 1.0, 1.1)
 def build(corpus: Corpus) -> Output:
     """Raises CorpusError if the corpus has no audio that can be read."""
     config = PAPER_BEST
-    seconds = check_audio(corpus, config.window_ms).seconds  # of the utterances that are not broken
+    seconds = check_audio(corpus, config).seconds  # of the utterances that are not broken
     if not seconds:
         raise CorpusError(f"{corpus.root}: figure 2 needs audio, but none of the corpus's wav files can be read")
     order = sorted(seconds, key=lambda name: (seconds[name], name))
