@@ -35,11 +35,23 @@ def test_intrinsics_are_plain_functions_only_without_compilation():
         assert (function.__module__ == PLAIN) == bool(config.DISABLE_JIT)
 
 
-@pytest.mark.skipif(not config.DISABLE_JIT, reason="test_small_tests_pass_without_compilation runs it")
+without_compilation = pytest.mark.skipif(
+    not config.DISABLE_JIT, reason="test_small_tests_pass_without_compilation runs it"
+)
+
+
+@without_compilation
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_plain_expm1_keeps_the_dtype(dtype):
     y = expm1.expm1(dtype(0.7))
     assert y.dtype == dtype and y == np.expm1(dtype(0.7))
+
+
+@without_compilation
+def test_plain_copy_of_a_few_columns_fills_up_with_zeros():
+    source, target = np.arange(1.0, 1 + tile.COLS), np.full(tile.COLS, np.nan)
+    tile.copy(tile.address(source, 0, source[0]), tile.address(target, 0, target[0]), 3, source[0])
+    assert target.tolist() == [1, 2, 3, *[0] * (tile.COLS - 3)]
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="is this process")
