@@ -7,6 +7,7 @@ audio        reads every audio file once and reports what is broken
 check        problems and warnings before training
 summary      the counts that python -m scratchser.corpus prints
 split        leave-one-speaker-out folds
+leaks        recordings that are there twice, speakers with two names
 votes        soft labels and agreement of several annotators
 features     log power spectrograms
 batches      order, warping and normalisation in an epoch
@@ -15,6 +16,8 @@ baselines    how well one number of an utterance predicts its class
 docs/corpora.md explains how each kind of corpus is laid out on disk.
 """
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +67,9 @@ def load(
         from scratchser.corpus import synthetic  # compiles the synthesiser, which other corpora do not need
 
         return replace(synthetic.load(), origin=origin)
-    if root is None or not root.exists():
-        raise CorpusError(f"{root}: no such folder" if root else f"the corpus {kind} needs its folder")
+    if root is None:
+        raise CorpusError(f"the corpus {kind} needs its folder")
+    _check_access(root)
     options = {"scripted": scripted, "merge_excited": merge_excited} if kind == "iemocap" else {}
     corpus: Corpus = READERS[kind].load(root, classes=classes, **options)
     if not corpus.utterances and not corpus.problems:
@@ -80,10 +84,23 @@ def wants_synthetic(folder: Path | None) -> bool:
     return folder == Path("synthetic") and not folder.exists()
 
 
+def _check_access(root: Path) -> None:
+    """Raises CorpusError if there is no such file or folder, or no permission to use it."""
+    try:
+        mode = root.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CorpusError(f"{root}: {'a link to nothing' if root.is_symlink() else 'no such folder'}") from error
+    except OSError as error:
+        raise CorpusError(f"{root}: {error.strerror}") from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise CorpusError(f"{root}: neither a folder nor a file")
+    if not os.access(root, os.R_OK | (os.X_OK if stat.S_ISDIR(mode) else 0)):
+        raise CorpusError(f"{root}: no permission to read it")
+
+
 def detect(root: Path) -> tuple[str, str]:
     """Returns the kind of the corpus in `root` and the reason. Raises CorpusError unless exactly one kind fits."""
-    if not root.exists():
-        raise CorpusError(f"{root}: no such folder")
+    _check_access(root)
     found = {kind: reason for kind, reader in READERS.items() if (reason := reader.detect(root))}
     if len(found) == 1:
         return found.popitem()
@@ -92,4 +109,5 @@ def detect(root: Path) -> tuple[str, str]:
     raise CorpusError(
         f"{root}: no corpus found. Looked for SessionN/dialog/EmoEvaluation (iemocap), wav files with names like "
         f"03a01Wa.wav (emodb) and a CSV file with the columns {', '.join(csv_manifest.NEEDED)} (csv)"
+        + csv_manifest.complaint(root)
     )

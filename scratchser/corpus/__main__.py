@@ -53,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(args: argparse.Namespace) -> int:
     from scratchser.corpus import baselines  # these take seconds to import
-    from scratchser.corpus.audio import AudioReport, check_audio, has_audio
-    from scratchser.corpus.check import describe
+    from scratchser.corpus.audio import AudioReport, has_audio
+    from scratchser.corpus.check import describe, read_audio
     from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
     from scratchser.corpus.summary import render, summarise
 
@@ -67,7 +67,7 @@ def _show(args: argparse.Namespace) -> int:
     )
     report = AudioReport()
     if has_audio(corpus):
-        report = check_audio(corpus, progress=lambda items: bar(items, "checking audio"))
+        report = read_audio(corpus, progress=lambda items: bar(items, "checking audio"))
     problems = (*corpus.problems, *report.problems)
     summary = summarise(corpus, report)
     good = corpus.without({problem.utterance for problem in problems})

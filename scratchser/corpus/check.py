@@ -5,16 +5,18 @@ The readers and `check_audio` collect what is broken as `Problem`s; `describe` i
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median
 
 from scratchser.corpus.audio import DEFAULT, RATE, AudioReport, Progress, check_audio, has_audio
-from scratchser.corpus.table import Corpus, CorpusError, Problem, natural
+from scratchser.corpus.leaks import repeated, similar_names
+from scratchser.corpus.table import CONTROL, Corpus, CorpusError, Problem, natural
 from scratchser.corpus.votes import Votes
 from scratchser.presets import Config
 
 SCALES = 30.0  # between groups of speakers: far more than microphones differ
 PRINTED = 10  # problems of one kind
+COPIES = "with the same bytes as another one of the same speaker and class"
 
 
 def check(
@@ -26,24 +28,37 @@ def check(
 
     Raises CorpusError if there is no audio at all.
     """
-    if not has_audio(corpus):
-        raise CorpusError(f"{corpus.root}: labels only, none of the {len(corpus.utterances)} wav files exists")
+    if corpus.utterances and not has_audio(corpus):
+        missing = f"none of the {len(corpus.utterances)} wav files exists, for example {corpus.utterances[0].path}"
+        raise CorpusError(f"{corpus.root}: labels only, {missing}")
     if all(u.path is None for u in corpus.utterances):
         return corpus.problems, ()  # the built-in corpus
-    report = check_audio(corpus, config, progress)
+    report = read_audio(corpus, config, progress)
     problems = (*corpus.problems, *report.problems)
     return problems, (*conversions(report, {problem.utterance for problem in problems}), *sound_warnings(report))
 
 
+def read_audio(corpus: Corpus, config: Config = DEFAULT, progress: Progress = iter) -> AudioReport:
+    """The report of `check_audio`, and the recordings that are there twice."""
+    report = check_audio(corpus, config, progress)
+    problems, copies = repeated(corpus.without({problem.utterance for problem in report.problems}))
+    report.problems += problems
+    if copies:
+        report.unusual[COPIES] = copies
+    return report
+
+
 def describe(problems: Collection[Problem]) -> Iterator[str]:
-    """Yields a line for each problem, kind by kind, then their number. Of a kind, at most the first ten are printed."""
-    kinds = defaultdict(list)
+    """Yields a line for each different problem, kind by kind, then their number. Of a kind, at most ten are printed."""
+    kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for problem in problems:
-        kinds[problem.kind].append(f"{problem.where}: {problem.what}")
-    for kind, lines in kinds.items():
-        yield from lines[:PRINTED]
-        if len(lines) > PRINTED:
-            yield f"{len(lines) - PRINTED} more: {kind}; python -m scratchser.corpus --json lists all"
+        kinds[problem.kind][problem.what].append(problem.where)
+    for kind, equal in kinds.items():
+        for what, places in islice(equal.items(), PRINTED):
+            line = f"{places[0]}: {what}" + f" (and {len(places) - 1} more like this)" * (len(places) > 1)
+            yield CONTROL.sub("?", line)
+        if more := sum(len(places) for places in islice(equal.values(), PRINTED, None)):
+            yield f"{more} more: {kind}; python -m scratchser.corpus --json lists all"
     if problems:
         yield f"{len(problems)} broken"
 
@@ -105,7 +120,7 @@ def label_warnings(corpus: Corpus) -> tuple[str, ...]:
             warnings.append(f"only one utterance of {what} {_first(single)}: too few to learn from or to measure on")
     if names := [u.name for u in corpus.utterances if _is_minority_label(corpus.classes[u.label], u.votes)]:
         warnings.append(f"fewer than half of the annotators gave the label of {len(names)} utterances: {_first(names)}")
-    return tuple(warnings)
+    return (*warnings, *similar_names(corpus))
 
 
 def _is_minority_label(label: str, votes: Votes) -> bool:

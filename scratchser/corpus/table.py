@@ -17,6 +17,7 @@ from scratchser.corpus import sound
 from scratchser.support.errors import UsageError
 
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # characters that a message or a file name must not have
 SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file with this name marks the folder of a synthetic corpus
 
 
@@ -132,7 +133,10 @@ class Corpus:
 
 
 def _size(path: Path | None) -> int:
-    return path.stat().st_size if path is not None and path.exists() else -1
+    try:
+        return path.stat().st_size if path is not None else -1
+    except OSError:
+        return -1
 
 
 def natural(name: str) -> tuple[bool, int, str]:

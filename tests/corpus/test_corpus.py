@@ -60,8 +60,28 @@ class TestKinds:
         assert load(tree, "iemocap").name == "iemocap"
         with pytest.raises(CorpusError, match="no corpus found"):
             detect(tmp_path)
-        with pytest.raises(CorpusError, match="no such folder"):
-            load(tmp_path / "nowhere")
+
+    @pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+    def test_a_folder_without_access(self, tmp_path):
+        (tmp_path / "link").symlink_to("nowhere")
+        (tmp_path / "loop").symlink_to("loop")
+        os.mkfifo(tmp_path / "pipe")
+        reasons = {
+            "nowhere": "no such folder",
+            "link": "a link to nothing",
+            "loop": "Too many levels of symbolic links",
+            "pipe": "neither a folder nor a file",
+            "x" * 300: "File name too long",
+        }
+        for name, reason in reasons.items():
+            for kind in ("auto", "iemocap", "emodb", "csv"):
+                with pytest.raises(CorpusError, match=f"/{name}: {reason}$"):
+                    load(tmp_path / name, kind)
+
+    def test_a_csv_file_with_other_columns_is_mentioned(self, tmp_path):
+        (tmp_path / "mine.csv").write_text("file,speaker,emotion\na.wav,s,neu\n")
+        with pytest.raises(CorpusError, match=r"no corpus found.* mine\.csv:1: no column path.*rename 'file' to path"):
+            detect(tmp_path)
 
     def test_options_that_do_not_fit(self, tmp_path):
         wav(tmp_path / "03a01Wa.wav", 0.1)
@@ -145,9 +165,9 @@ class TestAudio:
 
 class TestWarnings:
     def test_a_label_that_few_annotators_gave(self, tree):
-        dialog(tree, "Ses02M_impro09", block("Ses02M_impro09_M000", "ang", "Anger", "Sadness", "Sadness"))
+        dialog(tree, "Ses02M_impro08", block("Ses02M_impro08_M000", "ang", "Anger", "Sadness", "Sadness"))
         (warning,) = label_warnings(load(tree))
-        assert "1 utterances" in warning and "Ses02M_impro09_M000" in warning
+        assert "1 utterances" in warning and "Ses02M_impro08_M000" in warning
 
 
 class TestCommand:
@@ -191,6 +211,15 @@ class TestCommand:
         )
         assert err[11].startswith("3 more: missing sound file;") and err[12:] == ["14 broken"]
 
+    def test_equal_problems_take_one_line(self, tmp_path, capsys):
+        (tmp_path / "mine.csv").write_text("path,speaker,emotion\n" + "a.wav,a\n" * 30 + "b.wav,,neu\n")
+        assert [line.rpartition("mine.csv:")[2] for line in run(capsys, tmp_path)[2].splitlines()] == [
+            "2: 2 fields instead of 3 (votes with commas need quotes) (and 29 more like this)",
+            "32: no speaker",
+            "31 broken",
+        ]
+        assert check(load(tmp_path)) == (load(tmp_path).problems, ())
+
     def test_labels_only(self, tree, capsys):
         for path in tree.rglob("*.wav"):
             path.unlink()
@@ -233,7 +262,7 @@ class TestCommand:
         assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
     def test_unexpected_counts_fail(self, tree, capsys, monkeypatch):
-        monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", 2)
+        monkeypatch.setattr("scratchser.corpus.readers.expected_counts.DIALOGS", {"Ses01F_impro01", "Ses02F_impro01"})
         code, out, _ = run(capsys, tree)
         assert code == 1 and "60 counts are not those" in out
         assert re.search(r"^speaker 5M all +0 +259$", out, re.M)

@@ -45,6 +45,48 @@ def test_folder_or_file_with_any_line_ends_and_a_byte_order_mark(tmp_path):
     assert load(windows).fingerprint() == plain.fingerprint()
 
 
+TABLE = "path,speaker,emotion\na.wav,anna,neutral\nb.wav,bert,hap\n"
+FORMS = {
+    "semicolons": (TABLE.replace(",", ";"), "utf-8"),
+    "tabs": (TABLE.replace(",", "\t"), "utf-8"),
+    "UTF-16": (TABLE, "utf-16"),
+    "UTF-16 with tabs": (TABLE.replace(",", "\t"), "utf-16"),
+    "capital letters": (TABLE.replace("path,speaker", "Path,SPEAKER"), "utf-8"),
+    "commas at the ends": (TABLE.replace("\n", ",,\n"), "utf-8"),
+    "commas at the end of the header": (TABLE.replace("\n", ",,\n", 1), "utf-8"),
+    "an index": (TABLE.replace("\n", "\n7,").removesuffix("7,").replace("path", ",path"), "utf-8"),
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_other_forms_of_a_table(tmp_path, case):
+    text, encoding = FORMS[case]
+    corpus = load(manifest(tmp_path, text, encoding=encoding))
+    assert not corpus.problems
+    assert [(u.name, u.speaker, u.label) for u in corpus.utterances] == [("a.wav", "anna", 0), ("b.wav", "bert", 1)]
+
+
+@pytest.mark.parametrize(
+    "written", ["d/E\u0301t\u00e9.wav", "d\\\u00c9te\u0301.WAV", "d/\u00e9t\u00e9", "d/\u00c9T\u00c9.flac"]
+)
+def test_other_spellings_of_a_file_name(tmp_path, written):
+    (tmp_path / "d").mkdir()
+    file = tmp_path / "d" / "\u00c9t\u00e9.wav"
+    file.touch()
+    table = manifest(tmp_path, f"path,speaker,emotion\n{written},anna,neutral\nd/Ete.wav,anna,neutral\n")
+    first, second = sorted(load(table).utterances, key=lambda u: u.source)
+    assert first.path.samefile(file) and second.path == tmp_path / "d" / "Ete.wav"
+    file.with_suffix(".flac").touch()
+    unclear = load(manifest(tmp_path, "path,speaker,emotion\nd/\u00e9t\u00e9,anna,neutral\n")).utterances[0]
+    assert unclear.path == tmp_path / "d" / "\u00e9t\u00e9"
+
+
+def test_labels_in_another_unicode_form(tmp_path):
+    file = manifest(tmp_path, "path,speaker,emotion\na,s,\u00c4rger\nb,t,A\u0308rger\n")
+    corpus = load(file, classes=["A\u0308rger", "neutral"])
+    assert [u.label for u in corpus.utterances] == [0, 0] and not corpus.problems
+
+
 def test_your_own_classes(tmp_path):
     file = manifest(tmp_path, 'path,speaker,emotion,votes\na,s,Zorn,"Zorn|Trauer,neu"\nb,t,Trauer,\nc,t,neutral,\n')
     corpus = load(file, classes=["Zorn", "Trauer"])
@@ -56,6 +98,9 @@ def test_your_own_classes(tmp_path):
 
 BROKEN = {
     "unknown label": ("x.wav,s,mad,,,", "unknown label: 'mad'", ""),
+    "similar label": ("x.wav,s,happy,,,", "sadness, anger; did you mean 'happiness'?", ""),
+    "line break": ('"x\n.wav",s,neu,,,', "a line break or another control character", ""),
+    "long folder": (f"{'x' * 300}/y.wav,s,neu,,,", "no access to the sound file: ", ""),
     "no speaker": ("x.wav,,neu,,,", "no speaker", ""),
     "no path": (",s,neu,,,", "no path", ""),
     "too many fields": ("x.wav,s,neu,,,neu|neu,sad", "7 fields instead of 6", ""),
@@ -74,7 +119,7 @@ def test_broken_rows_are_reported(tmp_path, case):
     row, what, utterance = BROKEN[case]
     file = manifest(tmp_path, f"path,speaker,emotion,gender,session,votes\ngood.wav,good,neu,F,,\n{row}\n")
     (problem,) = load(file).problems
-    assert problem.where == f"{file}:3"
+    assert problem.where == f"{file}:{3 + row.count(chr(10))}"
     assert what in problem.what
     assert problem.utterance == utterance
 
@@ -90,10 +135,12 @@ def test_sessions_for_all_or_none_and_one_per_speaker(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("path,speaker\na,b\n", ":1: no column emotion"),
+        ("path,speaker\na,b\n", ":1: no column emotion; found: 'path', 'speaker'; required: path, speaker, emotion"),
+        ("wav_path;speaker_id;label\n", "rename 'wav_path' to path, 'speaker_id' to speaker, 'label' to emotion"),
+        ("path speaker emotion\n", "found: 'path speaker emotion'; required"),
         ("path,speaker,emotion,path\na,b,neu,c\n", ":1: a column appears twice"),
         ("", ":1: no column path"),
-        ('path,speaker,emotion\n"a,b,neu\n', "after line 1"),
+        ('path,speaker,emotion\n"a,b,neu\n', "after line 1.*is a quote missing"),
         ("path,speaker,emotion\na,b,fru\n", "no utterance of the classes"),
     ],
 )
@@ -103,13 +150,14 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, text, reason):
 
 
 def test_another_encoding_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="UTF-8"):
+    with pytest.raises(CorpusError, match="save it as UTF-8"):
         load(manifest(tmp_path, "path,speaker,emotion\nä,b,neu\n", encoding="latin-1"))
 
 
 def test_two_tables_in_a_folder_need_a_choice(tmp_path):
     manifest(tmp_path, GOOD, "one.csv")
     manifest(tmp_path, "measurement,value\n1,2\n", "other.csv")
+    (tmp_path / "folder.csv").mkdir()
     assert len(load(tmp_path).utterances) == 4
     manifest(tmp_path, GOOD, "two.csv")
     with pytest.raises(CorpusError, match=r"one\.csv, two\.csv"):

@@ -1,9 +1,10 @@
 """The IEMOCAP reader: unusual forms, broken lines, and the counts of a complete release."""
 
+import os
 from dataclasses import replace
 
 import pytest
-from trees import agreed, block, dialog
+from trees import agreed, block, dialog, sentence, wav
 
 from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import label_warnings
@@ -99,6 +100,49 @@ def test_nothing_to_train_on(tmp_path):
         load(tmp_path)
     with pytest.raises(CorpusError, match="Session1"):
         iemocap.load(tmp_path / "Session5")
+
+
+def test_missing_and_additional_label_files_are_named(tmp_path):
+    assert len(expected_counts.DIALOGS) == 151 and sum("_impro" in name for name in expected_counts.DIALOGS) == 80
+    for name in expected_counts.DIALOGS - {"Ses03M_impro05b"}:
+        dialog(tmp_path, name, agreed(f"{name}_F000", "Anger"))
+    corpus = load(tmp_path)
+    assert "150 of 151" in corpus.notes[-1] and corpus.notes[-1].endswith("missing: Ses03M_impro05b")
+    assert not corpus.problems and not corpus.expected_counts
+    dialog(tmp_path, "Ses03M_impro05b", agreed("Ses03M_impro05b_F000", "Anger"))
+    extra = dialog(tmp_path, "Ses03F_impro09", agreed("Ses03F_impro09_F000", "Anger"))
+    corpus = load(tmp_path)
+    assert len(corpus.notes) == 1 and len(corpus.expected_counts) == 60
+    assert [(p.where, p.kind) for p in corpus.problems] == [(str(extra), "not a label file of the release")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda file: file.symlink_to("nowhere.txt"), "a link to nothing"),
+        (lambda file: file.symlink_to(file), "Too many levels of symbolic links"),
+        (lambda file: file.mkdir(), "not a file"),
+        (os.mkfifo, "not a file"),
+    ],
+)
+def test_label_files_that_cannot_be_read(tmp_path, make, reason):
+    file = dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Anger"))
+    other = file.with_name("Ses01F_impro02.txt")
+    make(other)
+    problems = load(tmp_path).problems
+    assert [(p.where, p.what) for p in problems] == [(str(other), f"label file that cannot be read: {reason}")]
+    file.rename(tmp_path / "elsewhere.txt")
+    file.symlink_to(tmp_path / "elsewhere.txt")
+    assert len(load(tmp_path).utterances) == 1
+
+
+@pytest.mark.parametrize("suffix", [".WAV", ".flac", ".FLAC"])
+def test_other_endings_of_sound_files(tmp_path, suffix):
+    dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Anger"))
+    file = wav(sentence(tmp_path, "Ses01F_impro01_F000"))
+    file.rename(file.with_suffix(suffix))
+    assert load(tmp_path).utterances[0].path.samefile(file.with_suffix(suffix))
 
 
 GOOD = agreed("Ses04F_impro02_F000", "Neutral")

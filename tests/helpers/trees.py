@@ -9,9 +9,9 @@ CODES = {"Neutral": "neu", "Happiness": "hap", "Sadness": "sad", "Anger": "ang",
 
 
 def wav(path: Path, seconds: float = 0.5, rate: int = 16000, channels: int = 1) -> Path:
-    """Quiet noise, 16 bit."""
+    """Quiet noise, 16 bit, another one for each name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(0).normal(0, 0.05, (round(seconds * rate), channels))
+    samples = np.random.default_rng(list(path.name.encode())).normal(0, 0.05, (round(seconds * rate), channels))
     soundfile.write(path, samples, rate, subtype="PCM_16")
     return path
 

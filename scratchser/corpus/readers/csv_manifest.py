@@ -11,28 +11,50 @@ label is a word or a three-letter code; labels.py lists both. Labels outside the
 import csv
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
-from scratchser.corpus.readers.labels import class_list, spell
-from scratchser.corpus.readers.rows import Rows
-from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.corpus.readers.labels import CODES, class_list, spell
+from scratchser.corpus.readers.rows import Rows, names_in, unreadable
+from scratchser.corpus.table import CONTROL, Corpus, CorpusError, Utterance
+from scratchser.support.suggest import hint
 
 NEEDED = ("path", "speaker", "emotion")
 OPTIONAL = ("gender", "session", "votes")
+OTHER_NAMES = {"path": ("file", "filename", "wav", "audio"), "speaker": ("spk", "actor"), "emotion": ("label", "class")}
 GENDERS = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
+BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
+LONGEST = 10_000  # characters of a header
+
+
+class Header(NamedTuple):
+    """The first line of a CSV file. Headings are in lower case, without empty ones at the end."""
+
+    columns: list[str]
+    separator: str
+    encoding: str
+
+    @property
+    def missing(self) -> list[str]:
+        return [name for name in NEEDED if name not in self.columns]
 
 
 def find(root: Path) -> list[Path]:
-    """`root` itself if it is a CSV file, or the CSV files in the folder `root` that have the required columns."""
+    """`root` itself if it is a file of text, or the CSV files in the folder `root` that have the required columns."""
     if root.is_file():
-        return [root] if root.suffix.lower() == ".csv" else []
-    files = (file for file in sorted(root.glob("*.csv")) if not file.name.startswith("."))
-    return [file for file in files if set(NEEDED) <= set(_columns(file))]
+        return [root] if root.suffix.lower() in (".csv", ".tsv", ".txt") else []
+    return [file for file in _csv_files(root) if not _header(file).missing]
 
 
 def detect(root: Path) -> str:
     """Why the folder or file is of this kind, or ""."""
     return "".join(f"{file.name} has the columns {', '.join(NEEDED)}" for file in find(root)[:1])
+
+
+def complaint(root: Path) -> str:
+    """The end of a message: what the first CSV file in the folder `root` lacks, or nothing if there is none."""
+    return "".join(f". {file.name}:1: {_complaint(_header(file))}" for file in _csv_files(root)[:1])
 
 
 def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
@@ -44,69 +66,102 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise CorpusError(f"{root}: needs exactly one CSV file with the columns {', '.join(NEEDED)}; found: {found}")
-    columns, rows = _columns(files[0]), Rows(class_list(classes, None, "the CSV file"))
-    _Reader(files[0], columns, rows).read()
-    ignored = [name for name in columns if name not in NEEDED + OPTIONAL]
+    header, rows = _header(files[0]), Rows(class_list(classes, None, "the CSV file"))
+    _Reader(files[0], header, rows).read()
+    ignored = [name or "(no name)" for name in header.columns if name not in NEEDED + OPTIONAL]
     return rows.corpus("csv", files[0].parent, notes=(f"ignored columns: {', '.join(ignored)}",) if ignored else ())
 
 
-def _columns(file: Path) -> list[str]:
-    """The headings; none if the file is no table. Raises CorpusError if it cannot be opened."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            return [name.strip() for name in next(csv.reader(lines), [])]
-    except csv.Error:
-        return []
-    except OSError as error:
-        raise CorpusError(f"{file}: {error.strerror}") from error
+def _csv_files(folder: Path) -> list[Path]:
+    files = (folder / name for name in names_in(folder) if name.lower().endswith((".csv", ".tsv")))
+    return [file for file in files if os.path.isfile(file)]
+
+
+def _header(file: Path) -> Header:
+    """The separator is a comma, a semicolon or a tab. Raises CorpusError if the file cannot be opened."""
+    if reason := unreadable(file):
+        raise CorpusError(f"{file}: {reason}")
+    with file.open("rb") as data:
+        encoding = "utf-16" if data.read(2) in BYTE_ORDER_MARKS else "utf-8-sig"
+    with file.open(encoding=encoding, errors="replace", newline="") as lines:
+        line = lines.readline(LONGEST)
+    headers = []
+    for separator in ",;\t":
+        columns = [name.strip().lower() for name in next(csv.reader([line], delimiter=separator), [])]
+        while columns and not columns[-1]:
+            columns.pop()
+        headers.append(Header(columns, separator, encoding))
+    return min(headers, key=lambda header: (len(header.missing), -len(header.columns)))
+
+
+def _complaint(header: Header) -> str:
+    """What is wrong with a header, and which columns may be the missing ones."""
+    columns, missing = header.columns, header.missing
+    if not missing:
+        return "a column appears twice"
+    found = ", ".join(map(repr, columns))[:300] or "nothing"
+    renamed = [
+        f"{near[0]!r} to {name}"
+        for name in missing
+        if (near := [column for column in columns if get_close_matches(column, (name, *OTHER_NAMES[name]))])
+    ]
+    advice = f"; rename {', '.join(renamed)}" if renamed else f"; required: {', '.join(NEEDED)}"
+    return f"no column {', '.join(missing)}; found: {found}{advice}; optional: {', '.join(OPTIONAL)}"
 
 
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, file: Path, columns: list[str], rows: Rows) -> None:
-        self.file, self.columns, self.rows = file, columns, rows
+    def __init__(self, file: Path, header: Header, rows: Rows) -> None:
+        self.file, self.header, self.rows = file, header, rows
 
     def read(self) -> None:
-        columns, line = self.columns, 1
-        missing = [name for name in NEEDED if name not in columns]
-        if missing or len(set(columns)) < len(columns):
-            problem = f"no column {', '.join(missing)}" if missing else "a column appears twice"
-            needed = f"required: {', '.join(NEEDED)}, optional: {', '.join(OPTIONAL)}"
-            raise CorpusError(f"{self.file}:1: {problem}; {needed}")
+        columns, line = self.header.columns, 1
+        if self.header.missing or any(columns.count(name) > 1 for name in NEEDED + OPTIONAL):
+            raise CorpusError(f"{self.file}:1: {_complaint(self.header)}")
         try:
-            with self.file.open(encoding="utf-8-sig", newline="") as lines:
-                reader = csv.reader(lines, strict=True)
+            with self.file.open(encoding=self.header.encoding, newline="") as lines:
+                reader = csv.reader(lines, delimiter=self.header.separator, strict=True)
                 next(reader)
                 for fields in reader:
                     line = reader.line_num
                     if any(field.strip() for field in fields):
                         self._row(f"{self.file}:{line}", [field.strip() for field in fields])
-        except (UnicodeDecodeError, csv.Error) as error:
-            reason = f"not a CSV file in UTF-8, somewhere after line {line}: {error}"
+        except (UnicodeError, csv.Error) as error:
+            advice = "is a quote missing?" if isinstance(error, csv.Error) else "save it as UTF-8"
+            reason = f"not a CSV file in UTF-8, somewhere after line {line}: {error}; {advice}"
             raise CorpusError(f"{self.file}: {reason}") from error
         self._check_speakers()
 
     def _row(self, where: str, fields: list[str]) -> None:
-        columns, row = self.columns, dict(zip(self.columns, fields, strict=False))
-        if len(fields) != len(columns):
+        columns, row = self.header.columns, dict(zip(self.header.columns, fields, strict=False))
+        if len(fields) < len(columns) or any(fields[len(columns) :]):
             self.rows.problem(where, f"{len(fields)} fields instead of {len(columns)} (votes with commas need quotes)")
             return
         if empty := [name for name in NEEDED if not row[name]]:
             self.rows.problem(where, f"no {', no '.join(empty)}")
             return
-        name, label = os.path.normpath(row["path"]), spell(row["emotion"], self.rows.classes) or ""
+        if CONTROL.search(row["path"] + row["speaker"] + row.get("session", "")):
+            self.rows.problem(where, "a line break or another control character in a field (is a quote missing?)")
+            return
+        written = row["path"].replace("\\", "/")  # on Windows
+        name, label = os.path.normpath(written), spell(row["emotion"], self.rows.classes) or ""
         if not label:
+            near = hint(row["emotion"], {*self.rows.classes, *CODES.values()}, 0.55)
             classes = ", ".join(self.rows.classes)
-            self.rows.problem(where, f"unknown label: {row['emotion']!r}; the classes are {classes}")
+            self.rows.problem(where, f"unknown label: {row['emotion']!r}; the classes are {classes}{near}")
         if not self.rows.accepts(name, where, label):
+            return
+        try:
+            path = self.rows.sound_file(self.file.parent / written)
+        except CorpusError as error:
+            self.rows.problem(where, f"no access to the sound file: {error}")
             return
         gender, session = GENDERS.get(row.get("gender", "").lower()), row.get("session", "")
         if gender is None:
             self.rows.problem(where, f"unknown gender: {row['gender']!r}; F, M or nothing", name)
             gender = ""
-        votes = self._votes(where, name, row.get("votes", ""))
-        path, number = self.file.parent / row["path"], self.rows.classes.index(label)
+        votes, number = self._votes(where, name, row.get("votes", "")), self.rows.classes.index(label)
         self.rows.utterances.append(Utterance(name, path, row["speaker"], gender, session, number, votes, where))
 
     def _check_speakers(self) -> None:

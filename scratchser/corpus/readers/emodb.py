@@ -4,12 +4,13 @@ The file name has everything: 03a01Wa.wav is speaker 03, sentence a01, emotion W
 sessions.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from scratchser.corpus.readers.labels import class_list
-from scratchser.corpus.readers.rows import Rows
+from scratchser.corpus.readers.rows import Rows, names_in
 from scratchser.corpus.table import Corpus, CorpusError, Utterance
 
 EMOTIONS = {  # the first letter of the German word
@@ -29,7 +30,7 @@ NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[A-Z])[a-z]?")
 
 def folder(root: Path) -> Path:
     """The folder of the wav files: `root`, or its subfolder wav as in the original archive."""
-    return root / "wav" if (root / "wav").is_dir() else root
+    return root / "wav" if os.path.isdir(root / "wav") else root
 
 
 def detect(root: Path) -> str:
@@ -61,6 +62,5 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
 
 
 def _wav_files(root: Path) -> list[Path]:
-    """Sorted, with .WAV, without the "._" files that some systems add when copying."""
-    paths = (path for path in folder(root).glob("*") if path.suffix.lower() == ".wav")
-    return sorted(path for path in paths if not path.name.startswith("."))
+    """Sorted, with .WAV."""
+    return [folder(root) / name for name in names_in(folder(root)) if name.lower().endswith(".wav")]

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from scratchser.corpus.table import CLASSES, ExpectedCount, Utterance
 from scratchser.corpus.votes import unanimous
 
-DIALOGS = 151  # label files of a complete release; 80 are improvised dialogs
+SCENES = [f"impro{n:02d}" for n in range(1, 9)]
+SCENES += [f"script0{part}" for part in ("1_1", "1_2", "1_3", "2_1", "2_2", "3_1", "3_2")]
+DIALOGS = (  # the label files of a complete release, 80 of them improvised dialogs
+    {f"Ses0{session}{gender}_{scene}" for session in "12345" for gender in "FM" for scene in SCENES}
+    - {"Ses01F_impro08", "Ses01M_impro08", "Ses03M_impro05", "Ses03M_impro08"}
+) | {"Ses03M_impro05a", "Ses03M_impro05b", "Ses03M_impro08a", "Ses03M_impro08b", "Ses05M_script01_1b"}
 
 IMPROVISED = (1099, 284, 608, 289)  # in the order of CLASSES
 IMPROVISED_UNANIMOUS = (331, 51, 312, 138)

@@ -12,20 +12,19 @@ The F or M in the LAST part of an utterance's name is the speaker: the woman of 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scratchser.corpus.readers import expected_counts
 from scratchser.corpus.readers.labels import CODES, class_list, spell
-from scratchser.corpus.readers.rows import Rows
+from scratchser.corpus.readers.rows import Rows, names_in, unreadable
 from scratchser.corpus.table import CLASSES, SYNTHETIC_MARKER, Corpus, CorpusError, Utterance
 
 LABELS = frozenset(CODES.values()) - {"boredom"}
 ANNOTATORS = 3
-DIALOG = re.compile(r"Ses0(?P<session>[1-5])[FM]_(impro|script)\w+")
 HEADER = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\s+(?P<name>\S+)\s+(?P<code>\w+)\s+\[[^\]]*\]\s*")
-SPEAKER = re.compile(r"_([FM])[^_]*$")
+SPEAKER = re.compile(r"_([FM])[^\W_]*$")
 VOTE = re.compile(r"C-E\d+:\s*(?P<labels>[^(]*)")
 
 
@@ -59,29 +58,34 @@ def load(
         raise CorpusError(f"{root}: no label files; the folder must hold Session1 ... Session5 as released")
     reader = _Reader(Rows(classes), merge_excited)
     for file in files:
-        if scripted or "_impro" in file.stem:
-            reader.read(file)
+        reader.read(file, scripted)
     synthetic = (root / SYNTHETIC_MARKER).exists()
-    complete = len(files) == expected_counts.DIALOGS and not synthetic
-    comparable = complete and classes == CLASSES
+    missing = expected_counts.DIALOGS - {file.stem for file in files}
+    comparable = not missing and not synthetic and classes == CLASSES
     return reader.rows.corpus(
         "iemocap",
         root,
         expected_counts=expected_counts.compare(reader.rows.utterances, scripted, merge_excited) if comparable else (),
-        notes=() if complete or synthetic else (_incomplete(files),),
+        notes=(_incomplete(missing),) if missing and not synthetic else (),
     )
 
 
 def label_files(root: Path) -> list[Path]:
-    """All label files, sorted by name, without the "._" files that some systems add when copying."""
-    return sorted(root.glob("Session[1-5]/dialog/EmoEvaluation/Ses*.txt"), key=lambda file: file.name)
+    """All label files, session by session, sorted by name. Raises CorpusError if a session cannot be read."""
+    folders = [root / f"Session{session}" / "dialog" / "EmoEvaluation" for session in range(1, 6)]
+    names = ((folder, name) for folder in folders for name in names_in(folder))
+    return [folder / name for folder, name in names if name.startswith("Ses") and name.lower().endswith(".txt")]
 
 
-def _incomplete(files: list[Path]) -> str:
-    sessions = sorted({file.parents[2].name.removeprefix("Session") for file in files})
+def _incomplete(missing: Collection[str]) -> str:
+    """Names the missing label files of the sessions that are there."""
+    found = expected_counts.DIALOGS - set(missing)
+    sessions = sorted({name[4] for name in found})
+    names = sorted(name for name in missing if name[4] in sessions)
     return (
-        f"incomplete release: {len(files)} of {expected_counts.DIALOGS} label files (sessions {', '.join(sessions)}), "
-        "so the counts are not compared with those of the complete release"
+        f"incomplete release: {len(found)} of {len(expected_counts.DIALOGS)} label files "
+        f"(sessions {', '.join(sessions)}), so the counts are not compared with those of the complete release"
+        + (f"; missing: {', '.join(names[:5])}{', ...' * (len(names) > 5)}" if names else "")
     )
 
 
@@ -92,17 +96,22 @@ class _Reader:
         self.rows = rows
         self.merge_excited = merge_excited
 
-    def read(self, file: Path) -> None:
-        dialog = DIALOG.fullmatch(file.stem)
-        if not dialog or file.parents[2].name != f"Session{dialog['session']}":
-            self.rows.problem(str(file), "not the name of a dialog of this session")
+    def read(self, file: Path, scripted: bool) -> None:
+        """Reads an improvised dialog, or any with `scripted`."""
+        if file.stem not in expected_counts.DIALOGS or file.parents[2].name != f"Session{file.stem[4]}":
+            self.rows.problem(str(file), "not a label file of the release, or in the wrong session: remove it")
+            return
+        if not scripted and "_impro" not in file.stem:
+            return
+        if reason := unreadable(file):
+            self.rows.problem(str(file), f"label file that cannot be read: {reason}")
             return
         before = len(self.rows.problems)
         turns = list(self._turns(file))
         if not turns and len(self.rows.problems) == before:
             self.rows.problem(str(file), "no utterance in it, empty or cut off")
         for turn in turns:
-            self._add(file, dialog["session"], turn)
+            self._add(file, turn)
 
     def _turns(self, file: Path) -> Iterator[Turn]:
         """The blocks of a file. A blank line or the next header ends a block. A block without a name is broken."""
@@ -146,7 +155,7 @@ class _Reader:
     def _merge(self, label: str) -> str:
         return "happiness" if self.merge_excited and label == "excited" else label
 
-    def _add(self, file: Path, session: str, turn: Turn) -> None:
+    def _add(self, file: Path, turn: Turn) -> None:
         speaker = SPEAKER.search(turn.name)
         if not speaker or not turn.name.startswith(f"{file.stem}_"):
             self.rows.problem(turn.where, f"not the name of an utterance of this dialog: {turn.name}")
@@ -155,7 +164,8 @@ class _Reader:
             what = f"{len(turn.votes)} external annotators (C-E lines) instead of {ANNOTATORS}"
             self.rows.problem(turn.where, what, turn.name)
         if self.rows.accepts(turn.name, turn.where, turn.label):
-            path = file.parents[2] / "sentences" / "wav" / file.stem / f"{turn.name}.wav"
+            path = self.rows.sound_file(file.parents[2] / "sentences" / "wav" / file.stem / f"{turn.name}.wav")
             label, votes = self.rows.classes.index(turn.label), tuple(turn.votes)
+            session = file.stem[4]
             who = (session + speaker[1], speaker[1], session)
             self.rows.utterances.append(Utterance(turn.name, path, *who, label, votes, turn.where))

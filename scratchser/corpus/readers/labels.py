@@ -1,5 +1,6 @@
 """Labels as words and as three-letter codes."""
 
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from scratchser.corpus.table import CLASSES, CorpusError
@@ -22,6 +23,7 @@ CODES = {
 
 def spell(word: str, known: Collection[str] = ()) -> str | None:
     """The full name of a label, given as a word or a code in any case, or as a word in `known`. None if unknown."""
+    word = unicodedata.normalize("NFC", word)
     if word in known:
         return word
     lower = word.strip().lower()
@@ -37,7 +39,8 @@ def class_list(wanted: Sequence[str] | None, possible: Collection[str] | None, c
     """
     if wanted is None:
         return CLASSES
-    classes = tuple(spell(word.strip()) or word.strip() for word in wanted)
+    words = [unicodedata.normalize("NFC", word).strip() for word in wanted]
+    classes = tuple(spell(word) or word for word in words)
     if len(classes) < 2 or len(set(classes)) < len(classes) or not all(classes):
         raise CorpusError(f"classes: {', '.join(classes)}: at least two are needed, each once")
     unknown = [name for name in classes if possible is not None and name not in possible]
