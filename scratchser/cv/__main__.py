@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scratchser.cv import options
 from scratchser.support.errors import exit_code
+from scratchser.support.plots import import_matplotlib
 
 EXAMPLES = f"""\
 what a fold is: one speaker is for testing, the other speaker of the same session selects the best epoch, the speakers
@@ -77,9 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--resume needs --out RUN, the run to continue")
     options.check_minimum(p, "--seed", args.seed, 0)
     options.check_minimum(p, "--workers", args.workers, 1)
+    return exit_code(run, args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """What the command does after its arguments are parsed."""
+    import_matplotlib()
     from scratchser.cv import command  # takes seconds to import, which --help need not wait for
 
-    return exit_code(command.main, args, options.INTERRUPTED)
+    return command.main(args)
 
 
 if __name__ == "__main__":

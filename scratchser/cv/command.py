@@ -35,6 +35,7 @@ def main(args: Namespace) -> int:
     with (
         fold_runner(args, ready.device, workers) as run_folds,
         runs.open_run(path, settings, here, notes, resume=args.resume) as run,
+        options.resumable(path),
     ):
         say(f"run: {path}")
         for fold in finished:

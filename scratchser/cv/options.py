@@ -1,12 +1,13 @@
 """The options that the commands which train share. Only light imports, so that --help is quick: see prepare.py."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scratchser import corpus
 
 EXIT_CODES = "exit code  0 done   1 broken data, a full disk, diverged or interrupted training   2 a wrong command"
-INTERRUPTED = "interrupted; what is finished is kept: continue with the same command and --resume --out RUN"
 LOCAL = "local"  # --cluster local: a scheduler and workers on this machine
 
 
@@ -65,6 +66,16 @@ def load(args: argparse.Namespace) -> corpus.Corpus:
         merge_excited=args.merge_excited,
         classes=args.classes,
     )
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Context in which Ctrl-C tells how to continue in the folder `out`."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        advice = f"continue with the same command and --resume --out {out}"
+        raise KeyboardInterrupt(f"interrupted; what is finished is kept: {advice}") from interrupt
 
 
 def _names(text: str) -> tuple[str, ...]:

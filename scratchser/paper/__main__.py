@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scratchser.cv import options
 from scratchser.support.errors import exit_code
+from scratchser.support.plots import import_matplotlib
 from scratchser.support.suggest import hint
 
 COMMANDS = {
@@ -86,9 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_intermixed_args(arguments)  # DIR may stand after the options
     _check(p, args)
+    return exit_code(run, args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """What the command does after its arguments are parsed."""
+    import_matplotlib()
     from scratchser.paper import commands  # slow to import, which --help need not wait for
 
-    return exit_code(commands.run, args, options.INTERRUPTED)
+    return commands.run(args)
 
 
 def _check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -60,7 +60,7 @@ def _train(args: Namespace, module: ModuleType) -> int:
     if args.dry_run:
         terminal.write(estimate.text(sweep, workers))
         return 0
-    with fold_runner(args, ready.device, workers) as run_folds:
+    with fold_runner(args, ready.device, workers) as run_folds, options.resumable(out):
         sweep.train(out, environment.describe(describe(ready.device), workers), run_folds)
     return _show(module.build(sweep), out)
 

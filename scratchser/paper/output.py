@@ -56,7 +56,8 @@ class Output:
     def write(self, folder: Path) -> list[Path]:
         """Write NAME.csv and NAME.md of each table, NAME.png of each figure, and tuned.json; returns the paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        contents = {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
+        images = {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
+        contents = {name: image for name, image in images.items() if image}  # not those that cannot be drawn
         for name, made in self.tables.items():
             contents |= {f"{name}.csv": made.csv().encode(), f"{name}.md": made.markdown().encode()}
         for name, content in contents.items():

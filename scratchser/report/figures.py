@@ -7,6 +7,7 @@ included) and `result` is what result.json holds.
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from scratchser.runs.result import changed
+from scratchser.support.terminal import say
 
 DPI = 150
 WIDTH = 4.2  # inches, of one panel
@@ -53,9 +55,15 @@ def legend(figure: Figure, columns: int, **options: Any) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file; equal figures give equal bytes."""
+    """The figure as a PNG file; equal figures give equal bytes. Empty, with a message, if it cannot be drawn."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the font has no such letter and draws a box
+        try:
+            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        except (ValueError, RuntimeError, OSError) as error:  # too many pixels; an unreadable font
+            say(f"a figure cannot be drawn: {error}")
+            return b""
     return buffer.getvalue()
 
 
@@ -157,8 +165,9 @@ def confusion(result: Mapping[str, Any]) -> Figure:
         axes.text(j, i - 0.08, f"{100 * share:.1f} %", ha="center", va="center", color=colour)
         axes.text(j, i + 0.22, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize="small")
     ticks = range(len(names))
-    axes.set_xticks(ticks, names)
-    axes.set_yticks(ticks, [f"{name}\n({total})" for name, total in zip(names, counts.sum(axis=1), strict=True)])
+    labels = [f"{name}\n({total})" for name, total in zip(names, counts.sum(axis=1), strict=True)]
+    axes.set_xticks(ticks, names, parse_math=False)
+    axes.set_yticks(ticks, labels, parse_math=False)
     axes.tick_params(length=0)
     axes.set(xlabel="predicted as", ylabel="label (utterances)")
     scores = f"WA {100 * pooled['wa']:.1f} %, UA {100 * pooled['ua']:.1f} %"

@@ -28,7 +28,7 @@ class Misclassified:
     row           its row of predictions.csv
     confidence    the mean probability of the predicted class
     frames        of its spectrogram
-    spectrogram   the image as a data URI
+    spectrogram   the image as a data URI, "" if it cannot be drawn
     clip          the recording as a data URI, "" without one
     shortened     the clip is only the beginning of the utterance
     """
@@ -65,7 +65,7 @@ def misclassified(rows: Sequence[Row], corpus: Corpus, config: Config, *, audio:
                 utterance,
                 len(values),
                 data_uri("image/png", image),
-                data_uri("audio/flac", clip) if clip else "",
+                data_uri("audio/flac", clip),
                 len(sound) > CLIP_SECONDS * RATE,
             )
         )

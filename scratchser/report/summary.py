@@ -28,6 +28,8 @@ def write(
     )
     write_json(run.path / "result.json", result)
     write_text(run.path / "report.txt", text.render(result))
-    write_bytes(run.path / "learning_curves.png", figures.png(figures.learning_curves(result, run.metrics())))
-    write_bytes(run.path / "confusion.png", figures.png(figures.confusion(result)))
+    drawn = {"learning_curves": figures.learning_curves(result, run.metrics()), "confusion": figures.confusion(result)}
+    for name, figure in drawn.items():
+        if image := figures.png(figure):
+            write_bytes(run.path / f"{name}.png", image)
     return result

@@ -25,5 +25,5 @@ def render(template: str, **context: Any) -> str:
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """A URI that holds the bytes themselves; `kind` is a MIME type such as "image/png"."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    """A URI that holds the bytes themselves, "" without any; `kind` is a MIME type such as "image/png"."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else ""

@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -25,7 +26,7 @@ def describe(device: str, workers: int = 1) -> dict[str, Any]:
     """Returns what environment.json holds. `workers` is the number of folds that run at the same time."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": shlex.join(sys.orig_argv),  # as it was typed
         "python": platform.python_version(),
         "libraries": {"scratchser": scratchser.__version__} | _installed(),
         "commit": _commit(Path(__file__).parent),

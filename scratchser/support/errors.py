@@ -1,5 +1,7 @@
 """Errors that end a command with one line on stderr, and the exit codes: 0 done, 1 failed, 2 a wrong command line."""
 
+import io
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -13,8 +15,12 @@ class ProcessingError(Exception):
     """The command was right, but something failed. The message says what failed and how to continue."""
 
 
-def exit_code(run: Callable[[Namespace], int], args: Namespace, interrupted: str = "interrupted") -> int:
-    """Returns what `run(args)` returns; prints an error and returns 1 or 2 if it fails."""
+def exit_code(run: Callable[[Namespace], int], args: Namespace) -> int:
+    """Returns what `run(args)` returns; prints an error and returns 1 or 2 if it fails.
+
+    Ctrl-C prints the message of the KeyboardInterrupt, if `run` raises one with a message.
+    """
+    _open_streams()
     try:
         return run(args)
     except UsageError as error:
@@ -22,6 +28,14 @@ def exit_code(run: Callable[[Namespace], int], args: Namespace, interrupted: str
         return 2
     except (ProcessingError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
     return 1
+
+
+def _open_streams() -> None:
+    """Let any name be printed, as \\u.... where the encoding of stdout lacks a letter, and replace closed streams."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook has another stream
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -94,8 +94,11 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one step. Raises as `write_bytes`."""
-    write_bytes(path, text.encode())
+    """Replace a text file in one step. Raises as `write_bytes`.
+
+    A file name that is no valid text, such as Latin-1 under UTF-8, is written with \\udc.., which JSON reads back.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def plain(value: Any) -> Any:

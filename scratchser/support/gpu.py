@@ -6,16 +6,20 @@ With NUMBA_ENABLE_CUDASIM=1, `cuda` means Numba's simulator, which runs the CUDA
 import importlib.util
 import re
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 from numba import config
 
+from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.device import CPU, SIMULATED, Device, gpu
 from scratchser.support.errors import UsageError
 
 EXTRAS = "pip install -e '.[cuda12]' in the folder of the repository (or cuda13, for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
+# at the import of a package that is half installed, or built for another Python, NumPy, CUDA or processor
+BROKEN = (ImportError, AttributeError, OSError, RuntimeError, SyntaxError, SystemError, TypeError, ValueError)
 
 
 class DeviceError(UsageError):
@@ -66,20 +70,39 @@ def missing(number: int) -> str | None:
     for module, package in (("cupy", "CuPy"), ("numba_cuda", "numba-cuda")):
         if importlib.util.find_spec(module) is None:
             return f"{package} is not installed: {EXTRAS}"
+    if no_cuda.reason:
+        reason = no_cuda.reason.splitlines()[0]
+        return f"numba-cuda is installed but does not import ({reason}). Again: {EXTRAS}"
     try:
         import cupy
-    except ImportError as error:
-        return f"CuPy is installed but does not import ({str(error).strip().splitlines()[0]}). Again: {EXTRAS}"
-    return _driver_problem(cupy.cuda.runtime, number) or _library_problem()
+        from cuda import pathfinder
+
+        runtime = cupy.cuda.runtime
+    except BROKEN as error:
+        installed = metadata.packages_distributions().get("cupy", [])  # pip allows two, which overwrite each other
+        first = f"pip uninstall {' '.join(sorted(set(installed)))}, then " if installed else ""
+        return f"the GPU packages are installed but do not import ({_cause(error)}). Again: {first}{EXTRAS}"
+    return _driver_problem(runtime, number) or _library_problem(pathfinder)
+
+
+def _cause(error: BaseException) -> str:
+    """The cause of an ImportError in one line; CuPy writes a page of advice around it."""
+    while error.__cause__:
+        error = error.__cause__
+    text = re.split("original error:", str(error), flags=re.IGNORECASE)[-1]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" =")]
+    name, line = type(error).__name__, lines[0] if lines else ""
+    return line if line.startswith(name) else f"{name}: {line}"
 
 
 def _driver_problem(runtime: Any, number: int) -> str | None:
-    driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
-    if driver == 0:
-        return "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"
-    if driver < needed:
-        return f"the driver is too old: it is for CUDA {driver}, CuPy for CUDA {needed}. Update the driver, or {EXTRAS}"
     try:
+        driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
+        if driver == 0:
+            return "there is no NVIDIA driver: install it, or use a machine with an NVIDIA GPU"
+        if driver < needed:
+            versions = f"it is for CUDA {driver}, CuPy for CUDA {needed}"
+            return f"the driver is too old: {versions}. Update the driver, or {EXTRAS}"
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
         if error.status != NO_DEVICE:
@@ -90,10 +113,8 @@ def _driver_problem(runtime: Any, number: int) -> str | None:
     return f"there is no GPU number {number}: there are 0 ... {count - 1}" if number >= count else None
 
 
-def _library_problem() -> str | None:
+def _library_problem(pathfinder: Any) -> str | None:
     """Checks the libraries that numba-cuda needs to compile a kernel."""
-    from cuda import pathfinder
-
     for name in LIBRARIES:
         try:
             pathfinder.load_nvidia_dynamic_lib(name)

@@ -9,17 +9,24 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from scratchser.support.errors import ProcessingError
+
 Item = TypeVar("Item")
 
 
 def write(text: str) -> None:
-    """Print a text with one newline at its end. If nobody reads stdout any more, exit quietly with code 1."""
+    """Print a text with one newline at its end. If nobody reads stdout any more, exit quietly with code 1.
+
+    Raises ProcessingError if stdout cannot be written, for example to a full disk.
+    """
     try:
         print(text.removesuffix("\n"))
         sys.stdout.flush()  # at exit, the error could not be caught
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes stdout again at exit
-        sys.exit(1)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        raise ProcessingError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def table(rows: Iterable[Sequence[str]], left: int) -> str:

@@ -46,7 +46,7 @@ def test_the_simulator_needs_its_variable_and_a_request_for_cuda(monkeypatch):
     assert choose("auto", lambda _: "it rains")[0] == "cpu"
 
 
-class Broken(Exception):
+class Broken(RuntimeError):
     def __init__(self, status):
         super().__init__(f"error {status}")
         self.status = status
@@ -110,11 +110,54 @@ def test_every_reason_against_a_gpu_has_its_remedy(monkeypatch, name):
     assert choose("auto")[0] == ("cpu" if name != "other number" else "cuda:0")
 
 
-def test_a_cupy_that_does_not_import(monkeypatch):
+PAGE = """
+================================================================
+Failed to import CuPy.
+
+Original error:
+  ImportError: libnvrtc.so.12: wrong ELF class
+================================================================
+"""
+IMPORTS = {
+    f"raise ImportError({PAGE!r})": "ImportError: libnvrtc.so.12: wrong ELF class",
+    f"raise ImportError({PAGE!r}) from OSError('libcublas.so: no such file')": "OSError: libcublas.so: no such file",
+    "raise RuntimeError('built for another NumPy')": "RuntimeError: built for another NumPy",
+    "raise AttributeError('no long')": "AttributeError: no long",
+    "raise OSError('libcuda.so.1: file too short')": "OSError: libcuda.so.1: file too short",
+    "raise ValueError('numpy.dtype size changed')": "ValueError: numpy.dtype size changed",
+    "def broken(:": "SyntaxError: invalid syntax",
+    "": "AttributeError: module 'cupy' has no attribute 'cuda'",
+}
+
+
+@pytest.mark.parametrize("text", IMPORTS)
+def test_a_cupy_that_does_not_import_leaves_the_cpu(monkeypatch, tmp_path, text):
     machine(monkeypatch)
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match="CuPy is installed but does not import"):
-        choose("cuda")
+    (tmp_path / "cupy.py").write_text(text, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "cupy")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(gpu.metadata, "packages_distributions", lambda: {"cupy": ["cupy-cuda13x", "cupy-cuda12x"]})
+    name, sentence = choose("auto")
+    assert name == "cpu" and f"do not import ({IMPORTS[text]}" in sentence and "\n" not in sentence
+    assert "pip uninstall cupy-cuda12x cupy-cuda13x, then pip install" in sentence
+
+
+def test_other_broken_packages_leave_the_cpu(monkeypatch):
+    machine(monkeypatch)
+    monkeypatch.setitem(sys.modules, "cuda", None)
+    assert "do not import (ModuleNotFoundError" in choose("auto")[1]
+    monkeypatch.setattr(gpu.no_cuda, "reason", "ImportError: no NPDatetime\nand more")
+    assert "numba-cuda is installed but does not import (ImportError: no NPDatetime)" in choose("auto")[1]
+
+
+def test_a_driver_that_does_not_answer_leaves_the_cpu(monkeypatch):
+    machine(monkeypatch)
+
+    def refuse():
+        raise Broken(35)
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "driverGetVersion", refuse)
+    assert "the driver does not answer (error 35)" in choose("auto")[1]
 
 
 def test_a_gpu_that_works(monkeypatch):

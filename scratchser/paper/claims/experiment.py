@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numba
 
+from scratchser.cv.options import resumable
 from scratchser.cv.workers import run_folds
 from scratchser.paper import estimate
 from scratchser.paper.claims import annotators, outcome, oversampling, rates, vtlp
@@ -42,7 +43,8 @@ def run(args: Namespace, claims: Sequence[Claim] = CLAIMS) -> int:
         folder.check(out, settings, resume=args.resume)
         terminal.write(forecast(claims, trials, workers))
         return 0
-    with folder.begin(out, settings, environment.describe(describe("cpu"), workers), resume=args.resume):
+    here = environment.describe(describe("cpu"), workers)
+    with folder.begin(out, settings, here, resume=args.resume), resumable(out):
         train(trials, workers)
     result = outcome.output(claims, trials)
     result.write(out)

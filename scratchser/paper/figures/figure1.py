@@ -49,6 +49,7 @@ def _draw(
             axes.bar_label(bars, labels, label_type="center", fontsize="small", bbox=box)
         bottom = bottom + counts
     axes.bar_label(bars, [f"{total}  ({share} %)" for total, share in zip(totals, shares, strict=True)], padding=3)
+    axes.set_xticks(range(len(classes)), classes, parse_math=False)
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="utterances", ylim=(0, 1.12 * highest))
     figures.legend(figure, len(parts))

@@ -49,5 +49,5 @@ def _draw(title: str, log_power: np.ndarray, seconds: float, khz: float) -> Figu
         axes.set(title=f"α = {alpha:g}", xlabel="time, s")
     row[0].set_ylabel("frequency, kHz")
     figure.colorbar(image, ax=row, label="logarithm of power", pad=0.01)
-    figure.suptitle(f"{title}; dashed: {khz / 2:g} kHz at α = 1", fontsize="medium")
+    figure.suptitle(f"{title}; dashed: {khz / 2:g} kHz at α = 1", fontsize="medium", parse_math=False)
     return figure
