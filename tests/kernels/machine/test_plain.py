@@ -35,9 +35,7 @@ def test_intrinsics_are_plain_functions_only_without_compilation():
         assert (function.__module__ == PLAIN) == bool(config.DISABLE_JIT)
 
 
-without_compilation = pytest.mark.skipif(
-    not config.DISABLE_JIT, reason="test_small_tests_pass_without_compilation runs it"
-)
+without_compilation = pytest.mark.skipif(not config.DISABLE_JIT, reason="the last test runs it in another process")
 
 
 @without_compilation
