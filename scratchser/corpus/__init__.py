@@ -4,6 +4,7 @@ readers/     the utterances and labels of IEMOCAP, EmoDB or a CSV file
 synthetic/   the built-in corpus
 table        Corpus and Utterance, which all readers return
 audio        reads every audio file once and reports what is broken
+options      the options that choose a corpus
 check        problems and warnings before training
 summary      the counts that python -m scratchser.corpus prints
 split        leave-one-speaker-out folds

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchser.corpus import KINDS, load, wants_synthetic
+from scratchser.corpus.options import add_corpus, folder, load
 from scratchser.support import terminal
 from scratchser.support.errors import UsageError, exit_code
 from scratchser.support.terminal import bar
@@ -40,11 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("dir", metavar="DIR", nargs="?", type=Path, help="folder or CSV file (default: synthetic, built-in)")
-    p.add_argument("--corpus", choices=KINDS, default="auto", help="kind of corpus (default: auto, detected from DIR)")
-    p.add_argument("--classes", metavar="A,B,...", help="these labels instead of neutral,happiness,sadness,anger")
-    p.add_argument("--scripted", action="store_true", help="IEMOCAP: use the scripted dialogs too")
-    p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
+    add_corpus(p)
     p.add_argument("--baselines", action="store_true", help="evaluate trivial baselines, leave-one-speaker-out")
     p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     p.add_argument("--write", metavar="DIR", type=Path, help="synthetic corpus: write it as an IEMOCAP release tree")
@@ -58,13 +54,7 @@ def _show(args: argparse.Namespace) -> int:
     from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
     from scratchser.corpus.summary import render, summarise
 
-    corpus = load(
-        None if wants_synthetic(args.dir) else args.dir,
-        args.corpus,
-        scripted=args.scripted,
-        merge_excited=args.merge_excited,
-        classes=args.classes.split(",") if args.classes else None,
-    )
+    corpus = load(args)
     report = AudioReport()
     if has_audio(corpus):
         report = read_audio(corpus, progress=lambda items: bar(items, "checking audio"))
@@ -91,7 +81,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace) -> int:
-    if args.dir is not None and not wants_synthetic(args.dir):
+    if folder(args) is not None:
         raise UsageError("--write needs the synthetic corpus: python -m scratchser.corpus synthetic --write DIR")
     from scratchser.corpus.synthetic.tree import write_iemocap_tree  # compiles the synthesiser
 

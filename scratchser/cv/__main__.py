@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scratchser.corpus.options import add_corpus
 from scratchser.cv import options
 from scratchser.support.errors import exit_code
 from scratchser.support.plots import import_matplotlib
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_corpus(p)
+    add_corpus(p)
     p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
     options.add_training(p)
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")

@@ -5,6 +5,7 @@ from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
 
+from scratchser.corpus.options import folder
 from scratchser.cv import options
 from scratchser.cv.experiment import Experiment, check, oversample_notes
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
@@ -19,7 +20,7 @@ from scratchser.support.terminal import say
 def main(args: Namespace) -> int:
     """Train and test the folds, write the run's folder, and print the report."""
     tuned = read_tuned(args)
-    preset = args.preset or (tuned.preset if tuned else "demo" if options.folder(args) is None else "best")
+    preset = args.preset or (tuned.preset if tuned else "demo" if folder(args) is None else "best")
     config = with_settings(named(preset), changes(args, tuned))
     check(config)
     ready = prepare(args, config, tuned)

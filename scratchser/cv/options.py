@@ -5,24 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scratchser import corpus
-
 EXIT_CODES = "exit code  0 done   1 broken data, a full disk, diverged or interrupted training   2 a wrong command"
 LOCAL = "local"  # --cluster local: a scheduler and workers on this machine
 
 
-def add_corpus(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "dir", nargs="?", type=Path, metavar="DIR", help="folder of the corpus; nothing or synthetic: the built-in one"
-    )
-    p.add_argument("--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: detected)")
-    p.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
-    p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
-    p.add_argument("--classes", type=_names, metavar="A,B,...", help="other classes than the paper's four")
-    p.add_argument("--skip-broken", action="store_true", help="leave broken utterances out; the report lists them")
-
-
 def add_training(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--skip-broken", action="store_true", help="leave broken utterances out; the report lists them")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the preset; repeatable"
     )
@@ -52,22 +40,6 @@ def check_minimum(p: argparse.ArgumentParser, option: str, value: int | None, mi
         p.error(f"{option} must be at least {minimum}")
 
 
-def folder(args: argparse.Namespace) -> Path | None:
-    """DIR, None for the built-in corpus."""
-    return None if corpus.wants_synthetic(args.dir) else args.dir
-
-
-def load(args: argparse.Namespace) -> corpus.Corpus:
-    """The corpus of the options of `add_corpus`."""
-    return corpus.load(
-        folder(args),
-        args.corpus,
-        scripted=args.scripted,
-        merge_excited=args.merge_excited,
-        classes=args.classes,
-    )
-
-
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
     """Context in which Ctrl-C tells how to continue in the folder `out`."""
@@ -76,7 +48,3 @@ def resumable(out: Path) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         advice = f"continue with the same command and --resume --out {out}"
         raise KeyboardInterrupt(f"interrupted; what is finished is kept: {advice}") from interrupt
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))

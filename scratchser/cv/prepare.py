@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scratchser.corpus.check import check, describe, label_warnings
+from scratchser.corpus.options import load
 from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.cv import options
@@ -62,7 +63,7 @@ def prepare(
     """
     # on a cluster, this machine only computes the features
     device, reason = choose(args.device if args.cluster in (None, options.LOCAL) else "cpu")
-    corpus = options.load(args)
+    corpus = load(args)
     accept(corpus)
     say("\n".join([reason, *corpus.notes]))
     problems, notes = check(corpus, config, lambda items: bar(items, "checking audio"))

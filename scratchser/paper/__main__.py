@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scratchser.corpus.options import add_corpus
 from scratchser.cv import options
 from scratchser.support.errors import exit_code
 from scratchser.support.plots import import_matplotlib
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("command", metavar="COMMAND", help="which table or figure, see below")
-    options.add_corpus(p)
+    add_corpus(p)
     options.add_training(p)
     p.add_argument("--seeds", type=int, default=1, metavar="N", help="run every setting with the seeds 0 ... N-1")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder of runs and tables (default: a new one under runs/)")

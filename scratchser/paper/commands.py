@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from scratchser.corpus.options import folder, load
 from scratchser.corpus.table import Corpus
 from scratchser.cv import options
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
@@ -30,9 +31,9 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         say(f"{args.command} trains nothing")
         return 0
-    corpus = options.load(args)
+    corpus = load(args)
     if module is figure3:
-        base = base_for((), changes(args, read_tuned(args)), built_in=options.folder(args) is None)
+        base = base_for((), changes(args, read_tuned(args)), built_in=folder(args) is None)
         return _show(figure3.build(base.config, len(corpus.classes)), _out(args, corpus))
     return _show(module.build(corpus), _out(args, corpus))
 
@@ -47,7 +48,7 @@ def _train(args: Namespace, module: ModuleType) -> int:
     """A command that needs trained models."""
     tuned = read_tuned(args)
     variants = tune.variants(args.candidates) if module is tune else module.VARIANTS
-    base = base_for(variants, changes(args, tuned), built_in=options.folder(args) is None)
+    base = base_for(variants, changes(args, tuned), built_in=folder(args) is None)
     if args.out:
         check_out(args.out, args.resume)
     check_corpus = getattr(module, "check_corpus", lambda corpus: None)
