@@ -49,7 +49,7 @@ def _exists(path: Path) -> bool:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except (OSError, ValueError):
+    except OSError:
         return True
     return True
 
@@ -85,12 +85,12 @@ def _check(corpus: Corpus, utterance: Utterance, config: Config, report: AudioRe
     if (largest := np.abs(samples).max()) > MAX_SAMPLE:
         return f"sound file with samples up to {largest:.3g}, where 1 is full scale"
     mixed = samples if samples.ndim == 1 else samples.mean(axis=1)
-    level, loudest_channel, offset = mixed.std(), samples.std(axis=0).max(), mixed.mean()
-    cancelling = bool(10 * level < loudest_channel)
-    if is_silent(mixed - offset, rate, config):
+    level = mixed.std()
+    cancelling = samples.ndim == 2 and bool(10 * level < samples.std(axis=0).max())
+    if is_silent(mixed, level, rate, config):
         silent = f"silent sound file, nothing is louder than log_floor={config.log_floor:g}"
-        return "sound file whose channels cancel each other: use only one of them" if cancelling else silent
-    found = {TRUNCATED: sound.truncated, UNREAD: sound.unread, OFFSET: abs(offset) > level}
+        return "sound file whose channels cancel each other, use only one of them" if cancelling else silent
+    found = {TRUNCATED: sound.truncated, UNREAD: sound.unread, OFFSET: abs(mixed.mean()) > level}
     for what, unusual in (found | {CANCELLING: cancelling, BEYOND: largest > 10}).items():
         if unusual:
             report.unusual.setdefault(what, []).append(utterance.path or Path(utterance.name))
@@ -100,13 +100,15 @@ def _check(corpus: Corpus, utterance: Utterance, config: Config, report: AudioRe
     return ""
 
 
-def is_silent(sound: np.ndarray, rate: int, config: Config) -> bool:
-    """True if the spectrogram of a sound (samples,) without offset is at its floor in all frames and bins."""
+def is_silent(sound: np.ndarray, level: float, rate: int, config: Config) -> bool:
+    """True if the spectrogram of a sound (samples,) is at its floor everywhere. A constant offset is no sound.
+
+    level   the standard deviation of the samples
+    """
     n, hop = config.window_ms * rate // 1000, config.shift_ms * rate // 1000
-    bins = config.frequency_khz * config.window_ms + 1
-    window = np.hanning(n)
     floor = config.log_floor * (rate / RATE) ** 2  # more samples of the same sound have more power
-    if np.sum(window**2) * sound.var() > floor:
-        return False  # the mean power over frames and bins is higher, so some are
+    if 3 / 8 * n * level**2 > floor:
+        return False  # the mean power over all frames and bins is above the floor
+    sound, window, bins = sound - sound.mean(), np.hanning(n), config.frequency_khz * config.window_ms + 1
     frames = (sound[start : start + n] for start in range(0, len(sound) - n + 1, hop))
     return all((np.abs(np.fft.rfft(frame * window)[:bins]) ** 2 < floor).all() for frame in frames)

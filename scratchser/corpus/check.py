@@ -92,11 +92,11 @@ def _scales(report: AudioReport) -> list[str]:
     if max(gaps, default=1) < SCALES:
         return []
     cut = gaps.index(max(gaps)) + 1
-    faint, loud = order[:cut], order[cut:]
+    faint, loud = sorted(order[:cut], key=natural), sorted(order[cut:], key=natural)
     ratio = median(levels[name] for name in loud) / median(levels[name] for name in faint)
     few, how = (loud, "louder") if len(loud) <= len(faint) else (faint, "fainter")
-    few.sort(key=natural)
-    return [f"speakers {_first(few, 20)}: {ratio:.0f} times {how} than the others, as if in another scale"]
+    who = f"speaker{'s' * (len(few) > 1)} {_first(few, 20)}"
+    return [f"{who}: {ratio:.0f} times {how} than the others, as if in another scale"]
 
 
 def label_warnings(corpus: Corpus) -> tuple[str, ...]:

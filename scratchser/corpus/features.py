@@ -4,10 +4,10 @@ One matrix holds the frames of all utterances, one after the other. A batch gath
 share it as a memory-mapped file.
 """
 
-import math
 import os
 import shutil
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError, read_json, write_json
 
+LARGEST_RATIO = 10000  # 1 / largest relative error of odd sampling rates; the filter has up to 20 times as many taps
 ARRAYS = ("values", "starts", "lengths")
 SOURCE = "source.json"  # beside the saved arrays: what they were computed from
 
@@ -129,6 +130,6 @@ def mono(sound: np.ndarray, rate: int) -> np.ndarray:
     if sound.ndim == 2:
         sound = sound.mean(axis=1)
     if rate != RATE:
-        common = math.gcd(rate, RATE)
-        sound = scipy.signal.resample_poly(sound, RATE // common, rate // common)
+        ratio = Fraction(RATE, rate).limit_denominator(LARGEST_RATIO)
+        sound = scipy.signal.resample_poly(sound, ratio.numerator, ratio.denominator)
     return np.ascontiguousarray(sound, np.float32)

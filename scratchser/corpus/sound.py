@@ -16,6 +16,7 @@ BLOCK = 2**22  # samples at a time: a header may promise any number of them
 LARGEST = 2**27  # samples of all channels: 2.3 hours at 16 kHz
 TAGS = 8192  # bytes of headers, padding and comments in the usual file
 STREAMED = 0x7FFF0000  # programs that write to a pipe do not know the length and write a huge one
+UNKNOWN = 2**62  # libsndfile's number of frames is larger if it is unknown
 CUT = re.compile("truncated|end-of-stream|junk after the last page", re.IGNORECASE)  # in libsndfile's log
 WIDTHS = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}
 
@@ -77,7 +78,7 @@ def _samples(path: Path, file: Any) -> np.ndarray:
     """All samples of an open file. Memory grows with what is in the file, not with what its header says."""
     frames = max(1, min(BLOCK // file.channels, file.frames))
     blocks = [file.read(frames, dtype="float32")]
-    while len(blocks[-1]) == frames:
+    while len(blocks[-1]) == frames and sum(map(len, blocks)) < file.frames:
         blocks.append(file.read(frames, dtype="float32"))
         if sum(block.size for block in blocks) > LARGEST:
             raise SoundError(path, f"too long sound file, more than {LARGEST} samples")
@@ -91,7 +92,7 @@ def _is_truncated(descriptor: int, file: Any, frames: int) -> bool:
     if file.format == "NIST":  # is not in the log
         header = os.pread(descriptor, 1024, 0)
         sizes += [(int(claimed), frames) for claimed in re.findall(rb"sample_count -i (\d+)", header)]
-    if file.frames < 2**62:  # known
-        sizes.append((file.frames * 99 // 100, frames))  # in mp3 it may be an estimate
+    if frames < 0.99 * file.frames < UNKNOWN:  # in mp3 the number may be an estimate
+        return True
     # a difference of 1 is the padding of an odd size
     return bool(CUT.search(log)) or any(found + 1 < claimed < STREAMED for claimed, found in sizes)

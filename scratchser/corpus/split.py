@@ -50,7 +50,9 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
             folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))
     classes = {corpus.classes[u.label] for u in corpus.utterances}
     if len(classes) < 2:
-        raise FoldsError(f"too few classes, {', '.join(classes) or 'none'}: at least two must have utterances")
+        raise FoldsError(
+            f"at least two classes need utterances that can be used; found: {', '.join(classes) or 'none'}"
+        )
     return tuple(folds)
 
 

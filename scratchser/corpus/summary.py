@@ -88,7 +88,8 @@ def _head(summary: Json) -> str:
     rows.append(("utterances", f"{everything['utterances']}" + f"; not used, other labels: {others}" * bool(others)))
     agreement = f"{everything['unanimous']} unanimous, {everything['ambiguous']} ambiguous"
     rows.append(("annotators", "none" if everything["unanimous"] is None else agreement))
-    rows.append(("audio", "; ".join(map(_format, summary["audio"]["formats"])) if seconds else "none: labels only"))
+    nothing = "none that can be used" if summary["problems"] else "none: labels only"
+    rows.append(("audio", "; ".join(map(_format, summary["audio"]["formats"])) if seconds else nothing))
     if seconds:
         lengths = f"{seconds['min']:.2f} / {seconds['median']:.2f} / {seconds['max']:.2f} s (min / median / max)"
         rows.append(("durations", f"{lengths}, {seconds['all'] / 60:.1f} minutes in total"))

@@ -169,6 +169,18 @@ class TestWarnings:
         (warning,) = label_warnings(load(tree))
         assert "1 utterances" in warning and "Ses02M_impro08_M000" in warning
 
+    def test_classes_and_speakers_with_few_utterances(self, tree):
+        """2M is never angry. Here 1F and 1M are not either, nobody is sad, and 2F has nothing else than one clip."""
+        corpus = load(tree)
+        left = tuple(u for u in corpus.utterances if u.label != 2 and (u.speaker == "2F") == (u.label == 3))
+        assert label_warnings(replace(corpus, utterances=left)) == (
+            "no utterance is sadness: the UA is the mean over the other classes",
+            "speakers 1F, 1M, 2M have no anger: the UA is the mean over the other classes there",
+            "speaker 2F has no neutral, happiness: the UA is the mean over the other classes there",
+            "only one utterance of class anger: too few to learn from or to measure on",
+            "only one utterance of speaker 2F: too few to learn from or to measure on",
+        )
+
 
 class TestCommand:
     def test_prints_all_counts(self, tree, capsys):

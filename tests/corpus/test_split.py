@@ -3,7 +3,7 @@
 import pytest
 
 from scratchser.corpus.readers.emodb import GENDERS
-from scratchser.corpus.split import make_folds, pair
+from scratchser.corpus.split import class_warnings, make_folds, pair
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
 
 
@@ -61,8 +61,36 @@ def test_numbers_are_not_sorted_as_words():
         ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], "session 1 has 3 speakers"),
         ([("a", "F", "1"), ("b", "M", "1")], "too few"),
         ([("a", "", "")], "too few"),
+        ([], "found: none"),
     ],
 )
 def test_sessions_that_do_not_fit_are_refused(speakers, reason):
     with pytest.raises(ValueError, match=reason):
         make_folds(corpus(*speakers))
+
+
+# ---- classes
+
+
+def labelled(**labels: str) -> Corpus:
+    """Utterances of speaker="indices of their classes"."""
+    rows = [(name, int(label)) for name, own in labels.items() for label in own]
+    utterances = (Utterance(f"u{i}", None, name, "", "", label) for i, (name, label) in enumerate(rows))
+    return Corpus("csv", CLASSES, tuple(utterances))
+
+
+def test_one_class_is_nothing_to_learn():
+    with pytest.raises(ValueError, match="found: sadness"):
+        make_folds(labelled(a="22", b="2", c="2", d="2"))
+
+
+@pytest.mark.parametrize(("speakers", "folds"), [
+    ({"a": "01", "b": "01", "c": "01", "d": "01"}, {}),
+    ({"a": "01", "b": "0", "c": "0", "d": "0"}, {"happiness": "1, 2"}),  # in fold 2, a validates
+    ({"a": "013", "b": "01", "c": "03", "d": "0"}, {"happiness": "1, 2"}),
+    ({"a": "01", "b": "0", "c": "01", "d": "02"}, {"sadness": "3, 4"}),
+])  # fmt: skip
+def test_classes_that_a_fold_cannot_learn_are_named(speakers, folds):
+    data = labelled(**speakers)
+    found = class_warnings(data, make_folds(data))
+    assert {warning.split()[4].strip(","): warning.rpartition(": ")[2] for warning in found} == folds

@@ -187,8 +187,9 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
     (folder / "a00.wav").unlink()
     arguments = [folder, *SETTINGS, "--epochs", 1, "--folds", 1, "--workers", 1, "--out", tmp_path / "run"]
     assert run(*arguments, "--skip-broken") == 0
-    printed = capsys.readouterr().out
-    assert "a00.wav" in printed and "neutral" in printed
+    printed = capsys.readouterr()
+    assert "a00.wav" in printed.out and "note: speaker a has no neutral" in printed.out
+    assert "warning: speaker a has no neutral" in printed.err.partition("run: ")[0]  # before training
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert len(result["left_out"]) == 1 and result["folds"][0]["missing_classes"] == ["neutral"]
 
