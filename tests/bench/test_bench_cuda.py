@@ -19,11 +19,11 @@ def test_a_launch_is_replayed_with_the_arguments_of_each_step(monkeypatch):
     batches = []
     monkeypatch.setattr(gpu, "launch_by_numba", lambda *launch: batches.append(launch[4][0].shape[0]))
     arrays = [device.SIMULATED.zeros((B, 3), np.float32) for B in (5, 6, 7)]
-    launches = [(softmax.forward_cuda, 1, 32, 0, (array, array)) for array in arrays]
+    launches = [(softmax.loss_cuda, 1, 32, 0, (z, z, z[:, 0], z[:, 0], z)) for z in arrays]
     times = gpu.launch_times(device.SIMULATED, launches, rounds=2)
     assert batches[:7] == [5, 6, 7, 5, 6, 7, 5] and len(batches) == 3 + 2 * gpu.REPLAYS
-    assert times["kernel"] == "softmax.forward_cuda" and len(times["times"]) == 2
-    assert times["bytes"] == 2 * 6 * 3 * 4
+    assert times["kernel"] == "softmax.loss_cuda" and len(times["times"]) == 2
+    assert times["bytes"] == (3 * 6 * 3 + 2 * 6) * 4
 
 
 def test_the_table_adds_up_the_launches_of_a_kernel_and_all_is_written(monkeypatch, tmp_path, capsys):

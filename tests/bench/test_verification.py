@@ -13,4 +13,5 @@ def test_the_page_is_current():
 
 
 def test_the_kernels_that_ran_on_a_card_exist():
-    assert set(verification.RAN_ON_H200.split()) <= {row.split()[1] for row in verification.kernel_rows()}
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in verification.RAN_ON_H200.split() if f"| {name} |" not in page] == []

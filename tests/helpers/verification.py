@@ -9,7 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("helpers", "kernels", "kernels/cuda", "tracer"))]
 
-from scratchser.bench.cuda import costs  # noqa: E402
+from scratchser.bench.cuda import paper_step  # noqa: E402
 
 # The kernels that the `gpu` variants of the tests launched on one NVIDIA H200 on 2026-11-29: pytest -m cuda -k gpu
 # prints them at its end
@@ -65,7 +65,7 @@ TESTED_WITH = {"frames": "lstm", "stream": "lstm", "batchnorm_frame": "batchnorm
 
 
 def kernel_rows() -> Iterator[str]:
-    for name in costs.kernel_names():
+    for name in paper_step.kernel_names():
         module = name.partition(".")[0]
         card = "H200" if name in RAN_ON_H200.split() else "no"
         yield f"| {name} | tests/kernels/cuda/test_{TESTED_WITH.get(module, module)}_cuda.py | yes | {card} |"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchser.bench.cuda import costs
+from scratchser.bench.cuda import paper_step
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
 
@@ -36,4 +36,4 @@ def test_every_test_of_the_cuda_side_passes_in_numbas_simulator():
         assert re.fullmatch(r"\d+ passed(, \d+ deselected)? in .*", output.splitlines()[-1]), output
         (names,) = re.findall(r"^kernels that ran: (.*)$", output, re.MULTILINE)
         ran |= set(names.split())
-    assert ran == set(costs.kernel_names())
+    assert ran == set(paper_step.kernel_names())

@@ -1,4 +1,4 @@
-"""Launches that are recorded instead of run, and what each of them needs.
+"""Launches that are recorded instead of run, and what each launch of a training step needs.
 
 Needed are the bytes and operations of any implementation: each input is read once and each result is written once, in
 real frames only. A multiplication, an addition, a comparison and an exponential are one operation each.
@@ -12,25 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchser.kernels import (
-    batchnorm,
-    batchnorm_frame,
-    conv2d,
-    linear,
-    lstm,
-    matmul,
-    mean_variance,
-    nesterov,
-    norms,
-    pool,
-    softmax,
-    stft,
-    vtlp,
-)
+from scratchser.kernels import conv2d, linear, lstm, matmul, nesterov, norms, softmax, vtlp
 from scratchser.kernels.machine import device
 from scratchser.kernels.machine.device import blocks
 from scratchser.kernels.parts import frames as frame_copies
-from scratchser.kernels.parts import statistics, stream
+from scratchser.kernels.parts import stream
 
 
 @dataclass(frozen=True)
@@ -72,30 +58,17 @@ def name_of(kernel: Any) -> str:
     return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
 
 
-def kernel_names() -> list[str]:
-    """The names of all CUDA kernels, in order."""
-    return sorted(map(name_of, FORMULAS))
-
-
 class Needed(NamedTuple):
     bytes: int
     operations: int
 
 
 def needed(launch: RecordedLaunch) -> Needed:
-    """What any implementation of this launch needs. Raises KeyError for a kernel without a formula."""
+    """What any implementation of this launch needs. Raises KeyError for a kernel outside a training step."""
     return FORMULAS[launch.kernel](SimpleNamespace(grid=launch.grid, **launch.arguments))
 
 
 # ---- formulas; `a` has the arguments of the kernel by their names, and `grid` ---------------------------------------
-
-
-def spectrogram(a) -> Needed:
-    (T, bins), N = a.Y.shape, a.w.size
-    samples = (T - 1) * min(a.hop, N) + N
-    transform = N + 5 * N * int(np.log2(N)) // 2  # the window, and the usual count of a real Fourier transform
-    operations = T * (transform + 5 * bins)  # power 3, floor, logarithm
-    return Needed(samples * a.x.itemsize + a.w.nbytes + a.Y.nbytes, operations)
 
 
 def batch(a) -> Needed:
@@ -105,10 +78,10 @@ def batch(a) -> Needed:
     return Needed(bytes, 6 * elements)
 
 
-def chunk_sums(a, width: int, operations: int) -> Needed:
-    """A sum for each chunk, of units of `width` elements; `operations` for each element."""
-    elements = int(np.diff(a.chunks).sum()) * width
-    return Needed(elements * a.sums.itemsize + a.chunks.nbytes + a.sums.nbytes, operations * elements)
+def sums_of_squares(a) -> Needed:
+    """A sum for each chunk: a product and an addition for each element."""
+    elements = int(np.diff(a.chunks).sum())
+    return Needed(elements * a.sums.itemsize + a.chunks.nbytes + a.sums.nbytes, 2 * elements)
 
 
 def convolution(a, *others: Any, outputs: int, each: int) -> Needed:
@@ -132,13 +105,6 @@ def overlap(first: np.ndarray, count: int, end: np.ndarray | int) -> np.ndarray:
     return np.maximum(0, np.minimum(first + count, end) - np.maximum(first, 0))
 
 
-def pooling(a, written: Any, backward: bool) -> Needed:
-    """Real elements are read, padding is written. Each element of x but one is compared for an element of y."""
-    x = int(a.lengths.sum()) * a.F * a.C
-    y = int((-(-a.lengths.astype(int) // a.I)).sum()) * blocks(a.F, a.J) * a.C
-    return Needed((x + y * backward + written.size) * written.itemsize + a.lengths.nbytes, x - y)
-
-
 CELL, CELL_GRADIENT = 28, 27  # operations of a unit; σ and tanh are four each
 
 
@@ -156,48 +122,9 @@ def product(a) -> Needed:
     return Needed(products * elements * a.A.itemsize, products * 2 * a.M * a.N * a.K)
 
 
-def add_parts(a) -> Needed:
-    results = a.batch * a.M * a.N
-    start = results if a.pitch else a.N
-    return Needed(a.sums.nbytes + (start + results) * a.sums.itemsize, a.sums.size)
-
-
-def remember(a) -> Needed:
-    """Running statistics, of steps in which two or more utterances run."""
-    G, _, directions, M = a.mean.shape
-    steps, elements = int(np.count_nonzero(a.counts >= 2)), G * directions * M
-    return Needed((6 * elements + 2) * steps * a.mean.itemsize + a.counts.nbytes, 8 * steps * elements)
-
-
-def normalise(a) -> Needed:
-    """Frame-wise: one step, in which R utterances run."""
-    G, columns = len(a.normed), 2 * a.normed.shape[3]
-    elements = (a.R * (3 + G) + 3 * G + 1) * columns
-    return Needed(elements * a.normed.itemsize + a.sequences[: a.R, 1:].nbytes, 9 * G * a.R * columns)
-
-
-def normalise_gradient(a) -> Needed:
-    G, columns = len(a.normed), 2 * a.normed.shape[3]
-    elements = (a.R * (2 + 2 * G) + 4 * G + 2) * columns
-    return Needed(elements * a.normed.itemsize + a.sequences[: a.R, 1:].nbytes, (1 + 8 * G) * a.R * columns)
-
-
-def cell(a, states: Any, elements: int, operations: int) -> Needed:
-    """For each unit: elements that are read or written, and operations."""
-    units = 2 * a.R * states.shape[2]
-    return Needed(elements * units * states.itemsize + a.sequences[: a.R].nbytes, operations * units)
-
-
-# ---- all kernels ----------------------------------------------------------------------------------------------------
+# ---- the kernels of a training step ---------------------------------------------------------------------------------
 
 FORMULAS: dict[Any, Callable[[Any], Needed]] = {
-    stft.forward_cuda: spectrogram,
-    mean_variance.sums_cuda: lambda a: chunk_sums(a, width=a.F, operations=1),
-    mean_variance.squares_cuda: lambda a: chunk_sums(a, width=a.F, operations=3),
-    # an element from two neighbours: 1 - w, two products, their sum; the positions may come from a table
-    vtlp.forward_cuda: lambda a: Needed(2 * a.Y.nbytes, 4 * a.Y.size),
-    # each element of dY goes to two neighbours: 1 - w, two products, two sums
-    vtlp.backward_cuda: lambda a: Needed(2 * a.dS.nbytes, 5 * a.dS.size),
     vtlp.batch_cuda: batch,
     conv2d.forward_cuda: lambda a: convolution(a, a.W, a.bias, outputs=1, each=2),
     conv2d.input_gradient_cuda: lambda a: convolution(a, a.W, outputs=2, each=1),
@@ -205,8 +132,6 @@ FORMULAS: dict[Any, Callable[[Any], Needed]] = {
     conv2d.add_weight_gradient_cuda: lambda a: Needed(
         a.sums.nbytes + 2 * a.dW.nbytes + 2 * a.dbias.nbytes, a.sums.size
     ),
-    pool.forward_cuda: lambda a: pooling(a, a.y, backward=False),
-    pool.backward_cuda: lambda a: pooling(a, a.dx, backward=True),
     # z becomes the gates, and these become dz; y and dy without padding are as large as c
     lstm.forward_cuda: lambda a: time_loop(a, a.z, a.z, a.Wh, a.h0, a.c0, a.sequences, a.c, a.c, cell=CELL),
     lstm.backward_cuda: lambda a: time_loop(
@@ -220,7 +145,6 @@ FORMULAS: dict[Any, Callable[[Any], Needed]] = {
     frame_copies.add_columns_cuda: lambda a: Needed(a.dz.nbytes + 2 * a.db.nbytes, a.dz.size),
     stream.transpose_cuda: lambda a: Needed(a.W.nbytes + a.Wt.nbytes, 0),
     matmul.product_cuda: product,
-    matmul.add_parts_cuda: add_parts,
     linear.forward_cuda: lambda a: Needed(
         a.x.nbytes + a.W.nbytes + a.b.nbytes + a.y.nbytes, 2 * len(a.x) * a.W.size + a.y.size
     ),
@@ -228,23 +152,8 @@ FORMULAS: dict[Any, Callable[[Any], Needed]] = {
     linear.backward_cuda: lambda a: Needed(
         a.dy.nbytes + 2 * a.x.nbytes + 3 * a.W.nbytes + 2 * a.db.nbytes, 4 * len(a.x) * a.W.size + a.dy.size
     ),
-    # layer-wise batch normalisation, over all frames of the batch
-    batchnorm.add_products_cuda: lambda a: Needed(a.a.nbytes + a.b.nbytes + 2 * a.sums.nbytes, 2 * a.a.size),
-    batchnorm.average_cuda: lambda a: Needed(3 * a.sums.nbytes, (3 if a.together else 2) * a.sums.size),
-    batchnorm.centre_cuda: lambda a: Needed(2 * a.hat.nbytes + a.mean.nbytes, a.hat.size),
-    batchnorm.scale_cuda: lambda a: Needed(3 * a.hat.nbytes + 3 * a.variance.nbytes, 3 * a.hat.size),
-    batchnorm.gradient_cuda: lambda a: Needed(3 * a.hat.nbytes + 4 * a.mean.nbytes, 5 * a.hat.size),
-    statistics.remember_cuda: remember,
-    # frame-wise batch normalisation, a launch for each step of the time loop
-    batchnorm_frame.rank_cuda: lambda a: Needed(2 * a.states.nbytes + a.states.shape[1] * a.sequences.itemsize, 0),
-    batchnorm_frame.normalise_cuda: normalise,
-    batchnorm_frame.cell_cuda: lambda a: cell(a, a.h, 12, CELL),
-    batchnorm_frame.cell_gradient_cuda: lambda a: cell(a, a.dh, 14, CELL_GRADIENT),
-    batchnorm_frame.normalise_gradient_cuda: normalise_gradient,
-    # maximum, difference, exponential, sum, quotient
-    softmax.forward_cuda: lambda a: Needed(2 * a.z.nbytes, 5 * a.z.size),
     softmax.loss_cuda: lambda a: Needed(3 * a.z.nbytes + 2 * a.w.nbytes, 12 * a.z.size),
-    norms.chunks_cuda: lambda a: chunk_sums(a, width=1, operations=2),
+    norms.chunks_cuda: sums_of_squares,
     norms.segments_cuda: lambda a: Needed(a.sums.nbytes + a.ends.nbytes + a.squares.nbytes, a.sums.size),
     nesterov.step_cuda: lambda a: Needed(6 * a.W.nbytes, 8 * a.W.size),  # W, V and dW are read and written
 }

@@ -93,6 +93,11 @@ def recorded(calls: Sequence[Callable[[Sizes], None]], dtype: type = np.float32)
     return costs.recorded(lambda: [call(sizes) for call in calls])
 
 
+def kernel_names() -> list[str]:
+    """The names of all CUDA kernels, in order."""
+    return sorted({launch.name for launch in recorded(ALL)})
+
+
 def launch_table() -> str:
     """The launches of a training step, counted by kernel."""
     counts = Counter(launch.name for launch in recorded([training_step]))
