@@ -1,16 +1,11 @@
 """Figures 1 to 3 show what they are about: counts, the kernels' output, and the shapes of a forward pass."""
 
-import io
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import made_up
-import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.patches import FancyBboxPatch
 from trees import wav
 
 from scratchser.corpus import CLASSES, CorpusError
@@ -21,18 +16,8 @@ from scratchser.layers import Spec
 from scratchser.model import Model
 from scratchser.paper.figures import figure1, figure2, figure3
 from scratchser.presets import PAPER_BEST, PRESETS, Config
-from scratchser.report import figures
-
-
-def shades(figure):
-    """How many different colours it is drawn in."""
-    image = matplotlib.image.imread(io.BytesIO(figures.png(figure)), format="png")
-    return len(np.unique(np.rint(255 * image).astype(np.uint8).view(np.uint32)))
-
 
 # ---- figure 1 -------------------------------------------------------------------------------------------------------
-
-NEU, SAD = ("neutral",), ("sadness",)
 
 
 def corpus(counts):
@@ -55,24 +40,18 @@ def bars(axes):
 
 
 def test_bars_are_the_counts_one_part_on_the_other():
-    made = figure1.build(corpus(((30, 5, 1, 0), (12, 20, 0, 0), (0, 0, 0, 0))))
+    made = figure1.build(corpus(((30, 5, 1, 0), (12, 20, 0, 0), (0, 0, 2, 0))))
     axes = made.figures["figure1"].axes[0]
     assert bars(axes) == {
         "unanimous": [(0, 30), (0, 5), (0, 1), (0, 0)],
         "ambiguous": [(30, 42), (5, 25), (1, 1), (0, 0)],
+        "without annotators": [(42, 42), (25, 25), (1, 3), (0, 0)],
     }
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list(CLASSES)
     shown_texts = [text.get_text() for text in axes.texts if text.get_text()]
-    assert shown_texts == ["30", "5", "12", "20", "42  (61.8 %)", "25  (36.8 %)", "1  (1.5 %)", "0  (0.0 %)"]
-    assert made.tables["figure1"].rows[1] == ("happiness", "5", "20", "25", "36.8")
-    assert axes.get_ylim()[1] > 42 and shades(made.figures["figure1"]) > 10
-
-
-def test_parts_differ_in_more_than_colour():
-    axes = figure1.build(corpus(((3, 1, 1, 1), (1, 1, 1, 1), (1, 0, 2, 0)))).figures["figure1"].axes[0]
-    assert bars(axes)["without annotators"] == [(4, 5), (2, 2), (2, 4), (2, 2)]
-    looks = {(group[0].get_facecolor(), group[0].get_hatch()) for group in axes.containers}
-    assert len({colour for colour, _ in looks}) == len({hatch for _, hatch in looks}) == 3
+    assert shown_texts == ["30", "5", "12", "20", "2", "42  (60.0 %)", "25  (35.7 %)", "3  (4.3 %)", "0  (0.0 %)"]
+    assert made.tables["figure1"].rows[1] == ("happiness", "5", "20", "0", "25", "35.7")
+    assert len({group[0].get_hatch() for group in axes.containers}) == 3  # parts differ in more than colour
 
 
 def test_without_annotators_the_classes_alone():
@@ -110,13 +89,9 @@ def test_three_warps_of_the_utterance_of_median_duration(recorded):
         assert axes.images[0].origin == "lower" and axes.images[0].get_extent() == [0, T * 0.032, 0, 8]
         assert axes.lines[0].get_ydata()[0] == pytest.approx(4 * alpha)
     np.testing.assert_array_equal(shown[1].images[0].get_array().T, spectrogram)
-    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in shown] == [
-        ("time, s", "frequency, kHz"), ("time, s", ""), ("time, s", "")
-    ]  # fmt: skip
     images = [axes.images[0].get_array() for axes in shown]
     (scale,) = {axes.images[0].get_clim() for axes in shown}
     assert scale == (np.min(images), np.max(images))
-    assert shades(figure) > 100
 
 
 def test_without_sound_there_is_no_spectrogram(recorded):
@@ -198,31 +173,8 @@ def test_kernels_strides_and_parameters_are_the_configs():
     assert int(rows["dense"][-1]) == (2 * H + 1) * 4
     total += int(rows["lstm1"][-1]) + int(rows["dense"][-1])
     assert rows["total"][-1] == str(total) and sum(int(cells[-1]) for cells in rows.values()) == 2 * total
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_every_step_is_a_box_and_every_text_has_room(name):
-    settings = config(name)
-    figure = figure3.build(settings, 4).figures["figure3"]
-    axes, made = figure.axes[0], figure3.steps(Model(settings, 257, 4), 257)
-    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
-    assert len(boxes) == len(made) and shades(figure) > 10
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    sides = [box.get_window_extent(renderer) for box in boxes]
-    assert all(above.y0 > below.y1 for above, below in pairwise(sides))
-    texts = [text for text in axes.texts if text.get_text()]
-    extents = [text.get_window_extent(renderer) for text in texts]
-    for n, (text, extent) in enumerate(zip(texts, extents, strict=True)):
-        assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
-        touched = [side for side in sides if side.overlaps(extent)]
-        inside = (side.x0 < extent.x0 and extent.x1 < side.x1 and side.y0 < extent.y0 < side.y1 for side in touched)
-        assert all(inside) and all(extent.y1 < side.y1 for side in touched), text.get_text()
-        assert not any(extent.overlaps(other) for other in extents[n + 1 :]), text.get_text()
-    shown_texts = [text.get_text() for text in texts]
-    for step in made:
-        assert step.layer in shown_texts and (not step.parameters or f"{step.parameters:,}" in shown_texts)
-    for step in made[:-1]:
-        assert step.output.replace(" x ", " × ") in shown_texts
+    drawn = {text.get_text() for text in made.figures["figure3"].axes[0].texts}
+    assert {f"{total:,} in all", "conv4", "ceil(T/8) × 9 × 96", f"{int(rows['lstm1'][-1]):,}"} <= drawn
 
 
 def test_what_is_not_learned_is_no_parameter():
