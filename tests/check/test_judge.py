@@ -15,6 +15,7 @@ from scratchser.check.judge.judge import judge
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 LINEAR = (SOLUTIONS / "linear_backward.py").read_text()
+SOFTMAX = (SOLUTIONS / "softmax_loss.py").read_text()
 CONV = (SOLUTIONS / "conv2d_backward.py").read_text().replace("@njit\n", "")
 SAXPY = (SOLUTIONS / "cuda_saxpy.py").read_text()
 SUM = (SOLUTIONS / "cuda_block_sum.py").read_text()
@@ -48,6 +49,7 @@ def saxpy(old, new, before=""):
 
 
 COARSE = "return dx if dx.dtype == 'd' else dx.astype(np.float16).astype(dx.dtype)"
+KEPT = "BUFFERS.setdefault((x.shape, x.dtype), np.zeros_like(x))"
 NUMPY_IN_KERNEL = "import numpy as np\n" + SUM.replace("cuda.shared.array(THREADS, float32)", "np.zeros(THREADS)")
 NJIT, COMPILED = "from numba import njit\n", LINEAR.replace("def ", "@njit\ndef ")
 HEAD_3 = "line 3, column 38: def linear_backward(dy, x, W, dW, db)\n"
@@ -76,9 +78,18 @@ REPORTS = [  # file, what the finding contains, what its hints contain
     (linear("zeros_like(x)", "zeros(x.shape)"), "dx is float64, but all arguments are float32", "np.zeros_like(x)"),
     (linear("return dx", "return dx.astype(int)"), "dx is int64, should have the arguments'", ""),
     (linear("return dx", "return dx if len(x) == 4 else dx.T"), "dx has shape (7, 5), should be (5, 7)", ""),
+    (linear("return dx", "return dx + 0j"), "dx is complex128, should have the arguments'", ""),
+    (linear("return dx", "return {'dx': dx}"), "dx is a dict, not a NumPy array", ""),
+    (linear("return dx", "return np.ma.array(dx)"), "dx is a MaskedArray, not a NumPy array", ""),
+    (SOFTMAX.replace("return loss, dlogits", "return {}"), "returns one dict, but must return loss, dlogits", ""),
+    (SOFTMAX.replace("return loss,", "return int(loss),"), "loss is a int, not a float", ""),
     (linear("return dx", COARSE), "dx at [", "what is rounded here?"),
     (linear("    dx = np", "    x *= 2\n    dx = np"), "x is changed", "Work on a copy"),
+    (linear("    return dx", "    x[4:] = 0\n    return dx"), "x is changed", "Work on a copy"),
+    (linear("np.zeros_like(x)", KEPT, "BUFFERS = {}\n"), "dx has other numbers when the function", "keep an array"),
+    (linear("return dx", "return dx * x.dtype.type(np.random.rand())"), "dx has other numbers when", "Is it random"),
     ("raise SystemExit\n" + LINEAR, "the file ends the process with sys.exit()", ""),
+    ('raise RuntimeError("can\'t start new thread")\n' + LINEAR, "can't start new thread", "Allow more, --megabytes"),
     (HEAD + "    return linear_backward(dy, x, W, dW, db)\n", "line 4: return linear", "without end"),
     (NJIT + HEAD.replace("def ", "@njit\ndef ") + "    dy.no_such(x)\n", "TypingError: ", "run as plain Python"),
     (NJIT + COMPILED.replace("db[k] +=", "db[k + 1] +="), "index is out of bounds", "remove the decorator"),
@@ -134,6 +145,10 @@ NUMBERS = {  # what is wrong -> file, recognised mistakes, parts of the text
         linear("    return dx", "    dW[0, 0] *= 1.5\n    return dx"), [],
         "dW at [feature 0, class 0] is", "(1.5 times); 1 of 9 elements are wrong",
         "FAIL finite differences of dW", "is 1.5 times the differences'",
+    ),
+    "float32 inside": (
+        linear("return dx", "return dx.astype(np.float32).astype(dx.dtype)"), [],
+        "dx at [", "is an array or a number float32?", "FAIL finite differences of dx", "is something float32?",
     ),
     "a small common factor": (
         linear("dW[d, k] +=", "dW[d, k] += 1.00003 *"), [], "every case is 1.00003 times what it should be",

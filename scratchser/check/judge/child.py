@@ -6,6 +6,7 @@ TRACE the line that was running.
 
 import faulthandler
 import sys
+import threading
 from pathlib import Path
 
 from scratchser.check.exercises import load
@@ -18,6 +19,7 @@ except ImportError:  # Windows: only the time is limited
     resource = None  # type: ignore[assignment]
 
 OUTPUT_BYTES = 16 * 2**20  # that the file may write to one place
+STACK_BYTES = 4 * 2**20  # of a thread; the memory limit counts it
 
 
 def limit(megabytes: int) -> None:
@@ -38,10 +40,11 @@ def main() -> None:
     file, verdict, trace = map(Path, sys.argv[1:4])
     seconds, megabytes = map(int, sys.argv[4:6])
     load(begin(file).exercise)  # imports the exercise before the time starts
-    limit(megabytes)
     with open(trace, "w", encoding="utf-8") as output:
         faulthandler.enable(output)
         faulthandler.dump_traceback_later(seconds, exit=True, file=output)
+        threading.stack_size(STACK_BYTES)  # the tracer starts a thread for each CUDA thread of a block
+        limit(megabytes)  # after the watchdog, which is a thread
         judge(file, report=lambda found: found.save(verdict))
         faulthandler.cancel_dump_traceback_later()
 

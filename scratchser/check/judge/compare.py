@@ -1,7 +1,7 @@
 """A learner's outputs beside those of the reference: which element is wrong, by what factor, and by which mistake."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,6 +129,8 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
     if on_gpu and all(_is_added(trial, output) for trial in bad):
         hint = f"{output} is added to, but an output contains arbitrary numbers before the launch, here {UNWRITTEN:g}. "
         return "", f"{hint}Write each element with =, not +=, in one thread."
+    if not on_gpu and all(replace(trial, tolerance=1e-6).right(output).all() for trial in trials):
+        return "", "The arguments are float64, but the error is as small as float32's: is an array or a number float32?"
     if not np.isfinite(bad[0].outputs[output]).all():  # the case that is shown
         return "", "NaN or infinite: is it computed from unwritten memory, 0 / 0, or the logarithm of 0?"
     if all(np.all(trial.outputs[output] == before(trial)) for trial in bad):

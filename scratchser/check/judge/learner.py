@@ -107,6 +107,8 @@ def _hints(error: BaseException, text: str, line: int | None) -> list[str]:
     if "not supported by the tracer" in text:
         return ["The exercise needs indices, barriers, shared and local arrays only."]
     hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
+    if "can't start new thread" in text:
+        hints.append("The memory is full: each thread of a block needs 4 MB. Allow more, --megabytes.")
     if line is None and isinstance(error, IndexError):
         hints.append("To see the line, remove the decorator: the function then runs as plain Python.")
     if "broadcast" in str(error) or "matmul" in str(error) or "not aligned" in str(error):

@@ -21,6 +21,7 @@ STARTUP = 60  # seconds for the imports on a busy machine, before the file's own
 PRINTED_LINES = 20
 # Calls in a trace, of which faulthandler writes the innermost 100, while Numba compiles
 COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlite[/\\]")
+FULL = re.compile("MemoryError|LLVM ERROR: out of memory|OpenBLAS error: Memory allocation")
 BARRIER = os.path.join("tracer", "blocks.py")  # where a CUDA thread waits at a barrier
 
 
@@ -56,6 +57,7 @@ def _run(path: Path, folder: Path, seconds: int, megabytes: int) -> int | None:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # each thread of the library needs memory, which is limited
+        "MALLOC_ARENA_MAX": "2",  # likewise: by default each thread reserves 64 MB
     }
     # -P: a file in the same folder cannot hide a module
     command = [sys.executable, "-P", "-m", "scratchser.check.judge.child", str(path.resolve())]
@@ -112,7 +114,7 @@ class Ending:
             return self._endless(where)
         if self.status is not None and self.status < 0:
             return self._crash(where, self.status)
-        if any("MemoryError" in line or "LLVM ERROR: out of memory" in line for line in self.printed):
+        if any(map(FULL.search, self.printed)):
             return _finding(f"it needs at most {self.megabytes} MB", f"the memory is full{where}", [], "out of memory")
         if self.judge_failed:
             return _finding("the judge works", f"the judge failed: {self.printed[-1]}", ["Please report this."])
