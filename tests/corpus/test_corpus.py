@@ -205,9 +205,10 @@ class TestCommand:
         assert set(shown["baselines"]) == {"majority", "duration", "loudness", "mean F0"}
 
     def test_problems_go_to_stderr(self, tree, capsys):
-        gone = load(tree).utterances[3].path
+        (gone,) = (u.path for u in load(tree).utterances if u.session == "2" and u.label == 3)
         gone.unlink()
         code, out, err = run(capsys, tree, "--baselines")
+        assert "no training speaker has anger, which cannot be learned, in folds: 1, 2" in out
         assert code == 1
         assert f"missing sound file: {gone}" in err and "1 broken" in err
         assert "baseline" in out and str(gone) not in out

@@ -183,15 +183,18 @@ def test_broken_files_are_listed_and_nothing_is_trained(tmp_path, capsys):
 
 
 def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
+    """Only speaker b, who validates in fold 1, has a neutral file left."""
     folder = small_corpus.write(tmp_path, each=1)
-    (folder / "a00.wav").unlink()
+    for speaker in "acdef":
+        (folder / f"{speaker}00.wav").unlink()
     arguments = [folder, *SETTINGS, "--epochs", 1, "--folds", 1, "--workers", 1, "--out", tmp_path / "run"]
     assert run(*arguments, "--skip-broken") == 0
     printed = capsys.readouterr()
-    assert "a00.wav" in printed.out and "note: speaker a has no neutral" in printed.out
-    assert "warning: speaker a has no neutral" in printed.err.partition("run: ")[0]  # before training
+    assert "a00.wav" in printed.out
+    for warning in ("speakers a, c, d, e, f have no neutral", "no training speaker has neutral"):
+        assert f"warning: {warning}" in printed.err.partition("run: ")[0] and f"note: {warning}" in printed.out
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert len(result["left_out"]) == 1 and result["folds"][0]["missing_classes"] == ["neutral"]
+    assert len(result["left_out"]) == 5 and result["folds"][0]["missing_classes"] == ["neutral"]
 
 
 @pytest.mark.parametrize(
