@@ -21,7 +21,7 @@ STARTUP = 60  # seconds for the imports on a busy machine, before the file's own
 PRINTED_LINES = 20
 # Calls in a trace, of which faulthandler writes the innermost 100, while Numba compiles
 COMPILING = re.compile(r"_compile_for_args|[/\\]numba[/\\]core[/\\]|[/\\]llvmlite[/\\]")
-FULL = re.compile("MemoryError|LLVM ERROR: out of memory|OpenBLAS error: Memory allocation")
+FULL = re.compile("MemoryError|LLVM ERROR: out of memory|OpenBLAS error: Memory allocation|failed to map segment")
 BARRIER = os.path.join("tracer", "blocks.py")  # where a CUDA thread waits at a barrier
 
 
@@ -57,7 +57,7 @@ def _run(path: Path, folder: Path, seconds: int, megabytes: int) -> int | None:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # each thread of the library needs memory, which is limited
-        "MALLOC_ARENA_MAX": "2",  # likewise: by default each thread reserves 64 MB
+        "MALLOC_ARENA_MAX": "1",  # likewise: by default each thread reserves 64 MB
     }
     # -P: a file in the same folder cannot hide a module
     command = [sys.executable, "-P", "-m", "scratchser.check.judge.child", str(path.resolve())]
