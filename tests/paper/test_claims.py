@@ -13,7 +13,7 @@ from scipy import stats
 
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Dataset, training_order
-from scratchser.corpus.features import Features
+from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
 from scratchser.evaluate import copies
 from scratchser.metrics import interval
@@ -63,8 +63,8 @@ def test_corpora_have_no_voice_and_no_sound_in_common():
     keys = [{line.key for line in synthetic.script(seed, corpora.POOL)} for seed in seeds[:2]]
     assert keys[0].isdisjoint(keys[1])
     one, other = corpora.corpus(TINY_SPEC, seeds[0]), corpora.corpus(TINY_SPEC, seeds[1])
-    sounds = [{made.read(u)[0].tobytes() for u in made.utterances} for made in (one, other)]
-    assert len(sounds[0]) == len(one.utterances) and sounds[0].isdisjoint(sounds[1])
+    sounds = [made.read(u)[0].tobytes() for made in (one, other) for u in made.utterances[::5]]
+    assert len(set(sounds)) == len(sounds) >= 16
 
 
 @pytest.mark.parametrize("spec", [CorpusSpec(), oversampling.RARE, annotators.MANY])
@@ -344,8 +344,16 @@ def tiny(claim):
     return replace(claim, first_seed=claim.first_seed + 5_000_000, arms=arms)
 
 
+def noise(corpus, config):
+    """Spectrograms in place of those of the sounds, which take most of the time to make."""
+    lengths = np.full(len(corpus.utterances), 20)
+    values = np.random.default_rng(0).normal(size=(lengths.sum(), Signal.of(config).bins)).astype(np.float32)
+    return Features(values, np.cumsum(lengths) - lengths, lengths)
+
+
 def test_all_claims_end_to_end(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(corpora, "POOL", 400)
+    monkeypatch.setattr(training, "extract", noise)
     claims = [tiny(claim) for claim in CLAIMS]
     run(tmp_path, 3, claims[-1:], dry_run=True)
     text = capsys.readouterr().out
