@@ -155,9 +155,6 @@ class TestAudio:
         assert check_audio(load(tree)).truncated == [path]
         problems, (warning,) = check(load(tree))
         assert problems == () and str(path) in warning and "1 sound file shorter than the header says" in warning
-        content, unknown = path.read_bytes(), b"\xff" * 4
-        path.write_bytes(b"RIFF" + unknown + content[8:40] + unknown + content[44:])  # as written to a pipe
-        assert check_audio(load(tree)).truncated == []
         path.unlink()
         problems, notes = check(load(tree))
         assert problems == check(load(tree))[0] and len(problems) == 1 and notes == ()
