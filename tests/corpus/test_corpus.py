@@ -78,6 +78,15 @@ class TestKinds:
                 with pytest.raises(CorpusError, match=f"/{name}: {reason}$"):
                     load(tmp_path / name, kind)
 
+    def test_a_folder_without_permission(self, tmp_path):
+        (tmp_path / "closed").mkdir(mode=0)
+        if os.access(tmp_path / "closed", os.R_OK):
+            pytest.skip("root, or Windows")
+        with pytest.raises(CorpusError, match="/closed: no permission to read it$"):
+            load(tmp_path / "closed")
+        with pytest.raises(CorpusError, match="/closed/mine.csv: Permission denied$"):
+            load(tmp_path / "closed" / "mine.csv")
+
     def test_a_csv_file_with_other_columns_is_mentioned(self, tmp_path):
         (tmp_path / "mine.csv").write_text("file,speaker,emotion\na.wav,s,neu\n")
         with pytest.raises(CorpusError, match=r"no corpus found.* mine\.csv:1: no column path.*rename 'file' to path"):

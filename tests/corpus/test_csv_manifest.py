@@ -3,6 +3,7 @@
 import pytest
 
 from scratchser.corpus import CorpusError, load
+from scratchser.corpus.check import check
 
 GOOD = """\
 path,speaker,emotion,gender,session,votes,remark
@@ -79,6 +80,12 @@ def test_other_spellings_of_a_file_name(tmp_path, written):
     file.with_suffix(".flac").touch()
     unclear = load(manifest(tmp_path, "path,speaker,emotion\nd/\u00e9t\u00e9,anna,neutral\n")).utterances[0]
     assert unclear.path == tmp_path / "d" / "\u00e9t\u00e9"
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    corpus = load(manifest(tmp_path, f"path,speaker,emotion\n{'x' * 300}.wav,anna,neutral\n"))
+    (problem,) = check(corpus)[0]
+    assert "too long" in problem.what and len(corpus.fingerprint()) == 64
 
 
 def test_labels_in_another_unicode_form(tmp_path):

@@ -4,7 +4,6 @@ The file name has everything: 03a01Wa.wav is speaker 03, sentence a01, emotion W
 sessions.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[A-Z])[a-z]?")
 
 def folder(root: Path) -> Path:
     """The folder of the wav files: `root`, or its subfolder wav as in the original archive."""
-    return root / "wav" if os.path.isdir(root / "wav") else root
+    return root / "wav" if (root / "wav").is_dir() else root
 
 
 def detect(root: Path) -> str:
