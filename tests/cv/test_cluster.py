@@ -30,7 +30,7 @@ from scratchser.support import environment, files
 from scratchser.support.files import StorageError, plain
 
 SHORT = with_settings(Config(epochs=3, patience=3), small_corpus.SMALL)
-LONG = with_settings(Config(epochs=40, patience=40), small_corpus.SMALL)  # to be killed in the middle
+LONG = with_settings(Config(epochs=20, patience=20), small_corpus.SMALL)  # to be killed in the middle
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)
 needs_dask = pytest.mark.skipif(not find_spec("distributed"), reason="the extra `cluster` is not installed")
 TIMES = {"seconds": 0, "frames_per_second": 0}
@@ -156,36 +156,11 @@ def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path, monke
 # ---- the cluster -----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def servers(folder, workers, **environment):
-    """The address of a scheduler with workers, started as processes as a user starts them, and the scheduler."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", port)
-    worker = ("worker", address, "--nthreads", 1, "--resources", "FOLD=1", "--local-directory", folder)
-    processes = []
-    try:
-        for number, command in enumerate([scheduler, *[worker] * workers]):
-            arguments = [sys.executable, "-m", "dask", *map(str, command), "--no-dashboard"]
-            with open(folder / f"{number}.log", "w") as log:
-                processes.append(subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **environment}))
-        yield address, processes[0]
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()  # one that has not ended
-
-
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The address of a scheduler with two workers."""
-    with servers(tmp_path_factory.mktemp("dask"), 2) as (address, _):
-        yield address
+def address():
+    """The address of a scheduler with two workers, those of --cluster local."""
+    with cluster.connect("local", "cpu", 2) as connected:
+        yield connected.client.scheduler.address
 
 
 def run_until_an_epoch(connected, job, run, numbers, then):
@@ -232,7 +207,7 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(address, jobs, straight, tmp_p
     for number, result in results.items():
         assert {**result, **TIMES} == straight(LONG)[f"{number:02d}"][1]
         assert len(FoldDir(tmp_path, number, False).starts()) == 1 + (number in killed)
-    assert {(number, 40) for number in (1, 3, 4)} <= epochs
+    assert {(number, 20) for number in (1, 3, 4)} <= epochs
 
 
 @needs_dask
@@ -255,7 +230,7 @@ SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting
 
 
 def command(folder, run, *more):
-    arguments = (folder, *SETTINGS, "--epochs", 40, "--set", "patience=40", "--folds", "1,3,4", "--out", run, *more)
+    arguments = (folder, *SETTINGS, "--epochs", 20, "--set", "patience=20", "--folds", "1,3,4", "--out", run, *more)
     return [str(argument) for argument in arguments]
 
 
@@ -266,7 +241,7 @@ def test_a_killed_driver_continues_where_it_was(address, folder, straight, tmp_p
     arguments = command(folder, run, "--cluster", address)
     driver = subprocess.Popen([sys.executable, "-m", "scratchser.cv", *arguments], stderr=subprocess.PIPE, text=True)
     printed = ""
-    while "epoch 9/40" not in printed:
+    while "epoch 9/20" not in printed:
         line = driver.stderr.readline()
         assert line, printed
         printed += line
@@ -286,10 +261,26 @@ def test_a_local_cluster(folder, straight, tmp_path):
     assert measured(tmp_path / "run") == straight(LONG)
 
 
+@contextmanager
+def server(*arguments):
+    """A process of dask, started as a user starts it."""
+    command = [sys.executable, "-m", "dask", *map(str, arguments), "--no-dashboard"]
+    with subprocess.Popen(command, env={**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
 @pytest.mark.slow
 @needs_dask
 def test_a_lost_scheduler_and_workers_that_always_die(jobs, tmp_path):
-    with servers(tmp_path, 1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as (address, scheduler):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    worker = ("worker", address, "--nthreads", 1, "--resources", "FOLD=1", "--local-directory", tmp_path)
+    with server("scheduler", "--host", "127.0.0.1", "--port", port) as scheduler, server(*worker):
         lost = lambda task: scheduler.kill()  # noqa: E731
         with cluster.connect(address, "cpu", 1) as connected:
             for run, then, message in (("a", kill_writer, "workers died"), ("b", lost, "scheduler is gone")):
