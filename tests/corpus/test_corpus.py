@@ -82,9 +82,9 @@ class TestKinds:
         (tmp_path / "closed").mkdir(mode=0)
         if os.access(tmp_path / "closed", os.R_OK):
             pytest.skip("root, or Windows")
-        with pytest.raises(CorpusError, match="/closed: no permission to read it$"):
+        with pytest.raises(CorpusError, match=r"/closed: no permission to read it$"):
             load(tmp_path / "closed")
-        with pytest.raises(CorpusError, match="/closed/mine.csv: Permission denied$"):
+        with pytest.raises(CorpusError, match=r"/closed/mine\.csv: Permission denied$"):
             load(tmp_path / "closed" / "mine.csv")
 
     def test_a_csv_file_with_other_columns_is_mentioned(self, tmp_path):
