@@ -3,7 +3,6 @@
 import csv
 
 import pytest
-from matplotlib.figure import Figure
 
 from scratchser.paper.output import Output, Table
 
@@ -19,12 +18,6 @@ def test_a_table_as_text_csv_and_markdown(tmp_path):
         assert [tuple(row) for row in csv.reader(file)] == [MADE.columns, *MADE.rows]
     lines = (tmp_path / "shares.md").read_text().splitlines()
     assert "| happi\\|ness, all | 18.0 |" in lines and lines[-1] == "a note"  # a bar inside a cell
-
-
-def test_a_figure_is_a_png(tmp_path):
-    written = Output(figures={"empty": Figure()}).write(tmp_path / "new")
-    assert [path.name for path in written] == ["empty.png"]
-    assert written[0].read_bytes().startswith(b"\x89PNG\r\n")
 
 
 def test_a_short_row_is_refused():
