@@ -33,16 +33,6 @@ def rows(utterances=UTTERANCES):
     ]
 
 
-def test_counts_and_recalls_by_hand():
-    found = agreement(rows(), corpus())
-    counts = {subset: found[subset, "predicted"].counts.tolist() for subset in ("all", "unanimous", "ambiguous")}
-    assert counts == {"all": [3, 3], "unanimous": [1, 2], "ambiguous": [2, 1]}
-    first = {subset: found[subset, "predicted"].recalls.tolist() for subset in counts}
-    assert first == {"all": [2 / 3, 1 / 3], "unanimous": [1, 1 / 2], "ambiguous": [1 / 2, 0]}
-    second = {subset: found[subset, "second"].recalls.tolist() for subset in counts}
-    assert second == {"all": [1 / 3, 2 / 3], "unanimous": [0, 1 / 2], "ambiguous": [1 / 2, 1]}
-
-
 def test_pooled_and_fold_means_by_hand():
     found = agreement(rows(), corpus())["all", "predicted"]
     assert (found.wa, found.ua) == (pytest.approx(3 / 6), pytest.approx((2 / 3 + 1 / 3) / 2))

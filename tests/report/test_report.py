@@ -54,10 +54,6 @@ def test_the_paper_beside_ours(tmp_path):
     assert cells(text, "mean")[-2:] == ["64.5", "61.7"] and len(cells(text, "mean")) == 4
     assert cells(text, "std")[-2:] == ["-", "-"]
     assert "tables 1 and 2" in text
-    header, *table = text.split("\n\n")[1].splitlines()[:14]
-    assert {len(line) for line in table} == {len(header)}, "columns stand below each other"
-    where = header.index("utterances") + len("utterances")
-    assert [line[:where].split()[-1] for line in table[:10]] == [line.split()[6] for line in table[:10]]
 
 
 def test_what_is_changed_from_the_preset(tmp_path):
