@@ -29,8 +29,7 @@ from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import environment, files
 from scratchser.support.files import StorageError, plain
 
-SHORT = with_settings(Config(epochs=3, patience=3), small_corpus.SMALL)
-LONG = with_settings(Config(epochs=20, patience=20), small_corpus.SMALL)  # to be killed in the middle
+CONFIG = with_settings(Config(epochs=20, patience=20), small_corpus.SMALL)
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)
 needs_dask = pytest.mark.skipif(not find_spec("distributed"), reason="the extra `cluster` is not installed")
 TIMES = {"seconds": 0, "frames_per_second": 0}
@@ -46,7 +45,7 @@ def jobs(folder, tmp_path_factory):
     """The job of a config; the features are the same for all."""
     data = corpus.load(folder)
     cache = tmp_path_factory.mktemp("features") / "features"
-    extract(data, SHORT).save(cache, data, SHORT)
+    extract(data, CONFIG).save(cache, data, CONFIG)
     return lambda config: Job(data, cache, config, seed=0)
 
 
@@ -67,17 +66,10 @@ def measured(run):
 
 @pytest.fixture(scope="module")
 def straight(jobs, tmp_path_factory):
-    """By config, what the folds 1, 3 and 4 give in this process."""
-    known = {}
-
-    def get(config):
-        if config not in known:
-            run = tmp_path_factory.mktemp("straight")
-            list(run_folds(tasks(jobs(config), run, 1, 3, 4), 1, lambda task, row: None))
-            known[config] = measured(run)
-        return known[config]
-
-    return get
+    """What the folds 1, 3 and 4 give in this process."""
+    run = tmp_path_factory.mktemp("straight")
+    list(run_folds(tasks(jobs(CONFIG), run, 1, 3, 4), 1, lambda task, row: None))
+    return measured(run)
 
 
 # ---- fold jobs -------------------------------------------------------------------------------------------------------
@@ -85,11 +77,11 @@ def straight(jobs, tmp_path_factory):
 
 def test_a_serialised_fold_is_the_fold(jobs, straight, tmp_path):
     rows = []
-    for task in tasks(jobs(SHORT), tmp_path, 1, 3, 4):
+    for task in tasks(jobs(CONFIG), tmp_path, 1, 3, 4):
         job = json.loads(json.dumps(fold_job.serialise(task, "cpu")))
         result = fold_job.run(job, rows.append)
         assert fold_job.run(job, rows.append) == result  # finished: not run again
-    assert measured(tmp_path) == straight(SHORT) and [row["epoch"] for row in rows] == [1, 2, 3] * 3
+    assert measured(tmp_path) == straight and [row["epoch"] for row in rows] == [*range(1, 21)] * 3
     (start,) = FoldDir(tmp_path, 1, False).starts()
     assert {"commit", "libraries", "python", "cpu", "threads_per_worker"} <= set(start)
 
@@ -103,7 +95,7 @@ def test_the_worker_loads_the_same_corpus(tmp_path):
         assert len(data.utterances) > 1 and fold_job._load(description).utterances == data.utterances
     made = corpus.Corpus("csv", corpus.CLASSES, ())
     with pytest.raises(ValueError, match=r"corpus\.load did not make"):
-        fold_job.serialise(Task(Job(made, tmp_path, SHORT, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
+        fold_job.serialise(Task(Job(made, tmp_path, CONFIG, 0), None, FoldDir(tmp_path, 1, False)), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +108,7 @@ def test_the_worker_loads_the_same_corpus(tmp_path):
     ],
 )
 def test_a_machine_that_cannot_take_part_trains_nothing(jobs, tmp_path, changes, error, message):
-    (task,) = tasks(jobs(SHORT), tmp_path / "run", 1)
+    (task,) = tasks(jobs(CONFIG), tmp_path / "run", 1)
     job = fold_job.serialise(task, "cpu")
     if changes == "labels":
         (tmp_path / "corpus").mkdir()
@@ -143,11 +135,11 @@ def test_the_version_is_that_of_all_source_files(tmp_path, monkeypatch):
 
 
 def test_a_fold_that_is_still_held_is_waited_for(jobs, straight, tmp_path, monkeypatch):
-    (task,) = tasks(jobs(SHORT), tmp_path, 1)
+    (task,) = tasks(jobs(CONFIG), tmp_path, 1)
     held, checked = files.hold(task.folder.path), []
     threading.Timer(1.5, held.close).start()
     fold_job.run(fold_job.serialise(task, "cpu"), check=lambda: checked.append(1))
-    assert checked and measured(tmp_path)["01"] == straight(SHORT)["01"]
+    assert checked and measured(tmp_path)["01"] == straight["01"]
     monkeypatch.setattr(fold_job, "PATIENCE", 0.1)
     with files.hold(task.folder.path), pytest.raises(files.Held, match="is writing"):
         fold_job.run(fold_job.serialise(task, "cpu"))
@@ -201,11 +193,11 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(address, jobs, straight, tmp_p
             kill_writer(task)
 
     with cluster.connect(address, "cpu", 1) as connected:
-        submitted = tasks(jobs(LONG), tmp_path, 1, 3, 4)
+        submitted = tasks(jobs(CONFIG), tmp_path, 1, 3, 4)
         results = {task.fold.number: result for task, result in connected.run_folds(submitted, notify)}
-    assert measured(tmp_path) == straight(LONG)
+    assert measured(tmp_path) == straight
     for number, result in results.items():
-        assert {**result, **TIMES} == straight(LONG)[f"{number:02d}"][1]
+        assert {**result, **TIMES} == straight[f"{number:02d}"][1]
         assert len(FoldDir(tmp_path, number, False).starts()) == 1 + (number in killed)
     assert {(number, 20) for number in (1, 3, 4)} <= epochs
 
@@ -249,7 +241,7 @@ def test_a_killed_driver_continues_where_it_was(address, folder, straight, tmp_p
     driver.communicate()
     assert max(len(FoldDir(run, number, False).metrics()) for number in (1, 3, 4)) >= 9
     assert cv.main([*arguments, "--resume"]) == 0
-    assert measured(run) == straight(LONG)
+    assert measured(run) == straight
     result = json.loads((run / "result.json").read_text())
     assert result["complete"] and [fold["fold"] for fold in result["folds"]] == [1, 3, 4]
 
@@ -258,7 +250,7 @@ def test_a_killed_driver_continues_where_it_was(address, folder, straight, tmp_p
 @needs_dask
 def test_a_local_cluster(folder, straight, tmp_path):
     assert cv.main(command(folder, tmp_path / "run", "--cluster", "local", "--workers", 2)) == 0
-    assert measured(tmp_path / "run") == straight(LONG)
+    assert measured(tmp_path / "run") == straight
 
 
 @contextmanager
@@ -304,7 +296,7 @@ def test_a_worker_without_the_program_reports_it(address, jobs, tmp_path, monkey
     monkeypatch.setattr(cluster, "_work", absent)
     with cluster.connect(address, "cpu", 1) as connected:
         with pytest.raises(WorkerError, match=r"cannot import this program .*no_such_file.*install the same") as error:
-            list(connected.run_folds(tasks(jobs(SHORT), tmp_path, 1), lambda task, row: None))
+            list(connected.run_folds(tasks(jobs(CONFIG), tmp_path, 1), lambda task, row: None))
         assert "\n" not in str(error.value) and connected.count_workers() == 2
 
 
