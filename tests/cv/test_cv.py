@@ -97,11 +97,11 @@ def test_another_seed_gives_other_numbers(folder, straight, tmp_path, no_page):
     assert numbers(tmp_path / "seed")[1][0]["train"]["loss"] != numbers(straight)[1][0]["train"]["loss"]
 
 
-def start(command, until):
+def start(command, until, **options):
     """The command as a process group of its own, once its stderr has printed `until`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scratchser.cv", *map(str, command)],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True, **options,
     )  # fmt: skip
     for line in process.stderr:
         if until in line:
@@ -118,24 +118,14 @@ def wait_for(process):
         pytest.fail("processes of a run outlive it")
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(folder, straight, tmp_path, no_page):
-    """Its workers end without it."""
-    command = [folder, *THREE, "--workers", 2, "--out", tmp_path]
-    process = start(command, until="epoch 1/3")
-    process.kill()
-    wait_for(process)
-    result = tmp_path / "result.json"
-    assert not result.exists() or not json.loads(result.read_text())["complete"]
-    assert run(*command, "--workers", 1, "--resume") == 0
-    assert numbers(tmp_path) == numbers(straight)
-
-
-def test_ctrl_c_ends_with_one_line(folder, tmp_path):
+def test_ctrl_c_ends_with_one_line_that_names_the_run(folder, tmp_path):
     command = [folder, *SETTINGS, "--epochs", 10**6, "--set", f"patience={10**6}", "--folds", "1,3", "--workers", 2]
-    process = start([*command, "--out", tmp_path / "run"], until="epoch 2/")
+    process = start(command, until="epoch 2/", cwd=tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     message = wait_for(process)
-    assert process.returncode == 1 and "--resume" in message and "Traceback" not in message
+    (out,) = (tmp_path / "runs").iterdir()
+    assert process.returncode == 1 and message.splitlines()[-1].endswith(f"--resume --out {Path('runs') / out.name}")
+    assert "Traceback" not in message
 
 
 def test_jobs_of_a_batch_queue_become_one_run(folder, straight, tmp_path, capsys, no_page):

@@ -20,6 +20,7 @@ SMALL = [
 
 def write(folder: Path, each: int = 2) -> Path:
     """`each` utterances per class and speaker, 0.2 to 0.5 s, and manifest.csv; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     rows = []
     for number, speaker in enumerate(SPEAKERS):
