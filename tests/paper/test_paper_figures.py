@@ -95,12 +95,8 @@ def test_three_warps_of_the_utterance_of_median_duration(recorded):
 
 
 def test_without_sound_there_is_no_spectrogram(recorded):
-    labels = replace(
-        recorded, utterances=tuple(replace(u, path=u.path.with_suffix(".mp3")) for u in recorded.utterances)
-    )
-    for corpus in (labels, replace(recorded, utterances=recorded.utterances[4:])):
-        with pytest.raises(CorpusError, match="none of the corpus's wav files can be read"):
-            figure2.build(corpus)
+    with pytest.raises(CorpusError, match="none of the corpus's wav files can be read"):
+        figure2.build(replace(recorded, utterances=recorded.utterances[4:]))
 
 
 # ---- figure 3 -------------------------------------------------------------------------------------------------------
