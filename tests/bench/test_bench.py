@@ -244,3 +244,7 @@ def test_an_update_by_torch_agrees(peer):
     for name, index, parameter, axes in theirs.network.pairs():
         moved[name][index] = parameter.detach().permute(axes).numpy() - before[name][index]
     compare({"ours": {name: after[name] - W for name, W in before.items()}, peer: moved})
+
+
+def test_the_spectrogram_by_scipy_agrees():
+    compare({name: tasks_of(name)["stft"](16000).answer() for name in ("ours", "scipy")})
