@@ -25,8 +25,6 @@ from scratchser.paper.claims.corpora import TRAIN, UNSEEN, VALIDATION, CorpusSpe
 from scratchser.paper.claims.experiment import CLAIMS
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
-from scratchser.support import files
-from scratchser.support.files import StorageError
 
 TINY_SPEC = CorpusSpec(train=(1, 1, 1, 1), test=(1, 1, 1, 1))
 TINY = replace(
@@ -310,7 +308,7 @@ def test_other_settings_are_refused_and_more_corpora_are_added(stubbed, tmp_path
     assert values(tmp_path, 3) == few and len(rows(tmp_path / "claims_corpora.csv")) == 5 * len(DIFFERENCES)
 
 
-def test_wrong_arguments_and_folders_are_refused(tmp_path, capsys):
+def test_wrong_arguments_are_refused(capsys):
     for arguments, message in (
         (["--corpora", "1"], "at least 2"),
         (["--resume"], "--resume needs --out"),
@@ -320,10 +318,6 @@ def test_wrong_arguments_and_folders_are_refused(tmp_path, capsys):
         with pytest.raises(SystemExit):
             paper.main(["claims", *arguments])
         assert message in capsys.readouterr().err
-    with pytest.raises(RunError, match="holds no run"):
-        run(tmp_path, 2, resume=True)
-    with files.hold(tmp_path), pytest.raises(StorageError, match="is writing"):
-        run(tmp_path, 2)
 
 
 # ---- experiments with training
@@ -355,9 +349,9 @@ def test_all_claims_end_to_end(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(corpora, "POOL", 400)
     monkeypatch.setattr(training, "extract", noise)
     claims = [tiny(claim) for claim in CLAIMS]
-    run(tmp_path, 3, claims[-1:], dry_run=True)
+    run(tmp_path, 3, claims[2:3], dry_run=True)
     text = capsys.readouterr().out
-    assert "3 corpora to go, 12 trainings; 1 claims" in text and re.search(r"about \d+ min", text)
+    assert "3 corpora to go, 3 trainings; 1 claims" in text and re.search(r"about \d+ min", text)
     assert not list(tmp_path.iterdir())
     run(tmp_path, 2, claims)
     printed = capsys.readouterr().out

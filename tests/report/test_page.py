@@ -14,7 +14,7 @@ import soundfile
 
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Utterance
-from scratchser.report import misclassified, page, summary
+from scratchser.report import figures, misclassified, page, summary
 from scratchser.report.text import percent
 
 NASTY = """<img src=x onerror="alert('1')"> & {{ 7 * 7 }} </td>"""
@@ -132,7 +132,7 @@ def test_bars_are_as_long_as_their_figures(made):
 def test_notes_settings_and_versions_are_there(made):
     _, result, html = made
     text = page_check.parse(html).text
-    assert "it rained" in text and "speaker 2F has no anger" in text
+    assert "it rained" in text and "speaker 2F has no anger" in text and "best, changed" in text
     settings = {row[0]: row[1:] for row in table(html, "All hyper-parameters")[1:]}
     assert settings["conv_strides"] == ["[[2, 8], [2, 2], [2, 2], [1, 2]]", "same"]
     assert settings["epochs"] == ["7", "changed"] and set(settings) == set(result["config"])
@@ -215,6 +215,13 @@ def test_a_name_does_not_become_markup(tmp_path):
     assert NASTY in parsed.all("article")[0].all("img")[0].attributes["alt"]
     assert NASTY in table(html, "One fold per test speaker")[1][1]
     assert any(item.text == NASTY for item in parsed.all("li"))
+
+
+def test_figures_that_cannot_be_drawn_cost_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "png", lambda figure: b"")
+    _, html = written(tmp_path, with_sound(made_up.corpus()))
+    assert html.count("This figure could not be drawn") == 3 and "<img" not in html
+    assert (tmp_path / "report.txt").exists() and not (tmp_path / "confusion.png").exists()
 
 
 def test_a_run_without_an_error_and_without_annotators(tmp_path):
