@@ -14,6 +14,7 @@ import soundfile
 
 from scratchser.cv import __main__ as cv
 from scratchser.predict import __main__ as predict
+from scratchser.predict import ensemble
 from scratchser.report import page
 
 # the best epoch may be any, so that its parameters are not just the last ones
@@ -161,6 +162,15 @@ def test_the_table_agrees_with_json(run, folder, ask, tmp_path, capsys):
     votes = str(entry["votes"][entry["predicted"]])
     assert line.split()[1:] == [entry["predicted"], entry["second"], votes, "of", "22", *percents]
     assert "SYNTHETIC" not in printed.out + printed.err
+
+
+def test_the_table_explains_votes_that_contradict_the_probabilities():
+    entry = {"file": "a.wav", "problem": None, "predicted": "joy", "second": "grief", "votes": {"joy": 6, "grief": 5}}
+    answer = {"folds": [1], "alphas": [1.0] * 11, "classes": ["joy", "grief"], "run": "run", "corpus": "csv"}
+    answer |= {"preset": "best", "synthetic": False}
+    for joy, explained in ((0.6, False), (0.5, False), (0.4, True)):
+        text = ensemble.text(answer | {"files": [{**entry, "probabilities": {"joy": joy, "grief": 1 - joy}}]})
+        assert ("6 of 11*" in text) == ("* the votes decide" in text) == explained
 
 
 def test_a_warning_for_synthetic_models_even_if_all_files_are_broken(run, tmp_path, ask, capsys):

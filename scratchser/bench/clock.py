@@ -34,5 +34,5 @@ def peak_memory() -> int:
     resource.getrusage exists on more systems, but starts from the parent's peak in a child process.
     """
     status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE) if status.exists() else None
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text("utf-8"), re.MULTILINE) if status.exists() else None
     return int(found[1]) * 1024 if found else 0

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     p = parser()
     args = p.parse_args(arguments)
-    if not args.path.exists():
-        p.error(f"{args.path} does not exist")
+    if not os.path.exists(args.path):
+        p.error(f"{args.path} does not exist, or its folder cannot be read")
     if args.path.is_dir() and not args.csv:
         p.error(f"{args.path} is a folder: say where to write the table, --csv grades.csv")
     if args.csv and not args.path.is_dir():

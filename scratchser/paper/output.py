@@ -14,7 +14,7 @@ from scratchser.corpus.votes import unanimous
 from scratchser.report import figures
 from scratchser.report.text import SYNTHETIC, table
 from scratchser.runs.tuned_settings import TunedSettings
-from scratchser.support.files import write_bytes
+from scratchser.support.files import make_folder, write_bytes
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Output:
 
     def write(self, folder: Path) -> list[Path]:
         """Write NAME.csv and NAME.md of each table, NAME.png of each figure, and tuned.json; returns the paths."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         images = {f"{name}.png": figures.png(figure) for name, figure in self.figures.items()}
         contents = {name: image for name, image in images.items() if image}  # not those that cannot be drawn
         for name, made in self.tables.items():

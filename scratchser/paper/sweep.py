@@ -25,7 +25,7 @@ from scratchser.runs import run as run_dir
 from scratchser.runs.folder import CONFIG, RunError, saved_settings
 from scratchser.runs.run import Record
 from scratchser.support import files
-from scratchser.support.files import plain, read_json
+from scratchser.support.files import exists, plain, read_json
 from scratchser.support.terminal import say
 
 
@@ -108,7 +108,7 @@ class SweepRun:
 
     @property
     def begun(self) -> bool:
-        return (self.path / CONFIG).exists()
+        return exists(self.path / CONFIG)
 
     @property
     def record(self) -> Record:
@@ -117,7 +117,7 @@ class SweepRun:
 
     @property
     def finished(self) -> bool:
-        return self.begun and self.record.done and (self.path / "report.html").exists()  # the page is written last
+        return self.begun and self.record.done and exists(self.path / "report.html")  # the page is written last
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -233,10 +233,10 @@ class Sweep:
 
 def check_out(out: Path, resume: bool) -> None:
     """Raises RunError if `out` holds runs and `resume` is not requested, and the other way round."""
-    exists = (out / "runs").exists()
-    if exists and not resume:
+    begun = exists(out / "runs")
+    if begun and not resume:
         raise RunError(f"{out} holds runs already: use them with --resume, or choose another folder with --out")
-    if resume and not exists:
+    if resume and not begun:
         raise RunError(f"{out} holds no runs to continue: start without --resume, or correct --out")
 
 

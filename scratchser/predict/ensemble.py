@@ -28,6 +28,7 @@ from scratchser.support.files import StorageError, plain
 from scratchser.support.terminal import bar, table
 
 SCHEMA = 1
+MARK = "*"  # in the table, where votes and probabilities differ
 PREDICTED = ("seconds", "predicted", "second", "probabilities", "votes")  # keys of a file; null if it has a problem
 
 
@@ -120,9 +121,17 @@ def text(answer: dict[str, Any]) -> str:
     rows = [["file", "emotion", "second", "votes", *(f"{name} %" for name in classes)]]
     for entry in answer["files"]:
         if not entry["problem"]:
-            votes = f"{entry['votes'][entry['predicted']]} of {models * alphas}"
+            votes = f"{entry['votes'][entry['predicted']]} of {models * alphas}{MARK * _outvoted(entry)}"
             probabilities = [percent(entry["probabilities"][name]) for name in classes]
             rows.append([entry["file"], entry["predicted"], entry["second"], votes, *probabilities])
     data = "SYNTHETIC DATA, " * answer["synthetic"] + f"corpus {answer['corpus']}, preset {answer['preset']}"
     ensemble = f"{counted(models, 'model')} of {answer['run']} ({data})"
-    return f"{table(rows, left=3)}\n\n{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"
+    lines = [f"{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"]
+    if any(_outvoted(entry) for entry in answer["files"]):
+        lines.append(f"{MARK} the votes decide, although another class has a larger mean probability")
+    return "\n".join([table(rows, left=3), "", *lines])
+
+
+def _outvoted(entry: dict[str, Any]) -> bool:
+    """True if the class with the most votes does not have the largest mean probability."""
+    return not entry["problem"] and entry["probabilities"][entry["predicted"]] < max(entry["probabilities"].values())

@@ -13,7 +13,7 @@ from scratchser.report.templates import render
 from scratchser.report.text import SYNTHETIC, percent, setting
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
-from scratchser.support.files import read_json
+from scratchser.support.files import exists, read_json
 from scratchser.support.terminal import table
 
 MOST = len(string.ascii_uppercase)
@@ -42,7 +42,7 @@ def load(records: Sequence[Record]) -> list[ComparedRun]:
     if not 2 <= len(records) <= MOST:
         raise RunError(f"a comparison needs 2 to {MOST} runs, not {len(records)}; for one run open its report.html")
     for record in records:
-        if not (record.path / "result.json").exists():
+        if not exists(record.path / "result.json"):
             raise RunError(f"{record.path} has no finished fold yet: wait, or continue the run with --resume")
     results = [read_json(record.path / "result.json") for record in records]
     return [ComparedRun(*each) for each in zip(string.ascii_uppercase, records, results, strict=False)]

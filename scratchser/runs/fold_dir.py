@@ -60,7 +60,7 @@ class FoldDir:
     def starts(self) -> list[dict[str, Any]]:
         """The environments of the other machines that began or continued this fold."""
         path = self.path / "environment.json"
-        return read_json(path) if path.exists() else []
+        return read_json(path) if files.exists(path) else []
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         files.save_npz(self.path / "checkpoint.npz", arrays, meta)
@@ -68,7 +68,7 @@ class FoldDir:
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The last saved (arrays, meta), None before the first. Raises StorageError if the file is damaged."""
         path = self.path / "checkpoint.npz"
-        return files.load_npz(path) if path.exists() else None
+        return files.load_npz(path) if files.exists(path) else None
 
     def remove_checkpoint(self) -> None:
         """For a finished fold from which nothing will be predicted."""
@@ -82,7 +82,7 @@ class FoldDir:
     def metrics(self, until: int | None = None) -> list[dict[str, Any]]:
         """The metrics up to the epoch `until`: a killed run may have written one more than its checkpoint has."""
         path = self.path / "metrics.jsonl"
-        rows = files.read_json_lines(path) if path.exists() else []
+        rows = files.read_json_lines(path) if files.exists(path) else []
         return [_null_as_nan(row) for row in rows if until is None or row["epoch"] <= until]
 
     def write_predictions(
@@ -112,7 +112,7 @@ class FoldDir:
         files.write_text(self.predictions, text.getvalue())
 
     def prediction_rows(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self.predictions.read_text(encoding="utf-8"))))
+        return list(csv.DictReader(io.StringIO(files.read_text(self.predictions))))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the last of the files."""
@@ -121,7 +121,7 @@ class FoldDir:
     def result(self) -> dict[str, Any] | None:
         """What `finish` wrote, None before."""
         path = self.path / "result.json"
-        return read_json(path) if path.exists() else None
+        return read_json(path) if files.exists(path) else None
 
     def copy_from(self, source: FoldDir, starts: Sequence[Mapping[str, Any]]) -> None:
         """Copy a finished fold of another run, unless this one is finished; `starts` are its environments.

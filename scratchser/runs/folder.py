@@ -54,7 +54,7 @@ def check(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     if resume:
         check_settings(folder, settings)
         return
-    if (folder / CONFIG).exists():
+    if files.exists(folder / CONFIG):
         raise RunError(f"{folder} holds a run already: continue it with --resume, or choose another folder with --out")
     present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     foreign = [name for name in present if name != ENVIRONMENT and not name.startswith(".")]
@@ -67,7 +67,7 @@ def saved_settings(folder: Path) -> dict[str, Any]:
 
     Raises RunError if the folder has none, StorageError if it is damaged.
     """
-    if not (folder / CONFIG).exists():
+    if not files.exists(folder / CONFIG):
         raise RunError(f"{folder} holds no run: correct the path, or start a run there without --resume")
     found = read_json(folder / CONFIG)
     return found | {"config": completed(found["config"])} if "config" in found else found

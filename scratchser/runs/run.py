@@ -16,7 +16,7 @@ import numpy as np
 from scratchser.corpus.table import Corpus
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import ENVIRONMENT, RunError, begin, check_settings, differences, saved_settings
-from scratchser.support.files import plain, read_json, write_json_lines, write_text
+from scratchser.support.files import plain, read_json, read_text, write_json_lines, write_text
 
 DECISIVE = ("python", "libraries", "commit", "cpu", "device")  # keys of environment.json that can change numbers
 
@@ -148,7 +148,7 @@ class Run(Record):
     def merge(self) -> None:
         """Write metrics.jsonl and predictions.csv of the whole run from those of its folds."""
         write_json_lines(self.path / "metrics.jsonl", self.metrics())
-        tables = [fold.predictions.read_text(encoding="utf-8") for fold in self.finished]
+        tables = [read_text(fold.predictions) for fold in self.finished]
         header = tables[0].partition("\n")[0] + "\n" if tables else ""
         write_text(self.path / "predictions.csv", header + "".join(table.partition("\n")[2] for table in tables))
 

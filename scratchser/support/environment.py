@@ -73,7 +73,7 @@ def _commit(folder: Path) -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed copy may be inside another repository

@@ -12,7 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,15 @@ def hold(folder: Path) -> ExitStack:
     return held
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it. Raises StorageError if that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot create the folder {path}: {error.strerror}"
+        raise StorageError(f"{reason}. Choose another folder with --out") from error
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file `path` by `data` in one step. When this returns, the data is on the disk.
 
@@ -71,10 +80,13 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        advice = "The old file is unchanged. Free some space or fix the permissions, then continue with --resume"
-        raise StorageError(f"cannot write {path}: {error.strerror or error}. {advice}") from error
+        advice = "Free some space or fix the permissions, then repeat the command; to continue a run, add --resume"
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}. The old file is unchanged. {advice}"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that cannot be used
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -137,6 +149,22 @@ def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
+def exists(path: Path) -> bool:
+    """True if the file exists. Raises StorageError if that cannot be found out, for example without permission."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
+def read_text(path: Path) -> str:
+    """Returns what `write_text` wrote. Raises StorageError if the file is missing or unreadable."""
+    return _parse(path, str)
+
+
 def read_json(path: Path) -> Any:
     """Returns what `write_json` wrote. Raises StorageError if the file is missing, unreadable or not JSON."""
     return _parse(path, json.loads)
@@ -151,7 +179,12 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StorageError(f"cannot read {path}: {error}. Restore it, or start a new run with --out") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> StorageError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return StorageError(f"cannot read {path}: {reason}. Restore it or its permissions, or start a new run with --out")
 
 
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:

@@ -6,13 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from scratchser.support.errors import UsageError
+
 
 def import_matplotlib() -> None:
     """Import matplotlib for this process before anything else does; without effect later.
 
     Its settings come from MPLBACKEND, which a notebook sets for the commands that it starts, and from the first
     matplotlibrc in the current folder, MATPLOTLIBRC and MPLCONFIGDIR. The last one is also the folder of its list of
-    fonts.
+    fonts. Raises UsageError if no folder can hold it.
     """
     if "matplotlib" in sys.modules:
         return
@@ -26,4 +28,7 @@ def import_matplotlib() -> None:
     if cache := cache_files.home():  # a folder that can be written, also without a home folder
         os.environ.setdefault("MPLCONFIGDIR", os.path.join(cache, "matplotlib"))
     with contextlib.chdir(own) if os.path.exists("matplotlibrc") else contextlib.nullcontext():
-        import matplotlib  # noqa: F401
+        try:
+            import matplotlib.font_manager  # noqa: F401
+        except OSError as error:  # no folder can be written
+            raise UsageError(str(error)) from error

@@ -1,5 +1,7 @@
 """The figures show the run's own numbers, and no line is identified by its colour alone."""
 
+import warnings
+
 import made_up
 import numpy as np
 import pytest
@@ -95,3 +97,21 @@ def test_png_is_the_figure_the_same_every_time(run):
     result, _ = run
     first, second = (figures.png(figures.confusion(result)) for _ in range(2))
     assert first == second
+
+
+def test_names_are_drawn_as_they_are_written(run):
+    """A pair of $ would begin mathematics, which these names cannot be read as."""
+    result, _ = run
+    names = [r"$\frac{1}$ $", "a_$b$c^", r"<b>\n{", "\N{GRINNING FACE} 怒り"]
+    figure = figures.confusion({**result, "corpus": {**result["corpus"], "classes": names}})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == names
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figures.png(figure)
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_message(capsys):
+    figure, (axes,) = figures.panels(3, 3)
+    axes.set_title(r"$\nothing$")
+    assert figures.png(figure) == b""
+    assert "a figure cannot be drawn" in capsys.readouterr().err

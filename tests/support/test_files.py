@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +171,34 @@ def test_json_lines_come_back(tmp_path):
     files.write_json_lines(tmp_path / "rows.jsonl", rows)
     assert files.read_json_lines(tmp_path / "rows.jsonl") == rows
     assert (tmp_path / "rows.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_a_file_name_that_is_no_text_is_written_and_read(tmp_path):
+    """A byte that is no UTF-8 is a lone surrogate in Python."""
+    files.write_json(tmp_path / "a.json", {"path": "l\udce4.wav"})
+    assert files.read_json(tmp_path / "a.json") == {"path": "l\udce4.wav"}
+    assert (tmp_path / "a.json").read_text(encoding="utf-8").count("\\udce4") == 1
+
+
+def write(path):
+    files.write_text(path, "")
+
+
+@pytest.mark.parametrize("use", [files.exists, files.read_json, files.load_npz, write])
+@pytest.mark.parametrize("path", ["a" * 300, "loop/a", "closed/a", "folder"])
+def test_an_unusable_path_is_one_line(tmp_path, monkeypatch, path, use):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    os.mkdir("folder")
+    os.mkdir("closed", mode=0)
+    if path == "closed/a" and os.access("closed", os.X_OK):
+        pytest.skip("this user may do everything")
+    if use is files.exists and path == "folder":
+        assert files.exists(Path(path))
+        return
+    with pytest.raises(files.StorageError) as caught:
+        use(Path(path))
+    assert path in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["broken.json", "missing.json"])

@@ -1,0 +1,38 @@
+"""What the user has set for matplotlib has no influence on a command."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+from scratchser.support.plots import import_matplotlib
+import_matplotlib()
+import matplotlib
+differ = [key for key, value in matplotlib.rcParamsDefault.items() if matplotlib.rcParams[key] != value]
+print([key for key in differ if key != "backend"])
+"""
+
+
+def settings_that_differ(cwd, **environment):
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout.strip()
+
+
+def test_a_matplotlibrc_in_the_current_folder_and_a_notebooks_backend(tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe\x00")
+    assert settings_that_differ(tmp_path, MPLBACKEND="inline") == "[]"
+
+
+def test_a_matplotlibrc_elsewhere(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: nonsense\n", encoding="utf-8")
+    assert settings_that_differ("/", MATPLOTLIBRC=str(tmp_path), MPLCONFIGDIR=str(tmp_path)) == "[]"
+
+
+def test_no_folder_for_fonts_is_one_line():
+    program = "from scratchser.support import plots; plots.import_matplotlib()"
+    program = f"import tempfile; tempfile._get_default_tempdir = lambda: open('/nowhere/x'); {program}"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": "/dev/null/x", "HOME": "/dev/null", "XDG_CACHE_HOME": ""}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith("scratchser.support.errors.UsageError: Matplotlib requires access")
