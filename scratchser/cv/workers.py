@@ -85,7 +85,10 @@ def run_folds(
     rows, stop = context.SimpleQueue(), context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (rows, stop, threads(workers)))
     try:
+        # workers inherit that Ctrl-C is ignored: while they import, it would print a traceback for each of them
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         submitted = {pool.submit(_run_in_worker, task, number): task for number, task in enumerate(tasks)}
+        signal.signal(signal.SIGINT, handler)
         running = set(submitted)
         while running:
             done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
