@@ -52,7 +52,6 @@ def test_all_of_out_is_written(device):
 def test_a_launch_each_way():
     launches = costs.recorded(lambda: both(SIMULATED.upload, SMALL["2x2"]))
     assert [launch.name for launch in launches] == ["pool.forward_cuda", "pool.backward_cuda"]
-    assert all(costs.needed(launch).bytes > 0 and costs.needed(launch).operations > 0 for launch in launches)
 
 
 ODD = Case((5, 2, 1), F=7, C=2, window=(2, 3), spare=2)
