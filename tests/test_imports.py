@@ -44,6 +44,7 @@ def imports():
 
 IMPORTS = imports()
 BELOW_RUNS = {"kernels", "support", "presets", "corpus", "metrics"}
+BELOW_CV = BELOW_RUNS | {"layers", "model", "optim", "evaluate", "fit", "runs", "report"}
 ALLOWED = {  # __version__ may be imported anywhere
     "kernels": set(),
     "support": {"kernels"},
@@ -57,6 +58,13 @@ ALLOWED = {  # __version__ may be imported anywhere
     "fit": {"model", "optim", "evaluate", "corpus", "metrics", "kernels", "presets", "support"},
     "runs": BELOW_RUNS,
     "report": BELOW_RUNS | {"runs"},
+    "cv": BELOW_CV,
+    "predict": BELOW_CV,
+    "paper": BELOW_CV | {"cv"},
+    "gradcheck": set(),
+    "reference": set(),
+    "tracer": {"kernels"},
+    "check": {"gradcheck", "reference", "tracer", "kernels", "support"},
 }
 
 
@@ -68,6 +76,18 @@ def test_imports_point_down(name):
 
 def test_training_knows_no_files_and_no_terminal():
     assert {module for module in IMPORTS["fit"] if module.startswith("support")} <= {"support.errors.ProcessingError"}
+    reached, new = set(), {"fit"}
+    while new:
+        reached |= new
+        new = {module for user in new for name in IMPORTS[user] for module in modules_of(name)} - reached
+    assert not {
+        module for module in reached if module == "support.terminal" or unit(module) in ("runs", "report", "cv")
+    }
+
+
+def modules_of(name):
+    """The modules in an import's name: "corpus.batches" for corpus.batches.Dataset."""
+    return {module for module in IMPORTS if f"{name}.".startswith(f"{module}.")}
 
 
 def test_nothing_imports_paper_or_bench():
