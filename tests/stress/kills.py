@@ -2,8 +2,8 @@
 
     python tests/stress/kills.py --moments 200 --seed 0
 
-Every second kill is of the whole process group, the others are of the parent process alone. A third of the resumed runs
-are killed again. docs/verification.md has the figures of a long campaign, test_stress.py is a short one.
+Every second run trains in worker processes; half of these are killed as a whole process group, half of them lose the
+parent process alone. A third of the resumed runs are killed again. docs/verification.md has the figures of a long campaign, test_stress.py is a short one.
 """
 
 import argparse
@@ -29,8 +29,8 @@ TIMES = ("seconds", "frames_per_second")
 LIMIT = 120  # seconds that the processes of a killed run may live on
 
 
-def command(corpus: Path, out: Path) -> list[str]:
-    training = ["--epochs", "4", "--folds", "1,3,4", "--workers", "2"]
+def command(corpus: Path, out: Path, workers: int = 1) -> list[str]:
+    training = ["--epochs", "4", "--folds", "1,3,4", "--workers", str(workers)]
     return [sys.executable, "-m", "scratchser.cv", str(corpus), *SETTINGS, *training, "--out", str(out)]
 
 
@@ -74,9 +74,9 @@ def campaign(folder: Path, moments: int, seed: int) -> Counter[str]:
         done, kills = None, 0
         while done is None:
             began = (out / "config.json").exists()
-            arguments = command(corpus, out) + ["--resume"] * began
+            arguments = command(corpus, out, workers=1 + number % 2) + ["--resume"] * began
             moment = rng.uniform(0.1, 1) * seconds if kills == 0 or rng.random() < 1 / 3 else 10 * seconds
-            done = interrupt(arguments, moment, os.kill if number % 2 else os.killpg)
+            done = interrupt(arguments, moment, os.kill if number % 4 == 1 else os.killpg)
             if done is None:
                 kills += 1
                 finished = len(list(out.glob("folds/*/result.json")))
