@@ -3,7 +3,8 @@
     python tests/stress/kills.py --moments 200 --seed 0
 
 Every second run trains in worker processes; half of these are killed as a whole process group, half of them lose the
-parent process alone. A third of the resumed runs are killed again. docs/verification.md has the figures of a long campaign, test_stress.py is a short one.
+parent process alone. A third of the resumed runs are killed again. docs/verification.md has the figures of a long
+campaign, test_stress.py is a short one.
 """
 
 import argparse
