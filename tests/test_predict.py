@@ -187,7 +187,7 @@ def test_a_warning_for_synthetic_models_even_if_all_files_are_broken(run, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "holds no run"),
+        (["nowhere"], "holds no run: correct the path\n"),
         (["run", "--fold", "2"], "finished folds of"),
         (["started"], "no finished fold yet"),
         (["foreign"], "no setting 'colour'"),

@@ -34,7 +34,7 @@ def begin(
     Raises the errors of `check`, and StorageError if another process writes the folder or it cannot be written.
     """
     if resume:
-        saved_settings(folder)  # before `hold`, which creates a missing folder
+        check(folder, settings, resume=True)  # before `hold`, which creates a missing folder
     with files.hold(folder):
         check(folder, settings, resume=resume)
         files.remove_leftovers(folder)
@@ -52,6 +52,8 @@ def check(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     differ from the saved ones; the message names every difference.
     """
     if resume:
+        if not files.exists(folder / CONFIG):
+            raise RunError(f"{folder} holds no run: correct the path, or start a run there without --resume")
         check_settings(folder, settings)
         return
     if files.exists(folder / CONFIG):
@@ -68,7 +70,7 @@ def saved_settings(folder: Path) -> dict[str, Any]:
     Raises RunError if the folder has none, StorageError if it is damaged.
     """
     if not files.exists(folder / CONFIG):
-        raise RunError(f"{folder} holds no run: correct the path, or start a run there without --resume")
+        raise RunError(f"{folder} holds no run: correct the path")
     found = read_json(folder / CONFIG)
     return found | {"config": completed(found["config"])} if "config" in found else found
 

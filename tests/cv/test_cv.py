@@ -155,7 +155,7 @@ def test_runs_of_other_settings_are_refused(folder, straight, tmp_path, capsys):
         ([*four, "--out", straight, "--resume"], "config.epochs was 3 and is now 4"),
         ([*four, "--from", straight, *out], "config.epochs was 3 and is now 4"),
         ([*three, "--from", straight, straight, *out], "fold 1 is finished twice"),
-        ([*three, "--from", tmp_path, *out], "holds no run"),
+        ([*three, "--from", tmp_path, *out], "holds no run: correct the path\n"),
     ):
         assert run(*command) == 2
         assert message in capsys.readouterr().err

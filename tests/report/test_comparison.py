@@ -122,7 +122,7 @@ def test_text_and_page_have_the_same_tables(two, tmp_path, capsys):
     ("arguments", "code", "message"),
     [
         (["first"], 2, "report.html"),
-        (["first", "nowhere"], 2, "holds no run"),
+        (["first", "nowhere"], 2, "holds no run: correct the path\n"),
         (["first", "started"], 2, "no finished fold yet"),
         (["first", "<b>second", "--out", "page.txt"], 2, ".html"),
         (["first", "<b>second", "--out", "first/report.html"], 2, "not report.html"),

@@ -56,7 +56,7 @@ def test_a_run_is_never_overwritten(tmp_path, corpus):
         start(tmp_path / "run", made_up.settings(corpus))
     with pytest.raises(RunError, match=r"holds other files \(run\).*--out"):
         start(tmp_path, made_up.settings(corpus))
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="other holds no run: correct the path, or start a run there without --resume"):
         start(tmp_path / "other", made_up.settings(corpus), resume=True)
     assert {name: data for name, data in contents(tmp_path).items() if name != ".lock"} == before
     start(tmp_path / "run", made_up.settings(corpus, (1,)), resume=True)  # not locked any more
