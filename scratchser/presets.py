@@ -254,6 +254,8 @@ def _changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """Returns the config with other values. Raises SettingError for the first one that is unknown or not allowed."""
     known = [*(field.name for field in fields(Config)), "conv_layers"]
     for key in changes:
+        if key in RENAMED:
+            raise SettingError(f"{key} is now {RENAMED[key]}")
         if key not in known:
             near = hint(key, known)
             raise SettingError(f"there is no setting {key!r}" + (near or f"; there are {', '.join(known)}"))

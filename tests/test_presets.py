@@ -67,6 +67,7 @@ def test_settings_are_read_as_toml():
     [
         ("epoch=3", "no setting 'epoch'; did you mean 'epochs'"),
         ("nonsense=3", "no setting 'nonsense'; there are frequency_khz, .*, conv_layers$"),
+        ("rate=0.1", "^rate is now learning_rate$"),
         ("learning_rate", "not of the form key=value"),
         ("learning_rate=fast", "^learning_rate is 'fast': should be a valid number$"),
         ("learning_rate=-0.1", "equal to 0"),
