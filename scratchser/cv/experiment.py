@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scratchser.corpus import baselines
+from scratchser.corpus.baselines import Baseline, evaluate
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.split import Fold
 from scratchser.corpus.table import CLASSES, Corpus, read_wav
@@ -34,6 +34,7 @@ class Experiment:
 
     features   folder of the features, which runs with the same spectrograms share; it is removed at the end
     audio      as in `page.write`
+    baselines  of these folds, computed by `train`
     results    what each run's result.json holds
     """
 
@@ -43,7 +44,8 @@ class Experiment:
     device: str
     features: Path
     audio: bool = False
-    results: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    baselines: Sequence[Baseline] = field(default=(), init=False)
+    results: dict[Path, dict[str, Any]] = field(default_factory=dict, init=False)
 
     def train(self, run_folds: RunFolds) -> list[dict[str, Any]]:
         """Train the folds that are not finished. Returns what each run's result.json holds.
@@ -51,7 +53,7 @@ class Experiment:
         The files decide what there is to do, so a killed process can be started again. `run_folds` is
         workers.run_folds or that of a cluster.
         """
-        self.baselines = baselines.evaluate(self.corpus, self.folds, lambda items: bar(items, "baselines"))
+        self.baselines = evaluate(self.corpus, self.folds, lambda items: bar(items, "baselines"))
         tasks = [task for run in self.runs for task in self._tasks(run)]
         for run in self.runs:
             if run.done:
