@@ -53,13 +53,13 @@ class Experiment:
         The files decide what there is to do, so a killed process can be started again. `run_folds` is
         workers.run_folds or that of a cluster.
         """
+        if not all(run.done for run in self.runs) and not is_compiled(lstm.__file__):
+            say("compiling kernels (once; about a minute)")  # before the baselines, which compile the synthesiser
         self.baselines = evaluate(self.corpus, self.folds, lambda items: bar(items, "baselines"))
         tasks = [task for run in self.runs for task in self._tasks(run)]
         for run in self.runs:
             if run.done:
                 self._report(run)
-        if tasks and not is_compiled(lstm.__file__):
-            say("compiling kernels (once; about a minute)")
         by_path = {run.path: run for run in self.runs}
         epochs = {self._name(task): (task.job.config.epochs, len(task.folder.metrics())) for task in tasks}
         with closing(Epochs(epochs, alike=len({task.job.config for task in tasks}) == 1)) as progress:

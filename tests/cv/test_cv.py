@@ -14,6 +14,7 @@ import small_corpus
 import soundfile
 
 from scratchser.cv import __main__ as cv
+from scratchser.cv import experiment
 from scratchser.report import page
 
 SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
@@ -95,6 +96,17 @@ def test_the_page_is_written_again_on_resume(folder, straight, capsys):
 def test_another_seed_gives_other_numbers(folder, straight, tmp_path, no_page):
     assert run(folder, *THREE, "--folds", 1, "--seed", 1, "--workers", 1, "--out", tmp_path / "seed") == 0
     assert numbers(tmp_path / "seed")[1][0]["train"]["loss"] != numbers(straight)[1][0]["train"]["loss"]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_run_with_an_empty_cache_says_once_that_it_compiles(folder, tmp_path, monkeypatch, capsys, compiled):
+    def interrupt(*arguments):  # the baselines are the first to read a sound of the built-in corpus
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "is_compiled", lambda file: compiled)
+    monkeypatch.setattr(experiment, "evaluate", interrupt)
+    assert run(folder, *THREE, "--out", tmp_path / "run") == 1
+    assert capsys.readouterr().err.count("compiling kernels (once;") == (not compiled)
 
 
 def start(command, until, **options):
