@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scratchser.corpus.options import folder
 from scratchser.cv import options
-from scratchser.cv.experiment import Experiment, check, oversample_notes
+from scratchser.cv.experiment import Experiment, check_model, oversample_notes
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
 from scratchser.presets import named, with_settings
 from scratchser.report import text
@@ -22,7 +22,7 @@ def main(args: Namespace) -> int:
     tuned = read_tuned(args)
     preset = args.preset or (tuned.preset if tuned else "demo" if folder(args) is None else "best")
     config = with_settings(named(preset), changes(args, tuned))
-    check(config)
+    check_model(config)
     ready = prepare(args, config, tuned)
     notes = (*ready.notes, *oversample_notes(config, ready.corpus.classes, args.set))
     numbers = [fold.number for fold in ready.folds]

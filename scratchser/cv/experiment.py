@@ -108,7 +108,7 @@ def features_name(config: Config) -> str:
     return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
 
 
-def check(config: Config) -> None:
+def check_model(config: Config) -> None:
     """Raises SettingError for impossible spectrograms and for a model that is too large."""
     tensors(config, Signal.of(config).bins, len(CLASSES))
 

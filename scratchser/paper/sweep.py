@@ -93,7 +93,7 @@ def base_for(variants: Sequence[Variant], changes: Sequence[str] = (), *, built_
     if len(set(after)) < len(set(before)):
         raise SettingError(f"with {', '.join(changes)} the compared configurations would be the same")
     for variant_config in after:
-        experiment.check(variant_config)
+        experiment.check_model(variant_config)
     return Base(config, default, built_in, tuple(changes))
 
 
