@@ -126,7 +126,7 @@ def column(name: str, best: Config = PAPER_BEST) -> Config:
 
 PRESETS: dict[str, Config] = {
     **{name: column(name) for name in COLUMNS},
-    # not in the paper: small enough for all folds of the built-in corpus in three minutes
+    # not in the paper: small enough for all folds of the built-in corpus in about two minutes
     "demo": replace(
         PAPER_BEST,
         frequency_khz=4,

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from scratchser.check.exercises import NAMES
 from scratchser.check.judge.limits import MEGABYTES, SECONDS, judge_in_process
@@ -15,16 +16,18 @@ from scratchser.check.judge.verdict import COLUMNS
 from scratchser.support import terminal
 from scratchser.support.errors import UsageError, exit_code
 
-EXAMPLES = f"""
-python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
-python -m scratchser.check CLASS --csv grades.csv                    every .py file in a folder, one row for each
+EXAMPLES = f"""\
+examples
+  python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
+  python -m scratchser.check CLASS --csv grades.csv                    every .py file in a folder, one row for each
 
 A line EXERCISE = "..." in the file says which exercise it is, one of
-  {", ".join(NAMES)}.
+{fill(", ".join(NAMES), 110, initial_indent="  ", subsequent_indent="  ")}
 
-Each file runs in a process of its own, with limits on time and memory. This is not a sandbox: judge only files that you
+Each file runs in a separate process, with limits on time and memory. This is not a sandbox: judge only files that you
 would run yourself.
-Exit code: 0 if the file passes, or the table is written; 1 if not; 2 for wrong use.
+
+exit code  0 the file passes, or the table is written   1 it does not pass, or something failed   2 a wrong command
 """
 
 

@@ -14,7 +14,7 @@ examples
 
 The page of a single run is its report.html.
 
-exit code  0 success   1 a damaged file, or a page that cannot be written   2 a wrong command
+exit code  0 done   1 a damaged file, or a page that cannot be written   2 a wrong command
 """
 
 
