@@ -122,3 +122,10 @@ def test_the_list_of_commands():
     assert run("scratchser", "--version").stdout == f"scratchser {__version__}\n"
     other = run("scratchser.model")
     assert other.returncode == 1 and "scratchser.model is not a command" in other.stderr
+
+
+@pytest.mark.parametrize("name", ["bench.start", "check.judge.child"])
+def test_internal_commands_end_with_one_line_without_arguments(name):
+    done = subprocess.run([sys.executable, "-m", f"scratchser.{name}"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith(f"usage: python -m scratchser.{name} ")
+    assert len(done.stderr.splitlines()) == 1

@@ -29,4 +29,7 @@ def start(contestant: str, bins: int) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("usage: python -m scratchser.bench.start CONTESTANT BINS", file=sys.stderr)
+        sys.exit(2)
     print(json.dumps(start(sys.argv[1], int(sys.argv[2]))))

@@ -50,4 +50,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        print("usage: python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES", file=sys.stderr)
+        sys.exit(2)
     main()
