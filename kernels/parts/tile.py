@@ -51,7 +51,8 @@ def _tile(across=False, pairs=False, runs=False):
     N                       columns that are read from C0 and written to C
     pitch, cm               C0[m, n] lies m pitch + n from C0, and C[m, n] m cm + n from C
 
-    The arguments are positional because an intrinsic works on single LLVM values.
+    An intrinsic works on single LLVM values, here integers (also the addresses) and `floor`. So the callers unpack the
+    layouts of matmul.py, and the numbers are spelled out here.
     """
 
     @plain.instructions(plain.tile(across, pairs, runs, HALF))
