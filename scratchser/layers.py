@@ -14,7 +14,7 @@ import numpy as np
 from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
 from scratchser.kernels.machine.device import CPU, Array, Device
 
-STEPS = 256  # time steps with running statistics of their own (frame-wise kinds); later steps use the last ones
+STEPS = 256  # time steps with separate running statistics (frame-wise kinds); later steps use the last ones
 
 
 @dataclass(frozen=True)

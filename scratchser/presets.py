@@ -264,5 +264,5 @@ def _changed(config: Config, changes: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
     what = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("array", "list")
-    place = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"])
-    raise SettingError(f"{place} is {first['input']!r}: {what}" if place else what)
+    setting = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"])
+    raise SettingError(f"{setting} is {first['input']!r}: {what}" if setting else what)

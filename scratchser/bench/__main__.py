@@ -9,7 +9,7 @@ from scratchser.support.errors import exit_code
 
 DESCRIPTION = """\
 Time our kernels and those of other libraries, with one fixed model and one fixed set of utterances. The contestants
-must agree in every output and gradient before they are timed. Then they take turns, each in a process of its own.
+must agree in every output and gradient before they are timed. Then they take turns, each in a separate process.
 """
 EXAMPLES = """\
 sections

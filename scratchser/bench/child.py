@@ -1,4 +1,4 @@
-"""A contestant in a process of its own: two pools of threads in one process make each other ten times slower."""
+"""A contestant in a separate process: two pools of threads in one process make each other ten times slower."""
 
 import signal
 from collections.abc import Callable, Mapping

@@ -126,7 +126,7 @@ def batch(plan: Plan) -> list[Json]:
 
 
 def memory(plan: Plan) -> list[Json]:
-    """Measured in the second of two new processes: the first may compile, and a compiler needs memory of its own."""
+    """Measured in the second of two new processes: the first may compile, and a compiler needs memory too."""
     rows = []
     for bins, name in itertools.product(plan.bins, installed(plan.steps)):
         new_process(name, bins)

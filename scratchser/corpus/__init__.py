@@ -8,7 +8,7 @@ options      the options that choose a corpus
 check        problems and warnings before training
 summary      the counts that python -m scratchser.corpus prints
 split        leave-one-speaker-out folds
-leaks        recordings that are there twice, speakers with two names
+leaks        duplicate recordings, speakers with two names
 votes        soft labels and agreement of several annotators
 features     log power spectrograms
 batches      order, warping and normalisation in an epoch

@@ -39,7 +39,7 @@ def check(
 
 
 def read_audio(corpus: Corpus, config: Config = DEFAULT, progress: Progress = iter) -> AudioReport:
-    """The report of `check_audio`, and the recordings that are there twice."""
+    """The report of `check_audio`, and duplicate recordings."""
     report = check_audio(corpus, config, progress)
     problems, copies = repeated(corpus.without({problem.utterance for problem in report.problems}))
     report.problems += problems

@@ -1,4 +1,4 @@
-"""What would let a voice train and be tested at once: a recording that is there twice, a speaker with two names."""
+"""What would let a voice train and be tested at once: duplicate recordings, speakers with two names."""
 
 import hashlib
 import re

@@ -87,7 +87,7 @@ def comparison(name: str, title: str, sweep: Sweep, rows: Sequence[Sequence[str]
 def score_rows(sweep: Sweep, paper: Mapping[str, tuple[float, float]]) -> list[list[str]]:
     """WA, then UA of each variant, with the paper's below if they may be compared; `paper` has (WA, UA) by variant."""
     rows = []
-    for place, (measure, title) in enumerate(MEASURES.items()):
+    for column, (measure, title) in enumerate(MEASURES.items()):
         found = [scores(of_seeds, measure) for of_seeds in sweep.by_variant.values()]
         heads = {"mean": f"{title}, %", "std_folds": "  std over folds"}
         if sweep.seeds > 1:
@@ -97,7 +97,7 @@ def score_rows(sweep: Sweep, paper: Mapping[str, tuple[float, float]]) -> list[l
             heads["untuned"] = "  untuned speakers alone"
         rows += [[head, *(percent(one[kind]) for one in found)] for kind, head in heads.items()]
         if sweep.comparable_with_paper:
-            cells = [percent(paper[name][place]) if name in paper else "-" for name in sweep.by_variant]
+            cells = [percent(paper[name][column]) if name in paper else "-" for name in sweep.by_variant]
             rows.append(["  the paper's", *cells])
     return rows
 

@@ -1,6 +1,6 @@
 """A run on disk: the folder that python -m scratchser.cv writes. docs/result-schema.md lists its files.
 
-Every file is replaced in one step (support/files.py). The run and each of its folds have a lock of their own.
+Every file is replaced in one step (support/files.py). The run and each of its folds have separate locks.
 """
 
 from __future__ import annotations

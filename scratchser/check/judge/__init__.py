@@ -1,6 +1,6 @@
 """The judge: what is right and wrong in a learner's file.
 
-limits     runs child in a process of its own, so that an endless loop or a crash becomes a finding
+limits     runs child in a separate process, so that an endless loop or a crash becomes a finding
 child      what this process does
 judge      the steps of judging a file
 source     which exercise the file contains

@@ -1,4 +1,4 @@
-"""Judge one file in this process. limits.py runs this in a process of its own."""
+"""Judge one file in this process. limits.py runs this in a separate process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

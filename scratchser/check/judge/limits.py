@@ -1,4 +1,4 @@
-"""Judge a file in a process of its own with limits, so that an endless loop or a crash becomes a finding."""
+"""Judge a file in a separate process with limits, so that an endless loop or a crash becomes a finding."""
 
 import ast
 import contextlib

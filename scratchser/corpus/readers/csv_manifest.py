@@ -1,4 +1,4 @@
-"""A corpus of your own: a CSV file with one row per utterance.
+"""Your own corpus: a CSV file with one row per utterance.
 
     path,speaker,emotion,gender,session,votes
     anna/001.wav,anna,neutral,F,1,"neu|neu,sad|oth"

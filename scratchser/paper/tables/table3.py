@@ -29,10 +29,10 @@ def build(sweep: Sweep) -> Output:
         ["Frequency range, kHz", *(str(config.frequency_khz) for config in configs)],
         *scores.score_rows(sweep, {f"layer {size}": published for size, published in TABLE3.items()}),
     ]
-    for place, size in enumerate(SIZES):
+    for column, size in enumerate(SIZES):
         for head, cell in scores.difference_rows(sweep, f"off {size}", names=[f"layer {size}"]):
             cells = [""] * len(VARIANTS)
-            cells[place] = cell
+            cells[column] = cell
             rows.append([head, *cells])
     title = "Table 3: batch normalisation and the size of a minibatch"
     return scores.comparison("table3", title, sweep, rows, NOTES)
