@@ -99,7 +99,7 @@ def pytest_runtest_logreport(report):
             TERMINAL[0].write_line(f"    {line}")
 
 
-TERMINAL: list = []  # where the lines go; a hook for reports is not told
+TERMINAL: list = []  # the reporter that prints; the hook above has no access to it
 
 
 def pytest_sessionstart(session):
@@ -132,8 +132,8 @@ def pytest_generate_tests(metafunc):
     simulator (tests/kernels/test_simulator.py sees to it). Those that use `fault` or `check_fault` run for each row of
     their file's FAULTS: (..., function, line, replacement, kind)."""
     if "device" in metafunc.fixturenames:
-        places = ["simulator"] if config.ENABLE_CUDASIM else ["tracer", "gpu"] if has_gpu() else ["tracer"]
-        metafunc.parametrize("device", places, indirect=True)
+        devices = ["simulator"] if config.ENABLE_CUDASIM else ["tracer", "gpu"] if has_gpu() else ["tracer"]
+        metafunc.parametrize("device", devices, indirect=True)
     if "fault" in metafunc.fixturenames:
         rows = metafunc.module.FAULTS
         metafunc.parametrize("fault", rows, ids=[f"{row[-4]}: {row[-3]} -> {row[-2]}" for row in rows])

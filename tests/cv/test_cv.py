@@ -54,8 +54,8 @@ def straight(folder, tmp_path_factory):
 
 def test_the_files_of_a_run(straight):
     files = ["config.json", "environment.json", "metrics.jsonl", "predictions.csv", "result.json", "report.txt"]
-    pictures = ["report.html", "learning_curves.png", "confusion.png"]
-    assert {path.name for path in straight.iterdir()} - {".lock"} == {*files, *pictures, "folds"}
+    figures = ["report.html", "learning_curves.png", "confusion.png"]
+    assert {path.name for path in straight.iterdir()} - {".lock"} == {*files, *figures, "folds"}
     result, rows, predictions = numbers(straight)
     assert [fold["fold"] for fold in result["folds"]] == [1, 3, 4] and len(rows) == 9
     table = list(csv.DictReader(predictions.splitlines()))
@@ -110,7 +110,7 @@ def test_a_run_with_an_empty_cache_says_once_that_it_compiles(folder, tmp_path, 
 
 
 def start(command, until, **options):
-    """The command as a process group of its own, once its stderr has printed `until`."""
+    """The command in a separate process group, once its stderr has printed `until`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scratchser.cv", *map(str, command)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True, **options,

@@ -109,8 +109,8 @@ def test_tta_copies_decide_how_it_is_tested_and_nothing_else(loaded, tmp_path):
 
 def test_a_full_gpu_ends_with_the_batch_size_to_try(loaded, tmp_path, monkeypatch):
     def full(self):
-        raise OutOfDeviceMemory("the GPU has no room")
+        raise OutOfDeviceMemory("the GPU has too little memory")
 
     monkeypatch.setattr(Training, "run_epoch", full)
-    with pytest.raises(OutOfDeviceMemory, match="has no room: try --set batch_size=4 instead of 8"):
+    with pytest.raises(OutOfDeviceMemory, match="too little memory: try --set batch_size=4 instead of 8"):
         run(loaded, FoldDir(tmp_path, 1, False))

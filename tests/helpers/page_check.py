@@ -90,7 +90,7 @@ def problems(html: str) -> list[str]:
         if element.name in ("script", "iframe", "object", "embed", "link", "form", "base"):
             found.append(f"<{element.name}>")
         if element.name == "img" and len(element.attributes.get("alt", "")) < 10:
-            found.append("a picture without a text")
+            found.append("an image without a text")
         if element.name == "audio" and not element.attributes.get("aria-label"):
             found.append("a recording without a name")
         if element.name == "table" and not (element.all("caption") and element.all("caption")[0].text):

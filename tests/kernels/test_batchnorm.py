@@ -189,16 +189,16 @@ def test_gradients_of_the_whole_model(kind, layers):
     p = model.parameters
     inputs = {spec.name: p.W[spec.name].copy() for spec in p.specs if spec.group != "statistics"}
 
-    def place(arrays):
+    def set_parameters(arrays):
         for name, value in arrays.items():
             p.W[name][...] = value
 
     def forward(**arrays):
-        place(arrays)
+        set_parameters(arrays)
         return softmax.loss(model.forward(x, lengths, training=True), target, weight)[0]
 
     def backward(dy, **arrays):
-        place(arrays)
+        set_parameters(arrays)
         p.gradients[:] = 0
         model.backward(dy * softmax.loss(model.forward(x, lengths, training=True), target, weight)[1])
         assert not any(p.dW[spec.name].any() for spec in p.specs if spec.group == "statistics")

@@ -1,7 +1,7 @@
 """No float64 arithmetic hides in a float32 kernel: it would be slower and, on a GPU, very much so.
 
 A forgotten typed constant is enough (1 / (1 + exp(-z)) is float64 to Numba), and no comparison of results can show it.
-So the ops are compiled for float32 in a process of its own, without the cache, in which code is not readable, and their
+So the ops are compiled for float32 in a separate process, without the cache, in which code is not readable, and their
 LLVM text is searched.
 """
 

@@ -176,8 +176,8 @@ def test_table_2_says_how_many_folds_a_score_has(tmp_path, folds, kind, choices)
     made = table2.build(made_up.sweep(tmp_path, table2.VARIANTS, made_up.corpus("synthetic"), folds=folds))
     titles = [made.tables[name].title for name in ("table2-five-fold", "table2-five-fold-scores")]
     assert all(kind in title.lower() and "synthetic data" in title for title in titles)
-    (picture,) = made.figures.values()
-    assert picture.get_suptitle().startswith(f"{choices} {kind} scores")
+    (figure,) = made.figures.values()
+    assert figure.get_suptitle().startswith(f"{choices} {kind} scores")
 
 
 def annotated(corpus, without=()):

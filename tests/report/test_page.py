@@ -78,7 +78,7 @@ def test_the_check_of_pages_finds_what_is_wrong(made):
     html = made[2]
     for good, bad, message in [
         ("<main>", "<main><script></script>", "<script>"),
-        ("<main>", '<main><img src="http://x/y.png" alt="a picture from elsewhere">', "leads out"),
+        ("<main>", '<main><img src="http://x/y.png" alt="an image from elsewhere">', "leads out"),
         ("<main>", '<main><p onclick="x">', "not closed"),
         ("<main>", '<main><p onclick="x"></p>', "runs something"),
         ("<main>", "<main><h4>deep</h4>", "headings"),

@@ -1,6 +1,6 @@
 """The tracer where Numba simulates CUDA: the same results, and the same faults.
 
-Numba reads NUMBA_ENABLE_CUDASIM when it is imported, so these tests run in a process of their own.
+Numba reads NUMBA_ENABLE_CUDASIM when it is imported, so these tests run in a separate process.
 """
 
 import os
