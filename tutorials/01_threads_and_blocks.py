@@ -4,7 +4,7 @@
 # You will see what a CUDA kernel is, how a thread finds its element, what a block's shared memory and its
 # barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
 #
-# This is the beginning: you need only Python and NumPy.
+# This is the first tutorial: you need only Python and NumPy.
 
 # %%
 import os
@@ -20,15 +20,16 @@ from scratchser.kernels import norms
 from scratchser.tracer import trace
 
 # %% [markdown]
-# ## A loop turned inside out
+# ## From a loop to threads
 #
 # A CPU squares ten numbers in a loop: `for i in range(10): y[i] = x[i] * x[i]`. A GPU has thousands of arithmetic
-# units, and a loop would keep one busy. So the loop goes; its body is run by as many *threads* as there are numbers.
-# What was the loop's index is now a thread's number in the launch:
+# units, and a loop would use only one of them. So the loop disappears: its body is run by one *thread* for each
+# element. The loop's index becomes the thread's index in the launch:
 #
 #     i = blockIdx · blockDim + threadIdx
 #
-# Threads come in *blocks* of equal size, which is why the number has two parts. `square[3, 4]` launches 3 blocks of 4.
+# Threads are grouped in *blocks* of equal size, so the index has two parts. `square[3, 4]` launches 3 blocks of 4
+# threads.
 
 
 # %%
@@ -48,9 +49,9 @@ assert np.array_equal(y, x**2)
 # %% [markdown]
 # ## Why the `if` is there
 #
-# 3 · 4 = 12 threads were launched for 10 numbers: blocks are whole. Threads 10 and 11 must do nothing. Without the `if`
-# a GPU writes past the end, usually without an error, and some other array gets a wrong number. The *tracer* runs the
-# same Python code thread by thread, and checks every access.
+# 3 · 4 = 12 threads were launched for 10 elements, because all blocks have the same size. Threads 10 and 11 must do
+# nothing. Without the `if` a GPU writes past the end, usually without an error, and changes some other array. The
+# *tracer* runs the same Python code thread by thread, and checks every access.
 
 
 # %%
@@ -68,9 +69,9 @@ trace(square, 3, 4, x, y).require_clean()  # with the `if` there is no fault
 # %% [markdown]
 # ## Threads run in no fixed order
 #
-# All threads add to one number: `total[0] += x[i]` reads, adds and writes. Two threads may both read 5, add their own
-# number and both write: one of the two is lost. Such a *race* often has no effect, so running the kernel and looking at
-# the sum proves nothing. The tracer finds two threads that access one address in no fixed order.
+# All threads add to one element: `total[0] += x[i]` reads, adds and writes. Two threads may both read 5, add their own
+# element and write the sum: then one of the two additions is lost. Such a *race* often has no effect, so running the
+# kernel and looking at the sum proves nothing. The tracer finds two threads that access one address in no fixed order.
 
 
 # %%
@@ -89,9 +90,10 @@ assert total[0] == x.sum() and report.races
 # %% [markdown]
 # ## What a block shares
 #
-# The threads of one block have a little fast memory together, and a *barrier*: `cuda.syncthreads()` stops
-# every thread until all threads of the block have reached it. What one thread writes before it, any of them can read
-# after it. Here each thread reads what another one has loaded, and the elements of each block come out reversed.
+# The threads of one block share a small, fast memory, and they have a *barrier*: `cuda.syncthreads()` stops every
+# thread until all threads of the block have reached it. What one thread writes before the barrier, every thread of the
+# block can read after it. Here each thread reads an element that another thread has loaded, so that the elements of
+# each block are reversed.
 
 
 # %%
@@ -101,7 +103,7 @@ def reversed_blocks(x, y, wait):
     t, i = cuda.threadIdx.x, cuda.grid(1)
     part[t] = x[i]
     if wait:
-        cuda.syncthreads()  # all four numbers are there
+        cuda.syncthreads()  # now all four elements are loaded
     y[i] = part[3 - t]
 
 
@@ -115,10 +117,10 @@ assert report.uninitialised and report.races
 # %% [markdown]
 # ## A sum without a race
 #
-# With shared memory and barriers the elements of a block can be added without a race: one half to the other half, then
-# again with what is left, one thread for each addition, a barrier before each step. This is
-# `kernels/machine/block_sum.py`; in `norms.chunks_cuda` 256 threads add up their share of squares first: norms of
-# gradients, the paper's figure 4.
+# With shared memory and barriers the elements of a block can be added without a race: add one half to the other half,
+# and repeat this until one element is left. Each addition has its own thread, and there is a barrier before each step.
+# This is `kernels/machine/block_sum.py`. In `norms.chunks_cuda` each of 256 threads first adds up its share of the
+# squares. It computes the gradient norms of the paper's figure 4.
 
 # %%
 dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
@@ -132,9 +134,9 @@ assert abs(sums[0] - right) < 1e-6 * right
 # %% [markdown]
 # ## What a kernel costs
 #
-# Arithmetic is cheap on a GPU, loading is not: from global memory an element takes hundreds of cycles, from shared
-# memory about thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 elements
-# is read once, and each of 256 threads reads the beginning and the end of the range.
+# Arithmetic is cheap on a GPU, loading is not: an element of global memory takes hundreds of cycles, one of shared
+# memory about thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 elements is
+# read once, and each of 256 threads reads the beginning and the end of the range.
 
 # %%
 print(report.counts)
@@ -146,7 +148,7 @@ figure, (above, below) = plt.subplots(2, 1, figsize=(9, 5.2), layout="constraine
 for i in range(12):
     above.add_patch(plt.Rectangle((i - 0.47, 0), 0.94, 1, color=f"C{i // 4}", alpha=0.75 if i < 10 else 0.15))
     above.text(i, 0.5, f"block {i // 4}\nthread {i % 4}", ha="center", va="center", fontsize=8)
-above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), xlabel="i", title="12 threads for 10 numbers: two are idle")
+above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), xlabel="i", title="12 threads for 10 elements: two are idle")
 part, steps = np.arange(1.0, 9), np.full((4, 8), np.nan)
 for step, half in enumerate((8, 4, 2, 1)):
     part[:half] += part[half : 2 * half] if step > 0 else 0
@@ -161,10 +163,10 @@ save(figure, "01_threads_and_blocks")
 # %% [markdown]
 # ## What to try
 #
-# - Launch `square[2, 4]` into zeros. Which two numbers stay 0, and does the tracer complain? (The last two, and it does
-#   not: no access is at fault where there is none. Only a comparison with the right answer finds that.)
-# - In `reversed_blocks`, let only threads with `t < 3` reach the barrier. What is that called? (`divergence`; a GPU may
-#   hang.)
-# - How many steps does the sum of 256 numbers take, and how many would one thread take? (8, and 255.)
+# - Launch `square[2, 4]` with a `y` of zeros. Which two elements stay 0, and does the tracer report this? (The last
+#   two. It does not: it checks accesses, and here there are none. Only a comparison with the right answer finds this.)
+# - In `reversed_blocks`, let only threads with `t < 3` reach the barrier. What does the tracer report? (`divergence`; a
+#   GPU may hang.)
+# - How many steps does the sum of 256 elements take, and how many would one thread need? (8, and 255.)
 # - Your turn: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
 #   `python -m scratchser.check tutorials/exercises/cuda_saxpy.py`.

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 2. From sound to spectrogram
 #
-# You will see the short-time Fourier transform of eqs. (1) to (3), from the sum as it is written to the fast transform,
-# and why there are a window, a cut and a logarithm. The result is the network's input.
+# You will see the short-time Fourier transform of eqs. (1) to (3), first as a plain sum and then as the fast transform,
+# and why it needs a window, a highest frequency and a logarithm. The result is the network's input.
 #
-# It builds on from 1 how work is shared out: on a GPU a block computes one frame of the spectrogram.
+# It builds on tutorial 1, in which threads and blocks share the work: on a GPU a block computes one frame of the
+# spectrogram.
 
 # %%
 import matplotlib.pyplot as plt
@@ -18,21 +19,23 @@ from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.kernels import stft
 
-N, HOP, RATE = 1024, 512, 16000  # samples of a window (64 ms), from one to the next (32 ms), and of a second
+N, HOP, RATE = 1024, 512, 16000  # samples in a window (64 ms), between windows (32 ms), in a second
 corpus = synthetic.load(size=10)
 sound, _ = corpus.read(corpus.utterances[0])
-print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, as loud as {np.abs(sound).max():.3f} of full scale")
+print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, peak at {np.abs(sound).max():.3f} of full scale")
 
 # %% [markdown]
 # ## How much of one frequency is in a sound?
 #
-# Multiply the sound by a wave of that frequency and add up. Where the two agree all products are positive and the
-# sum is large; where they do not, products of both signs cancel. A wave may be shifted, so take two, a cosine and a
-# sine, and add their squares: then the shift drops out. With exp(-iφ) = cos φ - i sin φ both are one sum, eq. (1):
+# Multiply the sound by a wave of that frequency and add up the products. If the two agree, all products are positive
+# and the sum is large; if they do not, positive and negative products cancel. The wave in the sound may be shifted, so
+# take two waves, a cosine and a sine, and add the squares of the two sums: then a shift has no effect. With
+# exp(-iφ) = cos φ - i sin φ both sums become one complex sum, eq. (1):
 #
 #     X[t, k] = Σ_n x[S t + n] w[n] exp(-2πi k n / N)         S = 512 samples, N = 1024
 #
-# Bin k is a wave that fits k times into the window: k · 16000 / 1024 = k times 15.625 Hz. Without window w, for now:
+# Bin k is a wave with k periods in the window: its frequency is k · 16000 / 1024 Hz = k · 15.625 Hz. The code below
+# leaves out the window w:
 
 # %%
 n = np.arange(N)
@@ -50,29 +53,30 @@ assert np.isclose(how_much(tone, 64), (N / 2) ** 2) and how_much(tone, 65) < 1e-
 # %% [markdown]
 # ## Why a window
 #
-# The sum knows N samples only, and treats them as one period of a signal that repeats. A tone that does not fit in a
-# whole number of times would then jump at the ends, and a jump contains all frequencies: it *leaks* into bins far away.
-# Eq. (2) fades both ends to zero, so that nothing jumps:  w[n] = sin²(π n / (N - 1)).
+# The sum uses N samples only, and treats them as one period of a periodic signal. If the window does not hold a whole
+# number of periods of a tone, the signal jumps at the ends, and a jump contains all frequencies: it *leaks* into bins
+# far away. Eq. (2) fades both ends to zero, so that nothing jumps:  w[n] = sin²(π n / (N - 1)).
 
 # %%
 between = np.sin(2 * np.pi * 64.5 * n / N)
 window = stft.hann(N, np.float64)
 for name, w in (("no window", np.ones(N)), ("eq. (2)", window)):
     here, away = how_much(between * w, 64), how_much(between * w, 84)
-    print(f"{name:10} 64.5 turns: 20 bins away the power is {10 * np.log10(away / here):6.1f} dB of that at the tone")
+    print(f"{name:10} 64.5 periods: 20 bins away the power is {10 * np.log10(away / here):6.1f} dB of that at the tone")
     assert (away / here < 1e-8) == (name == "eq. (2)")
 
 # %% [markdown]
 # ## All bins of a frame are a matrix product
 #
 # X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.reference.stft`, the reference
-# implementation that the kernel is compared with. It computes too much: separate even and odd samples, and the sum
-# becomes two sums of half the length, E and O, with one factor between them:
+# implementation that the kernel is compared with. It computes more than necessary: separate even and odd samples, and
+# the sum becomes two sums of half the length, E and O, with one factor between them:
 #
 #     X[k]         = E[k] + exp(-2πi k / N) O[k]           k < N / 2
-#     X[k + N / 2] = E[k] - exp(-2πi k / N) O[k]           since the factor changes sign half a turn later
+#     X[k + N / 2] = E[k] - exp(-2πi k / N) O[k]           because the factor has the opposite sign there
 #
-# Each half serves two bins. Halve again and again: N² / 4 + N² / 4 + N, ... ends at about N log2 N instead of N².
+# Each element of E and O serves two bins. One split leaves N² / 4 + N² / 4 + N / 2 products; splitting again and again
+# leaves N / 2 · log2 N instead of N².
 
 
 # %%
@@ -94,24 +98,25 @@ assert error < 1e-11 and np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol
 # %% [markdown]
 # ## Power, cut, logarithm
 #
-# Eq. (3) keeps |X|² and forgets the phase, which says when a wave began. Bins above 4 or 8 kHz are cut off. The
-# logarithm makes a factor a difference, as the ear does: in loud and soft speech the same pattern then looks the same.
-# Silence has the logarithm -∞, so what is below a floor counts as the floor. `stft.forward` is the kernel; it divides
-# as above, into four instead of two, with 16 frames side by side.
+# Eq. (3) keeps |X|² and drops the phase, which says when a wave began. Bins above 4 or 8 kHz are cut off. The logarithm
+# turns a factor into a difference, as the ear does: then a pattern looks the same in loud and in soft speech. Silence
+# has the logarithm -∞, so values below a floor are replaced by the floor. `stft.forward` is the kernel; it splits as
+# above, into four parts instead of two, and computes 16 frames at once.
 
 # %%
 Y = stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)
 slow = reference.stft.forward(sound, window, HOP, 257, 1e-2)
 _, _, scaled = scipy.signal.stft(sound, window=window, nperseg=N, noverlap=N - HOP, boundary=None, padded=False)
 by_scipy = np.log(np.maximum(np.abs(scaled.T[:, :257] * window.sum()) ** 2, 1e-2))  # scipy divides by the window's sum
-print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, float32; from the sum: {np.abs(Y - slow).max():.1e}", end=", ")
-print(f"from SciPy: {np.abs(Y - by_scipy).max():.1e}, where the values span {np.ptp(Y):.1f}")
+print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, difference from the sum: {np.abs(Y - slow).max():.1e}", end=", ")
+print(f"from SciPy: {np.abs(Y - by_scipy).max():.1e}; the values span {np.ptp(Y):.1f}")
 assert Y.shape == (1 + (len(sound) - N) // HOP, 257)
 assert np.abs(Y - slow).max() < 1e-4 and np.abs(slow - by_scipy).max() < 1e-4
 
 # %% [markdown]
-# How much time does it save? `_timing.py` lets both take turns and keeps the best time of each. The sum's waves are
-# tabulated beforehand, in float32 as the kernel has it, for NumPy's matrix product; the kernel has one core.
+# How much time does the fast transform save? `_timing.py` runs both in turn and keeps the best time of each. The waves
+# of the sum are computed beforehand, in float32 like the kernel, so that the sum is one matrix product of NumPy. The
+# kernel uses one core.
 
 # %%
 numba.set_num_threads(1)
@@ -141,8 +146,9 @@ save(figure, "02_stft")
 # %% [markdown]
 # ## What to try
 #
-# - Halve the window to 512 samples. What becomes sharper, what blurs? (Time and frequency: bins are 31.25 Hz wide then,
-#   and the harmonics of a deep voice, 100 Hz apart, begin to melt. No window has both.)
-# - What does a sound twice as loud change in Y? (It adds log 4 = 1.39 wherever the floor is not reached.)
+# - Halve the window to 512 samples. What becomes sharper, what blurs? (Time becomes sharper and frequency blurs: bins
+#   are then 31.25 Hz wide, and the harmonics of a deep voice, 100 Hz apart, begin to merge. No window is sharp in
+#   both.)
+# - How does Y change if the sound has twice the amplitude? (It grows by log 4 = 1.39 wherever it is above the floor.)
 # - Why is the second half of `fft(frame)` not needed? (The sound is real: X[N - k] is the conjugate of X[k].)
 # - Your turn: `tutorials/exercises/stft.py`, judged by `python -m scratchser.check tutorials/exercises/stft.py`.

@@ -1,10 +1,12 @@
 # %% [markdown]
-# # 3. A voice of another length
+# # 3. VTLP: a vocal tract of another length
 #
-# You will see eq. (4), the warp of the frequency axis that makes a new speaker out of an old one, why it is computed
-# backwards (a *gather*), and how the gradient of something linear is found and checked without a single derivative.
+# You will see eq. (4), the warp of the frequency axis that makes a new speaker from a recorded one, why it is computed
+# from the result back to the input (a *gather*), and how the gradient of a linear map is found and checked without any
+# derivative.
 #
-# It builds on the spectrogram of 2, and from 1 the thought that each number of the result has a thread of its own.
+# It builds on the spectrogram of tutorial 2 and on the idea from tutorial 1 that each element of the result has its own
+# thread.
 
 # %%
 import matplotlib.pyplot as plt
@@ -19,7 +21,7 @@ from scratchser.kernels import stft, vtlp
 
 
 def spoken(tract_cm, pitch_hz):
-    """Log spectrogram (T, 513) of one and the same angry utterance by a voice of this vocal tract and pitch."""
+    """Log spectrogram (T, 513) of the same angry utterance, spoken with this vocal tract and pitch."""
     voice, rng = Voice(tract_cm, pitch_hz), np.random.default_rng(4)
     sound = synthesise(voice, EXPRESSIONS["anger"], 1.2, pitch_hz, -26.0, rng)
     return stft.forward(sound, stft.hann(1024), 512, 513, 1e-2)
@@ -28,17 +30,18 @@ def spoken(tract_cm, pitch_hz):
 # %% [markdown]
 # ## Why warp at all
 #
-# A vocal tract is a tube, about 17 cm long in men and 15 in women. Its resonances, the *formants*, are what makes an
-# "a" an "a", and all of them go with 1 / length. There are few speakers in a corpus, so a network memorises their
-# tube lengths. Stretch the frequency axis by α, and the same words come from a tube 1 / α times as long.
+# A vocal tract is a tube, about 17 cm long in men and 15 in women. Its resonances, the *formants*, make an "a" sound
+# like an "a", and all of them are proportional to 1 / length. There are few speakers in a corpus, so a network
+# memorises the lengths of their tubes. If you stretch the frequency axis by α, the same words seem to come from a tube
+# 1 / α times as long.
 #
 # ## Eq. (4)
 #
 #     G(f) = α f                                              f ≤ f0 = 0.9 fmax
 #     G(f) = (fmax - α f0) / (fmax - f0) (f - f0) + α f0      f > f0
 #
-# Up to f0 it is a plain stretch. Were it one all the way, α = 1.1 would push the top of the spectrum out of
-# range, and 0.9 would leave a gap. The second part is the straight line that maps fmax to fmax.
+# Up to f0 the axis is simply stretched. If it were stretched up to fmax, α = 1.1 would move the top of the spectrum out
+# of range, and α = 0.9 would leave a gap. So the second part is a straight line that maps fmax to fmax.
 
 # %%
 F = 513
@@ -50,18 +53,19 @@ for alpha in (0.9, 1.1):
     assert np.allclose(ends, [0, alpha * 0.9 * 512, 512])
 
 # %% [markdown]
-# ## Ask where a number comes from, not where it goes
+# ## Gather instead of scatter
 #
-# What S has at f, the result has at G(f). The loop that suggests itself carries each bin there, Y[round(G(f))] = S[f].
-# Where G is steep it steps over bins, which get nothing; where it is flat two bins land on one, and on a GPU two
-# threads write one number: the race of tutorial 1. So go the other way. Each bin k of the result has one writer, which
-# *gathers* from G⁻¹(k), mostly between two bins i and i + 1, and mixes these by how near they are:
+# The value of S at f moves to G(f) in the result Y. The obvious loop *scatters* the bins: Y[round(G(f))] = S[f]. Where
+# G is steep, some bins of Y get nothing. Where G is flat, two bins of S go to the same bin of Y, and on a GPU two
+# threads write the same element: the race of tutorial 1. So use the other direction: each bin k of Y has one thread,
+# which *gathers* from G⁻¹(k). This is usually between two bins i and i + 1, and Y is interpolated linearly between
+# them:
 #
 #     Y[t, k] = (1 - w) S[t, i] + w S[t, i + 1],      i + w = G⁻¹(k)
 
 # %%
 landed = np.bincount([round(vtlp.target(x, 1.1, F)) for x in f], minlength=F)
-print(f"\nscattered with α = 1.1: {np.sum(landed == 0)} bins get nothing, {np.sum(landed > 1)} get several numbers")
+print(f"\nscattered with α = 1.1: {np.sum(landed == 0)} bins get nothing, {np.sum(landed > 1)} get several values")
 assert np.sum(landed == 0) > 0 and np.sum(landed > 1) > 0
 for k in (100, 512):
     i, w = vtlp.source(k, 1.1, F)
@@ -76,11 +80,12 @@ print(f"α = 1 changes nothing; α = 1.1 differs from np.interp by {error:.1e}")
 assert error < 1e-10
 
 # %% [markdown]
-# ## Does it do what it is for?
+# ## A test with a known answer
 #
-# The built-in synthesiser has a tube whose length can be chosen, so we can ask it for the right answer: the same words
-# by a tube 1 / 1.06 times as long, with the same pitch and with one 1.06 times as high. Which α brings S nearest to it?
-# Once by every bin, once by the *envelope*, means over 9 bins (140 Hz), in which harmonics of the pitch melt.
+# The built-in synthesiser can change the length of its tube, so it can give the right answer: the same words from a
+# tube 1 / 1.06 times as long, with the same pitch and with a pitch 1.06 times as high. Which α brings S nearest to this
+# answer? We compare all bins, and then the *envelope*: means over 9 bins (140 Hz), in which the harmonics of the pitch
+# merge.
 
 # %%
 answers = {"higher pitch": spoken(17 / 1.06, 120 * 1.06), "same pitch": spoken(17 / 1.06, 120.0)}
@@ -95,19 +100,19 @@ for pitch, answer in answers.items():
         assert abs(best - (1.0 if (pitch, detail) == ("same pitch", "bins") else 1.06)) < 0.011  # a step of alphas
 
 # %% [markdown]
-# The formants are found where they should be, to a step. Only the third line differs: bin by bin the harmonics decide,
-# and a warp moves them along with the formants. A real speaker with a shorter tube need not have a higher pitch, so
-# VTLP makes some speakers who are odd. It is an augmentation, not a conversion of voices.
+# In three of four cases the best α is 1.06 to within one step, as it should be. Only the third line differs: when all
+# bins are compared, the harmonics decide, and a warp moves them together with the formants. A real speaker with a
+# shorter tube need not have a higher pitch, so VTLP makes some unusual speakers. It augments the data; it does not
+# convert voices.
 
 # %% [markdown]
-# ## The gradient of something linear
+# ## The gradient of a linear map
 #
-# Y is linear in S: Y = M S for a matrix M of weights w and 1 - w. A loss L that changes by dY · ΔY when Y moves changes
-# by dY · (M ΔS) = (Mᵀ dY) · ΔS when S moves. So dS = Mᵀ dY: each weight once more, from the other end. Bin i of S asks
-# which bins of Y have read it, and adds what they say.
+# Y is linear in S: Y = M S for a matrix M of weights w and 1 - w. When Y changes by ΔY, the loss L changes by dY · ΔY.
+# When S changes by ΔS, it changes by dY · (M ΔS) = (Mᵀ dY) · ΔS. So dS = Mᵀ dY: the same weights in the other
+# direction. For bin i of S, add the gradients of all bins of Y that have read it, each times its weight.
 #
-# That gives a check that needs no differences: for any S and any dY, both sides of dY · (M S) = (Mᵀ dY) · S are one
-# number.
+# This gives a check that needs no finite differences: for any S and any dY, dY · (M S) = (Mᵀ dY) · S.
 
 # %%
 rng = np.random.default_rng(0)
@@ -142,9 +147,9 @@ save(figure, "03_vtlp")
 # %% [markdown]
 # ## What to try
 #
-# - Which α make G a one-to-one map at all? (0 < α < 1 / 0.9: above, the second part would have to fall.)
-# - The batch is normalised by eq. (5) after the warp. Would before do as well? (Yes: each number of Y is a weighted
-#   mean, and the mean of shifted and scaled numbers is the shifted and scaled mean.)
-# - Warp by 1.1 and then by 1 / 1.1. Is it the old spectrogram? (Nearly: the hinges differ, and mixing neighbours
-#   blurs.)
+# - For which α is G one-to-one? (0 < α < 1 / 0.9: for a larger α, G decreases in its second part.)
+# - The batch is normalised by eq. (5) after the warp. Would the result be the same if it were normalised before? (Yes:
+#   each element of Y is a weighted mean, and the mean of shifted and scaled values is the shifted and scaled mean.)
+# - Warp by 1.1 and then by 1 / 1.1. Is the result the original spectrogram? (Nearly: the hinges differ, and
+#   interpolation blurs.)
 # - Your turn: `tutorials/exercises/vtlp.py`, judged by `python -m scratchser.check tutorials/exercises/vtlp.py`.

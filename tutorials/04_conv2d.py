@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. Strided convolution and its two gradients
 #
-# You will see what a convolution layer computes, how padding, strides and lengths go together, and how both of its
-# gradients follow from one question: which outputs does this number reach?
+# You will see what a convolution layer computes, how padding, strides and lengths work together, and how both of its
+# gradients follow from one question: which outputs depend on this input or this weight?
 #
-# It builds on the spectrogram of 2, the gather and the transposed matrix of 3.
+# It builds on the spectrogram of tutorial 2, and on the gather and the transposed matrix of tutorial 3.
 
 # %%
 import matplotlib.pyplot as plt
@@ -20,19 +20,20 @@ from scratchser.kernels import conv2d, stft
 # %% [markdown]
 # ## One dimension first
 #
-# A kernel of a few weights slides along the input. At each stop it multiplies the input below it and adds up:
+# A kernel of a few weights slides along the input. At each stop it multiplies the inputs below it by its weights, and
+# adds up the products:
 #
 #     y[t] = bias + Σ_i W[i] x[t s + i - p]          stride s: the stops are s apart
 #
-# It begins p = ⌊(I - 1) / 2⌋ elements before the input; past the ends it reads zeros. There are ⌈T / s⌉
-# stops, whatever the kernel's size. Why slide one kernel at all, and not give each position its own weights? Because a
-# pattern of speech may come early or late, and what is learnt about it at one position should apply to all.
+# It begins p = ⌊(I - 1) / 2⌋ elements before the input; past the ends it reads zeros. There are ⌈T / s⌉ stops, whatever
+# the kernel's size. Why use one kernel for all positions, and not separate weights for each position? A pattern of
+# speech may come early or late, and what is learnt about it at one position should apply to all.
 
 # %%
 T, I, s = 9, 3, 2
 x, W = np.array([2.0, 0, 1, 3, -1, 0, 0, 2, 1]), np.array([1.0, 2, -1])
 p, stops = (I - 1) // 2, -(-T // s)
-M = np.zeros((stops, T))  # M[t, u]: with what weight output t reads input u
+M = np.zeros((stops, T))  # M[t, u]: the weight of input u in output t
 for t in range(stops):
     for i in range(I):
         if 0 <= t * s + i - p < T:
@@ -45,11 +46,12 @@ assert np.allclose(M @ x, y.ravel()) and np.allclose(M @ x, correlate(np.pad(x, 
 # %% [markdown]
 # ## Both gradients
 #
-# The loss changes by dy[t] for each unit by which y[t] changes. Ask each number which outputs it reaches.
+# When y[t] changes by a small ε, the loss changes by ε dy[t]. So ask for each input and each weight: which outputs
+# depend on it?
 #
-# - **An input** x[u] reaches output t with weight M[t, u], so dx = Mᵀ dy, as in tutorial 3. Row t of M is the kernel;
+# - **An input** x[u] affects output t with weight M[t, u], so dx = Mᵀ dy, as in tutorial 3. Row t of M is the kernel;
 #   column u holds every second weight only: for an input at an even position W[1], at an odd one W[2] and W[0]. The
-#   positions fall into s classes, and each class has a small kernel of its own. That is how the package computes dx.
+#   positions fall into s classes, and each class has its own small kernel. The package computes dx in this way.
 # - **A weight** W[i] is used by all stops, once each, so all of them add to it: dW[i] = Σ_t x[t s + i - p] dy[t].
 # - **The bias** is used with factor 1 everywhere: dbias = Σ_t dy[t].
 
@@ -66,14 +68,14 @@ assert np.allclose(M.T @ dy, dx.ravel()) and np.allclose(dW, dW_kernel.ravel()) 
 # %% [markdown]
 # ## Time, frequency and channels
 #
-# In a spectrogram the kernel has I frames x J bins, and slides in both directions. An input has C channels, each made
-# by another kernel of the layer before, and D kernels make D new ones. After the sum negative numbers become zero:
-# ReLU, without which any number of layers would be one linear map.
+# In a spectrogram the kernel has I frames x J bins, and slides in both directions. An input has C channels, each
+# computed by one kernel of the layer before, and D kernels compute D new channels. After the sum, negative values
+# become zero (ReLU). Without this, any number of layers would be one linear map.
 #
 #     y[b, t, f, d] = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
 #
-# Two kernels by hand, on real spectrograms: one that answers to a sudden rise in time, and one that answers to a ridge
-# in frequency, a harmonic. A network has to find its own.
+# Here are two kernels made by hand, on spectrograms of synthetic speech: one responds to a sudden rise in time, the
+# other to a ridge in frequency, such as a harmonic. A network has to learn its kernels.
 
 # %%
 corpus = synthetic.load(size=10)
@@ -96,10 +98,11 @@ for b in range(3):
     assert np.all(y[b, lengths[b] :] == 0)
 
 # %% [markdown]
-# ## An utterance does not know its batch
+# ## An utterance does not depend on its batch
 #
-# Utterances of unequal lengths lie in one array. What is past an end is padding: it reads as zero, nothing is
-# computed there, and no NaN came through. So an utterance has the same numbers alone and in any batch, to the bit.
+# Utterances of unequal lengths are stored in one array. The elements past an end are padding: they count as zero,
+# nothing is computed there, and their NaN did not reach the result. So an utterance has the same outputs alone and in
+# any batch, bit by bit.
 
 # %%
 first, frames = int(np.argmin(lengths)), lengths.min()
@@ -110,9 +113,10 @@ print(f"the shortest utterance, {frames} frames: alone and in the batch the same
 # %% [markdown]
 # ## Is the backward pass the derivative?
 #
-# The question of every kernel here. Move each number a little, see what the loss does, compare. Two cautions that are
-# often missing: the upstream gradient dy is random, never ones, and differences are of fourth order in float64, so that
-# the tolerance can be 1e-8. Where a step would cross ReLU's kink there is no derivative; such steps are made shorter.
+# We ask this for every kernel: change each element a little, see how the loss changes, and compare. Two precautions are
+# often missing: the upstream gradient dy is random, never all ones; and the finite differences are of fourth order in
+# float64, so that the tolerance can be 1e-8. At the kink of a ReLU there is no derivative, so a step that would cross
+# it is made shorter.
 
 # %%
 rng = np.random.default_rng(1)
@@ -156,10 +160,10 @@ save(figure, "04_conv2d")
 #
 # - A stride of 3 with 2 weights in time: which inputs have a gradient of 0, and why? (Every third, from u = 2 on: no
 #   stop reads it.)
-# - How many frames are left of 100 after time strides 2, 2, 2, 1, and how many are real of an utterance of 37? (13 and
-#   5.)
-# - The last column of "rises" glows faintly from top to bottom. What rises there? (Nothing: silence lies below the
-#   mean, at negative numbers, and the zeros past the end lie above it.)
-# - Why is there no ReLU in `M`? (It is not linear. Backward it lets dy pass where y > 0: one more factor, 0 or 1.)
-# - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`;
-#   `python -m scratchser.check tutorials/exercises/conv2d_backward.py` judges.
+# - A batch has 100 frames, and one of its utterances has 37. How many frames do the batch and this utterance have after
+#   time strides 2, 2, 2, 1? (13 and 5.)
+# - The last column of "rises" is slightly brighter from top to bottom. What rises there? (No sound: silence is below
+#   the mean and so has negative values, and the zeros past the end are larger.)
+# - Why is there no ReLU in `M`? (ReLU is not linear. Its backward pass keeps dy where y > 0: one more factor, 0 or 1.)
+# - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`,
+#   judged for example by `python -m scratchser.check tutorials/exercises/conv2d_backward.py`.

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 5. A ladder of kernels
 #
-# You will see why the same multiplications in another order take a small part of the time: on a CPU by the clock, and
-# on a GPU, without one, by counted accesses. The ladder leads from the loops that all write to the package's tile.
+# You will see why the same multiplications in another order take much less time. On a CPU we measure the time; for a
+# GPU we count memory accesses, which needs no GPU. The ladder leads from the loops that everybody writes to the
+# package's tile.
 #
-# It builds on the tracer of 1 and the convolution of 4. One core throughout: more cores are another ladder.
+# It builds on the tracer of tutorial 1 and the convolution of tutorial 4. Everything runs on one core.
 
 # %%
 import os
@@ -28,20 +29,21 @@ numba.set_num_threads(1)
 rng = np.random.default_rng(0)
 
 # %% [markdown]
-# ## The matrix product, by the clock
+# ## The matrix product: measured time
 #
 #     C[i, j] = Σ_k A[i, k] B[k, j]          2 M N K operations, whatever the order of the three loops
 #
-# **By number**: C[i, j] is a sum over k. Down a column of B it jumps a whole row in memory with each step; and since
-# each addition waits for the one before, the vector units, which add 8 or 16 numbers at a time, have nothing to do.
+# **By element**: C[i, j] is a sum over k. In a column of B, each step jumps over a whole row in memory. And since each
+# addition waits for the one before, the vector units, which add 8 or 16 elements at a time, are not used.
 #
-# **By row** exchanges two loops: a row of B, times one number, is added to a row of C. These are neighbours, and their
-# sums do not wait for each other. But C is loaded and stored again and again, two accesses for each product.
+# **By row** exchanges two loops: a row of B, times one element of A, is added to a row of C. The elements of a row are
+# neighbours in memory, and their sums do not wait for each other. But C is loaded and stored again and again, two
+# accesses for each product.
 
 
 # %%
 @njit
-def by_number(A, B, C):
+def by_element(A, B, C):
     for i in range(C.shape[0]):
         for j in range(C.shape[1]):
             C[i, j] = 0
@@ -62,8 +64,9 @@ def by_row(A, B, C):
 
 # %% [markdown]
 # **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
-# is loaded and stored once. One vector of B serves all of its rows, by one fused instruction each. Numba's loops do
-# not become that, so the tile is written in LLVM's instructions. The goal is NumPy's BLAS, the work of many years.
+# is loaded and stored once. One vector of B serves all rows of the tile, with one fused multiply-add for each row.
+# Numba does not compile loops to this, so the tile is written in LLVM's instructions. The goal is the speed of NumPy's
+# BLAS, the work of many years.
 
 # %%
 A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
@@ -76,17 +79,18 @@ def ours(A, B, C):
     return C
 
 
-rungs = {"by number": by_number, "by row": by_row, "ours": ours, "NumPy's BLAS": np.matmul}
+rungs = {"by element": by_element, "by row": by_row, "ours": ours, "NumPy's BLAS": np.matmul}
 rungs = {name: lambda rung=rung: rung(A, B, C) for name, rung in rungs.items()}
 products = race(rungs, A.astype(np.float64) @ B, 2 * 256**3)
 
 # %% [markdown]
-# ## The convolution is that product
+# ## The convolution is a matrix product
 #
-# Its windows are the rows of a matrix, one for each output position, I J C numbers long. The loops **as written** know
-# nothing of it. **Windows copied** into such a matrix (im2col), it is a product; with stride 1 each number of x is
-# copied I J = 25 times, memory for speed. **Ours**, `kernels/conv2d.py`, uses that a kernel row of a window is already
-# contiguous, and lets the tile read the windows where they are.
+# Its windows are the rows of a matrix, one for each output position, with I J C elements each. The loops **as written**
+# do not use this. In **windows copied**, the windows are copied into such a matrix (im2col). With stride 1 each element
+# of x is copied I J = 25 times, which costs memory but saves time. **Ours**, `kernels/conv2d.py`, makes no such copy:
+# the elements of a window that meet one row of the convolution kernel are already contiguous in x, so the tile reads
+# them directly from x.
 
 
 # %%
@@ -121,10 +125,10 @@ convolutions = race(rungs, right, 2 * y.size * 400)
 # %% [markdown]
 # ## On a GPU: count what is loaded
 #
-# There arithmetic waits for memory, so the rungs are counted, not timed: how many numbers of global memory are read for
-# each product? With **a thread for each number** of C it is two. In **ours**, `matmul.product_cuda`, a block loads
-# parts of A and B into shared memory for a tile of 64 x 32 elements: (64 + 32) / (64 · 32), and 1 / K for the initial
-# value of C. From shared memory a thread reads 8 + 4 elements for the 8 x 4 products that it does with them.
+# On a GPU, arithmetic waits for memory, so we count accesses instead of time: how many elements of global memory are
+# read for each product? With **a thread for each element** of C it is two. In **ours**, `matmul.product_cuda`, a block
+# loads parts of A and B into shared memory for a tile of 64 x 32 elements: (64 + 32) / (64 · 32), and 1 / K for the
+# initial value of C. From shared memory a thread reads 8 + 4 elements for the 8 x 4 products that it does with them.
 
 
 # %%
@@ -165,9 +169,10 @@ save(figure, "05_kernel_ladder")
 # %% [markdown]
 # ## What to try
 #
-# - Let "by row" take four rows at a time, so that an element of B that is loaded serves four products. How much does it
-#   help? (It took 0.65 ms where "by row" took 0.98 and ours 0.37.)
-# - Let a thread of `thread_for_each` make four neighbouring numbers of a row. How many reads is that per product?
-#   (5 / 4: a number of A serves four.) And a block that loads tiles of 8 x 8? (1 / 4.) This rung is yours to write:
+# - Let "by row" take four rows at a time, so that each loaded element of B serves four products. How much does it help?
+#   (In our measurement it took 0.65 ms, "by row" 0.98 ms and ours 0.37 ms.)
+# - Let a thread of `thread_for_each` compute four neighbouring elements of a row. How many reads are there for each
+#   product? (5 / 4: an element of A serves four products.) And if a block loads tiles of 8 x 8? (1 / 4.) Write this
+#   kernel yourself:
 # - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.
