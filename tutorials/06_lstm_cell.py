@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 6. The LSTM cell by hand
 #
-# You will see how a cell remembers, what its three gates do, why it forgets slowly enough to learn from what was long
-# ago, and the gradient of one step, by the chain rule and by hand.
+# You will see how a cell remembers, what its three gates do, why it forgets slowly enough to learn from much earlier
+# frames, and the gradient of one step, by the chain rule and by hand.
 #
-# It builds on what 4 has made of an utterance: a row of frames, each a vector. Here the frames are two numbers, so
-# that everything can be followed; tutorial 7 goes back through all steps at once.
+# It builds on the frames from tutorial 4, a sequence of vectors. Here each frame has only two elements, so that you can
+# follow every step. Tutorial 7 computes the gradient through all steps.
 
 # %%
 import math
@@ -21,22 +21,22 @@ from scratchser.kernels.parts import cell
 # %% [markdown]
 # ## Why not simply h = tanh(w x + u h)?
 #
-# A network that reads frame by frame needs a state h that it carries along. The simplest takes the new frame and its
-# old state through a tanh. To learn that frame 1 mattered in frame 40, the gradient has to come back through 40 steps,
-# and each multiplies it by u (1 - h²). With u = 0.9 and h = 0.7 that is 0.46, and 0.46⁴⁰ is 3e-14. Every step
-# overwrites the state, and so nothing of it remains.
+# A network that reads frame by frame needs a state h. The simplest network computes it as the tanh of the new frame and
+# the old state. To learn in frame 40 that frame 1 mattered, the gradient has to go back through 40 steps, and each step
+# multiplies it by u (1 - h²). With u = 0.9 and h = 0.7 that is 0.46, and 0.46⁴⁰ is 3e-14. Every step overwrites the
+# state, so almost nothing of it remains.
 #
 # ## The cell
 #
-# The LSTM keeps a second state c that is not rewritten but added to, and lets the network decide when. With the sums z
-# = x Wx + h Wh + b of four neurons, σ(z) = 1 / (1 + exp(-z)) between 0 and 1:
+# The LSTM has a second state c. A step adds to c instead of overwriting it, and the network decides when. Each unit has
+# four sums z = x Wx + h Wh + b, and σ(z) = 1 / (1 + exp(-z)) is between 0 and 1:
 #
 #     i, f, o = σ(zi), σ(zf), σ(zo)     gates: write? keep? show?
 #     g       = tanh(zg)                what could be written
 #     c       = f c + i g               keep some of the old, write some of the new
 #     h       = o tanh(c)               the output
 #
-# One step of one unit with numbers: written once here, once by the package's formulas, which serve CPU and GPU.
+# One step of one unit, computed here and by the package's formulas, which are the same for CPU and GPU:
 
 
 # %%
@@ -54,12 +54,13 @@ assert np.allclose(cell.unit(*np.float64([zi, zf, zg, zo, before])), (i, f, g, o
 # %% [markdown]
 # ## A memory made by hand
 #
-# Frames hold a value and a mark, and the cell shall keep the value of the last marked frame. So: write where there is a
-# mark, zi = 20 mark - 10; keep where there is none, zf = 10 - 20 mark; the candidate is the value, zg = value; always
-# show it, zo = 10. No h in it: Wh = 0. A network would have to find these weights; that they exist is the point.
+# Each frame has a value and a mark, and the cell should keep the value of the last marked frame. So it writes where
+# there is a mark, zi = 20 mark - 10; it keeps where there is none, zf = 10 - 20 mark; the candidate is the value,
+# zg = value; and it always shows its state, zo = 10. It does not use h: Wh = 0. A network would have to learn these
+# weights; here we only show that they exist.
 #
-# `lstm.forward` runs a second cell with the same weights from the last frame to the first. It knows what is to come,
-# and so each frame has a state of either direction: a Bi-LSTM.
+# `lstm.forward` runs a second cell with the same weights from the last frame to the first. It knows the later frames.
+# So each frame has two states, one for each direction: a Bi-LSTM.
 
 # %%
 T, rng = 60, np.random.default_rng(2)
@@ -79,16 +80,16 @@ assert abs(y[0, 37, 0] - math.tanh(math.tanh(0.9))) < 0.01 and abs(y[0, 0, 1] - 
 # %% [markdown]
 # ## The gradient of a step
 #
-# Given are the gradient of the loss for the h of this step, dh, and from the next step that for c, dc. Go through the
-# four lines from the last to the first, each by the product rule:
+# Two gradients of the loss are given: dh, with respect to the h of this step, and dc, with respect to c, from the next
+# step. Differentiate the lines above from the last to the first, each by the product rule:
 #
-#     dc  = dc + dh o (1 - tanh² c)                  c is seen through h, and kept for the step after
+#     dc  = dc + dh o (1 - tanh² c)                  c is used in h and in the next step
 #     dzo = dh tanh c · o (1 - o)                    σ' = σ (1 - σ)
 #     dzi = dc g · i (1 - i)       dzf = dc c[n-1] · f (1 - f)       dzg = dc i · (1 - g²)
-#     dc  left to the step before = dc f
+#     dc  for the step before = dc f
 #
-# To check it, move one input by a tiny imaginary number: what comes out imaginary is the derivative, to the last digit,
-# since nothing is subtracted from anything nearly equal.
+# To check it, add a tiny imaginary number to one input. The imaginary part of the output, divided by this number, is
+# the derivative to the last digit, because no nearly equal numbers are subtracted.
 
 
 # %%
@@ -111,10 +112,10 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc")):
 # %% [markdown]
 # ## What is left after forty steps
 #
-# Of dc a step leaves dc f to the one before, so after n steps the product of n forget gates is left. The gate decides
-# how long the cell remembers, and how far back it can learn. At the beginning weights are small, zf is about its bias,
-# and a bias of 0 means f = 0.5: half is lost in every step. Hence a bias of 1 in this package, f = 0.73. The memory
-# above has f = 0.99995 while there is no mark.
+# Each step multiplies dc by f, so after n steps the product of n forget gates is left. The gate decides how long the
+# cell remembers, and how far back it can learn. At the beginning of training, the weights are small and zf is about
+# equal to its bias. A bias of 0 means f = 0.5: half of the gradient is lost in every step. So this package begins with
+# a bias of 1, f = 0.73. The memory above has f = 0.99995 where there is no mark.
 
 # %%
 steps, left = 40, {}
@@ -153,9 +154,9 @@ save(figure, "06_lstm_cell")
 # ## What to try
 #
 # - Set the memory's forget bias to 2 instead of 10. What is left of 0.9 after 27 frames? (f = 0.88, and 0.88²⁷ is 3 %.)
-# - Why is dh not multiplied by f on its way to the step before, as dc is? (h goes there through the four sums: dz Whᵀ,
-#   the subject of tutorial 7.)
-# - `cell.sigmoid` is 1 / (2 + (exp(-z) - 1)). Why does it say exp - 1? (The package has exp x - 1 as arithmetic that
-#   becomes vector instructions, and tanh needs it: exp x alone would lose the digits of a small x.)
+# - Why is dh not multiplied by f on its way to the step before, as dc is? (dh goes there through the four sums: dz Whᵀ,
+#   see tutorial 7.)
+# - `cell.sigmoid` is 1 / (2 + (exp(-z) - 1)). Why does it use exp - 1? (The package computes exp x - 1 by arithmetic
+#   that compiles to vector instructions, and tanh needs it: exp x alone would lose the digits of a small x.)
 # - Your turn: `tutorials/exercises/lstm_cell_forward.py`, judged by
 #   `python -m scratchser.check tutorials/exercises/lstm_cell_forward.py`.

@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 7. Backprop through time
 #
-# You will see what one step back needs from the step after it, how far a gradient travels, and two mistakes that let
-# the loss fall all the same, a wrong shift and a missing mask: which test finds which, and why one passes every check.
+# You will see what one backward step needs from the step after it, how far a gradient reaches, and two mistakes with
+# which the loss still falls: a wrong shift and a missing mask. You will also see which test finds which mistake, and
+# why one of them passes every gradient check.
 #
-# It builds on the cell of tutorial 6, one step, and chains it over utterances of unequal lengths, in both directions.
+# It builds on the cell of tutorial 6, which is one step, and repeats it over utterances of unequal lengths, in both
+# directions.
 
 # %%
 from dataclasses import replace
@@ -21,20 +23,21 @@ from scratchser.kernels import lstm
 # %% [markdown]
 # ## The equations
 #
-# Forward, the state is all that one step hands to the next. Backward, the same wires carry gradients the other way:
+# In the forward pass, each step passes only its state to the next step. In the backward pass, the gradients take the
+# same path in the other direction:
 #
 #     forward    h[n], c[n] = cell(x[n] Wx + h[n-1] Wh + b, c[n-1])
 #     backward   dh[n] = dy[n] + dz[n+1] Whᵀ
-#                dc[n] = dh[n] o (1 - tanh² c[n]) + f[n+1] dc[n+1]         dz[n] of these two as in tutorial 6
+#                dc[n] = dh[n] o (1 - tanh² c[n]) + f[n+1] dc[n+1]         dz[n] from these two as in tutorial 6
 #                dWh   = Σ h[n-1]ᵀ dz[n]                                   the weights are the same at every step
 #
-# The loss depends on h[n] twice, through the output that the layer above reads and through step n+1: the two are
-# **added**. And mind the index in dWh: dz[n] meets the state that went *into* step n.
+# The loss depends on h[n] twice, through the output that the layer above reads and through step n+1: the two gradients
+# are **added**. Note the index in dWh: dz[n] is multiplied by the state that went *into* step n.
 #
-# The second direction is the same thing on the reversed utterance. Reversed means from its *own* last frame, not from
+# The second direction does the same on the reversed utterance. It begins at the utterance's *own* last frame, not at
 # the end of the padded batch.
 
-# %% three utterances in one batch; NaN past the end of each one, so that reading there shows
+# %% three utterances in one batch; NaN past the end of each one, so that reading there is visible
 rng = np.random.default_rng(7)
 lengths, D, H = np.array([6, 3, 5]), 4, 3
 x = rng.standard_normal((3, 7, D))
@@ -60,9 +63,9 @@ assert np.abs(y - reference_forward(**inputs)).max() < 1e-13
 # %% [markdown]
 # ## Is the backward pass the derivative of the forward pass?
 #
-# `check` moves every number of every input a little, in float64, and looks how Σ dy · y changes, with a random dy.
-# Initial states are inputs like the others. `time_axis` gives each frame its own limit. `complex_step` differentiates
-# the reference implementation, exactly to rounding.
+# `check` changes every element of every input a little, in float64, and measures how Σ dy · y changes, with a random
+# dy. Initial states are inputs like the others. With `time_axis` each frame has its own error limit. `complex_step`
+# differentiates the reference implementation, exactly to rounding.
 
 
 # %%
@@ -80,8 +83,8 @@ require(moved + exact)
 # %% [markdown]
 # ## A wrong shift
 #
-# The classic: dWh is summed with h[n] in place of h[n-1]. We hand the backward pass states that are one step late, in
-# the forward direction only, and compare.
+# A common mistake: dWh uses h[n] instead of h[n-1]. We give the backward pass states that are one step late, in the
+# forward direction only, and compare.
 
 
 # %%
@@ -102,9 +105,9 @@ assert 0 < cosine < 0.99  # it still points downhill: "the loss falls" proves no
 # %% [markdown]
 # ## A missing mask
 #
-# Now let the time loop run over the padding too: zeros past the end, and every length that of the batch. The readout
-# (forward state of the last frame, backward state of frame 0) reads a state after the padding, and its gradient comes
-# back through that.
+# Now let the time loop run over the padding too: the padding is zero, and every utterance gets the length of the batch.
+# The readout (forward state of the last frame, backward state of frame 0) then reads a state after the padding, and its
+# gradient goes back through the padding.
 
 # %%
 T, units = 40, 16
@@ -115,7 +118,7 @@ utterance, dr = rng.standard_normal((1, T, 8)), rng.standard_normal((1, 2 * unit
 
 
 def readout(padding, mask, half=slice(None)):
-    """The readout with so many zeros after the utterance, and |dx| per frame; `half` is where dr is not 0."""
+    """The readout with this many zeros after the utterance, and |dx| per frame; `half` is where dr is not 0."""
     n, part = np.array([T if mask else T + padding]), np.zeros_like(dr)
     y, cache = lstm.forward(np.concatenate([utterance, np.zeros((1, padding, 8))], axis=1), n, **W)
     part[:, half] = dr[:, half]
@@ -134,11 +137,13 @@ require(check(partial(forward, n=too_far), partial(backward, n=too_far), zero_pa
 assert np.isnan(forward(**inputs, n=too_far)).any()  # NaN in the padding shows it
 
 # %% [markdown]
-# **No gradient check finds this**: forward and backward agree with each other, both loops run too far. It takes a test
-# of what the layer *means*: alone or in a batch, the same bits; NaN in the padding, and nothing changes.
+# **No gradient check finds this**: forward and backward agree with each other, because both loops run too far. You need
+# a test of what the layer *should do*: an utterance gives the same bits alone and in a batch, and NaN in the padding
+# changes nothing.
 #
-# In the figure, left, a loss at the readout sends its gradient back through the time loop of each direction. Every step
-# multiplies it by about f, so it fades. Right, without a mask it has faded before it reaches the utterance.
+# On the left of the figure, the gradient of the readout goes back through the time loop of each direction. Every step
+# multiplies it by about f, so it becomes smaller. On the right, without a mask, it is already small when it reaches the
+# utterance.
 
 # %%
 ahead, back = slice(0, units), slice(units, 2 * units)
@@ -160,11 +165,12 @@ save(figure, "07_backprop_through_time")
 # %% [markdown]
 # ## What to try
 #
-# - Why did only dWh fail under the wrong shift? (h[n-1] stands in its equation and in no other of the way back. A check
-#   of dx alone would have passed.)
-# - Mask the forward pass and not the backward pass: is that found? (Yes: `check(forward, partial(backward, n=too_far),
-#   zero_padded)` fails for all six. It is the *consistent* mistake that hides.)
-# - What does the forget gate's bias do for the gradient? (The first frame's is 7e-5 of the last one's. Set the bias to
-#   0: 9e-9. Set it to 3: 7e-2. That is why it starts at 1.)
+# - Why did only dWh fail under the wrong shift? (In the backward pass only its equation contains h[n-1]. A check of dx
+#   alone would have passed.)
+# - Mask the forward pass and not the backward pass. Does the check find this? (Yes:
+#   `check(forward, partial(backward, n=too_far), zero_padded)` fails for all six inputs. Only the *consistent* mistake
+#   stays hidden.)
+# - How does the bias of the forget gate change the gradient? (With a bias of 1, the gradient of the first frame is 7e-5
+#   of the last frame's; with 0 it is 9e-9, with 3 it is 7e-2. This is why the bias does not start at 0.)
 # - Your turn: `tutorials/exercises/lstm_backward.py`, this time loop in one direction, judged by
 #   `python -m scratchser.check tutorials/exercises/lstm_backward.py`, which recognises a dozen mistakes.

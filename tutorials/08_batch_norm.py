@@ -4,7 +4,8 @@
 # You will see three ways to normalise a time series; what each does to a spectrogram (frame-wise distorts along time
 # and the features, sequence-wise along the features, layer-wise not at all); and the gradient *through* the statistics.
 #
-# It builds on tutorial 7's layer, z[n] = x[n] Wx + h[n-1] Wh + b. Such sums get mean 0 and variance 1: *over what*?
+# It builds on tutorial 7's layer, z[n] = x[n] Wx + h[n-1] Wh + b. These sums are normalised to mean 0 and variance 1:
+# *over what*?
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,11 +25,12 @@ from scratchser.presets import PRESETS
 #
 #     x̂[s, t, f] = (x[s, t, f] - mean) / √(variance + ε)           variance = mean of (x - mean)²
 #
-#     frame-wise      over utterances s          a pair for each frame and feature      eqs. (6), (7)
-#     sequence-wise   over s and frames t        a pair for each feature                eqs. (10), (11)
-#     layer-wise      over s, t and features f   one pair in all                        eqs. (13), (14)
+#     frame-wise      over utterances s          one mean, variance per frame, feature  eqs. (6), (7)
+#     sequence-wise   over s and frames t        one mean, variance per feature         eqs. (10), (11)
+#     layer-wise      over s, t and features f   one mean and variance in all           eqs. (13), (14)
 #
-# Only real frames count. With NaN for padding that is NumPy's `nanmean`, and the three ways are three values of `axis`.
+# Only real frames count. If the padding is NaN, NumPy's `nanmean` leaves it out, and the three ways are three values of
+# `axis`.
 
 # %%
 AXES = {"frame-8": 0, "sequence": (0, 1), "layer": (0, 1, 2)}
@@ -47,8 +49,8 @@ def norm_of(kind, gamma, beta, epsilon=EPSILON):  # its running statistics: mean
 # %% [markdown]
 # ## Seen on spectrograms
 #
-# Six utterances of the built-in corpus, 64 bins. To see nothing else, the layer gets Wx = 1 and Wh = 0: then what the
-# package's kernel normalises is the spectrogram itself. It must agree with the lines above.
+# Six utterances of the built-in corpus, 64 bins. We set Wx to the identity and Wh to 0: then the package's kernel
+# normalises the spectrogram itself, and its result must agree with the function above.
 
 # %%
 features = extract(synthetic.load(size=10), PRESETS["demo"])
@@ -60,7 +62,7 @@ for u, utterance in enumerate(chosen):
 
 
 def likeness(a, b):
-    """Correlations of all pixels, of the loudness over time, of the spectrum; 1: moved and stretched as a whole."""
+    """Correlations of all pixels, of the loudness over time, of the spectrum; 1: only shifted and scaled."""
     pairs = (a.ravel(), b.ravel()), (a.mean(axis=1), b.mean(axis=1)), (a.mean(axis=0), b.mean(axis=0))
     return [np.corrcoef(*pair)[0, 1] for pair in pairs]
 
@@ -79,9 +81,10 @@ for kind, axis in AXES.items():
     assert {"layer": alike.min() > 1 - 1e-9, "sequence": alike[1] > 0.98 > alike[2]}.get(kind, alike.max() < 0.9)
 
 # %% [markdown]
-# Layer-wise moves and stretches all pixels alike: nothing is lost. Sequence-wise keeps the loudness over time and bends
-# the spectrum, since every bin is made equally loud. Frame-wise subtracts from each frame what *other* utterances
-# happen to say at that moment. Once they have ended (grey lines in the figure), nothing is left but 0.
+# Layer-wise normalisation shifts and scales all pixels in the same way: nothing is lost. Sequence-wise keeps the
+# loudness over time but changes the spectrum, because every bin becomes equally loud. Frame-wise subtracts from each
+# frame the mean over the utterances at that time, so the result depends on *other* speech. Once all others have ended
+# (grey lines in the figure), only 0 is left.
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(14, 4.6), layout="constrained", height_ratios=(2, 1))
@@ -97,11 +100,11 @@ save(figure, "08_batch_norm")
 # %% [markdown]
 # ## Back through the statistics
 #
-# In the layer γ and β follow, so that it can undo all this: z[n] = γ â[n] + β + h[n-1] Wh with a = x Wx, eq. (12);
-# frame-wise there are two placements, (8) and (9). A number a reaches the loss on three paths: through its own â,
-# through the mean and through the variance, of all. The last two are the averages in
+# In the layer, a scale γ and a shift β follow, which can undo the normalisation: z[n] = γ â[n] + β + h[n-1] Wh with
+# a = x Wx, eq. (12). Frame-wise normalisation has two variants, eqs. (8) and (9). An element of a changes the loss on
+# three paths: through its own â, through the mean and through the variance. The last two paths give the averages in
 #
-#     da = ( γ dz - average of γ dz - â · average of γ dz â ) / √(variance + ε)          over the same numbers as mean's
+#     da = ( γ dz - average of γ dz - â · average of γ dz â ) / √(variance + ε)      over the same elements as the mean
 
 # %%
 n, D, H = np.array([6, 1, 4, 6, 2]), 3, 2
@@ -133,7 +136,7 @@ def functions_of(kind, epsilon):  # forward and backward for the checker, and th
     return lambda **inputs: run(**inputs)[1], backward, slow
 
 
-for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow as √ε: differences need a wide one
+for kind in KINDS:  # with two utterances â jumps from -1 to 1 within about √ε: differences need a large ε
     (forward, backward, _), (_, usual, slow) = functions_of(kind, epsilon=0.3), functions_of(kind, EPSILON)
     reports = check(forward, backward, inputs_of(kind), time_axis={"x": 1})
     reports += complex_step(slow, usual, inputs_of(kind))
@@ -143,10 +146,11 @@ for kind in KINDS:  # of two utterances â is +1 and -1, with a jump as narrow a
 # %% [markdown]
 # ## The influence of the batch
 #
-# In training an utterance's answer depends on its batch. By how much? One utterance with four others, ten times. The
-# fewer numbers a statistic is made of, the more it says about them: five per frame, thirty per feature, 240 in all. At
-# inference running statistics replace those of the batch. The paper found even the layer-wise kind to depend on the
-# batch size (table 3: UA 58.9, 59.0, 60.8 with batches of 16, 32, 64); its best model, with 61.7, has none.
+# In training, the output of an utterance depends on its batch. How much? Here one utterance is in ten batches, with
+# four others in each. The fewer elements a mean has, the more each of them changes it: five in frame-wise, thirty in
+# sequence-wise and 240 in layer-wise normalisation. At inference, running statistics replace those of the batch. The
+# paper found even the layer-wise kind to depend on the batch size (table 3: UA 58.9, 59.0, 60.8 with batches of 16, 32,
+# 64); its best model, with 61.7, has no batch normalisation.
 
 # %%
 many, equal = np.random.default_rng(10).standard_normal((41, 6, D)), np.full(5, 6)
@@ -163,9 +167,9 @@ for kind in KINDS:
 # %% [markdown]
 # ## What to try
 #
-# - What is the gradient of the plain sum of all â, frame- or sequence-wise? (Exactly 0, the sum is 0 by construction:
-#   with dz = 1 a backward pass that returns zeros would be right. That is why the checker draws dy at random.)
-# - Check frame-wise with ε = 1e-5 by differences: it fails. Is the backward pass wrong? (No, the complex step says so.
-#   Of two utterances â is ±1, a jump, and a difference across a jump is no derivative.)
+# - What is the gradient of the sum of all â, frame-wise or sequence-wise? (Exactly 0, because the sum is always 0. So
+#   with dz = 1 even a backward pass that returns zeros would pass. This is why the checker draws dy at random.)
+# - Check frame-wise with ε = 1e-5 by differences: it fails. Is the backward pass wrong? (No, the complex step agrees
+#   with it. With two utterances â is ±1: it jumps, and a difference across a jump is not a derivative.)
 # - Your turn: `tutorials/exercises/batch_norm.py`, sequence-wise, with lengths, judged by
-#   `python -m scratchser.check tutorials/exercises/batch_norm.py`. Most people compute only the first path at first.
+#   `python -m scratchser.check tutorials/exercises/batch_norm.py`. A common mistake is to compute only the first path.
