@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 9. Nesterov's momentum, and a learning rate for each kind of layer
 #
-# You will see why plain gradient descent crawls along a ravine, what momentum does about it and what Nesterov's look
-# ahead adds; how large the gradient of each layer of the real model is (the paper's figure 4); and what follows for the
+# You will see why plain gradient descent is slow in a ravine, how momentum helps and what Nesterov's look-ahead adds;
+# how large the gradient of each layer of the real model is (the paper's figure 4); and what follows from this for the
 # learning rates, and what does not.
 #
-# It builds on the gradients of 4 to 8, and uses them to train.
+# It builds on the gradients of tutorials 4 to 8, and uses them to train.
 
 # %%
 from dataclasses import replace
@@ -26,16 +26,17 @@ from scratchser.presets import PRESETS
 # %% [markdown]
 # ## A ravine
 #
-# The plainest loss with the trouble in it: L = (30 w0² + w1²) / 2, thirty times as steep across as along. Three ways
-# down, with the gradient g, a learning rate ρ and a momentum μ:
+# The simplest loss with this problem is L = (30 w0² + w1²) / 2: its curvature across the ravine is thirty times that
+# along it. There are three ways to descend, with the gradient g, a learning rate ρ and a momentum μ:
 #
 #     plain       w -= ρ g
 #     momentum    v = μ v + g,   w -= ρ v
 #     Nesterov    v = μ v + g,   w -= ρ (g + μ v)
 #
-# The steep direction limits the learning rate: plain descent multiplies w0 by 1 - 30 ρ each step and diverges beyond ρ
-# = 2/30. Along the ravine that leaves a factor of 1 - ρ, 0.97 here. Momentum adds up the small steps that agree, but it
-# swings across. Nesterov looks ahead: momentum will carry θ on to θ - ρ μ v, so the gradient is taken there, not at θ.
+# The steep direction limits the learning rate: plain descent multiplies w0 by 1 - 30 ρ in each step and diverges for
+# ρ > 2/30. Along the ravine, it multiplies w1 by 1 - ρ, 0.97 here. Momentum adds up the small steps in the same
+# direction, but it oscillates across the ravine. Nesterov looks ahead: momentum will move θ to θ - ρ μ v, so the
+# gradient is computed there, not at θ.
 
 # %% the package's kernel does plain descent (momentum 0) and Nesterov; momentum alone is two lines
 CURVATURE, RATE, MOMENTUM, STEPS = np.array([30.0, 1.0]), 0.03, 0.9, 200
@@ -63,14 +64,15 @@ def heavy_ball(w, v, g):
 paths = {"plain": descend(by_kernel(0.0)), "momentum": descend(heavy_ball), "Nesterov": descend(by_kernel(MOMENTUM))}
 for name, path in paths.items():
     last = int(np.flatnonzero(np.linalg.norm(path, axis=1) > 0.01)[-1])
-    print(f"{name:8}: within 0.01 of the bottom for good after {last + 1} steps")
+    print(f"{name:8}: stays within 0.01 of the minimum after {last + 1} steps")
 
 # %% [markdown]
 # ## Are they right?
 #
-# Each coordinate is a linear recursion, (w, v) of step n is Mⁿ times that of step 0: a closed form. The textbook has θ:
-# g at w = θ - ρ μ v, v' = μ v + g, θ' = θ - ρ v'. Then w' = θ' - ρ μ v' = w + ρ μ v - ρ v' - ρ μ v' = w - ρ (g + μ v'):
-# our line above. We keep the point ahead, w, alone; `textbook`, whose v is our -ρ v, has θ, and both paths agree.
+# Each coordinate is a linear recursion: (w, v) of step n is Mⁿ times (w, v) of step 0. Textbooks use θ:
+# g at w = θ - ρ μ v, v' = μ v + g, θ' = θ - ρ v'. Then w' = θ' - ρ μ v' = w + ρ μ v - ρ v' - ρ μ v' = w - ρ (g + μ v'),
+# the line above. We store only the look-ahead point w. The function `textbook` stores θ, and its v is our -ρ v; both
+# paths agree.
 
 # %%
 for k, a in enumerate(CURVATURE):
@@ -88,10 +90,10 @@ assert np.allclose(paths["Nesterov"][1:], [theta + MOMENTUM * v for theta, v in 
 # %% [markdown]
 # ## The real model's gradients
 #
-# The paper saw that the convolutions' gradients are "significantly larger" than the Bi-LSTM's, and drew figure 4. So do
-# we: the small model on 60 utterances of the built-in corpus, one learning rate for all layers, and after each backward
-# pass ‖dW‖ / √n of each layer's weights: the size of a typical entry, so that layers of unequal size compare. It is the
-# gradient of the data alone, without L2.
+# The paper found that the convolutions' gradients are "significantly larger" than the Bi-LSTM's, and shows this in
+# figure 4. We measure the same: the small model is trained on 60 utterances of the built-in corpus, with one learning
+# rate for all layers. After each backward pass we compute ‖dW‖ / √n of each layer's weights. This is the size of a
+# typical element, so that layers of unequal size can be compared. The gradient is that of the data alone, without L2.
 
 # %%
 config = replace(
@@ -125,11 +127,11 @@ print(*(f"{layer} {sizes.mean():.4f}" for layer, sizes in norms.items()), f"conv
 assert conv > 1.5 * recurrent and losses[-1] < losses[0] / 2
 
 # %% [markdown]
-# The convolutions' gradient is about twice the Bi-LSTM's: figure 4's effect is there, on synthetic speech. But the
-# dense layer's is larger still, and a large gradient already makes the step large: it is no reason for a large learning
-# rate in itself. The paper's point is that layers learned at unequal pace, the convolutions too little, and that a
-# higher rate for them, with a higher L2 against overfitting, helped. An experiment has to decide: here with one
-# learning rate doubled.
+# The convolutions' gradient is about twice the Bi-LSTM's: synthetic speech shows the effect of figure 4, too. But the
+# dense layer's gradient is even larger, and a large gradient already makes the step large: alone, it is no reason for a
+# large learning rate. The paper says that the layers learned at different speeds, the convolutions too slowly, and that
+# a higher learning rate for them, with a higher L2 against overfitting, helped. Only an experiment can decide. Here we
+# double one learning rate.
 
 # %%
 runs = {"one rate, 0.01": losses}
@@ -138,9 +140,9 @@ runs["conv 0.01, rest 0.02"], _ = train(replace(config, learning_rate=0.02), EPO
 print(*(f"{name:20}: training loss {loss[6]:.2f} in epoch 7" for name, loss in runs.items()), sep="\n")
 
 # %% [markdown]
-# Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one learning rate; 0.36, 0.33, 0.28 with the convolutions' doubled; 0.38,
-# 0.38, 0.33 with the rest's. Either fits 60 training utterances sooner; that says nothing about other speakers
-# (tutorial 12).
+# Seeds 0, 1, 2 gave 0.46, 0.44, 0.55 with one learning rate; 0.36, 0.33, 0.28 with a doubled learning rate for the
+# convolutions; and 0.38, 0.38, 0.33 with a doubled learning rate for the other layers. Both fit the 60 training
+# utterances faster; this says nothing about other speakers (tutorial 12).
 
 # %%
 figure, (plane, distances, layers) = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
@@ -150,7 +152,7 @@ for (name, path), colour in zip(paths.items(), ("tab:grey", "tab:orange", "tab:b
     plane.plot(*path[:25].T, ".-", color=colour, lw=1.2, ms=4, label=name)
     distances.semilogy(np.linalg.norm(path, axis=1), color=colour, label=name)
 plane.set(title="the first 24 steps", xlabel="$w_0$, across", ylabel="$w_1$, along", xticks=(-1, 0, 1))
-distances.set(title="distance from the bottom", xlabel="step", ylim=(1e-5, 5))
+distances.set(title="distance from the minimum", xlabel="step", ylim=(1e-5, 5))
 for layer, sizes in norms.items():
     layers.semilogy(range(1, EPOCHS + 1), sizes, {"lstm1": "s-", "dense": "^:"}.get(layer, "o--"), ms=4, label=layer)
 layers.set(title="gradient of each layer, $||dW|| / \\sqrt{n}$", xlabel="epoch", ylim=(3e-3, 0.15))
@@ -163,7 +165,8 @@ save(figure, "09_nesterov_and_rates")
 # ## What to try
 #
 # - Raise RATE to 0.05. Which of the three diverges? (Nesterov alone. Across the ravine, with a = 30, plain descent
-#   bears ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is 1.5.)
-# - With momentum 0.9, how much further does a constant gradient push? (Ten times: v tends to g / (1 - μ).)
+#   needs ρ a < 2, momentum ρ a < 2 (1 + μ) = 3.8, Nesterov ρ a < 2 (1 + μ) / (1 + 2 μ) = 1.36, and ρ a is 1.5.)
+# - With momentum 0.9, how much larger do the steps become if the gradient is constant? (Ten times:
+#   v tends to g / (1 - μ).)
 # - Your turn: `tutorials/exercises/nesterov.py`, one step over all parameters, each segment with its own learning rate
 #   and L2, judged by `python -m scratchser.check tutorials/exercises/nesterov.py`.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 10. Soft labels: the target when the annotators disagree
 #
-# You will see where a label comes from (three people, each free to give several, some outside our four emotions); the
-# paper's table 5 of hard label, soft label, weight, unanimous or ambiguous; and what a soft target does to the loss, to
-# its gradient and to the best answer.
+# You will see where a label comes from (three annotators, who may each give several labels, also outside our four
+# emotions); the examples of the paper's table 5 with hard label, soft label and weight, unanimous or ambiguous; and how
+# a soft target changes the loss, its gradient and the best output.
 #
-# It builds on the loss that tutorial 9 lowered, and asks where it comes from.
+# It builds on the loss that tutorial 9 minimised, and explains where its targets come from.
 
 # %%
 from fractions import Fraction
@@ -25,18 +25,19 @@ from scratchser.kernels import softmax
 # %% [markdown]
 # ## From three people to a target
 #
-# - **Hard label**: the label that at least two annotators gave, if there is only one such. The rest is thrown away.
+# - **Hard label**: the label that at least two annotators gave, if there is exactly one such label. All other
+#   information is lost.
 # - **Soft label**: each annotator has a mass of 1 and spreads it evenly over all labels given, also those outside the
 #   four. With m(c) the mean mass of class c over the annotators,
 #
 #       weight = Σ m(c)            soft(c) = m(c) / weight            over the four classes c
 #
 #   Mass on other emotions makes the utterance count less. It does not change the target.
-# - **Unanimous**: every annotator's labels *contain* the hard label. Else **ambiguous**. One who says "sad, and a bit
-#   angry" still agrees on sad.
+# - **Unanimous**: every annotator's labels *contain* the hard label. Otherwise it is **ambiguous**. An annotator who
+#   gives "sad" and "angry" still agrees on sad.
 #
-# The paper shows this by four examples, its table 5. "Other" in the last row is disgust and frustration in the release:
-# two labels of one vote each.
+# The paper shows four examples in its table 5. "Other" in the last row stands for disgust and frustration in the
+# IEMOCAP release: two labels with one vote each.
 
 # %%
 NEU, HAP, SAD, ANG, FRU = "neutral", "happiness", "sadness", "anger", "frustration"
@@ -65,13 +66,13 @@ for name, (*votes, hard, printed, weight, agreement) in TABLE_5.items():
 # %% [markdown]
 # ## The loss
 #
-# Cross-entropy takes a distribution as well as a one-hot target; the weight w multiplies the utterance's part:
+# Cross-entropy takes a distribution as well as a one-hot target; the weight w multiplies the utterance's term:
 #
 #     L     = 1/B Σ_b w[b] Σ_k -t[b, k] log p[b, k]              p = softmax of the scores z
 #     dz    = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k])
 #
-# With Σ t = 1 that is *the prediction minus the votes*. It is zero at p = t and nowhere else: the
-# best answer to a soft target is the soft target.
+# With Σ t = 1 that is *the prediction minus the votes*. It is zero only at p = t: the best output for a soft target is
+# the soft target itself.
 
 # %% against SciPy, finite differences and the complex step
 rng = np.random.default_rng(10)
@@ -106,7 +107,8 @@ for name, t in (("hard", np.eye(4)[[CLASSES.index(row[3]) for row in TABLE_5.val
     assert off < 1e-3 and entropy <= now < entropy + 1e-3
 
 # %% [markdown]
-# A soft target's loss ends at the target's entropy, not at 0: losses under soft and hard labels do not compare.
+# With a soft target, the smallest loss is the target's entropy, not 0. So losses with soft labels and with hard labels
+# cannot be compared.
 #
 # ## How often does it matter?
 #
@@ -129,9 +131,10 @@ assert (soft.argmax(axis=1) == labels).all()  # but hap / sad, neu, ang / sad, f
 assert share_soft[0] > share_hard[0] and share_soft[1] < share_hard[1]
 
 # %% [markdown]
-# Doubt is not spread evenly: annotators who are not sure of happiness choose neutral. So the mass of the targets moves
-# towards the class that is already the largest. The paper found just that (its table 6): with soft labels neutral is
-# recognised in 69.4 % instead of 60.2 %, happiness in 15.5 % instead of 28.9 %; WA rises by 2.0, UA falls by 2.6.
+# Doubt is not distributed evenly: annotators who are not sure of happiness choose neutral. So the mass of the targets
+# moves towards the class that is already the largest. The paper found the same (its table 6): with soft labels the
+# recall of neutral is 69.4 % instead of 60.2 %, that of happiness 15.5 % instead of 28.9 %; WA rises by 2.0 points, UA
+# falls by 2.6.
 
 # %%
 figure, (table, curve) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", width_ratios=(1.3, 1))
@@ -155,11 +158,11 @@ save(figure, "10_soft_labels")
 # %% [markdown]
 # ## What to try
 #
-# - Three annotators say happiness, excited, excited. What are soft label and weight? (Happiness 1, weight 1/3. But the
-#   hard label is excited, outside the four, so the utterance is not in the table at all.)
-# - Why is the loss divided by B and not by Σ w? (So that a doubtful utterance pulls less in any batch. With Σ w a
-#   batch of only doubtful ones would pull as hard as one of certain ones.)
-# - Is weight 0.5 and target 1 the same as weight 1 and target (0.5, 0.5)? (No: the one's gradient vanishes at p = 1,
-#   the other's at p = 0.5. A smaller weight is not another target.)
+# - Three annotators say happiness, excited, excited. What are the soft label and the weight? (Happiness 1, weight 1/3.
+#   But the hard label is excited, outside the four, so the utterance is not in the table at all.)
+# - Why is the loss divided by B and not by Σ w? (So that a doubtful utterance counts less in any batch. With Σ w, a
+#   batch of only doubtful utterances would count as much as a batch of certain ones.)
+# - Is weight 0.5 and target 1 the same as weight 1 and target (0.5, 0.5)? (No: the first gradient is zero at p = 1, the
+#   second at p = 0.5. A smaller weight does not change the target.)
 # - Your turn: `tutorials/exercises/softmax_loss.py`, with scores that may be large, judged by
 #   `python -m scratchser.check tutorials/exercises/softmax_loss.py`.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 11. The whole model
 #
-# You will see what shape the data has after each layer, and where the parameters sit; one training step that goes
-# downhill by as much as the gradient says; the gradient of *every* parameter, checked at once; and that an utterance
-# gets the same scores, to the bit, alone and in any batch.
+# You will see what shape the data has after each layer, and which layers have the most parameters; one training step
+# that lowers the loss by as much as the gradient predicts; the gradient of *every* parameter, checked at once; and that
+# an utterance gets the same scores, bit by bit, alone and in any batch.
 #
-# It builds on all before: spectrograms (2), convolutions (4, 5), the Bi-LSTM (6, 7), the update (9), the loss (10).
+# It builds on all tutorials before: 2 (spectrograms), 4 and 5 (convolutions), 6 and 7 (Bi-LSTM), 9 (update), 10 (loss).
 
 # %%
 from dataclasses import replace
@@ -29,9 +29,9 @@ from scratchser.presets import PAPER_BEST, PRESETS
 #     (B, T, F, 1) ─ convolutions ─▶ (B, T', F', C) ─ one vector a frame ─▶ (B, T', F' C)
 #                  ─ Bi-LSTM ─▶ (B, T', 2H) ─ last states ─▶ (B, 2H) ─ dense ─▶ (B, 4)
 #
-# A convolution with stride s makes ⌈T / s⌉ frames of T, and ⌈length / s⌉ of an utterance's real ones. So the Bi-LSTM
-# has to remember over T' = T / 8 steps, not over T (tutorial 7 showed how gradients fade). The paper's figure 3 does
-# not print channels, kernels and strides; ours were chosen by experiment: `docs/experiments.md`.
+# A convolution with stride s turns T frames into ⌈T / s⌉, and the real frames of an utterance into ⌈length / s⌉. So the
+# Bi-LSTM has to remember over T' = T / 8 steps, not over T (tutorial 7 showed how gradients fade). The paper's figure 3
+# does not show channels, kernels and strides; ours were chosen by experiment: `docs/experiments.md`.
 
 # %%
 frames, bins = 100, 64 * PAPER_BEST.frequency_khz + 1
@@ -49,8 +49,8 @@ assert frames == 13
 # %% [markdown]
 # ## One training step
 #
-# Eight utterances of the built-in corpus; forward, loss, backward, update. The gradient predicts a change of dW · step,
-# and a small step must give this change: the quickest sanity check, in float32 and on real shapes.
+# One step with eight utterances of the built-in corpus: forward, loss, backward, update. The gradient predicts that the
+# loss changes by dW · step, and a small step must give this change: a quick check, in float32 and with real shapes.
 
 # %%
 config = replace(PRESETS["demo"], l2=0.0, conv_l2=0.0, momentum=0.0)
@@ -73,8 +73,9 @@ assert got < 0 and abs(got / predicted - 1) < 0.1
 # %% [markdown]
 # ## Every parameter
 #
-# Now the strict one: a small model in float64, unequal lengths, NaN past the ends, soft targets and weights; all
-# tensors, along three random directions each. `kinks` tells the checker where ReLUs have theirs.
+# Now the strict check: a small model in float64, unequal lengths, NaN past the ends, soft targets and weights; all
+# parameter arrays, along three random directions each. `kinks` returns the inputs of the ReLUs, so that the checker can
+# avoid steps across 0.
 
 # %%
 kernels, strides = ((3, 5), (2, 3), (3, 2), (1, 3)), ((2, 2), (1, 2), (2, 1), (1, 2))
@@ -114,9 +115,9 @@ require(reports)
 # %% [markdown]
 # ## Alone and in a batch: the same bits
 #
-# The scores of an utterance must not depend on the rest of its batch, or a result depends on the batch size. Padding
-# can leak in, through a window or a time loop that does not stop; and sums in another order differ in the last bit.
-# Neither happens here. The paper masks before the Bi-LSTM only; we mask before every layer.
+# The scores of an utterance must not depend on the rest of its batch, or else a result depends on the batch size.
+# Padding can change the scores if a window or a time loop reads past the end, and sums in another order differ in the
+# last bits. Neither happens here. The paper masks before the Bi-LSTM only; we mask before every layer.
 
 # %%
 together = model.forward(x, lengths).copy()
@@ -130,7 +131,8 @@ print("alone, in a batch, in another order, with more padding: the same bits")
 # %% [markdown]
 # ## Memorising eight utterances
 #
-# The last check before a long training: a model that cannot memorise a handful cannot learn; the converse is not true.
+# The last check before a long training: a model that cannot memorise a few utterances cannot learn. The converse is not
+# true.
 
 # %%
 optimiser, losses = Optimiser(model.parameters, PRESETS["demo"]), []
@@ -156,8 +158,9 @@ save(figure, "11_the_model")
 # %% [markdown]
 # ## What to try
 #
-# - Where do the parameters of the best model sit? (73 % in the Bi-LSTM, and 87 % of those in Wx: it reads 9 · 96 = 864
-#   numbers a frame.)
-# - Why is the first loss above ln 4? (The first scores are not 0, and a wrong preference costs more than none.)
+# - Where are the parameters of the best model? (73 % in the Bi-LSTM, and 87 % of those in Wx: it reads 9 · 96 = 864
+#   features per frame.)
+# - Why is the first loss above ln 4? (The first scores are not 0, and a preference for a wrong class costs more than no
+#   preference.)
 # - Your turn: `tutorials/exercises/linear_backward.py`, the top layer, judged by
 #   `python -m scratchser.check tutorials/exercises/linear_backward.py`.

@@ -2,9 +2,10 @@
 # # 12. Cross-validation: what is such a model worth?
 #
 # You will see two measures, WA and UA; leave-one-speaker-out cross-validation with ten folds, and why five are not
-# enough: one set of results, 32 different scores; and two leaks by which a test speaker gets into training, measured.
+# enough: the same results give 32 different scores; and two leaks by which a test speaker influences training, and
+# their measured effect.
 #
-# It builds on the model of tutorial 11, and asks what it does with an unknown voice.
+# It builds on the model of tutorial 11, and asks how well it works for an unknown speaker.
 
 # %%
 from itertools import product
@@ -23,7 +24,8 @@ from scratchser.kernels import linear, nesterov, softmax
 # ## WA and UA
 #
 # **Weighted accuracy** is the share of utterances that are right. **Unweighted accuracy** is the mean of the classes'
-# recalls: every class counts the same, however rare. Take someone who always answers "neutral", on IEMOCAP's numbers.
+# recalls: every class counts the same, however rare. Suppose that a model always answers "neutral", with the class
+# counts of IEMOCAP:
 
 # %%
 labels = np.repeat(np.arange(4), (1099, 284, 608, 289))
@@ -34,8 +36,9 @@ assert round(metrics.wa(neutral), 3) == 0.482 and metrics.ua(neutral) == 0.25
 # %% [markdown]
 # ## Ten folds
 #
-# A test on a speaker of the training data measures memory. IEMOCAP is five conversations of a woman and a man. In each
-# fold one speaker is the **test**, the other of the same conversation the **validation**; the other eight train.
+# A test on a speaker of the training data measures memory. IEMOCAP has five sessions, each with a woman and a man. In
+# each fold one speaker is the **test** speaker and the other one of the same session is the **validation** speaker. The
+# other eight are the training speakers.
 
 # %%
 folds = make_folds(synthetic.load(size=20))  # five sessions too
@@ -47,26 +50,27 @@ assert len({fold.test for fold in folds}) == 10  # every speaker is tested once
 # %% [markdown]
 # ## Why ten and not five
 #
-# With five folds, one per session, one has to choose in each: is the woman tested, or the man? There are 2⁵ = 32
-# ways. The paper's table 2 has all ten results, so we can compute all 32 scores *of the very same models*.
+# With five folds, one per session, you have to choose whether to test the woman or the man of each session. There are
+# 2⁵ = 32 ways. The paper's table 2 has all ten results, so we can compute all 32 scores *of the same models*.
 
 # %%
 WA = np.array([64.1, 68.8, 70.3, 62.0, 64.8, 66.4, 68.5, 64.3, 64.8, 51.0]).reshape(5, 2)  # [session, woman or man]
 UA = np.array([66.4, 67.7, 71.3, 67.6, 52.1, 56.0, 59.7, 67.3, 64.2, 44.2]).reshape(5, 2)
 wa32, ua32 = (np.array([t[range(5), choice].mean() for choice in product((0, 1), repeat=5)]) for t in (WA, UA))
 for name, scores, table, ends in (("WA", wa32, WA, (61.2, 67.8)), ("UA", ua32, UA, (58.0, 65.3))):
-    print(f"{name}: ten folds {table.mean():.1f}; five folds {scores.min():.1f} ... {scores.max():.1f}, as one chooses")
+    print(f"{name}: ten folds {table.mean():.1f}; five folds {scores.min():.1f} ... {scores.max():.1f}, by choice")
     assert (round(scores.min(), 1), round(scores.max(), 1)) == ends and np.isclose(scores.mean(), table.mean())
 
 # %% [markdown]
-# Seven points without changing a single model; all columns of the paper's table 1 lie within four. Ten folds have no
-# choice in them.
+# The scores differ by seven points, but the models are the same; all columns of the paper's table 1 lie within four
+# points. With ten folds there is no choice.
 #
 # ## Leak one: the test speaker chooses the epoch
 #
-# A network answers differently after every epoch. To report the best one *by the test score* seems a small sin. We
-# measure it on synthetic data in which there is **nothing to learn**: features drawn independently of the label, so
-# every honest score is 25 %. The classifier is a dense layer by our kernels, which changes its mind often enough.
+# A network gives other outputs after every epoch. Is it harmless to report the best epoch *by the test score*? We
+# measure it on synthetic data in which there is **nothing to learn**: the features are independent of the label, so
+# every honest score is 25 % on average. The classifier is a dense layer from our kernels, whose predictions change from
+# epoch to epoch.
 
 # %%
 numba.set_num_threads(1)  # many calls on small arrays: a second core would cost more than it brings
@@ -107,13 +111,14 @@ print(f"nothing to learn: the epoch of the validation speaker {honest:.1%}, of t
 assert abs(honest - 0.25) < 0.08 and leaked > 0.30
 
 # %% [markdown]
-# A mean of ten scores varies by about 2.5 points: the first is 25 % within chance. The second is a mean of *maxima*.
-# The same holds for every other choice: learning rate, model, seed.
+# A mean of ten scores varies by about 2.5 points, so the first score agrees with 25 %. The second is a mean of
+# *maxima*. The same holds for every other choice by the test score: learning rate, model, seed.
 #
 # ## Leak two: the normalisation has seen the test speaker
 #
-# Eq. (5) subtracts one mean and divides by one standard deviation. Over "the whole dataset", as the paper has it, these
-# contain the test speaker. Now there is something to learn: each class has its mean, each speaker an offset of his own.
+# Eq. (5) subtracts one mean and divides by one standard deviation. If they are computed over "the whole dataset", as in
+# the paper, they contain the test speaker. In the data below there is something to learn: each class has its own mean,
+# and each speaker adds an offset.
 
 
 # %%
@@ -138,9 +143,10 @@ fold, corpus, own = last.values()
 assert moved["training speakers"] == 0 < moved["whole corpus"] and abs(corpus - fold) < 0.03 < own - fold
 
 # %% [markdown]
-# This leak is real, since the training data depends on who is tested, and it is worth nothing here: two numbers, one
-# voice of ten in them. We close it all the same: its size is unknown until it is closed. The third way
-# gains seven points. It uses all utterances of the test speaker at once: no leak if one reports it, but another task.
+# This leak is real, because the training data depends on the test speaker. But here it gains nothing: there are only
+# two statistics, and only one speaker of ten in them is the test speaker. We close it nevertheless, because its size is
+# unknown until it is closed. The third way gains seven points. It uses all utterances of the test speaker at once: this
+# is no leak if it is reported, but it is another task.
 
 # %%
 figure, (scatter, leak) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
@@ -159,9 +165,10 @@ save(figure, "12_cross_validation")
 # %% [markdown]
 # ## What to try
 #
-# - The experiment itself: `python -m scratchser.cv` trains and tests ten folds of the built-in corpus, both leaks
-#   closed, which says nothing about speech; with IEMOCAP's folder and `--preset best` it is the paper's.
-# - Which five folds give the paper's best UA, 65.3? (`UA.argmax(axis=1)`: M, F, M, M, F. Leak one.)
-# - Tune by the mean of all validation scores: a leak? (Yes: every speaker validates once, and is tested once. We tune
-#   on the speakers of two sessions and report the others.)
+# - The experiment itself: `python -m scratchser.cv` trains and tests ten folds of the built-in corpus, with both leaks
+#   closed. The result says nothing about real speech. With IEMOCAP's folder and `--preset best` it is the paper's
+#   experiment.
+# - Which five folds give the paper's best UA, 65.3? (`UA.argmax(axis=1)`: M, F, M, M, F. This choice is leak one.)
+# - Is it a leak to tune by the mean of all validation scores? (Yes: every speaker is the validation speaker once, and
+#   the test speaker once. We tune on the speakers of two sessions and report the others.)
 # - Your turn: `python -m scratchser.check tutorials/exercises --csv grades.csv` judges all your exercises.

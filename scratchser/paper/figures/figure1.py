@@ -43,7 +43,7 @@ def _draw(
     for name, counts in parts.items():
         colour, hatch = STYLES[name]
         bars = axes.bar(classes, counts, 0.65, bottom, label=name, color=colour, hatch=hatch, edgecolor="white", lw=0)
-        if len(parts) > 1:  # a lower part has no room for its number
+        if len(parts) > 1:  # a lower part has no space for its number
             labels = [str(count) if count >= 0.045 * highest else "" for count in counts]
             box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.05"}
             axes.bar_label(bars, labels, label_type="center", fontsize="small", bbox=box)
