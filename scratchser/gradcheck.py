@@ -268,11 +268,15 @@ def _parts(y: Any) -> tuple:
     return y if isinstance(y, tuple) else (y,)
 
 
-def _random_like(y: Any, rng: np.random.Generator, role: str) -> Any:
-    """dy for y: an array, or a tuple of arrays if y is a tuple."""
+def _check_real(y: Any, role: str) -> None:
     for part in _parts(y):
         if not _dtype(part).startswith("float"):
             raise TypeError(f"{role} returned {_dtype(part)}, must return real floats: an array, a number or a tuple")
+
+
+def _random_like(y: Any, rng: np.random.Generator, role: str) -> Any:
+    """dy for y: an array, or a tuple of arrays if y is a tuple."""
+    _check_real(y, role)
     if not sum(map(np.size, _parts(y))):
         raise ValueError(f"{role} returned no numbers: there is nothing to check")
     drawn = tuple(rng.standard_normal(np.shape(part)) for part in _parts(y))
@@ -327,9 +331,13 @@ def _difference(forward: Forward, inputs: Arrays, name: str, direction: np.ndarr
     """Fourth-order central difference of Σ dy · y along the direction; h is the Euclidean length of the step."""
     length = h / np.sqrt(np.count_nonzero(direction))
     moved = (_moved(inputs, name, direction, k * length) for k in (2, 1, -1, -2))
-    outputs = (_parts(_outputs(forward, arrays)) for arrays in moved)
+    outputs = [_outputs(forward, arrays) for arrays in moved]
+    for y in outputs:
+        _check_real(y, "forward")  # at the first call it was
+        if [np.shape(part) for part in _parts(y)] != [np.shape(part) for part in _parts(dy)]:
+            raise ValueError("forward returned other shapes when it was called again")
     total = 0.0
-    for d, y2, y1, y_1, y_2 in zip(_parts(dy), *outputs, strict=True):
+    for d, y2, y1, y_1, y_2 in zip(_parts(dy), *map(_parts, outputs), strict=True):
         total += float(np.sum(d * (8 * (y1 - y_1) - (y2 - y_2))))
     return total / (12 * length)
 

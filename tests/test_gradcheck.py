@@ -259,6 +259,8 @@ WRONG_USE = [  # what is passed, the error
     ({"wrt": "x"}, TypeError, "wrt must be a list of names"),
     ({"wrt": ["x", "y"]}, ValueError, "no input 'y': the inputs are x"),
 ]
+# real at x, complex where the differences are taken
+LATER = ({"forward": lambda x: x if (x == X).all() else x * (1 + 1j)}, TypeError, "returned complex")
 WRONG_AXES = [
     *(({"time_axis": axes}, TypeError, "time_axis a dict") for axes in (0, 1, "x")),
     ({"time_axis": {"X": 1}}, ValueError, "no input 'X': the inputs are x"),
@@ -268,7 +270,7 @@ WRONG_AXES = [
 
 @pytest.mark.parametrize(
     ("method", "passed", "error", "message"),
-    [(check, *row) for row in WRONG_USE + WRONG_AXES] + [(complex_step, *row) for row in WRONG_USE],
+    [(check, *row) for row in WRONG_USE + WRONG_AXES + [LATER]] + [(complex_step, *row) for row in WRONG_USE],
 )
 def test_wrong_use_is_an_error(method, passed, error, message):
     forward, backward, inputs = (passed.get(name) for name in ("forward", "backward", "inputs"))

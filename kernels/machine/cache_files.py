@@ -26,6 +26,7 @@ def home() -> str | None:
     user = config.CACHE_DIR or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "scratchser"
     )
+    user = user if user.startswith("~") else os.path.abspath(user)
     if not (reason := _fault(user)):
         return user
     print(f"the compile cache {user} cannot be used: {reason}; ", end="", file=sys.stderr)
@@ -43,7 +44,7 @@ def home() -> str | None:
 
 def _fault(folder: str) -> str | None:
     """Why a folder cannot hold the cache, or None if it can."""
-    if not os.path.isabs(folder):  # without a home folder, "~" stays "~"
+    if folder.startswith("~"):  # what is left of it without a home folder
         return "there is no home folder"
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)

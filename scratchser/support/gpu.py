@@ -19,7 +19,10 @@ EXTRAS = "pip install -e '.[cuda12]' in the folder of the repository (or cuda13,
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
 # at the import of a package that is half installed, or built for another Python, NumPy, CUDA or processor
-BROKEN = (ImportError, AttributeError, OSError, RuntimeError, SyntaxError, SystemError, TypeError, ValueError)
+BROKEN = (
+    ImportError, AttributeError, LookupError, OSError, RuntimeError, AssertionError,
+    SyntaxError, SystemError, TypeError, ValueError, ArithmeticError,
+)  # fmt: skip
 
 
 class DeviceError(UsageError):
@@ -92,7 +95,7 @@ def _cause(error: BaseException) -> str:
     text = re.split("original error:", str(error), flags=re.IGNORECASE)[-1]
     lines = [line.strip() for line in text.splitlines() if line.strip(" =")]
     name, line = type(error).__name__, lines[0] if lines else ""
-    return line if line.startswith(name) else f"{name}: {line}"
+    return line if line.startswith(name) else f"{name}: {line}".removesuffix(": ")
 
 
 def _driver_problem(runtime: Any, number: int) -> str | None:

@@ -125,6 +125,7 @@ IMPORTS = {
     "raise AttributeError('no long')": "AttributeError: no long",
     "raise OSError('libcuda.so.1: file too short')": "OSError: libcuda.so.1: file too short",
     "raise ValueError('numpy.dtype size changed')": "ValueError: numpy.dtype size changed",
+    "raise KeyError('HOME')": "KeyError: 'HOME'",
     "def broken(:": "SyntaxError: invalid syntax",
     "": "AttributeError: module 'cupy' has no attribute 'cuda'",
 }
