@@ -46,12 +46,16 @@ def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
             validation = others[0] if others else following[0]
             train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in (test, validation))
             if not train:
-                raise FoldsError(f"too few speakers, {len(genders)}: one tests, one validates, others must train")
+                raise FoldsError(
+                    f"{corpus.root or corpus.name}: too few speakers, {len(genders)}: one tests, one validates, others"
+                    " must train; add recordings of others"
+                )
             folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))
     classes = {corpus.classes[u.label] for u in corpus.utterances}
     if len(classes) < 2:
         raise FoldsError(
-            f"at least two classes need utterances that can be used; found: {', '.join(classes) or 'none'}"
+            f"{corpus.root or corpus.name}: at least two classes need utterances that can be used; found:"
+            f" {', '.join(classes) or 'none'}; choose classes with --classes"
         )
     return tuple(folds)
 

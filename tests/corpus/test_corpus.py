@@ -252,7 +252,7 @@ class TestCommand:
         dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Anger"))
         code, out, _ = run(capsys, tmp_path, "--baselines", "--classes", "ang,sad")
         assert code == 0
-        assert "no folds can be made: too few speakers, 1:" in out
+        assert "no folds can be made: " in out and "too few speakers, 1:" in out
 
     def test_a_closed_pipe_is_no_error(self, tree):
         reading, writing = os.pipe()

@@ -145,7 +145,7 @@ def test_sessions_for_all_or_none_and_one_per_speaker(tmp_path):
         ("path,speaker\na,b\n", ":1: no column emotion; found: 'path', 'speaker'; required: path, speaker, emotion"),
         ("wav_path;speaker_id;label\n", "rename 'wav_path' to path, 'speaker_id' to speaker, 'label' to emotion"),
         ("path speaker emotion\n", "found: 'path speaker emotion'; required"),
-        ("path,speaker,emotion,path\na,b,neu,c\n", ":1: a column appears twice"),
+        ("path,speaker,emotion,path\na,b,neu,c\n", ":1: the column path appears twice: rename"),
         ("", ":1: no column path"),
         ('path,speaker,emotion\n"a,b,neu\n', "after line 1.*is a quote missing"),
         ("path,speaker,emotion\na,b,fru\n", "no utterance of the classes"),

@@ -98,15 +98,19 @@ def _complaint(header: Header) -> str:
     """What is wrong with a header, and which columns may be the missing ones."""
     columns, missing = header.columns, header.missing
     if not missing:
-        return "a column appears twice"
+        twice = next(name for name in columns if columns.count(name) > 1)
+        return f"the column {twice} appears twice: rename or remove one"
+    if any("\0" in column for column in columns):
+        return "not a text in UTF-8: save it as UTF-8"
     found = ", ".join(map(repr, columns))[:300] or "nothing"
     renamed = [
         f"{near[0]!r} to {name}"
         for name in missing
         if (near := [column for column in columns if get_close_matches(column, (name, *OTHER_NAMES[name]))])
     ]
-    advice = f"; rename {', '.join(renamed)}" if renamed else f"; required: {', '.join(NEEDED)}"
-    return f"no column {', '.join(missing)}; found: {found}{advice}; optional: {', '.join(OPTIONAL)}"
+    advice = f"rename {', '.join(renamed)}; " if renamed else ""
+    columns_text = f"required: {', '.join(NEEDED)}; optional: {', '.join(OPTIONAL)}; separator: comma, semicolon or tab"
+    return f"no column {', '.join(missing)}; found: {found}; {advice}{columns_text}"
 
 
 class _Reader:
