@@ -74,12 +74,12 @@ The scripts in `tests/stress` try what no single test can. Their short versions 
 
 - **killed runs** (`python tests/stress/kills.py --moments 60 --seed 0`): 60 runs, 50 kills at random moments; all
   60 resumed to the same bits as a run that was not killed (predictions, metrics, checkpoints).
-- **mutated files** (`python tests/stress/fuzz.py --inputs 100000 --seed 0`): 100,000 label files, manifests and sound files
-  (WAV, RF64, W64, AIFF, AU, FLAC, OGG, CAF, NIST) in 438 s: no traceback, no hang, at most 304 MB of memory. 16,622 were
-  read, 60,431 had problems that name the file, 22,946 were refused with one line.
-- **full disks and unusable folders** (`python tests/stress/disk.py --limits 20 --seed 0`): 20 runs whose files could not
-  grow beyond a random size: all failed with one line and resumed to the same bits. A read-only folder ends a run with
-  one line; a user without a name and a home trains.
+- **mutated files** (`python tests/stress/fuzz.py --inputs 100000 --seed 0`): 99,999 label files, manifests and sound
+  files (WAV, RF64, W64, AIFF, AU, FLAC, OGG, CAF, NIST) in 438 s: no traceback, no hang, at most 304 MB of memory.
+  16,622 were read, 60,431 had problems that name the file, 22,946 were refused with one line.
+- **full disks and unusable folders** (`python tests/stress/disk.py --limits 20 --seed 0`): 20 runs whose files could
+  not grow beyond a random size: all failed with one line and resumed to the same bits. A read-only folder ends a run
+  with one line; a user without a name and a home trains.
 """
 
 TESTED_WITH = {"frames": "lstm", "stream": "lstm", "batchnorm_frame": "batchnorm", "statistics": "batchnorm"}
