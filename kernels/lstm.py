@@ -44,6 +44,9 @@ SHAPES = (4, 4), (4, 2), (2, 2), (1, 2)  # utterances of a block, slices of h Wh
 SHARED = 48 * 1024  # bytes of a block
 
 # ---- CPU: a core per direction and group of ROWS utterances, h Wh by the tile of matmul.py ---------------------------
+#
+# lengths, starts and order travel one by one: in a NamedTuple, two threads would count their references at each step
+# (measured: 4 to 5 % of forward and backward with two threads).
 
 
 @jit
@@ -59,9 +62,8 @@ def group_of(task, order, lengths):
 
 
 @pjit
-def forward_cpu(z, Wh, h0, c0, utterances, c, y):
+def forward_cpu(z, Wh, h0, c0, lengths, starts, order, c, y):
     """z (N, 2, 4H) holds x Wx + b and becomes the activated gates i f g o. c (N, 2, H) and y (B, T, 2H) are written."""
-    lengths, starts, order = utterances
     T, H = y.shape[1], Wh.shape[1]
     no_floor = z.dtype.type(-np.inf)
     flat_z, flat_c, flat_y = z.reshape(z.size), c.reshape(c.size), y.reshape(y.size)
@@ -97,9 +99,8 @@ def forward_cpu(z, Wh, h0, c0, utterances, c, y):
 
 
 @pjit
-def backward_cpu(dy, gates, Wh, c0, c, utterances, dz, dh0, dc0):
+def backward_cpu(dy, gates, Wh, c0, c, lengths, starts, order, dz, dh0, dc0):
     """dz (N, 2, 4H), dh0 and dc0 (2, B, H) are written."""
-    lengths, starts, order = utterances
     B, T, H = dy.shape[0], dy.shape[1], Wh.shape[1]
     no_floor, zero = dz.dtype.type(-np.inf), dz.dtype.type(0)
     flat_dy, flat_z, flat_dz = dy.reshape(dy.size), gates.reshape(gates.size), dz.reshape(dz.size)
@@ -375,7 +376,7 @@ def time_loop(cache, Wh):
     """Turn the input part in cache.gates into the activated gates; cache.c and cache.y are written."""
     z, h0, c0, H = cache.gates, cache.h0, cache.c0, Wh.shape[1]
     if on_cpu(z):
-        forward_cpu(z, Wh, h0, c0, cache.utterances, cache.c, cache.y)
+        forward_cpu(z, Wh, h0, c0, *cache.utterances, cache.c, cache.y)
     else:
         U, slices, shared_bytes, _ = block_shape(H, z.dtype)
         launch_time_loop(forward_cuda, cache, U, slices, shared_bytes, (z, flat(Wh), h0, c0), (cache.c, cache.y))
@@ -387,7 +388,7 @@ def time_loop_backward(dy, cache, Wh):
     dz = device.empty(cache.gates.shape, dtype)
     dh0, dc0 = device.empty(cache.h0.shape, dtype), device.empty(cache.c0.shape, dtype)
     if on_cpu(dy):
-        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, cache.utterances, dz, dh0, dc0)
+        backward_cpu(dy, cache.gates, Wh, cache.c0, cache.c, *cache.utterances, dz, dh0, dc0)
     else:
         U, slices, _, shared_bytes = block_shape(Wh.shape[1], dtype)
         inputs = dy, cache.gates, flat(transposed(Wh)), cache.c0, cache.c
