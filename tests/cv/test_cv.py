@@ -223,11 +223,3 @@ def test_wrong_commands_end_with_one_line(folder, tmp_path, capsys, arguments, m
         code = exit.code
     error = capsys.readouterr().err
     assert code == 2 and message in error and "Traceback" not in error
-
-
-def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as exit:
-        run("--help")
-    text = capsys.readouterr().out
-    assert exit.value.code == 0
-    assert "what a fold is" in text and "--skip-broken" in text and "emodb/wav" in text
