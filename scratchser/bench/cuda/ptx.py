@@ -1,8 +1,8 @@
 """Every CUDA kernel compiled without a GPU: by Numba to PTX, by NVIDIA's ptxas from there to machine code (SASS).
 
-The compilers are wheels (the extra `ptx`) and need no driver. For a real GPU, numba-cuda compiles to LTO-IR instead, which
-nvJitLink links to machine code; the registers were compared once, and one differed. The argument types are those of
-recorded launches. ptxas reports registers, shared memory, spills and instructions in double precision.
+The compilers are wheels (the extra `ptx`) and need no driver. For a real GPU, numba-cuda compiles to LTO-IR instead,
+which nvJitLink links to machine code; the registers were compared once, and one differed. The argument types are those
+of recorded launches. ptxas reports registers, shared memory, spills and instructions in double precision.
 """
 
 import os
