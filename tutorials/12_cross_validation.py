@@ -146,7 +146,7 @@ assert moved["training speakers"] == 0 < moved["whole corpus"] and abs(corpus - 
 # This leak is real, because the training data depends on the test speaker. But here it gains nothing: there are only
 # two statistics, and only one speaker of ten in them is the test speaker. We close it nevertheless, because its size is
 # unknown until it is closed. The third way gains seven points. It uses all utterances of the test speaker at once: this
-# is no leak if it is reported, but it is another task.
+# is not a leak if it is reported, but it is another task.
 
 # %%
 figure, (scatter, leak) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")

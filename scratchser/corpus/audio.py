@@ -101,7 +101,7 @@ def _check(corpus: Corpus, utterance: Utterance, config: Config, report: AudioRe
 
 
 def is_silent(sound: np.ndarray, level: float, rate: int, config: Config) -> bool:
-    """True if the spectrogram of a sound (samples,) is at its floor everywhere. A constant offset is no sound.
+    """True if the spectrogram of a sound (samples,) is at its floor everywhere. A constant offset does not count.
 
     level   the standard deviation of the samples
     """

@@ -36,7 +36,7 @@ class Sound:
     samples     (n,) or (n, channels) float32; full scale is 1
     rate        sampling rate in Hz
     truncated   the file is shorter than its header says, as after an interrupted copy
-    unread      a large part of the file is no samples, so its header may say too few
+    unread      a large part of the file does not hold samples, so its header may say too few
     """
 
     samples: np.ndarray

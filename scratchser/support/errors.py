@@ -29,7 +29,10 @@ def exit_code(run: Callable[[Namespace], int], args: Namespace) -> int:
     except (ProcessingError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
     except UnicodeEncodeError as error:  # the name of a file, in a manifest
-        print(f"error: {error.object!r} is no name in the encoding {error.encoding}: set PYTHONUTF8=1", file=sys.stderr)
+        print(
+            f"error: {error.object!r} cannot be written in the encoding {error.encoding}: set PYTHONUTF8=1",
+            file=sys.stderr,
+        )
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)
     return 1

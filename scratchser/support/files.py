@@ -108,7 +108,7 @@ def remove_leftovers(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file in one step. Raises as `write_bytes`.
 
-    A file name that is no valid text, such as Latin-1 under UTF-8, is written with \\udc.., which JSON reads back.
+    A file name that is not valid text, such as Latin-1 under UTF-8, is written with \\udc.., which JSON reads back.
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
 

@@ -20,9 +20,16 @@ LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
 # at the import of a package that is half installed, or built for another Python, NumPy, CUDA or processor
 BROKEN = (
-    ImportError, AttributeError, LookupError, OSError, RuntimeError, AssertionError,
-    SyntaxError, SystemError, TypeError, ValueError, ArithmeticError,
-)  # fmt: skip
+    ImportError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
 
 
 class DeviceError(UsageError):

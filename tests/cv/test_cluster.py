@@ -188,7 +188,7 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(address, jobs, straight, tmp_p
 
     def notify(task, row):
         epochs.add((task.fold.number, row["epoch"]))
-        if not killed and row["epoch"] == 5:
+        if not killed:
             killed.append(task.fold.number)
             kill_writer(task)
 
@@ -198,7 +198,8 @@ def test_a_worker_killed_in_a_fold_changes_no_bit(address, jobs, straight, tmp_p
     assert measured(tmp_path) == straight
     for number, result in results.items():
         assert {**result, **TIMES} == straight[f"{number:02d}"][1]
-        assert len(FoldDir(tmp_path, number, False).starts()) == 1 + (number in killed)
+    # the worker may have gone on to its next fold before it is killed
+    assert sum(len(FoldDir(tmp_path, number, False).starts()) for number in results) == 4
     assert {(number, 20) for number in (1, 3, 4)} <= epochs
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-NAME = "Jürgen 怒り \udcff"  # the last letter stands for a byte that is no UTF-8
+NAME = "Jürgen 怒り \udcff"  # the last letter stands for a byte that is not UTF-8
 PROGRAM = """
 import sys
 from argparse import Namespace
@@ -36,7 +36,7 @@ def test_any_name_can_be_printed(encoding):
 
 def test_a_file_name_that_the_system_cannot_encode_is_one_line():
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    message = b"error: '\\xdf.wav' is no name in the encoding ascii: set PYTHONUTF8=1\n"
+    message = b"error: '\\xdf.wav' cannot be written in the encoding ascii: set PYTHONUTF8=1\n"
     assert command("open(chr(223) + '.wav')", **locale) == (1, b"", message)
 
 

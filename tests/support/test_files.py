@@ -162,7 +162,7 @@ def test_json_is_strict_and_readable(tmp_path):
     files.write_json(tmp_path / "a.json", value | strange)
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     expected = {"ua": None, "n": 3, "m": [[1, 0], [0, 1]], "t": [1.5, None], "p": str(tmp_path)}
-    assert json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")) == expected | strange
+    assert json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON")) == expected | strange
     assert "\n    [1, 0],\n" in text
 
 
@@ -174,7 +174,7 @@ def test_json_lines_come_back(tmp_path):
 
 
 def test_a_file_name_that_is_no_text_is_written_and_read(tmp_path):
-    """A byte that is no UTF-8 is a lone surrogate in Python."""
+    """A byte that is not UTF-8 is a lone surrogate in Python."""
     files.write_json(tmp_path / "a.json", {"path": "l\udce4.wav"})
     assert files.read_json(tmp_path / "a.json") == {"path": "l\udce4.wav"}
     assert (tmp_path / "a.json").read_text(encoding="utf-8").count("\\udce4") == 1
