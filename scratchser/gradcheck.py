@@ -141,7 +141,7 @@ def check(
     ValueError for an unknown name or axis, and for a gradient that is missing or of the wrong shape.
     """
     axes = {} if time_axis is None else time_axis
-    names = _names(inputs, wrt, axes)
+    names = _names(inputs, wrt, axes, tol)
     rng = np.random.default_rng(seed)
     dy = _random_like(forward(**_copies(inputs)), rng, "forward")
     gradients = _gradients(backward, dy, inputs, names)
@@ -185,7 +185,7 @@ def complex_step(
                                ever crossed.
     The other parameters are those of `check`. Raises TypeError if `reference` drops the imaginary part.
     """
-    names = _names(inputs, wrt, {})
+    names = _names(inputs, wrt, {}, tol)
     rng = np.random.default_rng(seed)
     dy = _random_like(reference(**_copies(inputs)), rng, "reference")
     gradients = _gradients(backward, dy, inputs, names)
@@ -234,20 +234,23 @@ def _report(name: str, gradient: np.ndarray, probes: list[tuple], tol: float, **
     return report
 
 
-def _names(inputs: Arrays, wrt: Sequence[str] | None, axes: Mapping[str, int]) -> list[str]:
+def _names(inputs: Arrays, wrt: Sequence[str] | None, axes: Mapping[str, int], tol: float) -> list[str]:
     """The inputs whose gradients are checked. Raises an error for options that do not fit the inputs."""
-    if isinstance(wrt, str) or not isinstance(axes, Mapping):
+    if isinstance(wrt, str) or not isinstance(wrt, Iterable | None) or not isinstance(axes, Mapping):
         raise TypeError("wrt must be a list of names, and time_axis a dict from names to axes")
+    if not 0 < tol < np.inf:
+        raise ValueError(f"tol is {tol}, must be positive and finite")
     names = list(inputs if wrt is None else wrt)
     for name in [*names, *axes]:
         if name not in inputs:
             raise ValueError(f"there is no input {name!r}: the inputs are {', '.join(inputs)}")
-    for name, axis in axes.items():
-        if not isinstance(axis, int | np.integer) or not -inputs[name].ndim <= axis < inputs[name].ndim:
-            raise ValueError(f"time_axis of {name} is {axis!r}, must be an axis of its shape {inputs[name].shape}")
     for name in names:
         if _dtype(inputs[name]) != "float64":
-            raise TypeError(f"{name} is {_dtype(inputs[name])}, must be float64: pass {name}.astype(np.float64)")
+            raise TypeError(f"{name} is {_dtype(inputs[name])}, must be float64: pass np.asarray({name}, np.float64)")
+    for name, axis in axes.items():
+        shape = np.shape(inputs[name])
+        if not isinstance(axis, int | np.integer) or type(axis) is bool or not -len(shape) <= axis < len(shape):
+            raise ValueError(f"time_axis of {name} is {axis!r}, must be an axis of its shape {shape}")
     return names
 
 
@@ -346,7 +349,10 @@ def _clear_step(kinks: Forward | None, inputs: Arrays, name: str, direction: np.
     """The longest of a few steps that crosses no kink; 0 if there is none."""
     if kinks is None:
         return h
-    signs = np.sign(_outputs(kinks, inputs))
+    values = _outputs(kinks, inputs)
+    if np.asarray(values).dtype.kind not in "iuf":
+        raise TypeError(f"kinks returned {_dtype(values)}, must return an array of real numbers")
+    signs = np.sign(values)
     for share in SHORTER:
         length = share * h / np.sqrt(np.count_nonzero(direction))
         moved = (_moved(inputs, name, direction, k * length) for k in (-2, -1, 1, 2))

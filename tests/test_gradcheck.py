@@ -239,8 +239,7 @@ def same_backward(dy, x):
 
 
 WRONG_USE = [  # what is passed, the error
-    ({"inputs": {"x": X.astype(np.float32)}}, TypeError, r"x is float32.*astype"),
-    ({"inputs": {"x": [1.0, 2.0]}}, TypeError, "x is list"),
+    ({"inputs": {"x": X.astype(np.float32)}}, TypeError, r"x is float32.*np\.asarray"),
     ({"backward": lambda dy, x: dy}, ValueError, "backward returned ndarray, not a dict from"),
     ({"backward": lambda dy, x: (dy,)}, ValueError, "backward returned tuple, not a dict from"),
     ({"backward": lambda dy, x: None}, ValueError, "backward returned NoneType, not a dict from"),
@@ -256,27 +255,29 @@ WRONG_USE = [  # what is passed, the error
     ({"forward": lambda x: x > 0}, TypeError, "returned bool, must return"),
     ({"forward": lambda x: (x, (x, x))}, TypeError, "returned tuple, must return"),
     ({"forward": lambda x: ()}, ValueError, "returned no numbers"),
-    ({"wrt": "x"}, TypeError, "wrt must be a list of names"),
+    *(({"wrt": names}, TypeError, "wrt must be a list of names") for names in ("x", 3)),
     ({"wrt": ["x", "y"]}, ValueError, "no input 'y': the inputs are x"),
+    *(({"tol": tol}, ValueError, f"tol is {tol}, must be") for tol in (np.inf, np.nan, 0)),
 ]
-# real at x, complex where the differences are taken
-LATER = ({"forward": lambda x: x if (x == X).all() else x * (1 + 1j)}, TypeError, "returned complex")
-WRONG_AXES = [
+WRONG_USE_OF_CHECK = [
+    # real at x, complex where the differences are taken
+    ({"forward": lambda x: x if (x == X).all() else x * (1 + 1j)}, TypeError, "returned complex"),
+    ({"kinks": lambda x: None}, TypeError, "kinks returned NoneType"),
+    ({"inputs": {"x": [1.0, 2.0]}, "time_axis": {"x": 0}}, TypeError, "x is list"),
     *(({"time_axis": axes}, TypeError, "time_axis a dict") for axes in (0, 1, "x")),
     ({"time_axis": {"X": 1}}, ValueError, "no input 'X': the inputs are x"),
-    *(({"time_axis": {"x": axis}}, ValueError, "time_axis of x is ") for axis in (2, -3, 1.0, "1", None)),
+    *(({"time_axis": {"x": axis}}, ValueError, "time_axis of x is ") for axis in (2, -3, 1.0, True, None)),
 ]
 
 
 @pytest.mark.parametrize(
     ("method", "passed", "error", "message"),
-    [(check, *row) for row in WRONG_USE + WRONG_AXES + [LATER]] + [(complex_step, *row) for row in WRONG_USE],
+    [(check, *row) for row in WRONG_USE + WRONG_USE_OF_CHECK] + [(complex_step, *row) for row in WRONG_USE],
 )
 def test_wrong_use_is_an_error(method, passed, error, message):
-    forward, backward, inputs = (passed.get(name) for name in ("forward", "backward", "inputs"))
-    options = {name: passed[name] for name in ("wrt", "time_axis") if name in passed}
+    options = {"backward": same_backward, "inputs": {"x": X}} | passed
     with pytest.raises(error, match=message):
-        method(forward or same, backward or same_backward, inputs or {"x": X}, **options)
+        method(options.pop("forward", same), **options)
 
 
 @pytest.mark.parametrize("reference", [lambda x: np.abs(x), lambda x: (x * x, np.abs(x))], ids=["all", "one of two"])
