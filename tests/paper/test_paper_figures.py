@@ -94,9 +94,11 @@ def test_three_warps_of_the_utterance_of_median_duration(recorded):
     assert scale == (np.min(images), np.max(images))
 
 
-def test_without_sound_there_is_no_spectrogram(recorded):
+def test_without_sound_there_is_no_spectrogram_and_without_utterances_no_distribution(recorded):
     with pytest.raises(CorpusError, match="none of the corpus's wav files can be read"):
         figure2.build(replace(recorded, utterances=recorded.utterances[4:]))
+    with pytest.raises(CorpusError, match="all entries are broken"):
+        figure1.build(replace(recorded, utterances=()))
 
 
 # ---- figure 3 -------------------------------------------------------------------------------------------------------

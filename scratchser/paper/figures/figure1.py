@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from scratchser.corpus.table import Corpus
+from scratchser.corpus.table import Corpus, CorpusError
 from scratchser.paper import output
 from scratchser.paper.output import Output, Table
 from scratchser.report import figures
@@ -17,7 +17,9 @@ STYLES = {
 
 
 def build(corpus: Corpus) -> Output:
-    """The figure and its numbers; the total alone for a corpus without annotators."""
+    """The figure and its numbers; the total alone without annotators. Raises CorpusError without any utterance."""
+    if not corpus.utterances:
+        raise CorpusError(f"{corpus.root}: all entries are broken: fix them, python -m scratchser.corpus lists them")
     annotated = any(u.votes for u in corpus.utterances)
     always = ("unanimous", "ambiguous") if annotated else ()
     found = output.annotation_counts(corpus)
@@ -30,7 +32,7 @@ def build(corpus: Corpus) -> Output:
     )
     title = f"Distribution of the {len(corpus.classes)} classes, {output.corpus_name(corpus)}"
     columns = ("emotion", *parts, "total", "share %")
-    notes = ("this corpus has no annotators: only the classes are shown",) * (not annotated)
+    notes = () if annotated else ("this corpus has no annotators: only the classes are shown",)
     made = Table(f"Figure 1: {title}", columns, rows, (*notes, *output.corpus_notes(corpus)))
     return Output({"figure1": made}, {"figure1": _draw(title, corpus.classes, parts, totals, shares)})
 
