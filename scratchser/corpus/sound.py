@@ -14,10 +14,12 @@ from scratchser.support.errors import ProcessingError
 
 BLOCK = 2**22  # samples at a time: a header may promise any number of them
 LARGEST = 2**27  # samples of all channels: 2.3 hours at 16 kHz
+FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST", "CAF", "FLAC", "OGG", "MP3")  # with a checked length
 TAGS = 8192  # bytes of headers, padding and comments in the usual file
 STREAMED = 0x7FFF0000  # programs that write to a pipe do not know the length and write a huge one
 UNKNOWN = 2**62  # libsndfile's number of frames is larger if it is unknown
 CUT = re.compile("truncated|end-of-stream|junk after the last page", re.IGNORECASE)  # in libsndfile's log
+REST = re.compile("unknown chunk marker|have 0 marker|> file length", re.IGNORECASE)  # bytes that are no chunks
 WIDTHS = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}
 
 
@@ -62,14 +64,18 @@ def read(path: Path) -> Sound:
             raise SoundError(path, "empty sound file, 0 bytes")
         # the descriptor, since libsndfile takes no name in another encoding and guesses formats from the name's end
         with path.open("rb", buffering=0) as file, _Sequential(file.fileno(), closefd=False) as opened:
+            if opened.format not in FORMATS:
+                raise SoundError(path, f"unreadable sound file, its format is {opened.format}: convert it, e.g. to WAV")
             samples = _samples(path, opened)
             truncated = _is_truncated(file.fileno(), opened, len(samples))
             others = status.st_size - samples.size * WIDTHS.get(opened.subtype, status.st_size)
-            return Sound(samples, opened.samplerate, truncated, others > max(status.st_size / 4, TAGS))
+            unread = others > max(status.st_size / 4, 0 if REST.search(opened.extra_info) else TAGS)
+            return Sound(samples, opened.samplerate, truncated, unread)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SoundError(path, "missing sound file") from error
+        raise SoundError(path, "missing sound file" + ", a dangling link" * path.is_symlink()) from error
     except soundfile.LibsndfileError as error:
-        raise SoundError(path, f"unreadable sound file, {error.error_string.rstrip('.')}") from error
+        reason = error.error_string.removeprefix("Error : ").rstrip(".")
+        raise SoundError(path, f"unreadable sound file, {reason}") from error
     except OSError as error:
         raise SoundError(path, f"unreadable sound file, {error.strerror}") from error
 
