@@ -90,7 +90,7 @@ def _check_access(root: Path) -> None:
     try:
         mode = root.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CorpusError(f"{root}: {'a link to nothing' if root.is_symlink() else 'no such folder'}") from error
+        raise CorpusError(f"{root}: {'a dangling link' if root.is_symlink() else 'no such file or folder'}") from error
     except OSError as error:
         raise CorpusError(f"{root}: {error.strerror}") from error
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):

@@ -10,9 +10,10 @@ from statistics import median
 
 from scratchser.corpus.audio import DEFAULT, RATE, AudioReport, Progress, check_audio, has_audio
 from scratchser.corpus.leaks import repeated, similar_names
-from scratchser.corpus.table import CONTROL, Corpus, CorpusError, Problem, natural
+from scratchser.corpus.table import Corpus, CorpusError, Problem, natural
 from scratchser.corpus.votes import Votes
 from scratchser.presets import Config
+from scratchser.support.errors import one_line
 
 SCALES = 30.0  # between groups of speakers: far more than microphones differ
 PRINTED = 10  # problems of one kind
@@ -55,8 +56,7 @@ def describe(problems: Collection[Problem]) -> Iterator[str]:
         kinds[problem.kind][problem.what].append(problem.where)
     for kind, equal in kinds.items():
         for what, places in islice(equal.items(), PRINTED):
-            line = f"{places[0]}: {what}" + f" (and {len(places) - 1} more like this)" * (len(places) > 1)
-            yield CONTROL.sub("?", line)
+            yield one_line(f"{places[0]}: {what}") + f" (and {len(places) - 1} more like this)" * (len(places) > 1)
         if more := sum(len(places) for places in islice(equal.values(), PRINTED, None)):
             yield f"{more} more: {kind}; python -m scratchser.corpus --json lists all"
     if problems:
@@ -101,16 +101,18 @@ def _scales(report: AudioReport) -> list[str]:
 
 def label_warnings(corpus: Corpus) -> tuple[str, ...]:
     """A sentence for each thing about the labels that is not broken but may affect the results."""
+    if not corpus.utterances:
+        return ()  # nothing can be used, and the problems say why
     warnings = []
     if counts := [f"{c.what} {c.found} of {c.expected}" for c in corpus.expected_counts if c.found != c.expected]:
         warnings.append(f"{len(counts)} counts are not those of the complete release: {_first(counts)}")
     classes = Counter(corpus.classes[u.label] for u in corpus.utterances)
-    if missing := ", ".join(name for name in corpus.classes if not classes[name]):
+    if missing := _or([name for name in corpus.classes if not classes[name]]):
         warnings.append(f"no utterance is {missing}: the UA is the mean over the other classes")
     groups = defaultdict(list)  # of speakers who lack the same classes
     for speaker in sorted(corpus.speakers, key=natural):
         labels = {corpus.classes[u.label] for u in corpus.utterances if u.speaker == speaker}
-        groups[", ".join(name for name in corpus.classes if classes[name] and name not in labels)].append(speaker)
+        groups[_or([name for name in corpus.classes if classes[name] and name not in labels])].append(speaker)
     for missing, speakers in groups.items():
         if missing:
             who = f"speaker {speakers[0]} has" if len(speakers) == 1 else f"speakers {', '.join(speakers)} have"
@@ -125,6 +127,10 @@ def label_warnings(corpus: Corpus) -> tuple[str, ...]:
 
 def _is_minority_label(label: str, votes: Votes) -> bool:
     return sum(label in labels for labels in votes) < len(votes) / 2
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _first(items: Collection[object], most: int = 5) -> str:

@@ -10,6 +10,7 @@ from scratchser.corpus.audio import AudioReport
 from scratchser.corpus.check import label_warnings, sound_warnings
 from scratchser.corpus.table import Corpus, natural
 from scratchser.corpus.votes import unanimous
+from scratchser.support.errors import one_line
 from scratchser.support.terminal import table
 
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ def summarise(corpus: Corpus, report: AudioReport) -> Json:
         "speakers": _speakers(corpus, report),
         "all": _group(corpus, report),
         "other_labels": dict(corpus.other_labels),
-        "audio": audio if formats else None,
+        "audio": audio if formats or report.problems else None,
         "expected_counts": compared if corpus.expected_counts else None,
         "warnings": [*label_warnings(corpus), *sound_warnings(report)],
         "problems": [
@@ -73,7 +74,7 @@ def _group(corpus: Corpus, report: AudioReport, **fields: object) -> Json:
 
 def render(summary: Json) -> str:
     """The summary as text, without the problems, which belong on stderr."""
-    warnings = "\n".join(f"warning: {line}" for line in summary["warnings"])
+    warnings = "\n".join(f"warning: {one_line(line)}" for line in summary["warnings"])
     parts = [_head, _class_table, _speaker_table, _fold_table, _baseline_table, _expected_counts]
     return "\n\n".join(filter(None, [*(part(summary) for part in parts), warnings]))
 
@@ -88,12 +89,12 @@ def _head(summary: Json) -> str:
     rows.append(("utterances", f"{everything['utterances']}" + f"; not used, other labels: {others}" * bool(others)))
     agreement = f"{everything['unanimous']} unanimous, {everything['ambiguous']} ambiguous"
     rows.append(("annotators", "none" if everything["unanimous"] is None else agreement))
-    nothing = "none that can be used" if summary["problems"] else "none: labels only"
+    nothing = "none that can be used" if summary["audio"] else "none: labels only"
     rows.append(("audio", "; ".join(map(_format, summary["audio"]["formats"])) if seconds else nothing))
     if seconds:
         lengths = f"{seconds['min']:.2f} / {seconds['median']:.2f} / {seconds['max']:.2f} s (min / median / max)"
         rows.append(("durations", f"{lengths}, {seconds['all'] / 60:.1f} minutes in total"))
-    return "\n".join(f"{name:<12}{text}".rstrip() for name, text in rows)
+    return "\n".join(f"{name:<12}{one_line(text)}".rstrip() for name, text in rows)
 
 
 def _format(found: Json) -> str:

@@ -17,7 +17,6 @@ from scratchser.corpus import sound
 from scratchser.support.errors import UsageError
 
 CLASSES = ("neutral", "happiness", "sadness", "anger")  # the paper's order
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # characters that a message or a file name must not have
 SYNTHETIC_MARKER = "SYNTHETIC.txt"  # a file with this name marks the folder of a synthetic corpus
 
 

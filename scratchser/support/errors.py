@@ -2,9 +2,13 @@
 
 import io
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # characters that a message or a file name must not have
+LONGEST = 1000  # characters of a line
 
 
 class UsageError(ValueError):
@@ -13,6 +17,12 @@ class UsageError(ValueError):
 
 class ProcessingError(Exception):
     """The command was right, but something failed. The message says what failed and how to continue."""
+
+
+def one_line(text: str) -> str:
+    """The text without control characters, and without the middle of a very long one."""
+    text = CONTROL.sub("?", text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def exit_code(run: Callable[[Namespace], int], args: Namespace) -> int:
@@ -24,7 +34,7 @@ def exit_code(run: Callable[[Namespace], int], args: Namespace) -> int:
     try:
         return run(args)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except (ProcessingError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -202,7 +202,7 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "no such folder"),
+        (["nowhere"], "no such file or folder"),
         (["--device", "cuda"], "Without --device"),
         (["--set", "epoch=3"], "'epochs'"),
         (["--folds", "1,77"], "'77'"),

@@ -9,6 +9,7 @@ label is a word or a three-letter code; labels.py lists both. Labels outside the
 """
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -17,7 +18,8 @@ from typing import NamedTuple
 
 from scratchser.corpus.readers.labels import CODES, class_list, spell
 from scratchser.corpus.readers.rows import Rows, names_in, unreadable
-from scratchser.corpus.table import CONTROL, Corpus, CorpusError, Utterance
+from scratchser.corpus.table import Corpus, CorpusError, Utterance
+from scratchser.support.errors import CONTROL
 from scratchser.support.suggest import hint
 
 NEEDED = ("path", "speaker", "emotion")
@@ -44,7 +46,7 @@ def find(root: Path) -> list[Path]:
     """`root` itself if it is a file of text, or the CSV files in the folder `root` that have the required columns."""
     if root.is_file():
         return [root] if root.suffix.lower() in (".csv", ".tsv", ".txt") else []
-    return [file for file in _csv_files(root) if not _header(file).missing]
+    return [file for file in _csv_files(root) if not unreadable(file) and not _header(file).missing]
 
 
 def detect(root: Path) -> str:
@@ -54,7 +56,10 @@ def detect(root: Path) -> str:
 
 def complaint(root: Path) -> str:
     """The end of a message: what the first CSV file in the folder `root` lacks, or nothing if there is none."""
-    return "".join(f". {file.name}:1: {_complaint(_header(file))}" for file in _csv_files(root)[:1])
+    for file in _csv_files(root)[:1]:
+        reason = unreadable(file)
+        return f". {file.name}: {reason}" if reason else f". {file.name}:1: {_complaint(_header(file))}"
+    return ""
 
 
 def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
@@ -64,7 +69,7 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
     """
     files = find(root)
     if len(files) != 1:
-        found = ", ".join(file.name for file in files) or "none"
+        found = ", ".join(file.name for file in files) or "none" + complaint(root)
         raise CorpusError(f"{root}: needs exactly one CSV file with the columns {', '.join(NEEDED)}; found: {found}")
     header, rows = _header(files[0]), Rows(class_list(classes, None, "the CSV file"))
     _Reader(files[0], header, rows).read()
@@ -74,13 +79,11 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
 
 def _csv_files(folder: Path) -> list[Path]:
     files = (folder / name for name in names_in(folder) if name.lower().endswith((".csv", ".tsv")))
-    return [file for file in files if os.path.isfile(file)]
+    return [file for file in files if not os.path.isdir(file)]
 
 
 def _header(file: Path) -> Header:
-    """The separator is a comma, a semicolon or a tab. Raises CorpusError if the file cannot be opened."""
-    if reason := unreadable(file):
-        raise CorpusError(f"{file}: {reason}")
+    """The separator is a comma, a semicolon or a tab."""
     with file.open("rb") as data:
         encoding = "utf-16" if data.read(2) in BYTE_ORDER_MARKS else "utf-8-sig"
     with file.open(encoding=encoding, errors="replace", newline="") as lines:
@@ -102,7 +105,10 @@ def _complaint(header: Header) -> str:
         return f"the column {twice} appears twice: rename or remove one"
     if any("\0" in column for column in columns):
         return "not a text in UTF-8: save it as UTF-8"
-    found = ", ".join(map(repr, columns))[:300] or "nothing"
+    first_row = any(spell(name) or name.endswith((".wav", ".flac")) for name in columns)
+    if not columns or (len(missing) == len(NEEDED) and first_row):
+        return f"no header line: write the names of the columns above the rows, such as {','.join(NEEDED)}"
+    found = ", ".join(map(repr, columns))[:300]
     renamed = [
         f"{near[0]!r} to {name}"
         for name in missing
@@ -120,22 +126,30 @@ class _Reader:
         self.file, self.header, self.rows = file, header, rows
 
     def read(self) -> None:
-        columns, line = self.header.columns, 1
+        columns, line = self.header.columns, 0
         if self.header.missing or any(columns.count(name) > 1 for name in NEEDED + OPTIONAL):
             raise CorpusError(f"{self.file}:1: {_complaint(self.header)}")
+        text = io.StringIO(self._text(), newline="")
+        reader = csv.reader(text, delimiter=self.header.separator, strict=True)
         try:
-            with self.file.open(encoding=self.header.encoding, newline="") as lines:
-                reader = csv.reader(lines, delimiter=self.header.separator, strict=True)
-                next(reader)
-                for fields in reader:
-                    line = reader.line_num
-                    if any(field.strip() for field in fields):
-                        self._row(f"{self.file}:{line}", [field.strip() for field in fields])
-        except (UnicodeError, csv.Error) as error:
-            advice = "is a quote missing?" if isinstance(error, csv.Error) else "save it as UTF-8"
-            reason = f"not a CSV file in UTF-8, somewhere after line {line}: {error}; {advice}"
-            raise CorpusError(f"{self.file}: {reason}") from error
+            headings = len(next(reader))
+            line = reader.line_num
+            for fields in reader:
+                line = reader.line_num
+                if len(fields) == headings + 1 and fields[0].isdecimal():
+                    del fields[0]  # the name of the row, as R's write.table prints it without a heading
+                if any(field.strip() for field in fields):
+                    self._row(f"{self.file}:{line}", [field.strip() for field in fields])
+        except csv.Error as error:
+            raise CorpusError(f"{self.file}:{line + 1}: not a CSV file: {error}; is a quote missing?") from error
         self._check_speakers()
+
+    def _text(self) -> str:
+        try:
+            return self.file.read_bytes().decode(self.header.encoding)
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].decode(self.header.encoding).count("\n") + 1
+            raise CorpusError(f"{self.file}:{line}: not in UTF-8: {error.reason}; save the file as UTF-8") from error
 
     def _row(self, where: str, fields: list[str]) -> None:
         columns, row = self.header.columns, dict(zip(self.header.columns, fields, strict=False))

@@ -11,6 +11,7 @@ A label file has one block per utterance, separated by blank lines:
 The F or M in the LAST part of an utterance's name is the speaker: the woman of session 3 speaks Ses03M_impro05a_F000.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,9 @@ def load(
 def label_files(root: Path) -> list[Path]:
     """All label files, session by session, sorted by name. Raises CorpusError if a session cannot be read."""
     folders = [root / f"Session{session}" / "dialog" / "EmoEvaluation" for session in range(1, 6)]
+    for path in (path for folder in folders for path in (*folder.parents[1::-1], folder)):
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise CorpusError(f"{path}: {unreadable(path) or 'a file'} instead of a folder: restore or remove it")
     names = ((folder, name) for folder in folders for name in names_in(folder))
     return [folder / name for folder, name in names if name.startswith("Ses") and name.lower().endswith(".txt")]
 

@@ -31,7 +31,7 @@ def unreadable(file: Path) -> str:
             return "not a file"
         file.open("rb").close()
     except FileNotFoundError:
-        return "a link to nothing"
+        return "a dangling link"
     except OSError as error:
         return error.strerror or str(error)
     return ""
