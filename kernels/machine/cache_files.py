@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -96,6 +97,8 @@ def _checked(numba_file: Any) -> type:
 
         @contextlib.contextmanager
         def _open_for_write(self, path: str) -> Iterator[io.BytesIO]:
+            if os.path.isdir(path):  # in place of the file
+                shutil.rmtree(path)
             with super()._open_for_write(path) as file:
                 content = io.BytesIO()
                 yield content

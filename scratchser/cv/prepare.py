@@ -71,10 +71,14 @@ def prepare(
         advice = "nothing was trained. Fix them, or leave them out with --skip-broken"
         raise BrokenCorpusError("\n".join([*describe(problems), advice]))
     corpus = corpus.without({problem.utterance for problem in problems if problem.utterance})
-    folds = choose_folds(corpus, args.folds)
-    notes = (*notes, *label_warnings(corpus), *class_warnings(corpus, folds))
-    for note in notes:
+    notes = (*notes, *label_warnings(corpus))
+    for note in notes:  # before the folds: the warnings can explain why there are none
         say(f"warning: {note}")
+    folds = choose_folds(corpus, args.folds)
+    unlearned = class_warnings(corpus, folds)
+    for note in unlearned:
+        say(f"warning: {note}")
+    notes = (*notes, *unlearned)
     if tuned:
         tuned.check(corpus)
         notes = (*notes, tuned.sentence())

@@ -18,12 +18,20 @@ from scratchser.support.errors import UsageError
 EXTRAS = "pip install -e '.[cuda12]' in the folder of the repository (or cuda13, for drivers from 580 on)"
 LIBRARIES = ("nvrtc", "nvvm", "nvJitLink")
 NO_DEVICE = 100  # cudaErrorNoDevice
-# at the import of a package that is half installed, or built for another Python, NumPy, CUDA or processor
+# every built-in error that the import of a package can raise if it is half installed, or built for another Python,
+# NumPy, CUDA or processor
 BROKEN = (
-    ImportError,
+    ArithmeticError,
+    AssertionError,
     AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
     LookupError,
+    MemoryError,
+    NameError,
     OSError,
+    ReferenceError,
     RuntimeError,
     SyntaxError,
     SystemError,

@@ -14,7 +14,7 @@ def import_matplotlib() -> None:
 
     Its settings come from MPLBACKEND, which a notebook sets for the commands that it starts, and from the first
     matplotlibrc in the current folder, MATPLOTLIBRC and MPLCONFIGDIR. The last one is also the folder of its list of
-    fonts. Raises UsageError if no folder can hold it.
+    fonts, which moves to the compile cache. Raises UsageError if no folder can hold it.
     """
     if "matplotlib" in sys.modules:
         return
@@ -26,7 +26,7 @@ def import_matplotlib() -> None:
     os.environ.pop("MPLBACKEND", None)
     os.environ["MATPLOTLIBRC"] = str(own)
     if cache := cache_files.home():  # a folder that can be written, also without a home folder
-        os.environ.setdefault("MPLCONFIGDIR", os.path.join(cache, "matplotlib"))
+        os.environ["MPLCONFIGDIR"] = os.path.join(cache, "matplotlib")
     with contextlib.chdir(own) if os.path.exists("matplotlibrc") else contextlib.nullcontext():
         try:
             import matplotlib.font_manager  # noqa: F401

@@ -40,10 +40,13 @@ def test_a_right_file_passes_in_a_process_of_its_own(tmp_path, capsys):
     assert int(printed.split()[0]) != os.getpid() and printed.rstrip().endswith("Passed: all 5 checks.")
 
 
-def test_the_exit_code_tells_whether_the_file_passes(tmp_path, capsys):
+def test_a_file_that_does_not_pass_or_cannot_be_judged_is_exit_code_1(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text("x = 1\n")
     assert command.main([str(tmp_path / "mine.py")]) == 1
     assert "Not yet: 0 of 0 checks passed." in capsys.readouterr().out
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/x")
+    assert command.main([str(SOLUTIONS / "linear_backward.py")]) == 1
+    assert capsys.readouterr().err == "error: Not a directory: set TMPDIR to a folder that can be written\n"
 
 
 # ---- endless loops --------------------------------------------------------------------------------------------------

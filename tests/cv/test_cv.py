@@ -190,6 +190,8 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
     for speaker in "acdef":
         (folder / f"{speaker}00.wav").unlink()
     arguments = [folder, *SETTINGS, "--epochs", 1, "--folds", 1, "--workers", 1, "--out", tmp_path / "run"]
+    assert run(*arguments, "--skip-broken", "--folds", "9") == 2
+    assert "warning: speakers a, c, d, e, f have no neutral" in capsys.readouterr().err  # also before an error
     assert run(*arguments, "--skip-broken") == 0
     printed = capsys.readouterr()
     assert "a00.wav" in printed.out

@@ -27,7 +27,8 @@ def test_a_matplotlibrc_in_the_current_folder_and_a_notebooks_backend(tmp_path):
 
 def test_a_matplotlibrc_elsewhere(tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: nonsense\n", encoding="utf-8")
-    assert settings_that_differ("/", MATPLOTLIBRC=str(tmp_path), MPLCONFIGDIR=str(tmp_path)) == "[]"
+    for config in (tmp_path, tmp_path / "matplotlibrc"):  # a folder, a file
+        assert settings_that_differ("/", MATPLOTLIBRC=str(tmp_path), MPLCONFIGDIR=str(config)) == "[]"
 
 
 def test_no_folder_for_fonts_is_one_line():

@@ -15,6 +15,7 @@ from pathlib import Path
 from scratchser.check.exercises import load
 from scratchser.check.judge.source import begin
 from scratchser.check.judge.verdict import Finding, Verdict
+from scratchser.support.errors import ProcessingError
 
 SECONDS, MEGABYTES = 60, 2048
 STARTUP = 60  # seconds for the imports on a busy machine, before the file's own time starts
@@ -26,11 +27,15 @@ BARRIER = os.path.join("tracer", "blocks.py")  # where a CUDA thread waits at a 
 
 
 def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
-    """The verdict, and the last lines that the file printed."""
+    """The verdict, and the last lines that the file printed. Raises ProcessingError without a temporary folder."""
     verdict = begin(path)
     if verdict.finished:
         return verdict, []
-    with tempfile.TemporaryDirectory(prefix="scratchser-check-") as name:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="scratchser-check-")
+    except OSError as error:
+        raise ProcessingError(f"{error.strerror}: set TMPDIR to a folder that can be written") from error
+    with temporary as name:
         folder = Path(name)
         status = _run(path, folder, seconds, megabytes)
         printed = _read(folder / "printed").splitlines()[-PRINTED_LINES:]

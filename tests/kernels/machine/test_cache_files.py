@@ -27,13 +27,22 @@ def run(folder, before="", **changes):
     return done.stdout.split(), done.stderr
 
 
+def into_a_folder(file):
+    file.unlink()
+    (file / "folder").mkdir(parents=True)
+
+
 @pytest.mark.parametrize(
     "ending, damage",
-    [(".nbi", lambda data: b""), (".nbc", lambda data: data[:-1]), (".nbc", lambda data: data[:-99] + bytes(99))],
+    [
+        (".nbi", lambda file: file.write_bytes(b"")),
+        (".nbc", into_a_folder),
+        (".nbc", lambda file: file.write_bytes(file.read_bytes()[:-99] + bytes(99))),
+    ],
 )
-def test_damaged_files_are_compiled_again(compiled, ending, damage):
+def test_damaged_files_and_folders_in_their_place_are_compiled_again(compiled, ending, damage):
     for file in compiled.rglob(f"*{ending}"):
-        file.write_bytes(damage(file.read_bytes()))
+        damage(file)
     assert run(compiled)[0] == ["6.0", "0"]
     assert run(compiled)[0] == ["6.0", "1"]
 
