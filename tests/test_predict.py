@@ -191,12 +191,15 @@ def test_a_warning_for_synthetic_models_even_if_all_files_are_broken(run, tmp_pa
         (["run", "--fold", "2"], "finished folds of"),
         (["started"], "no finished fold yet"),
         (["foreign"], "no setting 'colour'"),
+        (["other"], "holds no run of python -m scratchser.cv: correct"),
     ],
 )
 def test_wrong_commands_end_with_one_line(run, folder, tmp_path, ask, arguments, message):
     shutil.rmtree(shutil.copytree(run, tmp_path / "started") / "folds")
     config = Path(shutil.copytree(run, tmp_path / "foreign")) / "config.json"
     config.write_text(config.read_text().replace('"lstm_units"', '"colour"'))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text("{}")
     place = run if arguments[0] == "run" else tmp_path / arguments[0]
     code, answer, error = ask(place, *arguments[1:], folder / "a00.wav")
     assert code == 2 and answer is None and message in error and len(error.splitlines()) == 1

@@ -11,7 +11,7 @@ from scratchser.cv.experiment import Experiment, check_model, oversample_notes
 from scratchser.cv.prepare import changes, fold_runner, prepare, read_tuned
 from scratchser.presets import named, with_settings
 from scratchser.report import text
-from scratchser.runs import run as runs
+from scratchser.runs import run as run_dir
 from scratchser.support import environment, terminal
 from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
@@ -26,16 +26,16 @@ def main(args: Namespace) -> int:
     ready = prepare(args, config, tuned)
     notes = (*ready.notes, *oversample_notes(config, ready.corpus.classes, args.set))
     numbers = [fold.number for fold in ready.folds]
-    settings = runs.settings(
+    settings = run_dir.settings(
         ready.corpus, config, preset=preset, seed=args.seed, folds=numbers, left_out=ready.left_out, tuned=tuned
     )
-    finished = runs.finished_folds(args.sources, settings)
+    finished = run_dir.finished_folds(args.sources, settings)
     path = args.out or Path("runs") / f"{ready.corpus.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"
     workers = min(ready.workers, len(ready.folds))
     here = environment.describe(describe(ready.device), workers)
     with (
         fold_runner(args, ready.device, workers) as run_folds,
-        runs.open_run(path, settings, here, notes, resume=args.resume) as run,
+        run_dir.open_run(path, settings, here, notes, resume=args.resume) as run,
         options.resumable(path),
     ):
         say(f"run: {path}")

@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     record = read(args.run)
     answer = ensemble.predict(record, ensemble.load(record, args.fold), args.files)
     problems = [f"{entry['file']}: {entry['problem']}" for entry in answer["files"] if entry["problem"]]
-    for line in [SYNTHETIC] * answer["synthetic"] + answer["warnings"] + problems:
+    if answer["synthetic"]:
+        say(SYNTHETIC)
+    for line in answer["warnings"] + problems:
         say(line)
     if args.json:
         terminal.write(json.dumps(answer, indent=1))

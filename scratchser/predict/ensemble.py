@@ -48,7 +48,7 @@ def load(record: Record, fold: int | None = None) -> list[FoldModel]:
     """
     finished = {folder.number: folder for folder in record.finished}
     if not finished:
-        raise RunError(f"{record.path} has no finished fold yet: wait for one, or continue the run with --resume")
+        raise RunError(f"{record.path} has no finished fold yet: wait, or continue the run with --resume")
     if fold is not None and fold not in finished:
         raise RunError(f"--fold {fold}: the finished folds of {record.path} are {', '.join(map(str, finished))}")
     chosen = finished.values() if fold is None else [finished[fold]]
@@ -60,7 +60,8 @@ def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
     model = Model(config, Signal.of(config).bins, classes)
     result, checkpoint = folder.result(), folder.checkpoint()
     if result is None or checkpoint is None:
-        raise StorageError(f"{folder.path} has a result but no checkpoint: restore it, or start a new run with --out")
+        advice = f"restore it, or remove {folder.path} and continue the run with --resume"
+        raise StorageError(f"{folder.path} has a result but no checkpoint: {advice}")
     values, best = model.parameters.values, checkpoint[0]["best"]
     if best.shape != values.shape:
         raise StorageError(
@@ -121,10 +122,12 @@ def text(answer: dict[str, Any]) -> str:
     rows = [["file", "emotion", "second", "votes", *(f"{name} %" for name in classes)]]
     for entry in answer["files"]:
         if not entry["problem"]:
-            votes = f"{entry['votes'][entry['predicted']]} of {models * alphas}{MARK * _outvoted(entry)}"
+            mark = MARK if _outvoted(entry) else ""
+            votes = f"{entry['votes'][entry['predicted']]} of {models * alphas}{mark}"
             probabilities = [percent(entry["probabilities"][name]) for name in classes]
             rows.append([entry["file"], entry["predicted"], entry["second"], votes, *probabilities])
-    data = "SYNTHETIC DATA, " * answer["synthetic"] + f"corpus {answer['corpus']}, preset {answer['preset']}"
+    synthetic = "SYNTHETIC DATA, " if answer["synthetic"] else ""
+    data = f"{synthetic}corpus {answer['corpus']}, preset {answer['preset']}"
     ensemble = f"{counted(models, 'model')} of {answer['run']} ({data})"
     lines = [f"{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"]
     if any(_outvoted(entry) for entry in answer["files"]):

@@ -67,7 +67,10 @@ def read(path: Path, settings: Mapping[str, Any] | None = None) -> Record:
     """
     if settings:
         check_settings(path, settings)
-    return Record(path, saved_settings(path))
+    found = saved_settings(path)
+    if "folds" not in found:
+        raise RunError(f"{path} holds no run of python -m scratchser.cv: correct the path")
+    return Record(path, found)
 
 
 def finished_folds(runs: Sequence[Path], settings: Mapping[str, Any]) -> list[FoldDir]:

@@ -184,7 +184,7 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> Any:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> StorageError:
     reason = error.strerror if isinstance(error, OSError) else error
-    return StorageError(f"cannot read {path}: {reason}. Restore it or its permissions, or start a new run with --out")
+    return StorageError(f"cannot read {path}: {reason}. Restore it or its permissions, or start a run in a new folder")
 
 
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -209,5 +209,6 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays = dict(archive)
         return arrays, json.loads(arrays.pop(META).tobytes())
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        advice = "Remove it and continue with --resume, which computes it again"
-        raise StorageError(f"{path} is missing or damaged ({error}). {advice}") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is damaged"
+        advice = f"Restore it, or remove {path.parent} and continue the run with --resume, which computes it again"
+        raise StorageError(f"cannot read {path}: {reason}. {advice}") from error

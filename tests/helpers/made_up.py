@@ -15,7 +15,7 @@ from scratchser.metrics import confusion
 from scratchser.paper.sweep import Base, Sweep, Variant, base_for
 from scratchser.presets import PRESETS, TUNED_ON
 from scratchser.runs import result
-from scratchser.runs import run as rundir
+from scratchser.runs import run as run_dir
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.support.files import write_json, write_text
 
@@ -46,10 +46,10 @@ def all_of_iemocap() -> Corpus:
 
 
 def settings(data: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object) -> dict:
-    """The settings of a run; `changes` go to rundir.settings, a config of one's own too."""
+    """The settings of a run; `changes` go to run_dir.settings, a config of one's own too."""
     chosen = {"preset": "best", "seed": 3, **changes}
     config = chosen.pop("config", PRESETS[chosen["preset"]])
-    return rundir.settings(data, config, folds=folds, **chosen)
+    return run_dir.settings(data, config, folds=folds, **chosen)
 
 
 def rows(fold: int, epochs: int) -> list[dict]:
@@ -107,7 +107,7 @@ def sweep(
     for seed, planned_run in enumerate(planned.runs):
         if planned_run.begun:
             continue
-        with rundir.open_run(planned_run.path, planned_run.settings, ENVIRONMENT, resume=False) as opened:
+        with run_dir.open_run(planned_run.path, planned_run.settings, ENVIRONMENT, resume=False) as opened:
             for fold, folder in zip(chosen, opened.folds, strict=True):
                 finish_fold(data, fold, folder, seed)
             found = result.result(
@@ -121,9 +121,9 @@ def sweep(
 @contextmanager
 def run(
     path: Path, data: Corpus, folds: tuple[int, ...] = tuple(range(1, 11)), **changes: object
-) -> Iterator[rundir.Run]:
+) -> Iterator[run_dir.Run]:
     """An open run with all folds finished."""
-    with rundir.open_run(path, settings(data, folds, **changes), ENVIRONMENT, resume=False) as opened:
+    with run_dir.open_run(path, settings(data, folds, **changes), ENVIRONMENT, resume=False) as opened:
         by_number = {fold.number: fold for fold in make_folds(data)}
         for folder in opened.folds:
             finish_fold(data, by_number[folder.number], folder)

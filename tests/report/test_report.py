@@ -12,7 +12,7 @@ from scratchser.corpus.table import Problem
 from scratchser.presets import PRESETS, with_settings
 from scratchser.report import summary
 from scratchser.report.text import percent, render
-from scratchser.runs import run as rundir
+from scratchser.runs import run as run_dir
 
 
 def written(path, corpus, folds=tuple(range(1, 11)), tuned_on=(), warnings=(), **changes):
@@ -96,9 +96,9 @@ def test_the_untuned_speakers_have_means_of_their_own(tmp_path):
 def test_a_run_under_way_says_so(tmp_path):
     corpus = made_up.corpus()
     settings = made_up.settings(corpus, (1, 2))
-    with rundir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=False):
+    with run_dir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=False):
         pass
-    with rundir.open_run(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}, resume=True) as run:
+    with run_dir.open_run(tmp_path, settings, {**made_up.ENVIRONMENT, "cpu": "elsewhere"}, resume=True) as run:
         made_up.finish_fold(corpus, make_folds(corpus)[1], run.folds[1])
         result = summary.write(run, baselines=made_up.baselines(make_folds(corpus)[:2]))
     assert result["complete"] is False

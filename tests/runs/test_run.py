@@ -13,7 +13,7 @@ import pytest
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus, Problem
 from scratchser.presets import PRESETS
-from scratchser.runs import run as runs
+from scratchser.runs import run as run_dir
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError, begin, check
 from scratchser.support.files import StorageError
@@ -29,7 +29,7 @@ def corpus() -> Corpus:
 
 
 def start(path: Path, settings: dict, environment: dict = made_up.ENVIRONMENT, resume: bool = False) -> None:
-    with runs.open_run(path, settings, environment, resume=resume):
+    with run_dir.open_run(path, settings, environment, resume=resume):
         pass
 
 
@@ -75,7 +75,7 @@ def test_a_killed_start_can_be_started_again(tmp_path, corpus):
 def test_runs_and_folds_have_one_writer(tmp_path, corpus):
     settings = made_up.settings(corpus)
     for resume in (False, True):
-        with runs.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=resume):
+        with run_dir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=resume):
             with pytest.raises(StorageError, match="is writing"):
                 start(tmp_path, settings, resume=True)
             one, two = FoldDir(tmp_path, 1, False), FoldDir(tmp_path, 2, False)
@@ -89,7 +89,7 @@ def test_resume_lists_every_difference(tmp_path, corpus):
     other = replace(corpus, utterances=corpus.utterances[1:])
     config = replace(PRESETS["best"], learning_rate=0.5, conv_kernels=((3, 3),) * 4)
     left_out = [Problem("a.wav", "empty", "1F_neutral_0")]
-    settings = runs.settings(other, config, preset="best", seed=4, folds=(1, 2), left_out=left_out)
+    settings = run_dir.settings(other, config, preset="best", seed=4, folds=(1, 2), left_out=left_out)
     with pytest.raises(RunError) as caught:
         start(tmp_path, settings, resume=True)
     message = str(caught.value)
@@ -117,7 +117,7 @@ def test_resume_with_a_moved_corpus(tmp_path, corpus):
     problem = Problem("/old/a.wav", "empty", "gone")
     start(tmp_path, made_up.settings(replace(corpus, root=tmp_path / "old"), left_out=[problem]))
     moved = made_up.settings(replace(corpus, root=tmp_path / "new"), left_out=[replace(problem, where="/new/a.wav")])
-    with runs.open_run(tmp_path, moved, made_up.ENVIRONMENT, resume=True) as run:
+    with run_dir.open_run(tmp_path, moved, made_up.ENVIRONMENT, resume=True) as run:
         assert run.warnings == []
         assert run.settings["corpus"]["root"] == str(tmp_path / "old")
 
@@ -138,7 +138,7 @@ def test_a_warning_for_another_machine(tmp_path, corpus):
     start(tmp_path, settings)
     elsewhere = {**made_up.ENVIRONMENT, "libraries": {"numpy": "2.1"}, "cpu": "two", "threads": 64}
     start(tmp_path, settings, elsewhere, resume=True)
-    with runs.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=True) as run:  # the first machine again
+    with run_dir.open_run(tmp_path, settings, made_up.ENVIRONMENT, resume=True) as run:  # the first machine again
         assert len(run.warnings) == 2
         assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
         assert "cpu was one at first and two later" in run.warnings[1]
@@ -167,8 +167,8 @@ def test_copied_folds_are_compared_with_each_other_alone(tmp_path, corpus):
             run.folds[0].save_checkpoint({}, {})
     for other, warnings in ((2, 0), (3, 1)):
         out, settings = tmp_path / f"1-{other}", made_up.settings(corpus, (1, other))
-        with runs.open_run(out, settings, made_up.ENVIRONMENT, resume=False) as run:
-            for fold in runs.finished_folds([tmp_path / "1", tmp_path / str(other)], settings):
+        with run_dir.open_run(out, settings, made_up.ENVIRONMENT, resume=False) as run:
+            for fold in run_dir.finished_folds([tmp_path / "1", tmp_path / str(other)], settings):
                 run.take(fold)
             assert run.done and len(run.warnings) == warnings
             assert not warnings or "was 2.1 at first and 2.2 later" in run.warnings[0]
@@ -189,7 +189,7 @@ def test_merge_joins_the_finished_folds(tmp_path, corpus):
 
 
 def test_merge_while_folds_are_running(tmp_path, corpus):
-    with runs.open_run(tmp_path, made_up.settings(corpus, (1, 2)), made_up.ENVIRONMENT, resume=False) as run:
+    with run_dir.open_run(tmp_path, made_up.settings(corpus, (1, 2)), made_up.ENVIRONMENT, resume=False) as run:
         first, second = run.folds
         run.merge()
         assert (tmp_path / "predictions.csv").read_text() == ""

@@ -137,13 +137,13 @@ def test_a_header_that_asks_for_less_is_noticed(tmp_path):
     path = tmp_path / "a.npz"
     files.save_npz(path, {"w": np.arange(20)}, {})
     path.write_bytes(path.read_bytes().replace(b"(20,)", b"(10,)"))
-    with pytest.raises(files.StorageError, match="checksum of w"):
+    with pytest.raises(files.StorageError, match="it is damaged"):
         files.load_npz(path)
 
 
 def test_no_pickle_is_read(tmp_path):
     np.savez(tmp_path / "evil.npz", w=np.array(_Evil(tmp_path / "ran")))
-    with pytest.raises(files.StorageError, match="allow_pickle"):
+    with pytest.raises(files.StorageError, match="it is damaged"):
         files.load_npz(tmp_path / "evil.npz")
     assert not (tmp_path / "ran").exists()
 
