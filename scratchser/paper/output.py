@@ -62,9 +62,11 @@ class Output:
             contents |= {f"{name}.csv": made.csv().encode(), f"{name}.md": made.markdown().encode()}
         for name, content in contents.items():
             write_bytes(folder / name, content)
+        written = [folder / name for name in contents]
         if self.tuned:
-            self.tuned.write(folder / "tuned.json")
-        return [folder / name for name in [*contents, *["tuned.json"] * bool(self.tuned)]]
+            written.append(folder / "tuned.json")
+            self.tuned.write(written[-1])
+        return written
 
 
 # ---- what tables about a corpus share -------------------------------------------------------------------------------
@@ -99,16 +101,18 @@ def require_annotators(corpus: Corpus, purpose: str) -> None:
 
 def corpus_name(corpus: Corpus) -> str:
     """For titles."""
-    return f"corpus {corpus.name}" + " (synthetic data)" * corpus.synthetic
+    return f"corpus {corpus.name}{' (synthetic data)' if corpus.synthetic else ''}"
 
 
 def corpus_notes(corpus: Corpus) -> tuple[str, ...]:
     """Notes under a table or figure about the corpus."""
-    broken = len(corpus.problems)
-    problems = (
-        f"{broken} broken entr{'ies' if broken > 1 else 'y'} in the labels; python -m scratchser.corpus lists them"
-    )
-    return (*corpus.notes, *[problems] * bool(broken), *[SYNTHETIC] * corpus.synthetic)
+    notes = list(corpus.notes)
+    if broken := len(corpus.problems):
+        entries = "entries" if broken > 1 else "entry"
+        notes.append(f"{broken} broken {entries} in the labels; python -m scratchser.corpus lists them")
+    if corpus.synthetic:
+        notes.append(SYNTHETIC)
+    return tuple(notes)
 
 
 def is_iemocap(corpus: Corpus) -> bool:

@@ -115,10 +115,11 @@ def difference_rows(
     def row(head: str, cell: Callable[[np.ndarray], str]) -> list[str]:
         return [head, *("-" if name == reference else cell(values) for name, values in found.items())]
 
+    over_seeds = row("  std over seeds", lambda values: percent(std(values.mean(axis=1))))
     return [
         row(f"{measure.upper()} minus that of {reference}, points", lambda values: signed(float(values.mean()))),
         row("  std over folds", lambda values: percent(std(values.mean(axis=0)))),
-        *[row("  std over seeds", lambda values: percent(std(values.mean(axis=1))))] * (sweep.seeds > 1),
+        *([over_seeds] if sweep.seeds > 1 else []),
         row("  95 % interval over folds", lambda values: _interval(values.mean(axis=0))),
         row("  folds where it is lower", lambda values: f"{(values.mean(axis=0) < -TIE).sum()} of {values.shape[1]}"),
     ]
@@ -140,7 +141,7 @@ def score_notes(sweep: Sweep) -> list[str]:
     notes = [
         mean_note(sweep)
         + "; std over folds: sample standard deviation (n - 1) of a run's folds"
-        + ", mean over the seeds" * several,
+        + (", mean over the seeds" if several else ""),
         f"std over seeds: sample standard deviation (n - 1) of {sweep.seeds} runs' means over the folds"
         if several
         else "one seed: the variation between seeds is unknown (--seeds N runs more)",
@@ -152,7 +153,7 @@ def score_notes(sweep: Sweep) -> list[str]:
 
 
 def mean_note(sweep: Sweep) -> str:
-    return "accuracies are means over the folds" + ", then over the seeds" * (sweep.seeds > 1)
+    return f"accuracies are means over the folds{', then over the seeds' if sweep.seeds > 1 else ''}"
 
 
 def difference_notes(sweep: Sweep) -> list[str]:

@@ -71,12 +71,17 @@ class Base:
         digest = hashlib.sha256(hashed.encode()).hexdigest()[:8]
         changes = [(key, value) for key, value in config.items() if value != preset[key]]
         words = [key if isinstance(value, list) else f"{key}={setting(value)}" for key, value in changes]
-        return "-".join([*["demo"] * self.small, variant.column, *words[:3], digest, f"seed{seed}"])
+        small = ["demo"] if self.small else []
+        return "-".join([*small, variant.column, *words[:3], digest, f"seed{seed}"])
 
     def notes(self) -> list[str]:
         """Notes for the reader of a table."""
-        small = ["the model and its training are those of the preset demo, small and quick, at the table's kHz"]
-        return small * self.small + [f"changed from the presets: {', '.join(self.changes)}"] * bool(self.changes)
+        notes = []
+        if self.small:
+            notes.append("the model and its training are those of the preset demo, small and quick, at the table's kHz")
+        if self.changes:
+            notes.append(f"changed from the presets: {', '.join(self.changes)}")
+        return notes
 
 
 def base_for(variants: Sequence[Variant], changes: Sequence[str] = (), *, built_in: bool = False) -> Base:
@@ -149,6 +154,7 @@ class Sweep:
                 preset=base.preset(variant),
                 seed=seed,
                 folds=[fold.number for fold in ready.folds],
+                groups=ready.groups,
                 left_out=ready.left_out,
                 tuned=ready.tuned,
             )
@@ -199,7 +205,7 @@ class Sweep:
     @property
     def every_fold(self) -> bool:
         """Whether all speakers were tested."""
-        return len(self.ready.folds) == len(self.corpus.speakers)
+        return sum(len(fold.tested) for fold in self.ready.folds) == len(self.corpus.speakers)
 
     @property
     def untuned_speakers(self) -> list[str]:
@@ -221,14 +227,15 @@ class Sweep:
     def notes(self) -> list[str]:
         """Notes that belong under every table of these runs."""
         warnings = [warning for runs in self.by_variant.values() for run in runs for warning in run.result["warnings"]]
-        left_out = len(self.ready.left_out)
-        return [
-            *[SYNTHETIC] * self.corpus.synthetic,
-            *self.base.notes(),
-            *["not all folds were run; other speakers give other results"] * (not self.every_fold),
-            *[f"{left_out} broken utterances were left out"] * bool(left_out),
-            *dict.fromkeys(warning for warning in warnings if warning not in self.corpus.notes),
-        ]
+        notes = [SYNTHETIC] if self.corpus.synthetic else []
+        notes += self.base.notes()
+        if self.ready.groups:
+            notes.append("--groups: a fold tests several speakers; the folds of means and deviations are test speakers")
+        if not self.every_fold:
+            notes.append("not all folds were run; other speakers give other results")
+        if left_out := len(self.ready.left_out):
+            notes.append(f"{left_out} broken utterances were left out")
+        return notes + list(dict.fromkeys(warning for warning in warnings if warning not in self.corpus.notes))
 
 
 def check_out(out: Path, resume: bool) -> None:

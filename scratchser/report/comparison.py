@@ -98,6 +98,7 @@ def _settings(run: ComparedRun) -> dict[str, Any]:
     return {
         "preset": run.result["preset"],
         "seed": run.result["seed"],
+        "groups": run.record.settings.get("groups"),
         "corpus": run.result["corpus"]["name"],
         "corpus fingerprint": run.fingerprint[:12],
         "commit": commit[:12] + plus + changes,
@@ -130,9 +131,11 @@ def differences(runs: Sequence[ComparedRun]) -> list[list[str]]:
 
 def notes(runs: Sequence[ComparedRun]) -> list[str]:
     """What a reader of the tables should know."""
-    found = [SYNTHETIC] * any(run.result["synthetic"] for run in runs)
+    found = [SYNTHETIC] if any(run.result["synthetic"] for run in runs) else []
     if len({run.fingerprint for run in runs}) > 1:
         found.append("the runs do not all have the same utterances; no difference is given for those that differ")
+    if grouped := [run.label for run in runs if "groups" in run.record.settings]:
+        found.append(f"a fold tests several speakers (--groups) in {', '.join(grouped)}: folds here are test speakers")
     if unfinished := [run.label for run in runs if not run.result["complete"]]:
         found.append(f"not finished yet: {', '.join(unfinished)}")
     return [*found, "two seeds of the same settings also differ; compare several seeds before trusting a difference"]

@@ -69,9 +69,9 @@ def png(figure: Figure) -> bytes:
 
 def title(result: Mapping[str, Any]) -> str:
     """Corpus, preset and seed of a run."""
-    preset = result["preset"] + " (changed)" * bool(changed(result))
+    preset = f"{result['preset']} (changed)" if changed(result) else result["preset"]
     text = f"corpus {result['corpus']['name']}, preset {preset}, seed {result['seed']}"
-    return text + " (synthetic data)" * result["synthetic"]
+    return f"{text} (synthetic data)" if result["synthetic"] else text
 
 
 def rows_by_fold(rows: Rows) -> dict[int, list[Mapping[str, Any]]]:

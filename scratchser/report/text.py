@@ -26,7 +26,9 @@ def _title(result: Mapping[str, Any]) -> str:
     ]
     if changes := [f"{key}={setting(value)}" for key, value in changed(result).items()]:
         lines.append("changed from the preset: " + ", ".join(changes))
-    return "\n".join(lines + [SYNTHETIC] * result["synthetic"])
+    if result["synthetic"]:
+        lines.append(SYNTHETIC)
+    return "\n".join(lines)
 
 
 def setting(value: Any) -> str:
@@ -48,8 +50,9 @@ def _folds(result: Mapping[str, Any]) -> str:
     ]
     if not paper:
         rows = [row[:-2] for row in rows]
-    over = f"over {counted(len(result['folds']), 'fold')}"
-    legend = [f"{over}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
+    folds = len({fold["fold"] for fold in result["folds"]})
+    over = f"{len(result['folds'])} test speakers in " if tested(result) != "folds" else ""
+    legend = [f"over {over}{counted(folds, 'fold')}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
     legend += [] if result["complete"] else ["not finished: the results will change with the next folds"]
     legend += [f"paper: tables 1 and 2, the model of the preset {paper['column']}"] if paper else []
     return "\n".join([table(rows, left=4), *legend])
@@ -77,7 +80,7 @@ def _baselines(result: Mapping[str, Any]) -> str:
         rows.append([name, *_wa_ua(scores, "_mean"), *_wa_ua(scores["headline"] or {}, "_mean")])
     if result["headline"] is None:
         rows = [row[:3] for row in rows]
-    return "baselines and this model, means over the folds\n" + table(rows, left=1)
+    return f"baselines and this model, means over the {tested(result)}\n" + table(rows, left=1)
 
 
 def _notes(result: Mapping[str, Any]) -> str:
@@ -87,6 +90,11 @@ def _notes(result: Mapping[str, Any]) -> str:
 
 def _wa_ua(scores: Mapping[str, Any], kind: str = "") -> list[str]:
     return [percent(scores.get(name + kind)) for name in ("wa", "ua")]
+
+
+def tested(result: Mapping[str, Any]) -> str:
+    """What the means of a run are taken over: its folds, or its test speakers if a fold tests several (--groups)."""
+    return "folds" if len({fold["fold"] for fold in result["folds"]}) == len(result["folds"]) else "test speakers"
 
 
 def counted(number: int, noun: str) -> str:

@@ -103,7 +103,9 @@ class FoldDir:
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        columns = [f"p_{name}" for name in classes] + [f"votes_{name}" for name in classes] * (votes is not None)
+        columns = [f"p_{name}" for name in classes]
+        if votes is not None:
+            columns += [f"votes_{name}" for name in classes]
         table.writerow(["utterance", "speaker", "fold", "truth", *columns, "predicted", "second", "synthetic"])
         for n, (u, p, first, other) in enumerate(zip(utterances, probabilities, predicted, second, strict=True)):
             counts = [] if votes is None else votes[n]

@@ -49,6 +49,12 @@ def fold_result(fold: Fold, classes: Sequence[str], confusion: np.ndarray, **tra
     )
 
 
+def group_result(fold: Fold, entries: Sequence[Mapping[str, Any]], **training: Any) -> dict[str, Any]:
+    """The result of a fold with several test speakers, from an entry of `fold_result` for each."""
+    means = {name: np.mean([entry[name] for entry in entries]) for name in ("wa", "ua")}
+    return plain({"fold": fold.number, "test_speaker": " ".join(fold.tested), **means, **training, "speakers": entries})
+
+
 def result(
     settings: Mapping[str, Any],
     folds: Sequence[Mapping[str, Any]],
@@ -60,7 +66,7 @@ def result(
     """What result.json holds.
 
     settings    of the run
-    folds       the results of one finished fold or more
+    folds       the results of one finished fold or more, an entry for each test speaker
     baselines   of all folds in the settings; only the finished folds are used
     tuned_on    speakers on whom settings were chosen: `headline` has the means over the others
     warnings    what a reader of the results should know
@@ -75,7 +81,7 @@ def result(
             "preset": settings["preset"],
             "seed": settings["seed"],
             "config": settings["config"],
-            "complete": len(folds) == len(settings["folds"]),
+            "complete": len({fold["fold"] for fold in folds}) == len(settings["folds"]),
             **_summary(folds),
             "pooled": {
                 "n": pooled.sum(),
@@ -90,8 +96,8 @@ def result(
             "folds": folds,
             "baselines": {
                 baseline.name: {
-                    **_of_folds(baseline, settings, folds),
-                    "headline": _of_folds(baseline, settings, untuned) if untuned else None,
+                    **_of_folds(baseline, folds),
+                    "headline": _of_folds(baseline, untuned) if untuned else None,
                 }
                 for baseline in baselines
             },
@@ -109,7 +115,7 @@ def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Mean and sample standard deviation (n - 1) over folds; None if there are too few."""
+    """Mean and sample standard deviation (n - 1) over test speakers; None if there are too few."""
     summary: dict[str, float | None] = {}
     for name in ("wa", "ua"):
         scores = [fold[name] for fold in folds]
@@ -118,10 +124,9 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return summary
 
 
-def _of_folds(baseline: Baseline, settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """The baseline on these folds alone."""
-    chosen = [settings["folds"].index(fold["fold"]) for fold in folds]
-    return Baseline(baseline.name, tuple(baseline.confusions[n] for n in chosen)).as_dict()
+def _of_folds(baseline: Baseline, folds: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """The baseline on the test speakers of these folds alone."""
+    return baseline.only([fold["test_speaker"] for fold in folds]).as_dict()
 
 
 def of_the_paper(settings: Mapping[str, Any]) -> bool:
@@ -144,7 +149,8 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
     leak = "normalisation whole-corpus: the mean and deviation of eq. (5) are taken over the test speaker too"
-    return [leak] * (settings["config"]["normalisation"] == "whole-corpus") + [
+    leaks = [leak] if settings["config"]["normalisation"] == "whole-corpus" else []
+    return leaks + [
         f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
         " the fold's UA is the mean over the other classes"
         for fold in folds

@@ -105,7 +105,8 @@ def step_times(name: str, plan: Plan) -> list[Json]:
     if installed(["torch"]):
         import torch
 
-        contestants += ["torch", "torch, expert"] * torch.cuda.is_available()
+        if torch.cuda.is_available():
+            contestants += ["torch", "torch, expert"]
     if contestants == ["ours"]:
         say("PyTorch is not installed or finds no GPU, so nothing is compared with it")
     return contests(plan, contestants, [({"bins": BINS}, step_operations(BINS), "step", BINS, name)])

@@ -56,7 +56,7 @@ def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[
         hints.insert(0, "More than one mistake gives these numbers:")
     if not names:
         name, hint = pattern(exercise, output, trials, bad)
-        names, hints = [name] * bool(name), [hint] * bool(hint)
+        names, hints = [name] if name else [], [hint] if hint else []
     return Finding(f"{output} is right", False, text, hints, names)
 
 

@@ -81,7 +81,7 @@ def steps(model: Model, bins: int) -> list[Step]:
         found.append(step._replace(output=_product(frames, *sizes)))
     found.append(Step("flatten", "one vector a frame", output=_product(frames, math.prod(sizes))))
     for lstm in model.lstms:
-        kind = "Bi-LSTM" + ", batch normalisation" * isinstance(lstm, NormedBiLSTM)
+        kind = "Bi-LSTM, batch normalisation" if isinstance(lstm, NormedBiLSTM) else "Bi-LSTM"
         units = lstm.Wh.shape[1]
         output = _product(frames, 2 * units)
         found.append(Step(lstm.name, kind, width=f"2 x {units} units", output=output, **learned(lstm.name)))
@@ -137,9 +137,9 @@ def _draw(found: Sequence[Step], total: int) -> Figure:
 
 def _lines(step: Step) -> list[str]:
     """The text of a box beside its name."""
-    sizes = [f"kernel {step.kernel}", f"stride {step.stride}"] * (step.kernel != "-")
+    sizes = "" if step.kernel == "-" else f"kernel {step.kernel}, stride {step.stride}"
     shapes = re.sub("(?<!,) ", NO_BREAK, step.tensors)  # break lines only between tensors
-    lines = (", ".join([step.kind, *sizes, *[step.width] * bool(step.width)]), *wrap(shapes, 65))
+    lines = (", ".join(filter(None, [step.kind, sizes, step.width])), *wrap(shapes, 65))
     return [line.replace(NO_BREAK, " ").replace(" x ", " × ") for line in lines]
 
 

@@ -41,7 +41,7 @@ VARIANTS = tuple(
 def build(sweep: Sweep) -> Output:
     """A row for each depth and kind: accuracies, overfitting, and the difference to "off"."""
     columns = ["conv layers", "eq. (5)", *score_columns(SCORES), "training UA %", "training minus test"]
-    columns += ["UA minus off", "its std over folds"] + ["its std over seeds"] * (sweep.seeds > 1)
+    columns += ["UA minus off", "its std over folds", *(["its std over seeds"] if sweep.seeds > 1 else [])]
     columns += ["its 95 % interval", "folds where lower"]
     rows = []
     for name, runs in sweep.by_variant.items():

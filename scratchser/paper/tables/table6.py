@@ -70,7 +70,7 @@ def build(sweep: Sweep) -> Output:
         "unanimous: every annotator chose the utterance's label; the row of a class pools all test sets",
         "Weighted and Unweighted: means over the folds that have such utterances, as the paper's two rows seem to be",
         "if a fold's utterances of a subset lack a class, its UA there is the mean over the other classes",
-        *[f"{without} utterances without annotators are in no column"] * bool(without),
+        *([f"{without} utterances without annotators are in no column"] if without else []),
         *scores.score_notes(sweep),
     )
     heads = tuple(f"{subset} {choice} %" for subset in SUBSETS for choice in CHOICES)
