@@ -93,10 +93,11 @@ def preactivations(model, x, lengths):
 def check_gradients(model, x, lengths, target, weight, directions):
     """Of the loss, to every parameter."""
     rng = np.random.default_rng(1)
-    for spec in model.parameters.specs:  # zero biases and h0 would leave terms untested
-        if spec.name.endswith(".b"):
+    for spec in model.parameters.specs:  # zero biases would leave terms untested
+        if not spec.decays and spec.group != "statistics":
             model.parameters.W[spec.name] += 0.3 * rng.standard_normal(spec.shape)
-    inputs = {name: view.copy() for name, view in model.parameters.W.items()}
+    p = model.parameters
+    inputs = {spec.name: p.W[spec.name].copy() for spec in p.specs if spec.group != "statistics"}
 
     def assign(arrays):
         for key, value in arrays.items():
@@ -104,13 +105,14 @@ def check_gradients(model, x, lengths, target, weight, directions):
 
     def forward(**arrays):
         assign(arrays)
-        return np.array([softmax.loss(model.forward(x, lengths), target, weight)[0]])
+        return np.array([softmax.loss(model.forward(x, lengths, training=True), target, weight)[0]])
 
     def backward(dy, **arrays):
         assign(arrays)
-        model.parameters.gradients[:] = 0
-        model.backward(dy[0] * softmax.loss(model.forward(x, lengths), target, weight)[1])
-        return {key: value.copy() for key, value in model.parameters.dW.items()}
+        p.gradients[:] = 0
+        model.backward(dy[0] * softmax.loss(model.forward(x, lengths, training=True), target, weight)[1])
+        assert not any(p.dW[spec.name].any() for spec in p.specs if spec.group == "statistics")
+        return {name: p.dW[name].copy() for name in inputs}
 
     def kinks(**arrays):
         assign(arrays)
@@ -132,6 +134,17 @@ def test_gradient_of_every_parameter(conv, lstm, pool):
     for layer in model.lstms:
         layer.Wx[...] *= 2
         layer.Wh[...] *= 2
+    check_gradients(model, *batch(np.float64), directions=2)
+
+
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_with_batch_normalisation(kind):
+    """ε is large: two utterances are normalised to ±1, with a jump between them about as wide as √ε."""
+    model = stack(1, 2, dtype=np.float64, batchnorm=kind)
+    for layer in model.lstms:
+        layer.norm.gamma[...] = np.random.default_rng(2).uniform(1, 2, layer.norm.gamma.shape)
+        layer.norm = replace(layer.norm, epsilon=0.3)
     check_gradients(model, *batch(np.float64), directions=2)
 
 

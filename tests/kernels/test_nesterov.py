@@ -1,7 +1,6 @@
 """The fused update: several steps and segments against the plain formula, and against the textbook's."""
 
 import numpy as np
-import pytest
 
 from scratchser import reference
 from scratchser.kernels import nesterov
@@ -92,21 +91,3 @@ def test_float32_stays_within_its_rounding_of_float64():
     assert single[0].dtype == np.float32
     assert abs(single[0] - W).max() <= 4 * 2.0**-24 * abs(W).max()
     assert abs(single[1] - V).max() <= 4 * 2.0**-24 * abs(V).max()
-
-
-@pytest.mark.parametrize("ends", [[], [4], [6], [3, 2, 5], [-1, 5]], ids=str)
-def test_segments_must_cover_the_buffer(ends):
-    W, ones = np.ones(5), np.ones(len(ends))
-    with pytest.raises(ValueError, match=r"do not cover 0 \.\.\. 5"):
-        nesterov.step(W, W.copy(), W.copy(), np.array(ends, np.int64), ones, ones, MOMENTUM)
-    np.testing.assert_array_equal(W, 1)
-
-
-def test_buffers_of_another_length_or_dtype_are_refused():
-    W, ends, ones = np.ones(5), np.array([5]), np.ones(1)
-    with pytest.raises(ValueError, match=r"^V is "):
-        nesterov.step(W, np.ones(4), W.copy(), ends, ones, ones, MOMENTUM)
-    with pytest.raises(ValueError, match=r"^dW is float32"):
-        nesterov.step(W, W.copy(), W.astype(np.float32), ends, ones, ones, MOMENTUM)
-    with pytest.raises(ValueError, match=r"^l2 is "):
-        nesterov.step(W, W.copy(), W.copy(), ends, ones, np.ones(2), MOMENTUM)

@@ -157,20 +157,3 @@ def test_an_utterance_has_the_same_bits_alone_and_in_any_batch(dtype):
 
 def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     same_with_two_threads(lambda: both(MIXED, np.float32))
-
-
-def test_what_does_not_fit_is_refused():
-    x = MIXED.draw()["x"]
-    for lengths in ([9, 0, 5, 12], [9, 1, 5, 16], [9, 1, 5]):
-        with pytest.raises(ValueError, match="lengths"):
-            pool.forward(x, np.array(lengths), (2, 2))
-    with pytest.raises(ValueError, match="at least one"):
-        pool.forward(x, MIXED.frames, (0, 2))
-    with pytest.raises(ValueError, match="x must be C-contiguous"):
-        pool.forward(x[:, :, ::-1], MIXED.frames, (2, 2))
-    y = pool.forward(x, MIXED.frames, (2, 2))
-    for dy in (y[:, 1:].copy(), y.astype(np.float32), np.asfortranarray(y)):
-        with pytest.raises(ValueError, match="dy"):
-            pool.backward(dy, x, MIXED.frames, (2, 2))
-    with pytest.raises(ValueError, match="out"):
-        pool.forward(x, MIXED.frames, (2, 2), out=x)

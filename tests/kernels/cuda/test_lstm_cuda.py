@@ -138,26 +138,6 @@ def test_the_readout_agrees_with_the_cpu(device):
 # ---- shapes of launches: nothing is run ------------------------------------------------------------------------------
 
 
-def test_a_layer_takes_few_launches():
-    """At the model's size, where no part of the work is too small to be one launch; a long product may be two."""
-    B, T, D, H = 16, 118, 1536, 128
-    device, lengths = _device.SIMULATED, np.full(B, T)
-    x, Wx, Wh, b = (device.empty(shape, np.float32) for shape in ((B, T, D), (D, 2, 4 * H), (2, H, 4 * H), (2, 4 * H)))
-    kept = []
-
-    def forward():
-        y, cache = lstm.forward(x, lengths, Wx, Wh, b)
-        kept.append(cache)
-        lstm.readout_forward(y, lengths)
-
-    def backward():
-        dy = lstm.readout_backward(device.empty((B, 2 * H), np.float32), lengths, T)
-        lstm.backward(dy, kept[0], Wx, Wh, Wx, Wh, b)
-
-    assert len(costs.recorded(forward)) <= 4
-    assert len(costs.recorded(backward)) <= 12
-
-
 def test_the_products_of_a_frame_do_not_depend_on_the_size_of_the_batch():
     """A single short utterance leaves most of a GPU idle, but its sums are the same in any batch."""
     D, H = 1536, 128

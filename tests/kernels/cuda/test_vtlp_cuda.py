@@ -84,16 +84,6 @@ def test_an_utterance_is_the_same_in_any_batch_and_with_any_block_size(device, m
         np.testing.assert_array_equal(device.host(vtlp.backward(on_device, 1.07)), dS)
 
 
-def test_nothing_comes_out_of_nothing(device):
-    values, starts, lengths = draw_corpus(np.float64)
-    on_device = device.arrays(values)
-    assert vtlp.forward(on_device[:0], 1.1).shape == vtlp.backward(on_device[:0], 1.1).shape == (0, 31)
-    assert vtlp.batch(on_device, starts[:0], lengths[:0], np.ones(0), 0, 1, 3).shape == (0, 3, 31)
-    assert vtlp.batch(on_device, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 0).shape == (2, 0, 31)
-    silent = device.host(vtlp.batch(on_device, starts[:2], lengths[:2] * 0, np.ones(2), 0, 1, 2))
-    np.testing.assert_array_equal(silent, np.zeros((2, 2, 31)))
-
-
 FAULTS = [
     ("warped", "return between(w, s[i], s[i + 1])", "return between(w, s[i + 1], s[i])", "result"),
     ("warped", "return between(w, s[i], s[i + 1])", "return between(w, s[i], s[i + 2])", "out of range"),

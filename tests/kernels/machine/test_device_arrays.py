@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scratchser.bench.cuda import costs
 from scratchser.kernels import nesterov, softmax
 from scratchser.kernels.machine import device
 from scratchser.kernels.machine.device import CPU, SIMULATED, OutOfDeviceMemory, device_of, launch
@@ -35,15 +34,6 @@ def test_a_python_float_would_be_float64():
     arrays = [SIMULATED.zeros(3, np.float32) for _ in range(6)]
     with pytest.raises(TypeError, match="step_cuda got a Python float"):
         launch(nesterov.step_cuda, 1, 32, *arrays, 0.9)
-
-
-def test_recorded_launches_are_not_run():
-    z = SIMULATED.upload(np.ones((40, 3), np.float32))
-    p = []
-    (one,) = costs.recorded(lambda: p.append(softmax.forward(z)))
-    assert one.name == "softmax.forward_cuda" and one.grid == 2 and one.block == 32
-    z = one.arguments["z"]
-    assert type(z) is np.ndarray and z.shape == (40, 3) and one.threads == 32
 
 
 def test_a_full_gpu_reports_its_memory():
