@@ -4,48 +4,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from conftest import pytest_collection_modifyitems
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
-OPS = [file.stem for file in (ROOT / "kernels").glob("[!_]*.py")]
-
-
-class Item:
-    """What conftest.py reads of a collected test."""
-
-    def __init__(self, file, *markers):
-        self.path, self.markers = Path(f"tests/kernels/{file}"), list(markers)
-        self.add_marker = self.markers.append
-
-    def get_closest_marker(self, name):
-        return name in self.markers
-
-
-def collected(markexpr, items):
-    deselected = []
-    config = SimpleNamespace(
-        option=SimpleNamespace(markexpr=markexpr),
-        hook=SimpleNamespace(pytest_deselected=lambda items: deselected.extend(items)),
-    )
-    pytest_collection_modifyitems(config, items)
-    return deselected
-
-
-def test_a_test_is_marked_by_the_op_of_its_file():
-    items = [Item("test_lstm_cuda.py"), Item("test_pool.py"), Item("test_stft.py"), Item("test_shared.py")]
-    assert collected("", items) == []
-    assert [item.markers for item in items] == [["lstm", "cuda"], ["pool"], ["stft"], []]
-
-
-def test_slow_tests_run_only_if_requested():
-    quick, slow = Item("test_linear.py"), Item("test_linear.py", "slow")
-    items = [quick, slow]
-    assert collected("slow and linear", items) == [] and items == [quick, slow]
-    assert collected("linear", items) == [slow] and items == [quick]
 
 
 def test_verbose_runs_print_a_line_for_each_gradient():

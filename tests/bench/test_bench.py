@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scratchser.bench import __main__ as main
-from scratchser.bench import command, contest, measure, ours, problem, report, start
+from scratchser.bench import command, contest, measure, ours, problem, report
 from scratchser.bench.child import Child, tasks_of
 from scratchser.bench.contest import compare
 from scratchser.support.errors import ProcessingError
@@ -45,11 +45,6 @@ def test_useful_operations_by_hand():
     # a frame: two directions, four gates, 128 units, from 48 features and 128 states
     assert layers["lstm1"] == dict.fromkeys(("forward", "dW", "dx"), 2 * (2 * 4 * 128 * (48 + 128) * 2))
     assert sum(layers["dense"].values()) == 3 * 2 * 256 * 4 * 2
-
-
-def test_operations_of_a_mean_step():
-    layers = [problem.operations(batch.lengths, 257).values() for batch in problem.batches(257, True)]
-    assert measure.step_operations(257) == sum(sum(layer.values()) for batch in layers for layer in batch) // 12
 
 
 # ---- equal answers first -------------------------------------------------------------------------------------------
@@ -93,13 +88,6 @@ def test_a_turn_is_long_enough_and_warmed_up():
     assert contestants["ours"].method_calls == before + [call.run(3), call.run(13)] * 3  # 13 of 4 ms are 50 ms
     # all twelve batches, though one takes long enough
     assert contestants["torch"].method_calls[4:] == [call.run(3), call.run(12)] * 3
-
-
-def test_each_round_begins_with_another_contestant():
-    all_calls = Mock(ours=fixed_time(1.0), torch=fixed_time(1.0), librosa=fixed_time(1.0))
-    contest.contest({name: getattr(all_calls, name) for name in ("ours", "torch", "librosa")}, 2, "stft")
-    names = [name.partition(".")[0] for name, *_ in all_calls.method_calls[-12::2]]
-    assert names == ["ours", "torch", "librosa", "torch", "librosa", "ours"]
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------
@@ -178,12 +166,6 @@ def test_a_missing_gpu_is_a_wrong_command(capsys, name):
     assert output.out == "" and re.search(r"^error: .*Without --device", output.err, re.MULTILINE)
 
 
-@pytest.mark.parametrize("arguments", [["--ptx", "--launches"], ["--out", "x.json"], ["--write", "x.md"]])
-def test_options_that_exclude_each_other(arguments):
-    with pytest.raises(SystemExit, match="2"):
-        main.main(arguments)
-
-
 # ---- processes -----------------------------------------------------------------------------------------------------
 
 
@@ -201,20 +183,6 @@ def test_a_process_answers_and_is_timed_and_its_errors_are_reported():
             process.kill()
         with pytest.raises(ProcessingError, match=r"process of 'ours' failed: BrokenProcessPool"):
             child.run(1)
-
-
-def test_the_first_steps_of_a_process():
-    found = start.start("ours", 33)
-    assert found["time"]["first step s"] > 0 and found["time"]["import s"] >= 0
-    assert 0 <= found["memory"]["MB when imported"] <= found["memory"]["MB at most"] < 4000
-
-
-def test_all_batches_are_built_in_turn(monkeypatch):
-    task, built = ours.Batches(33), []
-    monkeypatch.setattr(ours.vtlp, "batch", lambda values, starts, *rest: built.extend(starts))
-    for _ in range(task.cycle):
-        task.run()
-    assert sorted(built) == list(task.starts)
 
 
 def test_parts_of_a_conv_layer_are_those_of_the_model():

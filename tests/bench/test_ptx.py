@@ -135,13 +135,6 @@ def test_local_memory_and_spills_are_seen():
     assert build.stack > 0 and build.spilled > 0 and build.registers == 255
 
 
-@needs_compilers
-def test_a_kernel_that_does_not_compile_is_named():
-    planted = plant(linear.forward_cuda.py_func, {"total = b[k]": "total = b[k].real_part"})
-    with pytest.raises(ProcessingError, match=r"(?s)Numba does not compile forward_cuda for 7\.5: .*real_part"):
-        ptx.build(planted, [("float32", n) for n in (2, 2, 1, 2)], "7.5")
-
-
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,6 @@ from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.table import CLASSES, Corpus, CorpusError, Utterance
 from scratchser.evaluate import copies
 from scratchser.metrics import interval
-from scratchser.paper import __main__ as paper
 from scratchser.paper.claims import annotators, corpora, experiment, oversampling, rates, vtlp
 from scratchser.paper.claims import claim as training
 from scratchser.paper.claims.claim import SMALL, Arm, Claim, Difference, difference
@@ -92,10 +91,6 @@ def test_a_spread_changes_the_lengths_and_nothing_else():
                 assert asdict(other[s]) | {"tract_cm": 0} == asdict(plain[s]) | {"tract_cm": 0}
     one, other = (corpora.corpus(CorpusSpec(spread, TINY_SPEC.train, TINY_SPEC.test), 3) for spread in (2.0, 0.0))
     assert one.utterances == other.utterances
-    u = one.utterances[0]
-    assert len(one.read(u)[0]) == len(other.read(u)[0]) and not np.array_equal(one.read(u)[0], other.read(u)[0])
-    with pytest.raises(CorpusError, match="spread"):
-        synthetic.load(tract_spread=-0.1)
 
 
 # ---- arms
@@ -173,9 +168,7 @@ def test_every_difference_is_taken_in_the_order_of_its_name():
     }
 
 
-def test_each_choice_of_two_classes_is_equally_likely():
-    drawn = Counter(oversampling.arms(seed)["lot"].config.oversample for seed in range(1200))
-    assert len(drawn) == 6 and stats.chisquare(list(drawn.values())).pvalue > 0.001
+def test_the_two_arms_of_the_lot_share_the_classes():
     for seed in range(20):
         arms = oversampling.arms(seed)
         both = (*arms["lot"].config.oversample, *arms["lot-others"].config.oversample)
@@ -306,18 +299,6 @@ def test_other_settings_are_refused_and_more_corpora_are_added(stubbed, tmp_path
             run(tmp_path, 3, [changed], resume=True)
     run(tmp_path, 5, resume=True)
     assert values(tmp_path, 3) == few and len(rows(tmp_path / "claims_corpora.csv")) == 5 * len(DIFFERENCES)
-
-
-def test_wrong_arguments_are_refused(capsys):
-    for arguments, message in (
-        (["--corpora", "1"], "at least 2"),
-        (["--resume"], "--resume needs --out"),
-        (["emodb"], "claims makes its own corpora"),
-        (["--set", "epochs=3"], "claims makes its own corpora"),
-    ):
-        with pytest.raises(SystemExit):
-            paper.main(["claims", *arguments])
-        assert message in capsys.readouterr().err
 
 
 # ---- experiments with training

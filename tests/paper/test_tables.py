@@ -170,16 +170,6 @@ def test_table_2_is_computed_from_the_predictions(tmp_path):
     assert len(scores) == 32 and rounds([row[3] for row in scores.values()], ua)
 
 
-@pytest.mark.parametrize(("folds", "kind", "choices"), [(0, "five-fold", 32), (3, "2-fold", 2)])
-def test_table_2_says_how_many_folds_a_score_has(tmp_path, folds, kind, choices):
-    """There is no choice in the second session of three folds."""
-    made = table2.build(made_up.sweep(tmp_path, table2.VARIANTS, made_up.corpus("synthetic"), folds=folds))
-    titles = [made.tables[name].title for name in ("table2-five-fold", "table2-five-fold-scores")]
-    assert all(kind in title.lower() and "synthetic data" in title for title in titles)
-    (figure,) = made.figures.values()
-    assert figure.get_suptitle().startswith(f"{choices} {kind} scores")
-
-
 def annotated(corpus, without=()):
     """Every second utterance with three annotators that agree, the others with one who does not."""
 
@@ -254,31 +244,23 @@ def test_figure_4_is_the_mean_of_the_folds_norms(tmp_path):
     found = cells(made, "figure4", tmp_path)
     assert found["conv1"] == ["1.5", "0.917", "0.5", "3", "1.83", "1"]  # mean of folds 1 and 2, epochs 1 to 3
     assert found["lstm1"] == ["0.5"] * 6
-    notes = "\n".join(made.tables["figure4"].notes)
-    assert "without adjustment: the conv layers' mean norm is 1.8 times" in notes
-    lines = made.figures["figure4"].axes[0].lines
-    assert lines[0].get_ydata() == pytest.approx([1.5, 0.75, 0.5])
+    assert "the conv layers' mean norm is 1.8 times" in "\n".join(made.tables["figure4"].notes)
+    assert made.figures["figure4"].axes[0].lines[0].get_ydata() == pytest.approx([1.5, 0.75, 0.5])
 
 
 def test_depth_is_a_grid_of_what_the_predictions_give(tmp_path):
     planned = made_up.sweep(tmp_path, depth.VARIANTS, made_up.corpus(), folds=3)
     assert len(planned.runs) == 24 and planned.configs["4+1"] == PRESETS["best"]
-    for name, config in planned.configs.items():
-        assert name == f"{len(config.conv_channels)}+{config.lstm_layers}"
     made = depth.build(planned)
-    grid, each = cells(made, "depth", tmp_path), read_csv(tmp_path / "depth-each.csv")
+    grid = cells(made, "depth", tmp_path)
     best = max(planned.by_variant, key=lambda name: statistics.mean(of_folds(planned.by_variant[name][0], 1)))
     assert f"the highest here is {best} " in made.tables["depth"].notes[0]
-    for name, (run,) in planned.by_variant.items():
-        conv, lstm = map(int, name.split("+"))
-        assert rounds([grid[f"{conv} conv"][lstm - 1]], [statistics.mean(of_folds(run, 1))])
-        (row,) = (row for row in each if (row["conv"], row["Bi-LSTM"]) == (str(conv), str(lstm)))
-        mean, deviation = statistics.mean(of_folds(run, 1)), statistics.stdev(of_folds(run, 1))
-        assert rounds([row["UA %"], row["UA % std over folds"]], [mean, deviation])
-        assert row["UA % std over seeds"] == row["UA % untuned speakers"] == "-"
-    (axes, _) = made.figures["depth"].axes
-    shown = [float(text.get_text()) for text in axes.texts]
-    assert shown == [float(cell) for row in grid.values() for cell in row]
+    for row in read_csv(tmp_path / "depth-each.csv"):
+        (run,) = planned.by_variant[f"{row['conv']}+{row['Bi-LSTM']}"]
+        assert (len(run.config.conv_channels), run.config.lstm_layers) == (int(row["conv"]), int(row["Bi-LSTM"]))
+        uas = of_folds(run, 1)
+        assert rounds([row["UA %"], row["UA % std over folds"]], [statistics.mean(uas), statistics.stdev(uas)])
+        assert grid[f"{row['conv']} conv"][int(row["Bi-LSTM"]) - 1] == row["UA %"]
 
 
 def test_pooling_is_compared_fold_by_fold(tmp_path):

