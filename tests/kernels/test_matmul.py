@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchser.kernels import matmul
-from scratchser.kernels.matmul import Columns, Matrix, Operand, Panel, Rows
+from scratchser.kernels.matmul import Matrix, Operand, Panel, Rows
 from scratchser.kernels.parts.tile import COLS, ROWS
 
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([matmul.DEPTH, matmul.DEPTH + 1]))
@@ -69,39 +69,6 @@ def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     A, B = rng.standard_normal((50, 700)).astype(np.float32), rng.standard_normal((700, 130)).astype(np.float32)
     C = rng.standard_normal((50, 130))
     same_with_two_threads(lambda: product(A, B, C, np.float32))
-
-
-def test_runs_read_overlapping_windows_where_they_lie():
-    """Rows of two ranges of three elements, the next row two elements later: a convolution's windows."""
-    rng = np.random.default_rng(3)
-    A, B = rng.standard_normal(40), rng.standard_normal((6, 5))
-    windows = np.array([np.concatenate([A[1 + 2 * m : 4 + 2 * m], A[11 + 2 * m : 14 + 2 * m]]) for m in range(8)])
-    C, bias = np.full(8 * 5, np.nan), rng.standard_normal(5)
-    panels = matmul.pack_all(B.ravel(), 0, 5, 1, 6, 5, 3)
-    rows, panel = Rows(8, 1, 2, 10, 2, 3), Panel(0, matmul.COLS, 5, matmul.COLS)
-    matmul.multiply_along(A, rows, panels, panel, bias, Matrix(0, 0), 0.0, C, Matrix(0, 5))
-    np.testing.assert_allclose(C.reshape(8, 5), np.maximum(windows @ B + bias, 0), rtol=1e-13, atol=1e-13)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 3), st.integers(1, 5), st.integers(1, 30), st.integers(1, 4), st.integers(1, 16), st.integers(0, 99)
-)
-def test_columns_of_neighbours_in_runs(S, K, run, runs, N, seed):
-    """A's rows m = (run, place in it), its k = (frame, position): as a convolution's dW reads its windows."""
-    stride, jump, step = run + 2, 200, 1000
-    rng = np.random.default_rng(seed)
-    A, width = rng.standard_normal(step * S + jump * runs + stride * K), matmul.panel_width(N, run)
-    m, k = np.arange(run * runs), np.arange(S * K)
-    places = 3 + (m // run * jump + m % run)[:, None] + k // K * step + k % K * stride
-    B, C = rng.standard_normal((S * K, 20)), rng.standard_normal((run * runs, N + 1))
-    expected = C.copy()
-    expected[:, :N] += A[places] @ B[:, 2 : 2 + N]
-    flat = np.append(B.ravel(), np.full(matmul.COLS, np.nan))  # is read by a tile, and no column that is used
-    result = C.ravel()
-    columns = Columns(run * runs, 3, stride, step, S, K, run, jump)
-    matmul.add_across(A, columns, flat, Panel(2, 20, N, width), result, Matrix(0, N + 1))
-    np.testing.assert_allclose(result.reshape(C.shape), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("N", [1, 8, 9, 16])
