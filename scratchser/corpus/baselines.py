@@ -10,9 +10,9 @@ measure. A density is a sum of Gaussians of width 2 s n^(-1/5), with s the stand
 class. On EmoDB this was better than other widths and than a single Gaussian.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,17 +31,22 @@ BLOCK = 320_000  # samples at a time, so that memory does not grow with the file
 
 @dataclass(frozen=True)
 class Baseline:
-    """The confusion matrices (K, K) of one baseline, one for each fold."""
+    """The confusion matrices (K, K) of one baseline, one for each test speaker."""
 
     name: str
-    confusions: tuple[np.ndarray, ...]
+    confusions: Mapping[str, np.ndarray]
+
+    def only(self, speakers: Sequence[str]) -> Self:
+        """The baseline on these test speakers alone."""
+        return replace(self, confusions={speaker: self.confusions[speaker] for speaker in speakers})
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: means over the folds, and all test utterances pooled."""
-        pooled = np.sum(self.confusions, axis=0)
+        """For JSON: means over the test speakers, and all their utterances pooled."""
+        matrices = list(self.confusions.values())
+        pooled = np.sum(matrices, axis=0)
         return {
-            "wa_mean": float(np.mean([metrics.wa(matrix) for matrix in self.confusions])),
-            "ua_mean": float(np.mean([metrics.ua(matrix) for matrix in self.confusions])),
+            "wa_mean": float(np.mean([metrics.wa(matrix) for matrix in matrices])),
+            "ua_mean": float(np.mean([metrics.ua(matrix) for matrix in matrices])),
             "pooled": {"wa": metrics.wa(pooled), "ua": metrics.ua(pooled), "confusion": pooled.tolist()},
         }
 
@@ -51,16 +56,18 @@ def evaluate(corpus: Corpus, folds: Sequence[Fold], progress: Progress = iter) -
     labels = np.array([u.label for u in corpus.utterances])
     speakers = np.array([u.speaker for u in corpus.utterances])
     K = len(corpus.classes)
-    confusions: dict[str, list[np.ndarray]] = {"majority": []}
+    confusions: dict[str, dict[str, np.ndarray]] = {}
     numbers = measure(corpus, progress) if has_audio(corpus) else {}
     for fold in folds:
-        train, test = np.isin(speakers, fold.train), speakers == fold.test
-        majority = np.full(test.sum(), np.bincount(labels[train], minlength=K).argmax())
-        confusions["majority"].append(metrics.confusion(labels[test], majority, K))
-        for name, values in numbers.items():
-            predicted = classify(values[train], labels[train], values[test], K)
-            confusions.setdefault(name, []).append(metrics.confusion(labels[test], predicted, K))
-    return tuple(Baseline(name, tuple(matrices)) for name, matrices in confusions.items())
+        train = np.isin(speakers, fold.train)
+        for speaker in fold.tested:
+            test = speakers == speaker
+            predicted = {"majority": np.full(test.sum(), np.bincount(labels[train], minlength=K).argmax())}
+            for name, values in numbers.items():
+                predicted[name] = classify(values[train], labels[train], values[test], K)
+            for name, classes in predicted.items():
+                confusions.setdefault(name, {})[speaker] = metrics.confusion(labels[test], classes, K)
+    return tuple(Baseline(name, matrices) for name, matrices in confusions.items())
 
 
 def measure(corpus: Corpus, progress: Progress = iter) -> dict[str, np.ndarray]:

@@ -17,6 +17,12 @@ def add_corpus(p: argparse.ArgumentParser) -> None:
     p.add_argument("--corpus", choices=corpus.KINDS, default="auto", help="kind of corpus (default: detected)")
     p.add_argument("--scripted", action="store_true", help="IEMOCAP: the scripted dialogs too")
     p.add_argument("--merge-excited", action="store_true", help="IEMOCAP: count excited as happiness")
+    p.add_argument(
+        "--groups",
+        type=int,
+        metavar="N",
+        help="N folds that test a group of speakers each, women and men spread evenly (default: one fold per speaker)",
+    )
     p.add_argument("--classes", type=_names, metavar="A,B,...", help="other classes than the paper's four")
 
 

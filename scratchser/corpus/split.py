@@ -2,6 +2,8 @@
 
 The test speaker of a fold is one of a session, the validation speaker is the other one of the same session, and the
 speakers of all other sessions train. So training contains no voice and no conversation of the test.
+
+A corpus with many speakers can be split into groups instead (--groups): the speakers of a group are tested in one fold.
 """
 
 from collections import defaultdict
@@ -18,7 +20,7 @@ class FoldsError(UsageError):
 
 @dataclass(frozen=True)
 class Fold:
-    """The speakers of one fold. `session` and `gender` are those of the test speaker."""
+    """The speakers of one fold. `session` and `gender` are those of the test speaker, empty for a group."""
 
     number: int  # from 1
     session: str
@@ -26,31 +28,58 @@ class Fold:
     test: str
     validation: str
     train: tuple[str, ...]
+    more: tuple[str, ...] = ()  # the other test speakers of a group
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """All test speakers."""
+        return (self.test, *self.more)
 
 
-def make_folds(corpus: Corpus) -> tuple[Fold, ...]:
+def make_folds(corpus: Corpus, groups: int | None = None) -> tuple[Fold, ...]:
     """One fold per speaker: sessions ascending, the woman before the man, as in the paper's table 2.
 
     Without sessions, speakers are paired (see `pair`). A speaker who is alone in a session takes the first speaker of
-    the next session for validation, who then does not train. Raises FoldsError if a session has more than two speakers,
-    no speaker is left to train on, or there is only one class.
+    the next session for validation, who then does not train.
+
+    With `groups`, one fold for each group of `split`. The validation speaker of fold n is number n of the next group,
+    counted on from its first speaker after the last one: women and men in turn.
+
+    Raises FoldsError if a session has more than two speakers, no speaker is left to train on, there is only one class,
+    or the corpus cannot be split into so many groups.
     """
     genders = {u.speaker: u.gender for u in corpus.utterances}
-    sessions = _sessions(corpus) or pair(genders)
+    sessions = _sessions(corpus)
+    if groups is not None:
+        if sessions:
+            raise FoldsError("--groups is for corpora without sessions: groups would separate speakers of a session")
+        if not 2 <= groups <= len(genders):
+            raise FoldsError(f"--groups {groups}: should be from 2 to {len(genders)}, the number of speakers")
+    sessions = sessions or pair(genders)
     order = sorted(sessions, key=natural)
+    chosen: list[tuple[str, tuple[str, ...], str]] = []  # session, test speakers and validation speaker
+    if groups is None:
+        for position, session in enumerate(order):
+            following = sessions[order[(position + 1) % len(order)]]
+            for test in sessions[session]:
+                others = [speaker for speaker in sessions[session] if speaker != test]
+                chosen.append((session, (test,), others[0] if others else following[0]))
+    else:
+        parts = split(genders, groups)
+        for position, part in enumerate(parts):
+            following = parts[(position + 1) % groups]
+            chosen.append(("", part, following[position % len(following)]))
     folds: list[Fold] = []
-    for position, session in enumerate(order):
-        following = sessions[order[(position + 1) % len(order)]]
-        for test in sessions[session]:
-            others = [speaker for speaker in sessions[session] if speaker != test]
-            validation = others[0] if others else following[0]
-            train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in (test, validation))
-            if not train:
-                raise FoldsError(
-                    f"{corpus.root or corpus.name}: too few speakers, {len(genders)}: one tests, one validates, others"
-                    " must train; add recordings of others"
-                )
-            folds.append(Fold(len(folds) + 1, session, genders[test], test, validation, train))
+    for session, (test, *more), validation in chosen:
+        apart = {test, *more, validation}
+        train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in apart)
+        if not train:
+            raise FoldsError(
+                f"{corpus.root or corpus.name}: too few speakers, {len(genders)}: one tests, one validates, others"
+                " must train; add recordings of others"
+            )
+        gender = "" if more else genders[test]
+        folds.append(Fold(len(folds) + 1, session, gender, test, validation, train, tuple(more)))
     classes = {corpus.classes[u.label] for u in corpus.utterances}
     if len(classes) < 2:
         raise FoldsError(
@@ -84,6 +113,23 @@ def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:
     groups = [*pairs, *(tuple(rest[i : i + 2]) for i in range(0, len(rest), 2))]
     groups.sort(key=lambda group: min(natural(name) for name in group))
     return {str(number): group for number, group in enumerate(groups, start=1)}
+
+
+def split(genders: dict[str, str], groups: int) -> tuple[tuple[str, ...], ...]:
+    """Groups of speakers in the order of their names.
+
+    Their sizes differ by at most one, and so do their numbers of women and of men: places are dealt to the groups in
+    turn, first for the women, then for the men, then for the others.
+    """
+    found: list[list[str]] = [[] for _ in range(groups)]
+    dealt = 0
+    for gender in ("F", "M", ""):
+        names = sorted((name for name in genders if genders[name] == gender), key=natural)
+        places = sorted((dealt + n) % groups for n in range(len(names)))
+        for name, place in zip(names, places, strict=True):
+            found[place].append(name)
+        dealt += len(names)
+    return tuple(map(tuple, found))
 
 
 def _sessions(corpus: Corpus) -> dict[str, tuple[str, ...]]:

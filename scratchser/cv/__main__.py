@@ -12,7 +12,8 @@ from scratchser.support.plots import import_matplotlib
 
 EXAMPLES = f"""\
 what a fold is: one speaker is for testing, the other speaker of the same session selects the best epoch, the speakers
-of all other sessions are for training. There is one fold for each speaker, ten in the paper.
+of all other sessions are for training. There is one fold for each speaker, ten in the paper. --groups N makes N folds
+that test several speakers each, for corpora without sessions; results are still means over the test speakers.
 
 presets, the columns of the paper's table 1
   baseline    4 kHz, nothing added                 over-grdt   over, and a learning rate and L2 of the conv layers' own
@@ -27,6 +28,7 @@ examples
   python -m scratchser.cv DIR --preset over --set learning_rate=0.01 --set 'oversample=["sadness"]' --epochs 20
   python -m scratchser.cv DIR --from runs/fold-* --out runs/all   collect the folds of the jobs of a batch queue
   python -m scratchser.cv DIR --set conv_layers=2 --set lstm_layers=3 --set pool=half
+  python -m scratchser.cv mine.csv --groups 6                 six folds instead of one for each speaker
   python -m scratchser.cv DIR --out runs/mine                 after an interruption, add --resume
 
 conv_layers=N is short for lists of channels, kernels and strides: the first N layers of the preset; beyond these, its

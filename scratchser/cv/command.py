@@ -27,7 +27,14 @@ def main(args: Namespace) -> int:
     notes = (*ready.notes, *oversample_notes(config, ready.corpus.classes, args.set))
     numbers = [fold.number for fold in ready.folds]
     settings = run_dir.settings(
-        ready.corpus, config, preset=preset, seed=args.seed, folds=numbers, left_out=ready.left_out, tuned=tuned
+        ready.corpus,
+        config,
+        preset=preset,
+        seed=args.seed,
+        folds=numbers,
+        groups=args.groups,
+        left_out=ready.left_out,
+        tuned=tuned,
     )
     finished = run_dir.finished_folds(args.sources, settings)
     path = args.out or Path("runs") / f"{ready.corpus.name}-{preset}-{datetime.now():%Y%m%d-%H%M%S}"

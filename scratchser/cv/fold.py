@@ -1,11 +1,11 @@
 """One fold in its folder: train it or continue it, save after each epoch, then test it once.
 
-The test speaker's utterances are used in `_test` alone, after everything has been selected.
+The test speakers' utterances are used in `_test` alone, after everything has been selected.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from scratchser.fit import DivergedError, Training
 from scratchser.kernels.machine.device import CPU, Device, OutOfDeviceMemory
 from scratchser.presets import Config
 from scratchser.runs.fold_dir import FoldDir
-from scratchser.runs.result import fold_result
+from scratchser.runs.result import fold_result, group_result
 
 
 def run_fold(
@@ -75,11 +75,11 @@ def restore(training: Training, folder: FoldDir) -> None:
 
 
 def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
-    """Test the best epoch's parameters on the test speaker, by a single pass or by test-time augmentation (TTA)."""
+    """Test the best epoch's parameters on the test speakers, by a single pass or by test-time augmentation (TTA)."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
     training.device.copy(training.best, training.model.parameters.values)
-    chosen = data.of_speakers(fold.test)
+    chosen = data.of_speakers(*fold.tested)
     alphas = copies(training.config)
     prediction = vote(copy_probabilities(training.model, data.features, training.normalisation, chosen, alphas))
     folder.write_predictions(
@@ -90,14 +90,19 @@ def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
         prediction.second,
         prediction.votes if len(alphas) > 1 else None,
     )
-    return fold_result(
-        fold,
-        data.classes,
-        metrics.confusion(data.labels[chosen], prediction.first, len(data.classes)),
-        best_epoch=training.best_epoch,
-        epochs_run=len(rows),
-        validation=rows[training.best_epoch - 1]["validation"],
-        normalisation=asdict(training.normalisation),
-        seconds=sum(row["seconds"] for row in rows) + time.perf_counter() - started,
-        frames_per_second=float(np.mean([row["frames_per_second"] for row in rows])),
-    )
+    measured = {
+        "best_epoch": training.best_epoch,
+        "epochs_run": len(rows),
+        "validation": rows[training.best_epoch - 1]["validation"],
+        "normalisation": asdict(training.normalisation),
+        "seconds": sum(row["seconds"] for row in rows) + time.perf_counter() - started,
+        "frames_per_second": float(np.mean([row["frames_per_second"] for row in rows])),
+    }
+    genders = {u.speaker: u.gender for u in data.utterances}
+    entries = []
+    for speaker in fold.tested:
+        own = np.isin(chosen, data.of_speakers(speaker))
+        confusion = metrics.confusion(data.labels[chosen][own], prediction.first[own], len(data.classes))
+        one = replace(fold, test=speaker, gender=genders.get(speaker, ""), more=())
+        entries.append(fold_result(one, data.classes, confusion, **measured))
+    return group_result(fold, entries, **measured) if fold.more else entries[0]

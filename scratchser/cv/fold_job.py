@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from pydantic import TypeAdapter
 
 from scratchser import corpus
-from scratchser.corpus.split import make_folds
+from scratchser.corpus.split import Fold
 from scratchser.corpus.table import Corpus, CorpusError, read_wav
 from scratchser.cv.workers import Job, Row, Task, WorkerError
 from scratchser.presets import from_json
@@ -49,7 +50,7 @@ def serialise(task: Task, device: str) -> dict[str, Any]:
             "corpus": {**plain(data.origin), "fingerprint": data.fingerprint()},
             "run": task.folder.run.absolute(),
             "features": task.job.features.absolute(),
-            "fold": task.fold.number,
+            "fold": task.fold,
             "config": task.job.config,
             "seed": task.job.seed,
             "device": device,
@@ -80,10 +81,11 @@ def run(
         raise WorkerError(f"{machine} does not see {features}: --out has to be on storage that all machines share")
     device, _ = gpu.choose(job["device"])
     here = {**environment.describe(gpu.describe(device)), "threads_per_worker": numba.get_num_threads()}
+    fold = TypeAdapter(Fold).validate_python(job["fold"])
     task = Task(
         Job(data, features, from_json(job["config"]), job["seed"], device),
-        make_folds(data)[job["fold"] - 1],
-        FoldDir(Path(job["run"]), job["fold"], data.synthetic, here),
+        fold,
+        FoldDir(Path(job["run"]), fold.number, data.synthetic, here),
     )
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -35,6 +35,7 @@ class Prepared:
     folds      the folds to run
     device     as `open_device` takes it
     workers    folds at a time, at most
+    groups     of --groups
     """
 
     corpus: Corpus
@@ -44,6 +45,7 @@ class Prepared:
     device: str = "cpu"
     workers: int = 1
     tuned: TunedSettings | None = None
+    groups: int | None = None
 
 
 def prepare(
@@ -74,7 +76,7 @@ def prepare(
     notes = (*notes, *label_warnings(corpus))
     for note in notes:  # before the folds: the warnings can explain why there are none
         say(f"warning: {note}")
-    folds = choose_folds(corpus, args.folds)
+    folds = choose_folds(corpus, args.folds, args.groups)
     unlearned = class_warnings(corpus, folds)
     for note in unlearned:
         say(f"warning: {note}")
@@ -84,12 +86,12 @@ def prepare(
         notes = (*notes, tuned.sentence())
     # one fold fills a GPU
     workers = args.workers or (cores() if device == "cpu" else 1)
-    return Prepared(corpus, problems, notes, folds, device, workers, tuned)
+    return Prepared(corpus, problems, notes, folds, device, workers, tuned, args.groups)
 
 
-def choose_folds(corpus: Corpus, numbers: str) -> tuple[Fold, ...]:
+def choose_folds(corpus: Corpus, numbers: str, groups: int | None = None) -> tuple[Fold, ...]:
     """The folds of "all" or "1,4,...". Raises FoldsError for a number that is no fold."""
-    folds = {str(fold.number): fold for fold in make_folds(corpus)}
+    folds = {str(fold.number): fold for fold in make_folds(corpus, groups)}
     if numbers == "all":
         return tuple(folds.values())
     unknown = [number for number in numbers.split(",") if number not in folds]

@@ -107,7 +107,7 @@ def _check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         p.error("--resume needs --out OUT, the folder to continue in")
     given = {name for name, value in vars(args).items() if value != p.get_default(name)}
     settings = {"set", "epochs", "tuned"} if args.command != "figure3" else set()
-    if args.command in WITHOUT_TRAINING and given & {"folds", "seeds", "cluster", "skip_broken", *settings}:
+    if args.command in WITHOUT_TRAINING and given & {"folds", "groups", "seeds", "cluster", "skip_broken", *settings}:
         p.error(f"{args.command} trains nothing: it has no settings, folds, seeds, --cluster or --skip-broken")
     if args.command == "claims" and given - {"command", "corpora", "out", "resume", "workers", "dry_run"}:
         p.error("claims makes its own corpora: it has only --corpora, --out, --resume, --workers and --dry-run")
@@ -117,6 +117,8 @@ def _check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         p.error("--sessions and --try are for tune")
     if args.command == "tune" and given & {"tuned", "folds"}:
         p.error("tune uses all folds of --sessions and starts from the presets, without --tuned and --folds")
+    if args.command in ("tune", "table2") and "groups" in given:
+        p.error(f"{args.command} needs one fold per speaker, without --groups")
     options.check_minimum(p, "--seeds", args.seeds, 1)
     options.check_minimum(p, "--workers", args.workers, 1)
     options.check_minimum(p, "--corpora", args.corpora, 2)  # an interval needs two

@@ -109,7 +109,7 @@ def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, dev
     """The speed of `run_fold` on a part of the corpus; `lengths` (U,) int64 are the frames of its utterances."""
     rng = np.random.default_rng(0)
     speakers = np.array([u.speaker for u in corpus.utterances])
-    parts = [np.isin(speakers, fold.train), speakers == fold.validation, speakers == fold.test]
+    parts = [np.isin(speakers, fold.train), speakers == fold.validation, np.isin(speakers, fold.tested)]
     chosen = np.concatenate([rng.permutation(np.flatnonzero(part))[: STEPS * config.batch_size] for part in parts])
     frames = lengths[chosen]
     values = rng.standard_normal((int(frames.sum()), Signal.of(config).bins)).astype(np.float32)
@@ -132,6 +132,6 @@ def seconds(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epo
     speakers = np.array([u.speaker for u in corpus.utterances])
     twice = np.array([corpus.classes[u.label] in config.oversample for u in corpus.utterances])
     trained = int((lengths * (1 + twice))[np.isin(speakers, fold.train)].sum())
-    validated, tested = (int(lengths[speakers == speaker].sum()) for speaker in (fold.validation, fold.test))
+    validated, tested = (int(lengths[np.isin(speakers, who)].sum()) for who in (fold.validation, fold.tested))
     epoch = trained * speed.training + validated * speed.forward
     return epochs * epoch + len(copies(config)) * tested * speed.forward

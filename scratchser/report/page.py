@@ -12,7 +12,7 @@ from scratchser.report import figures
 from scratchser.report.agreement import SUBSETS, agreement
 from scratchser.report.misclassified import misclassified
 from scratchser.report.templates import data_uri, render
-from scratchser.report.text import SYNTHETIC, counted, percent
+from scratchser.report.text import SYNTHETIC, counted, percent, tested
 from scratchser.runs.result import changed
 from scratchser.runs.run import Record
 from scratchser.support.files import write_text
@@ -35,6 +35,7 @@ def write(run: Record, corpus: Corpus, result: Mapping[str, Any], *, audio: bool
         title=figures.title(result),
         synthetic=SYNTHETIC,
         result=result,
+        tested=tested(result),
         changed=changed(result),
         best_baseline=max(result["baselines"].items(), key=lambda item: item[1]["ua_mean"]),
         paper_folds={fold["fold"]: fold for fold in (result["paper"] or {"folds": ()})["folds"]},

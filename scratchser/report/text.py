@@ -50,9 +50,10 @@ def _folds(result: Mapping[str, Any]) -> str:
     ]
     if not paper:
         rows = [row[:-2] for row in rows]
-    folds = len({fold["fold"] for fold in result["folds"]})
-    over = f"{len(result['folds'])} test speakers in " if tested(result) != "folds" else ""
-    legend = [f"over {over}{counted(folds, 'fold')}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
+    over = counted(len({fold["fold"] for fold in result["folds"]}), "fold")
+    if tested(result) != "folds":
+        over = f"{len(result['folds'])} test speakers in {over}"
+    legend = [f"over {over}: mean, std (sample standard deviation, n - 1), pooled (all test sets as one)"]
     legend += [] if result["complete"] else ["not finished: the results will change with the next folds"]
     legend += [f"paper: tables 1 and 2, the model of the preset {paper['column']}"] if paper else []
     return "\n".join([table(rows, left=4), *legend])

@@ -28,6 +28,7 @@ def settings(
     preset: str,
     seed: int,
     folds: Sequence[int],
+    groups: int | None = None,
     left_out: Sequence[Any] = (),
     tuned: Any = None,
 ) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def settings(
 
     corpus     without the utterances that were left out
     left_out   the Problems of the broken utterances that were left out
+    groups     of --groups; without them there is no such key
     tuned      the TunedSettings that `config` contains; without them there is no such key
     """
     described = {
@@ -47,7 +49,8 @@ def settings(
         "counts": np.bincount([u.label for u in corpus.utterances], minlength=len(corpus.classes)),
     }
     chosen = {"preset": preset, "seed": seed, "folds": sorted(folds), "corpus": described, "config": config}
-    return plain({**chosen, "left_out": left_out} | ({"tuned": tuned} if tuned else {}))
+    optional = {name: value for name, value in (("groups", groups), ("tuned", tuned)) if value}
+    return plain({**chosen, "left_out": left_out, **optional})
 
 
 @contextmanager
@@ -112,8 +115,9 @@ class Record:
         return len(self.finished) == len(self.folds)
 
     def results(self) -> list[dict[str, Any]]:
-        """The results of the finished folds, in the order of their numbers."""
-        return [result for fold in self.folds if (result := fold.result()) is not None]
+        """The results of the finished folds, in the order of their numbers; of a group, one for each test speaker."""
+        found = [result for fold in self.folds if (result := fold.result()) is not None]
+        return [entry for result in found for entry in result.get("speakers", [result])]
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics of all epochs so far, fold after fold."""

@@ -95,7 +95,7 @@ def test_only_the_training_speakers_are_used():
     )
     lying = Corpus("csv", CLASSES, turned, read=honest.read)
     for before, after in zip(baselines.evaluate(honest, [fold]), baselines.evaluate(lying, [fold]), strict=True):
-        assert np.array_equal(np.roll(before.confusions[0], 1, axis=0), after.confusions[0])
+        assert np.array_equal(np.roll(before.confusions["1F"], 1, axis=0), after.confusions["1F"])
     assert before.name == "mean F0"
 
 
@@ -105,6 +105,6 @@ def test_majority_is_that_of_the_training_speakers():
     rows = tuple(u for u in everything.utterances if u.session != "2" or u.label == 3 or u.name.endswith("0"))
     made = Corpus("csv", CLASSES, rows, read=everything.read)
     majority = baselines.evaluate(made, make_folds(made))[0]
-    predicted = [matrix.sum(axis=0).tolist() for matrix in majority.confusions]
+    predicted = [matrix.sum(axis=0).tolist() for matrix in majority.confusions.values()]
     assert predicted == [[0, 0, 0, 16]] * 2 + [[7, 0, 0, 0]] * 2 + [[0, 0, 0, 16]] * 2  # session 2's folds see a tie
     assert majority.as_dict()["wa_mean"] == pytest.approx((4 * 4 / 16 + 2 * 1 / 7) / 6)

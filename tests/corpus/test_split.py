@@ -55,6 +55,38 @@ def test_numbers_are_not_sorted_as_words():
     assert [fold.session for fold in make_folds(corpus(*speakers))] == ["2", "2", "9", "9", "10", "10"]
 
 
+ACTORS = {f"{n:02d}": "FM"[n % 2] for n in range(1, 25)}  # RAVDESS's
+
+
+@pytest.mark.parametrize("genders", [GENDERS, ACTORS, dict.fromkeys("abcdefg", ""), {**ACTORS, "x": "", "y": ""}])
+@pytest.mark.parametrize("groups", [2, 3, 5, 6, 7])
+def test_groups_are_equal_in_size_and_gender(genders, groups):
+    folds = make_folds(corpus(*((speaker, gender, "") for speaker, gender in genders.items())), groups)
+    tested = [speaker for fold in folds for speaker in fold.tested]
+    assert len(folds) == groups and sorted(tested) == sorted(genders)
+    for count in (len, *(lambda group, of=of: sum(genders[s] == of for s in group) for of in ("F", "M"))):
+        counts = [count(fold.tested) for fold in folds]
+        assert max(counts) - min(counts) <= 1
+    for fold, following in zip(folds, (*folds[1:], folds[0]), strict=True):
+        assert fold.validation in following.tested
+        assert sorted((*fold.tested, fold.validation, *fold.train)) == sorted(genders)
+
+
+def test_groups_follow_the_names():
+    made = corpus(*((speaker, gender, "") for speaker, gender in ACTORS.items()))
+    folds = make_folds(made, 6)
+    assert [set(fold.tested) for fold in folds[:2]] == [{"01", "02", "03", "04"}, {"05", "06", "07", "08"}]
+    assert [fold.validation for fold in folds[:4]] == ["06", "12", "13", "19"]  # women and men in turn
+    assert (folds[0].session, folds[0].gender, make_folds(made, 24)[0].gender) == ("", "", "F")
+
+
+def test_groups_that_cannot_be_made_are_refused():
+    made = corpus(*((name, "", "") for name in "edcba"))
+    for data, groups, reason in ((made, 1, "from 2 to 5"), (made, 6, "from 2 to 5"), (IEMOCAP, 5, "without sessions")):
+        with pytest.raises(ValueError, match=reason):
+            make_folds(data, groups)
+
+
 @pytest.mark.parametrize(
     ("speakers", "reason"),
     [

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import result_schema
 import small_corpus
 import soundfile
 
@@ -174,6 +175,33 @@ def test_runs_of_other_settings_are_refused(folder, straight, tmp_path, capsys):
     assert numbers(straight) == before and not (tmp_path / "run").exists()
 
 
+def test_groups_of_speakers(folder, tmp_path, capsys):
+    """One model for two speakers; the means are over the speakers."""
+    out, command = tmp_path / "run", [folder, *SETTINGS, "--epochs", 1, "--folds", "1,3", "--workers", 1]
+    assert run(*command, "--groups", 3, "--out", out) == 0
+    assert "over 4 test speakers in 2 folds: mean" in capsys.readouterr().out
+    assert "A row for each test speaker" in (out / "report.html").read_text()
+    result = json.loads((out / "result.json").read_text())
+    first, second, *_ = folds = result["folds"]
+    assert [(fold["fold"], fold["test_speaker"]) for fold in folds] == [(1, "a"), (1, "b"), (3, "e"), (3, "f")]
+    assert result["complete"] and result_schema.problems(result, "result.json") == []
+    assert result["ua_mean"] == pytest.approx(sum(fold["ua"] for fold in folds) / 4)
+    table = list(csv.DictReader((out / "predictions.csv").read_text().splitlines()))
+    for fold in folds:
+        right = [row["predicted"] == row["truth"] for row in table if row["speaker"] == fold["test_speaker"]]
+        assert len(right) == 8 == fold["n_test"] and fold["wa"] == sum(right) / 8
+        assert fold["gender"] == small_corpus.SPEAKERS[fold["test_speaker"]]
+        assert fold["test_speaker"] not in fold["train_speakers"] and len(fold["train_speakers"]) == 3
+    group = json.loads((out / "folds" / "01" / "result.json").read_text())
+    assert group["test_speaker"] == "a b" and group["ua"] == pytest.approx((first["ua"] + second["ua"]) / 2)
+    for groups, now in ((["--groups", 4], 4), ([], None)):
+        assert run(*command, *groups, "--out", out, "--resume") == 2
+        assert f"groups was 3 and is now {now}" in capsys.readouterr().err
+    again = tmp_path / "again"
+    assert run(*command, "--groups", 3, "--from", out, "--out", again) == 0
+    assert numbers(again) == numbers(out)
+
+
 def test_broken_files_are_listed_and_nothing_is_trained(tmp_path, capsys):
     folder = small_corpus.write(tmp_path, each=1)
     (folder / "a00.wav").unlink()
@@ -212,6 +240,7 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
         (["--preset", "bset"], "did you mean 'best'?"),
         (["--seed", "-1"], "at least 0"),
         (["--workers", "0"], "at least 1"),
+        (["--groups", "7"], "--groups 7: should be from 2 to 6"),
         (["--set", f"lstm_units={10**12}"], "the largest tensor is lstm1.Wh"),
         (["--set", 'oversample=["hapiness"]'], "hapiness is no class of this corpus"),
         (["--epochs", "0"], "epochs"),

@@ -94,7 +94,7 @@ def finish_fold(data: Corpus, fold: Fold, folder: FoldDir, seed: int = 0) -> dic
 
 
 def baselines(folds: tuple[Fold, ...]) -> list[Baseline]:
-    return [Baseline("majority", tuple(np.diag([fold.number, 1, 1, 1]) + 1 for fold in folds))]
+    return [Baseline("majority", {fold.test: np.diag([fold.number, 1, 1, 1]) + 1 for fold in folds})]
 
 
 def sweep(

@@ -54,9 +54,8 @@ def test_mean_deviation_and_pooled():
     second = entry([[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], 2, "1M")
     third = entry([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 2, 0], [0, 0, 1, 1]], 3, "2F")
     folds = [first, second, third]
-    baseline = Baseline(
-        "majority", tuple(np.array(c) for c in (np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 2, np.eye(4)))
-    )
+    matrices = (np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 2, np.eye(4))
+    baseline = Baseline("majority", dict(zip(("1F", "1M", "2F", "2M"), matrices, strict=True)))
     settings = made_up.settings(made_up.corpus(), folds=(1, 2, 3, 4))
     found = result.result(settings, folds, baselines=[baseline], tuned_on=("1M",), warnings=["rain"])
     uas = [1.0, 1 / 3, (0.5 + 0.5 + 1 + 0.5) / 4]
