@@ -143,7 +143,10 @@ PRESETS: dict[str, Config] = {
 }
 
 # The settings were chosen on these speakers, so the main result is the mean over the others
-TUNED_ON: dict[str, tuple[str, ...]] = {"emodb": ("03", "08", "09", "10")}
+TUNED_ON: dict[str, tuple[str, ...]] = {
+    "emodb": ("03", "08", "09", "10"),
+    "ravdess": ("01", "02", "03", "04", "05", "06", "07", "08"),
+}
 
 
 def named(preset: str) -> Config:

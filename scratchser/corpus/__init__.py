@@ -13,6 +13,7 @@ votes        soft labels and agreement of several annotators
 features     log power spectrograms
 batches      order, warping and normalisation in an epoch
 baselines    how well one number of an utterance predicts its class
+svm          how well openSMILE's functionals with an SVM do
 
 docs/corpora.md explains how each kind of corpus is laid out on disk.
 """

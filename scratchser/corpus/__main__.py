@@ -41,18 +41,23 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_corpus(p)
-    p.add_argument("--baselines", action="store_true", help="evaluate trivial baselines, leave-one-speaker-out")
+    p.add_argument(
+        "--baselines",
+        action="store_true",
+        help="evaluate baselines in the same folds: one number of an utterance, and openSMILE with an SVM if installed",
+    )
     p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     p.add_argument("--write", metavar="DIR", type=Path, help="synthetic corpus: write it as an IEMOCAP release tree")
     return p
 
 
 def _show(args: argparse.Namespace) -> int:
-    from scratchser.corpus import baselines  # these take seconds to import
+    from scratchser.corpus import baselines, svm  # these take seconds to import
     from scratchser.corpus.audio import AudioReport, has_audio
     from scratchser.corpus.check import describe, read_audio
     from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
     from scratchser.corpus.summary import render, summarise
+    from scratchser.presets import TUNED_ON
 
     corpus = load(args)
     report = AudioReport()
@@ -63,17 +68,28 @@ def _show(args: argparse.Namespace) -> int:
     good = corpus.without({problem.utterance for problem in problems})
     folds: tuple[Fold, ...] = ()
     try:
-        folds = make_folds(good)
+        folds = make_folds(good, args.groups)
         summary["warnings"] += class_warnings(good, folds)
     except FoldsError as error:
+        if args.groups is not None:
+            raise
         summary["warnings"].append(f"no folds can be made: {error}")
     summary["folds"] = [
-        {"fold": fold.number, "test": fold.test, "validation": fold.validation, "train": list(fold.train)}
+        {"fold": fold.number, "test": " ".join(fold.tested), "validation": fold.validation, "train": list(fold.train)}
         for fold in folds
     ]
     if args.baselines:
         found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
-        summary["baselines"] = {each.name: each.as_dict() for each in found}
+        if not svm.installed():
+            terminal.say(svm.MISSING)
+        elif folds and has_audio(good):
+            found += svm.evaluate(good, folds, lambda items: bar(items, "openSMILE"))
+        tuned = TUNED_ON.get(good.name, good.speakers)
+        untuned = [speaker for speaker in good.speakers if speaker not in tuned]
+        summary["baselines"] = {
+            each.name: {**each.as_dict(), "untuned": each.only(untuned).as_dict() if untuned else None}
+            for each in found
+        }
     terminal.write(json.dumps(summary, indent=1) if args.json else render(summary))
     for line in describe(problems):
         print(line, file=sys.stderr)

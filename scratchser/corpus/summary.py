@@ -137,11 +137,16 @@ def _fold_table(summary: Json) -> str:
 def _baseline_table(summary: Json) -> str:
     if not summary.get("baselines"):
         return ""
-    rows = [["baseline", "WA %", "UA %", "pooled WA %", "UA %"]]
+    rows = [["baseline", "WA %", "UA %", "pooled WA %", "UA %", "untuned WA %", "UA %"]]
     for name, scores in summary["baselines"].items():
-        accuracies = (scores["wa_mean"], scores["ua_mean"], scores["pooled"]["wa"], scores["pooled"]["ua"])
-        rows.append([name, *(f"{100 * accuracy:.1f}" for accuracy in accuracies)])
-    return f"{_table(rows)}\nleave-one-speaker-out: means over {len(summary['folds'])} folds, then all test sets pooled"
+        means = [(one["wa_mean"], one["ua_mean"]) for one in (scores, scores["untuned"]) if one]
+        means.insert(1, (scores["pooled"]["wa"], scores["pooled"]["ua"]))
+        cells = [f"{100 * accuracy:.1f}" for pair in means for accuracy in pair]
+        rows.append([name, *cells, *[""] * (len(rows[0]) - 1 - len(cells))])
+    notes = [f"{len(summary['folds'])} folds: means over the test speakers, then all test sets pooled"]
+    if rows[1][-1]:
+        notes.append("untuned: means over the speakers on whom no setting of a preset was chosen")
+    return "\n".join([_table(rows), *notes])
 
 
 def _expected_counts(summary: Json) -> str:

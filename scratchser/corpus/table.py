@@ -89,7 +89,7 @@ class Origin:
 class Corpus:
     """Utterances sorted by name, the classes that their labels index, and the problems in the label files."""
 
-    name: str  # "iemocap", "emodb", "csv" or "synthetic"
+    name: str  # "iemocap", "emodb", "csv", "ravdess" (a CSV file with RAVDESS's names) or "synthetic"
     classes: tuple[str, ...]
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...] = ()

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from trees import agreed, block, dialog, sentence, wav
 
-from scratchser.corpus import CorpusError, detect, load, wants_synthetic
+from scratchser.corpus import CorpusError, detect, load, svm, wants_synthetic
 from scratchser.corpus.__main__ import main
 from scratchser.corpus.audio import check_audio
 from scratchser.corpus.check import check, label_warnings
@@ -202,7 +202,8 @@ class TestCommand:
         assert "2 of 151 label files" in out and "speaker 2M has no anger" in out
         assert "16 kHz mono, 15 utterances" in out
 
-    def test_json_is_one_document(self, tree, capsys):
+    def test_json_is_one_document(self, tree, monkeypatch, capsys):
+        monkeypatch.setattr(svm, "installed", lambda: False)
         code, out, _ = run(capsys, tree, "--json", "--baselines")
         shown = json.loads(out)
         assert code == 0
@@ -212,6 +213,28 @@ class TestCommand:
         assert [fold["test"] for fold in shown["folds"]] == ["1F", "1M", "2F", "2M"]
         assert shown["baselines"]["duration"]["ua_mean"] == 1.0  # here the length gives the class away
         assert set(shown["baselines"]) == {"majority", "duration", "loudness", "mean F0"}
+
+    def test_groups_of_speakers_and_untuned_speakers(self, tmp_path, monkeypatch, capsys):
+        """A CSV file whose sound files have RAVDESS's names is RAVDESS, where eight actors chose settings."""
+        monkeypatch.setattr(svm, "installed", lambda: False)
+        rows = ["path,speaker,emotion,gender"]
+        for actor in range(1, 11):
+            for code, emotion in (("01", "neutral"), ("05", "anger")):
+                name = f"03-01-{code}-01-01-01-{actor:02d}.wav"
+                wav(tmp_path / name, 0.2 + 0.1 * (emotion == "anger"))
+                rows.append(f"{name},{actor:02d},{emotion},{'FM'[actor % 2]}")
+        (tmp_path / "mine.csv").write_text("\n".join(rows))
+        code, out, err = run(capsys, tmp_path, "--json", "--baselines", "--groups", 5)
+        shown = json.loads(out)
+        assert code == 0 and shown["corpus"] == "ravdess" and "pip install -e '.[baselines]'" in err
+        assert [fold["test"] for fold in shown["folds"]] == ["02 01", "04 03", "06 05", "08 07", "10 09"]
+        duration = shown["baselines"]["duration"]
+        assert duration["untuned"]["ua_mean"] == 1.0 and sum(map(sum, duration["pooled"]["confusion"])) == 20
+        assert sum(map(sum, duration["untuned"]["pooled"]["confusion"])) == 4  # actors 09 and 10
+        assert "untuned WA %" in run(capsys, tmp_path, "--baselines", "--groups", 5)[1]
+        assert "--groups 11: should be from 2 to 10" in run(capsys, tmp_path, "--groups", 11)[2]
+        (tmp_path / "mine.csv").write_text("\n".join(rows).replace(",10,", ",ten,"))
+        assert load(tmp_path).name == "csv"
 
     def test_problems_go_to_stderr(self, tree, capsys):
         (gone,) = (u.path for u in load(tree).utterances if u.session == "2" and u.label == 3)

@@ -11,6 +11,7 @@ label is a word or a three-letter code; labels.py lists both. Labels outside the
 import csv
 import io
 import os
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +29,7 @@ OTHER_NAMES = {"path": ("file", "filename", "wav", "audio"), "speaker": ("spk", 
 GENDERS = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
 BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 LONGEST = 10_000  # characters of a header
+RAVDESS = re.compile(r"03-01-0\d-0\d-0\d-0\d-(\d\d)")  # such as 03-01-05-01-02-01-07: speech of actor 07
 
 
 class Header(NamedTuple):
@@ -74,7 +76,14 @@ def load(root: Path, *, classes: Sequence[str] | None = None) -> Corpus:
     header, rows = _header(files[0]), Rows(class_list(classes, None, "the CSV file"))
     _Reader(files[0], header, rows).read()
     ignored = [name or "(no name)" for name in header.columns if name not in NEEDED + OPTIONAL]
-    return rows.corpus("csv", files[0].parent, notes=(f"ignored columns: {', '.join(ignored)}",) if ignored else ())
+    notes = (f"ignored columns: {', '.join(ignored)}",) if ignored else ()
+    return rows.corpus(_name(rows.utterances), files[0].parent, notes=notes)
+
+
+def _name(utterances: Sequence[Utterance]) -> str:
+    """The corpus's name: ravdess if all sound files have RAVDESS's names, each of which ends with the speaker."""
+    actors = ((RAVDESS.fullmatch(Path(u.name).stem), u.speaker) for u in utterances)
+    return "ravdess" if utterances and all(found and found[1] == speaker for found, speaker in actors) else "csv"
 
 
 def _csv_files(folder: Path) -> list[Path]:
