@@ -3,7 +3,8 @@
 op                paper                          used by                            checked by tests/kernels/
 stft              (1)-(3), section 1.2           corpus.features                    test_stft.py
 vtlp              (4), (5), section 2            corpus.batches                     test_vtlp.py
-mean_variance     (5)                            corpus.batches                     test_mean_variance.py
+mean_variance     (5)                            corpus.normalisation               test_mean_variance.py
+bin_norm          ours, no equation              corpus.normalisation               test_bin_norm.py
 conv2d            section 3, figure 3            layers.Conv2d                      test_conv2d.py
 pool              section 3                      layers.MaxPool                     test_pool.py
 lstm              section 3, figure 3            layers.BiLSTM, model.Model         test_lstm.py

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import softmax
 from scratchser.model import Model
 from scratchser.presets import Config

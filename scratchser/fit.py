@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from scratchser import metrics
-from scratchser.corpus.batches import Dataset, Normalisation, minibatches, rng_of, validation_alphas
+from scratchser.corpus.batches import Dataset, minibatches, rng_of, validation_alphas
+from scratchser.corpus.normalisation import PRIOR, Bins, Normalisation
 from scratchser.corpus.split import Fold
 from scratchser.evaluate import scores
 from scratchser.kernels import softmax
@@ -38,9 +39,13 @@ class Training:
     def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, device: Device = CPU) -> None:
         self.fold, self.config, self.seed, self.device = fold, config, seed, device
         self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
-        self.data = replace(data, features=data.features.at(device))
+        features = data.features.at(device)
         normalised_over = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
-        self.normalisation = Normalisation.of(self.data.features, normalised_over, config.normalisation)
+        self.normalisation = Normalisation.of(features, normalised_over, config.normalisation)
+        self.bins = Bins.of(features, self.train) if config.normalisation in PRIOR else None
+        if self.bins:
+            features = self.bins.normalise(features, data.voices, config)
+        self.data = replace(data, features=features)
         bins = data.features.values.shape[1]
         self.model = Model(config, bins, len(data.classes), [seed, fold.number], device=device)
         self.optimiser = Optimiser(self.model.parameters, config)

@@ -41,8 +41,9 @@ class Config:
     shift_ms: Count = 32
     # smallest power |X|²; less counts as this much. A full-scale sine has about 65000. 1e-37 is near float32's smallest
     log_floor: Annotated[float, Field(ge=1e-37, allow_inf_nan=False)] = 1e-2
-    # eq. (5) over the fold's training speakers, over the whole corpus (which leaks the test speaker), or not at all
-    normalisation: Literal["fold", "whole-corpus", "off"] = "fold"
+    # eq. (5) over the fold's training speakers, over the whole corpus (which leaks the test speaker), or not at all;
+    # each frequency bin over the training speakers, over the own speaker (transductive), or over the utterance
+    normalisation: Literal["fold", "whole-corpus", "off", "bin", "speaker", "utterance"] = "fold"
 
     # data, section 2
     # one alpha per epoch (strategy 1), one per utterance and epoch (strategy 2), or no warping

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scratchser import evaluate
-from scratchser.corpus.batches import Normalisation
 from scratchser.corpus.features import Features
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.model import Model
 from scratchser.presets import Config
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import softmax
 from scratchser.kernels.machine.device import CPU
 from scratchser.model import Model

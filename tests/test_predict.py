@@ -79,6 +79,23 @@ def test_the_test_speakers_files_get_the_numbers_of_the_folds_test(run, folder, 
         assert (entry["predicted"], entry["second"]) == (row["predicted"], row["second"])
 
 
+def test_a_voice_is_normalised_by_its_own_files(folder, tmp_path, ask):
+    """All files of the test speaker as one voice get the numbers of the fold's test, whatever other voices exist."""
+    run = trained(folder, tmp_path / "run", "--set", "normalisation=speaker", "--folds", "1")
+    expected = rows(run, 1)
+    voice = [folder / row["utterance"] for row in expected]
+    code, answer, error = ask(run, folder / "e31.wav", "--voice", *voice, "--voice", folder / "c10.wav")
+    assert code == 0 and [entry["voice"] for entry in answer["files"]] == [1, *[2] * 8, 3]
+    for entry, row in zip(answer["files"][1:-1], expected, strict=True):
+        assert [np.float32(p) for p in entry["probabilities"].values()] == [
+            np.float32(row[f"p_{name}"]) for name in answer["classes"]
+        ]
+    assert "transductive" in ensemble.text(answer)
+    assert error.count("less than 10 s: add recordings") == 3
+    joined = ask(run, folder / "e31.wav", *voice)[1]["files"][1]["probabilities"]
+    assert joined != answer["files"][1]["probabilities"]
+
+
 def test_all_models_vote_together(run, folder, ask):
     files = [folder / "a00.wav", folder / "e31.wav"]
     together = ask(run, *files)[1]

@@ -16,8 +16,9 @@ from _figures import save
 
 from scratchser import reference
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Dataset, Normalisation, minibatches, rng_of
+from scratchser.corpus.batches import Dataset, minibatches, rng_of
 from scratchser.corpus.features import extract
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import nesterov, softmax
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser

@@ -15,8 +15,9 @@ import numpy as np
 from _figures import save
 
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Dataset, Normalisation, assemble
+from scratchser.corpus.batches import Dataset, assemble
 from scratchser.corpus.features import extract
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model

@@ -11,7 +11,8 @@ split        leave-one-speaker-out folds
 leaks        duplicate recordings, speakers with two names
 votes        soft labels and agreement of several annotators
 features     log power spectrograms
-batches      order, warping and normalisation in an epoch
+normalisation  eq. (5), and normalisation of each frequency bin
+batches      order, warping and padding in an epoch
 baselines    how well one number of an utterance predicts its class
 svm          how well openSMILE's functionals with an SVM do
 

@@ -3,7 +3,6 @@
 All randomness of an epoch comes from (seed, fold, epoch), so an interrupted run continues with the same batches.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -11,35 +10,14 @@ from typing import Self
 import numpy as np
 
 from scratchser.corpus.features import Features
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.corpus.table import Utterance
 from scratchser.corpus.votes import soft_label
-from scratchser.kernels import mean_variance, vtlp
+from scratchser.kernels import vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config
 
 ALPHAS = 0.9, 1.1  # range of the warp factors
-EPSILON = 1e-8  # avoids division by zero in eq. (5)
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Eq. (5): a pixel x becomes (x - mean) * scale."""
-
-    mean: float
-    scale: float
-
-    @classmethod
-    def of(cls, features: Features, utterances: np.ndarray, kind: str) -> Self:
-        """Statistics over all pixels of the utterances in any order; if `kind` is "off", x stays the same.
-
-        Only utterances of the training speakers give a result without a leak. Raises ValueError without utterances.
-        """
-        if kind == "off":
-            return cls(0.0, 1.0)
-        chosen = np.unique(utterances)
-        starts, lengths = features.starts[chosen], features.lengths[chosen]
-        mean, variance = mean_variance.mean_and_variance(features.values, starts, lengths)
-        return cls(mean, 1 / math.sqrt(variance + EPSILON))
 
 
 @dataclass(frozen=True)
@@ -72,6 +50,11 @@ class Dataset:
     def of_speakers(self, *speakers: str) -> np.ndarray:
         """Indices of the utterances of these speakers."""
         return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
+
+    @property
+    def voices(self) -> np.ndarray:
+        """The number of each utterance's speaker, (U,) int64."""
+        return np.unique([u.speaker for u in self.utterances], return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True)

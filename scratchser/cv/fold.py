@@ -60,6 +60,8 @@ def run_fold(
 def save(training: Training, folder: FoldDir) -> None:
     folder.write_metrics(training.rows)
     arrays = {name: training.device.download(array) for name, array in training.state().items()}
+    if training.bins:  # for predict
+        arrays |= {"bin_mean": training.bins.mean, "bin_variance": training.bins.variance}
     folder.save_checkpoint(arrays, {"epoch": len(training.rows), "best_epoch": training.best_epoch})
 
 

@@ -15,6 +15,7 @@ examples
   python -m scratchser.predict runs/mine voice.wav                  the models of all finished folds vote
   python -m scratchser.predict runs/mine --fold 3 a.flac b.ogg      the model of one fold
   python -m scratchser.predict runs/mine *.wav --json
+  python -m scratchser.predict runs/mine a1.wav a2.wav --voice b1.wav b2.wav   two voices
 
 A file is one utterance, with any sampling rate and number of channels. The accuracies in the run's report are those of
 single models on speakers that they were not trained on. They do not hold for a file of the corpus, which most of the
@@ -33,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("run", type=Path, metavar="RUN", help="folder of a run of python -m scratchser.cv")
-    p.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a sound file, one utterance")
+    p.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a sound file, one utterance; all of one voice")
+    voice = "files of another voice; can be repeated. It matters for runs with normalisation=speaker"
+    p.add_argument("--voice", type=Path, nargs="+", action="append", default=[], metavar="FILE", help=voice)
     p.add_argument("--fold", type=int, metavar="K", help="only the model of this fold (default: of all finished folds)")
     p.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return exit_code(run, p.parse_args(arguments))
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from scratchser.runs.run import read
 
     record = read(args.run)
-    answer = ensemble.predict(record, ensemble.load(record, args.fold), args.files)
+    answer = ensemble.predict(record, ensemble.load(record, args.fold), [args.files, *args.voice])
     problems = [f"{entry['file']}: {entry['problem']}" for entry in answer["files"] if entry["problem"]]
     if answer["synthetic"]:
         say(SYNTHETIC)

@@ -5,7 +5,7 @@ Ten models with 11 copies cast 110 votes. Votes are counted as in a fold's test,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from scratchser.corpus.audio import check_audio
-from scratchser.corpus.batches import Normalisation
 from scratchser.corpus.check import conversions, sound_warnings
 from scratchser.corpus.features import Signal, extract
+from scratchser.corpus.normalisation import PRIOR, Bins, Normalisation
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import copies, copy_probabilities, vote
 from scratchser.model import Model
@@ -34,11 +34,12 @@ PREDICTED = ("seconds", "predicted", "second", "probabilities", "votes")  # keys
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The best model of a fold, and the normalisation of its spectrograms."""
+    """The model of a fold, and the normalisation of its spectrograms: of all pixels, or of each bin."""
 
     fold: int
     model: Model
     normalisation: Normalisation
+    bins: Bins | None
 
 
 def load(record: Record, fold: int | None = None) -> list[FoldModel]:
@@ -69,12 +70,16 @@ def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
             " that made the run"
         )
     model.device.copy(best, values)
-    return FoldModel(folder.number, model, Normalisation(**result["normalisation"]))
+    saved = checkpoint[0]
+    bins = Bins(saved["bin_mean"], saved["bin_variance"]) if config.normalisation in PRIOR else None
+    return FoldModel(folder.number, model, Normalisation(**result["normalisation"]), bins)
 
 
-def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) -> dict[str, Any]:
-    """What --json prints (docs/predict.md). Files with a problem get no prediction."""
+def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequence[Path]]) -> dict[str, Any]:
+    """What --json prints (docs/predict.md), for the files of each voice. Files with a problem get no prediction."""
     config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
+    voice_of = {str(file): number for number, voice in enumerate(voices, start=1) for file in voice}
+    files = [file for voice in voices for file in voice]
     utterances = tuple(Utterance(str(file), file, "", "", "", 0, source=str(file)) for file in dict.fromkeys(files))
     corpus = Corpus("files", tuple(trained_on["classes"]), utterances)
     audio = check_audio(corpus, config, lambda items: bar(items, "reading"))
@@ -87,9 +92,12 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
         name: {"problem": what, **dict.fromkeys(PREDICTED)} for name, what in problems.items()
     }
     if len(chosen):
-        prediction = vote(
-            np.concatenate([copy_probabilities(m.model, features, m.normalisation, chosen, alphas) for m in models])
-        )
+        speakers = np.array([voice_of[utterance.name] - 1 for utterance in corpus.utterances], np.int64)
+        probabilities = []
+        for m in models:
+            normalised = m.bins.normalise(features, speakers, config) if m.bins else features
+            probabilities.append(copy_probabilities(m.model, normalised, m.normalisation, chosen, alphas))
+        prediction = vote(np.concatenate(probabilities))
         for row, utterance in enumerate(corpus.utterances):
             name = utterance.name
             entries[name] = {
@@ -110,10 +118,24 @@ def predict(record: Record, models: Sequence[FoldModel], files: Sequence[Path]) 
             "classes": corpus.classes,
             "folds": [each.fold for each in models],
             "alphas": alphas,
-            "warnings": [*conversions(audio), *sound_warnings(audio)],
-            "files": [{"file": str(file), **entries[str(file)]} for file in files],
+            "normalisation": config.normalisation,
+            "warnings": [*conversions(audio), *sound_warnings(audio), *_short_voices(config, voices, audio.seconds)],
+            "files": [{"file": str(file), "voice": voice_of[str(file)], **entries[str(file)]} for file in files],
         }
     )
+
+
+def _short_voices(config: Config, voices: Sequence[Sequence[Path]], seconds: Mapping[str, float]) -> list[str]:
+    """The voices whose own statistics count less than those of the training speakers."""
+    if config.normalisation != "speaker":
+        return []
+    totals = [sum(seconds.get(str(file), 0) for file in set(voice)) for voice in voices]
+    return [
+        f"voice {number}: {total:.1f} s of sound, less than {PRIOR['speaker']:.0f} s: add recordings of this voice,"
+        " since its spectrograms are normalised by their mean and deviation"
+        for number, total in enumerate(totals, start=1)
+        if total < PRIOR["speaker"]
+    ]
 
 
 def text(answer: dict[str, Any]) -> str:
@@ -130,6 +152,8 @@ def text(answer: dict[str, Any]) -> str:
     data = f"{synthetic}corpus {answer['corpus']}, preset {answer['preset']}"
     ensemble = f"{counted(models, 'model')} of {answer['run']} ({data})"
     lines = [f"{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"]
+    if answer["normalisation"] == "speaker":
+        lines.append("Each voice is normalised by its own files without labels (transductive)")
     if any(_outvoted(entry) for entry in answer["files"]):
         lines.append(f"{MARK} the votes decide, although another class has a larger mean probability")
     return "\n".join([table(rows, left=3), "", *lines])

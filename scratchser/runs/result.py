@@ -21,6 +21,12 @@ from scratchser.runs.published import TABLE1, TABLE2
 from scratchser.support.files import plain
 
 SCHEMA = 2
+# what a result means with these kinds of normalisation
+NORMALISED = {
+    "whole-corpus": "normalisation whole-corpus: the mean and deviation of eq. (5) are taken over the test speaker too",
+    "speaker": "normalisation speaker: each frequency bin is normalised over all recordings of its speaker, for the"
+    " test speaker too, without labels (transductive)",
+}
 
 
 def fold_result(fold: Fold, classes: Sequence[str], confusion: np.ndarray, **training: Any) -> dict[str, Any]:
@@ -148,9 +154,8 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
-    leak = "normalisation whole-corpus: the mean and deviation of eq. (5) are taken over the test speaker too"
-    leaks = [leak] if settings["config"]["normalisation"] == "whole-corpus" else []
-    return leaks + [
+    note = NORMALISED.get(settings["config"]["normalisation"])
+    return ([note] if note else []) + [
         f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
         " the fold's UA is the mean over the other classes"
         for fold in folds

@@ -9,7 +9,6 @@ from scratchser import reference
 from scratchser.corpus import batches
 from scratchser.corpus.batches import (
     Dataset,
-    Normalisation,
     minibatches,
     rng_of,
     training_alphas,
@@ -17,6 +16,7 @@ from scratchser.corpus.batches import (
     validation_alphas,
 )
 from scratchser.corpus.features import Features
+from scratchser.corpus.normalisation import Bins, Normalisation
 from scratchser.presets import Config
 
 CONFIG = Config(batch_size=4, vtlp="utterance", oversample=("happiness", "anger"))
@@ -121,6 +121,25 @@ def test_normalisation_is_eq_5_over_the_training_utterances_alone():
     assert Normalisation.of(features, TRAIN, "off") == Normalisation(0.0, 1.0)
     with pytest.raises(ValueError, match="no utterance"):
         Normalisation.of(features, TRAIN[:0], "fold")
+
+
+@pytest.mark.parametrize(("kind", "prior"), [("bin", None), ("speaker", 10.0), ("utterance", 1.0)])
+def test_each_bin_is_normalised_over_its_group_shrunk_towards_the_training_speakers(kind, prior):
+    features, config = DATA.features, replace(CONFIG, normalisation=kind)
+    voices = np.arange(23) % 3
+    bins = Bins.of(features, TRAIN)
+    training = np.concatenate([features.of(u) for u in TRAIN]).astype(np.float64)
+    k = 0 if prior is None else round(prior * 1000 / config.shift_ms, 2)
+    normalised = bins.normalise(features, voices, config)
+    for u in range(23):
+        same = {"bin": TRAIN, "speaker": np.flatnonzero(voices == voices[u]), "utterance": [u]}[kind]
+        own = np.concatenate([features.of(v) for v in same]).astype(np.float64)
+        n = len(own) if prior else 1
+        weights = np.repeat([1 / len(own) * n, 1 / len(training) * k], [len(own), len(training)]) / (n + k)
+        mixture = np.concatenate([own, training])
+        mean = weights @ mixture
+        deviation = np.sqrt(weights @ (mixture - mean) ** 2)
+        np.testing.assert_allclose(normalised.of(u), (features.of(u) - mean) / deviation, atol=1e-4)
 
 
 def test_equal_pixels_give_zeros():

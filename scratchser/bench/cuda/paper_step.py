@@ -15,8 +15,9 @@ from scratchser.bench import problem
 from scratchser.bench.cuda import costs
 from scratchser.bench.report import table
 from scratchser.corpus.audio import RATE
-from scratchser.corpus.batches import Normalisation, assemble
+from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features, Signal
+from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import matmul, mean_variance, norms, softmax, stft, vtlp
 from scratchser.kernels.machine.device import SIMULATED
 from scratchser.kernels.matmul import Operand
