@@ -80,25 +80,21 @@ def test_groups_follow_the_names():
     assert (folds[0].session, folds[0].gender, make_folds(made, 24)[0].gender) == ("", "", "F")
 
 
-def test_groups_that_cannot_be_made_are_refused():
-    made = corpus(*((name, "", "") for name in "edcba"))
-    for data, groups, reason in ((made, 1, "from 2 to 5"), (made, 6, "from 2 to 5"), (IEMOCAP, 5, "without sessions")):
-        with pytest.raises(ValueError, match=reason):
-            make_folds(data, groups)
-
-
 @pytest.mark.parametrize(
-    ("speakers", "reason"),
+    ("speakers", "groups", "reason"),
     [
-        ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], "session 1 has 3 speakers"),
-        ([("a", "F", "1"), ("b", "M", "1")], "too few"),
-        ([("a", "", "")], "too few"),
-        ([], "found: none"),
+        ([("a", "F", ""), ("b", "M", "")], 1, "should be from 2 to 2"),
+        ([("a", "F", ""), ("b", "M", "")], 3, "should be from 2 to 2"),
+        ([("a", "F", "1"), ("b", "M", "1")], 2, "without sessions"),
+        ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], None, "session 1 has 3 speakers"),
+        ([("a", "F", "1"), ("b", "M", "1")], None, "too few"),
+        ([("a", "", "")], None, "too few"),
+        ([], None, "found: none"),
     ],
 )
-def test_sessions_that_do_not_fit_are_refused(speakers, reason):
+def test_speakers_that_do_not_fit_are_refused(speakers, groups, reason):
     with pytest.raises(ValueError, match=reason):
-        make_folds(corpus(*speakers))
+        make_folds(corpus(*speakers), groups)
 
 
 # ---- classes

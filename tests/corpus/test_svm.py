@@ -71,6 +71,3 @@ def test_functionals_of_sound():
     found = svm.functionals(made)
     assert {name: values.shape for name, values in found.items()} == {"eGeMAPS": (2, 88), "ComParE": (2, 6373)}
     assert all(np.isfinite(values).all() for values in found.values())
-    np.testing.assert_allclose(
-        np.exp(found["eGeMAPS"][:, 0] / 12 * np.log(2)) * 27.5, 0.08 * 16000 / (2 * np.pi), rtol=0.01
-    )

@@ -197,9 +197,6 @@ def test_groups_of_speakers(folder, tmp_path, capsys):
     for groups, now in ((["--groups", 4], 4), ([], None)):
         assert run(*command, *groups, "--out", out, "--resume") == 2
         assert f"groups was 3 and is now {now}" in capsys.readouterr().err
-    again = tmp_path / "again"
-    assert run(*command, "--groups", 3, "--from", out, "--out", again) == 0
-    assert numbers(again) == numbers(out)
 
 
 def test_broken_files_are_listed_and_nothing_is_trained(tmp_path, capsys):
