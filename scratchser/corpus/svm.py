@@ -59,12 +59,12 @@ def of_features(name: str, x: np.ndarray, corpus: Corpus, folds: Sequence[Fold])
     recorded: dict[str, np.ndarray] = {}
     normalised: dict[str, np.ndarray] = {}
     for fold in folds:
-        train = ~np.isin(speakers, fold.tested)
-        for values, confusions in ((standardised(x, train), recorded), (own, normalised)):
-            predicted = classify(values[train], labels[train], values)
+        test = np.isin(speakers, fold.tested)
+        for values, confusions in ((standardised(x, ~test), recorded), (own, normalised)):
+            predicted = classify(values[~test], labels[~test], values[test])
             for speaker in fold.tested:
-                test = speakers == speaker
-                confusions[speaker] = metrics.confusion(labels[test], predicted[test], K)
+                rows = speakers[test] == speaker
+                confusions[speaker] = metrics.confusion(labels[test][rows], predicted[rows], K)
     return (
         Baseline(f"{name} + SVM, as recorded", recorded),
         Baseline(f"{name} + SVM, per speaker (transductive)", normalised),
