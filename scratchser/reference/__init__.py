@@ -4,6 +4,30 @@ The tests compare the kernels with them, and scratchser.check a learner's code. 
 complex arguments, for scratchser.gradcheck.complex_step.
 """
 
-from scratchser.reference import batchnorm, conv2d, linear, lstm, nesterov, pool, softmax, stft, vtlp
+from scratchser.reference import (
+    batchnorm,
+    conv2d,
+    group_norm,
+    linear,
+    lstm,
+    nesterov,
+    pool,
+    softmax,
+    statistics_pool,
+    stft,
+    vtlp,
+)
 
-__all__ = ["batchnorm", "conv2d", "linear", "lstm", "nesterov", "pool", "softmax", "stft", "vtlp"]
+__all__ = [
+    "batchnorm",
+    "conv2d",
+    "group_norm",
+    "linear",
+    "lstm",
+    "nesterov",
+    "pool",
+    "softmax",
+    "statistics_pool",
+    "stft",
+    "vtlp",
+]

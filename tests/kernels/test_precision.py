@@ -67,6 +67,28 @@ def batchnorm(op):
         op.backward(y, cache, Wx, Wh, norm, Wx, Wh, gamma, beta)
 
 
+def statistics_pool(op):
+    x = ones(2, 3, 4)
+    op.backward(ones(2, 12), x, op.forward(x, LENGTHS), LENGTHS)
+
+
+def group_norm(op):
+    op.backward(ones(2, 3), op.forward(ones(2, 3), np.array([1, 0]))[1])
+
+
+def mel(op):
+    weights = op.triangles(5, 3, 4000)
+    op.backward(ones(2, 3), ones(2, 5), op.forward(ones(2, 5), weights), weights)
+
+
+def dropout(op):
+    op.forward(ones(2, 3), np.array([0, 1]), 2**40, 0.5)
+
+
+def average(op):
+    op.update(ones(4), ones(4), 2)
+
+
 def norms(op):
     op.squares(ones(5), np.array([5]))
 
@@ -80,7 +102,7 @@ def vtlp(op):
     op.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
 
 
-QUICK = linear, softmax, nesterov, pool, norms, stft, vtlp
+QUICK = linear, softmax, nesterov, pool, statistics_pool, group_norm, norms, stft, vtlp, mel, dropout, average
 SLOW = matmul, conv2d, lstm, batchnorm
 ALSO = "batchnorm_frame", "parts.statistics"  # whose kernels batchnorm compiles too
 

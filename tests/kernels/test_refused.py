@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from scratchser.kernels import batchnorm, conv2d, linear, lstm, nesterov, pool, softmax
+from scratchser.kernels import (
+    average,
+    batchnorm,
+    conv2d,
+    group_norm,
+    linear,
+    lstm,
+    mel,
+    nesterov,
+    pool,
+    softmax,
+    statistics_pool,
+)
 from scratchser.kernels.batchnorm import Norm
 
 LENGTHS, STRIDE, WINDOW = np.array([5, 1]), (2, 3), (2, 2)
@@ -49,6 +61,8 @@ def batchnorm_backward(dy, Wx, Wh, **gradients):
 WEIGHTS = {"Wx": ones(3, 2, 8), "Wh": ones(2, 2, 8), "dWx": ones(3, 2, 8), "dWh": ones(2, 2, 8)}
 DENSE = {"x": ones(2, 3), "W": ones(3, 4), "b": ones(4)}
 SCORES = {"logits": ones(2, 4), "target": ones(2, 4), "weight": ones(2)}
+POOLED = {"x": ones(2, 5, 3), "lengths": LENGTHS}
+ROWS, GROUPED = {"x": ones(2, 3), "groups": np.array([1, 0])}, group_norm.forward(ones(2, 3), np.array([1, 0]))[1]
 UPDATE = {"W": ones(5), "V": ones(5), "dW": ones(5), "ends": np.array([3, 5]), "learning_rate": ones(2), "l2": ones(2)}
 CALLS = [
     (conv2d_forward, IMAGE | KERNEL),
@@ -62,7 +76,14 @@ CALLS = [
     (linear.forward, DENSE),
     (linear.backward, {"dy": ones(2, 4), "x": ones(2, 3), "W": ones(3, 4), "dW": ones(3, 4), "db": ones(4)}),
     (softmax.loss, SCORES),
+    (lambda lengths: statistics_pool.forward(POOLED["x"], lengths), {"lengths": LENGTHS}),
+    (statistics_pool.backward, POOLED | {"dy": ones(2, 9), "y": ones(2, 9)}),
+    (lambda groups: group_norm.forward(ROWS["x"], groups), {"groups": ROWS["groups"]}),
+    (group_norm.apply, ROWS | {"mean": ones(2, 3), "variance": ones(2, 3)}),
+    (lambda dy: group_norm.backward(dy, GROUPED), {"dy": ones(2, 3)}),
     (lambda **arrays: nesterov.step(**arrays, momentum=0.9), UPDATE),
+    (mel.backward, {"dY": ones(5, 2), "S": ones(5, 3), "Y": ones(5, 2), "weights": ones(3, 2)}),
+    (lambda mean, W: average.update(mean, W, 2), {"mean": ones(5), "W": ones(5)}),
 ]
 
 
