@@ -85,10 +85,6 @@ def dropout(op):
     op.forward(ones(2, 3), np.array([0, 1]), 2**40, 0.5)
 
 
-def average(op):
-    op.update(ones(4), ones(4), 2)
-
-
 def norms(op):
     op.squares(ones(5), np.array([5]))
 
@@ -102,7 +98,7 @@ def vtlp(op):
     op.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
 
 
-QUICK = linear, softmax, nesterov, pool, statistics_pool, group_norm, norms, stft, vtlp, mel, dropout, average
+QUICK = linear, softmax, nesterov, pool, statistics_pool, group_norm, norms, stft, vtlp, mel, dropout
 SLOW = matmul, conv2d, lstm, batchnorm
 ALSO = "batchnorm_frame", "parts.statistics"  # whose kernels batchnorm compiles too
 

@@ -3,19 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchser.kernels import (
-    average,
-    batchnorm,
-    conv2d,
-    group_norm,
-    linear,
-    lstm,
-    mel,
-    nesterov,
-    pool,
-    softmax,
-    statistics_pool,
-)
+from scratchser.kernels import batchnorm, conv2d, group_norm, linear, lstm, nesterov, pool, softmax, statistics_pool
 from scratchser.kernels.batchnorm import Norm
 
 LENGTHS, STRIDE, WINDOW = np.array([5, 1]), (2, 3), (2, 2)
@@ -82,8 +70,6 @@ CALLS = [
     (group_norm.apply, ROWS | {"mean": ones(2, 3), "variance": ones(2, 3)}),
     (lambda dy: group_norm.backward(dy, GROUPED), {"dy": ones(2, 3)}),
     (lambda **arrays: nesterov.step(**arrays, momentum=0.9), UPDATE),
-    (mel.backward, {"dY": ones(5, 2), "S": ones(5, 3), "Y": ones(5, 2), "weights": ones(3, 2)}),
-    (lambda mean, W: average.update(mean, W, 2), {"mean": ones(5), "W": ones(5)}),
 ]
 
 
