@@ -8,6 +8,7 @@ from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import softmax
+from scratchser.kernels.machine.device import Array
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -15,10 +16,10 @@ COPIES = np.round(np.arange(0.90, 1.101, 0.02), 2)  # alphas of the 11 copies
 BATCH = 16  # utterances of similar length at a time; the scores do not depend on it
 
 
-def scores(
+def embeddings(
     model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
-) -> np.ndarray:
-    """Returns the model's scores before the softmax, a NumPy array (U, K).
+) -> Array:
+    """Returns the vectors (U, D) of `Model.embed` on the model's device.
 
     utterances (U,) are indices into the features, which must be on the model's device; alphas (U,) are their warps.
     """
@@ -26,9 +27,26 @@ def scores(
     parts = []
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        logits = model.forward(*assemble(features, normalisation, utterances[rows], alphas[rows]))
-        parts.append(model.device.download(logits))
-    return np.concatenate(parts)[np.argsort(order)]  # in the order of `utterances`
+        x, lengths = assemble(features, normalisation, utterances[rows], alphas[rows])
+        parts.append(model.device.download(model.embed(x, lengths)))
+    return model.device.upload(np.concatenate(parts)[np.argsort(order)])  # in the order of `utterances`
+
+
+def scores(
+    model: Model,
+    features: Features,
+    normalisation: Normalisation,
+    utterances: np.ndarray,
+    alphas: np.ndarray,
+    voices: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns the model's scores before the softmax, a NumPy array (U, K).
+
+    utterances, alphas   (U,) as for `embeddings`
+    voices               (U,) int64, from 0, the speaker of each utterance, for a model with readout_norm
+    """
+    z = embeddings(model, features, normalisation, utterances, alphas)
+    return model.device.download(model.classify(z, voices))
 
 
 @dataclass(frozen=True)
@@ -60,8 +78,13 @@ def copies(config: Config) -> np.ndarray:
 
 
 def copy_probabilities(
-    model: Model, features: Features, normalisation: Normalisation, utterances: np.ndarray, alphas: np.ndarray
+    model: Model,
+    features: Features,
+    normalisation: Normalisation,
+    utterances: np.ndarray,
+    alphas: np.ndarray,
+    voices: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Probabilities (A, U, K) of the utterances (U,), warped by each of `alphas` (A,)."""
+    """Probabilities (A, U, K) of the utterances (U,), warped by each of `alphas` (A,). The others as for `scores`."""
     warped = (np.full(len(utterances), alpha) for alpha in alphas)
-    return np.stack([softmax.forward(scores(model, features, normalisation, utterances, each)) for each in warped])
+    return np.stack([softmax.forward(scores(model, features, normalisation, utterances, a, voices)) for a in warped])

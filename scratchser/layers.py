@@ -1,4 +1,4 @@
-"""The layers: parameters, and the activations that backward needs. All arithmetic is in scratchser.kernels.
+"""The layers: parameters, and the activations that backward needs. The arithmetic is in scratchser.kernels.
 
 Each layer has `specs(...)`, the tensors that it needs; `forward(x, lengths)`, which returns y and the lengths of y; and
 `backward(dy)`, which returns dx and adds to the gradients of the parameters. A layer keeps its activations until the
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels import batchnorm, conv2d, linear, lstm, pool
+from scratchser.kernels import batchnorm, conv2d, dropout, group_norm, linear, lstm, pool, statistics_pool
 from scratchser.kernels.machine.device import CPU, Array, Device
 
 STEPS = 256  # time steps with separate running statistics (frame-wise kinds); later steps use the last ones
@@ -176,6 +176,91 @@ class NormedBiLSTM:
     def backward(self, dy: Array) -> Array:
         dx, _, _ = batchnorm.backward(dy, self.cache, self.Wx, self.Wh, self.norm, *self.gradients)
         return dx
+
+
+class LastStates:
+    """The last state of each direction: y (B, T, 2H) -> z (B, 2H)."""
+
+    def forward(self, y: Array, lengths: np.ndarray) -> Array:
+        self.lengths, self.frames = lengths, y.shape[1]
+        return lstm.readout_forward(y, lengths)
+
+    def backward(self, dz: Array) -> Array:
+        return lstm.readout_backward(dz, self.lengths, self.frames)
+
+
+class StatisticsPool:
+    """Mean, deviation and maximum over the frames of an utterance: x (B, T, D) -> z (B, 3D)."""
+
+    NUMBER = 3
+
+    def forward(self, x: Array, lengths: np.ndarray) -> Array:
+        self.x, self.lengths = x, lengths
+        self.z = statistics_pool.forward(x, lengths)
+        return self.z
+
+    def backward(self, dz: Array) -> Array:
+        return statistics_pool.backward(dz, self.x, self.z, self.lengths)
+
+
+class SpeakerNorm:
+    """Normalises z (B, D) over the utterances of each speaker.
+
+    In training, these are the utterances of the minibatch. In inference, the statistics of a speaker with n utterances
+    are shrunk towards those of the training speakers, as if PRIOR utterances of theirs were added. `fit` sets these
+    after training: mean (D,), the mean over the speakers of their means, and variance (D,), that of their variances.
+    """
+
+    PRIOR = 2.0
+
+    def __init__(self, name: str, parameters: Parameters) -> None:
+        self.mean, self.variance = (parameters.W[f"{name}.{tensor}"] for tensor in ("mean", "variance"))
+        self.device = parameters.device
+
+    @staticmethod
+    def specs(name: str, features: int) -> list[Spec]:
+        return [Spec(f"{name}.{tensor}", (features,), "statistics", False) for tensor in ("mean", "variance")]
+
+    def fit(self, z: Array, speakers: np.ndarray) -> None:
+        count, mean, variance = self._statistics(z, speakers)
+        for statistic, own in ((self.mean, mean), (self.variance, variance)):
+            self.device.copy(own[count > 0].mean(axis=0).astype(z.dtype), statistic)
+
+    def forward(self, z: Array, speakers: np.ndarray, training: bool) -> Array:
+        if training:
+            y, self.cache = group_norm.forward(z, speakers)
+            return y
+        count, mean, variance = self._statistics(z, speakers)
+        prior_mean, prior_variance = self.device.download(self.mean), self.device.download(self.variance)
+        own = (count / (count + self.PRIOR))[:, None]
+        mixed = own * mean + (1 - own) * prior_mean
+        spread = own * (variance + (mean - mixed) ** 2) + (1 - own) * (prior_variance + (prior_mean - mixed) ** 2)
+        return group_norm.apply(z, speakers, *(self.device.upload(a.astype(z.dtype)) for a in (mixed, spread)))
+
+    def backward(self, dy: Array) -> Array:
+        return group_norm.backward(dy, self.cache)
+
+    def _statistics(self, z: Array, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """count (G,), mean and variance (G, D) of each speaker, NumPy's."""
+        count, *statistics = group_norm.statistics(z, speakers)
+        mean, variance = (self.device.download(array).astype(np.float64) for array in statistics)
+        return count, mean, variance
+
+
+class Dropout:
+    """Sets elements of z (B, D) to 0 with probability p while training, and scales the others by 1 / (1 - p).
+
+    `fit` sets `key` for each epoch and `rows` (B,), the position of each utterance in it, for each batch.
+    """
+
+    def __init__(self, p: float) -> None:
+        self.p, self.key, self.rows = p, 0, np.empty(0, np.int64)
+
+    def forward(self, z: Array) -> Array:
+        return dropout.forward(z, self.rows, self.key, self.p) if self.p else z
+
+    def backward(self, dy: Array) -> Array:
+        return dropout.backward(dy, self.rows, self.key, self.p) if self.p else dy
 
 
 class Dense:

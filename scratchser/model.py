@@ -2,15 +2,29 @@
 
 spectrogram (B, T, F, 1) -> conv, optional max pooling ... -> one vector for each frame -> Bi-LSTM ... Bi-LSTM ->
 last states -> dense -> scores (B, K)
+
+Ours: no Bi-LSTM, statistics over all frames instead of the last states, and their normalisation and dropout.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from scratchser.kernels import lstm
 from scratchser.kernels.machine.device import CPU, Array, Device
-from scratchser.layers import BiLSTM, Conv2d, Dense, MaxPool, NormedBiLSTM, Parameters, Spec, views
+from scratchser.layers import (
+    BiLSTM,
+    Conv2d,
+    Dense,
+    Dropout,
+    LastStates,
+    MaxPool,
+    NormedBiLSTM,
+    Parameters,
+    SpeakerNorm,
+    Spec,
+    StatisticsPool,
+    views,
+)
 from scratchser.presets import Config, SettingError
 
 MAX_PARAMETERS = 2**31 - 1  # the CUDA kernels index with int32
@@ -44,30 +58,55 @@ class Model:
             BiLSTM(f"lstm{n}", self.parameters) if kind == "off" else NormedBiLSTM(f"lstm{n}", self.parameters, kind)
             for n in range(1, config.lstm_layers + 1)
         ]
+        self.readout = LastStates() if config.readout == "last" else StatisticsPool()
+        self.norm = SpeakerNorm("norm", self.parameters) if config.readout_norm == "speaker" else None
+        self.dropout = Dropout(config.dropout)
         self.dense = Dense("dense", self.parameters)
 
     @property
     def device(self) -> Device:
         return self.parameters.device
 
-    def forward(self, x: Array, lengths: np.ndarray, training: bool = False) -> Array:
+    def forward(
+        self, x: Array, lengths: np.ndarray, training: bool = False, speakers: np.ndarray | None = None
+    ) -> Array:
         """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; what lies past an utterance's end has no influence.
 
         x and the scores are on the model's device, lengths is NumPy's. With batch normalisation, an utterance's scores
-        depend on its batch only in `training`, and `backward` needs `training`.
+        depend on its batch only in `training`, and `backward` needs `training`. For speakers, see `classify`.
         """
+        return self.classify(self.embed(x, lengths, training), speakers, training)
+
+    def embed(self, x: Array, lengths: np.ndarray, training: bool = False) -> Array:
+        """One vector for each utterance, (B, D): everything before the normalisation by speakers."""
         for conv in self.convs:
             x, lengths = conv.forward(x, lengths)
         self.conv_shape = x.shape
         x = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
         for layer in self.lstms:
             x, lengths = layer.forward(x, lengths, training)
-        self.lengths, self.frames = lengths, x.shape[1]
-        return self.dense.forward(lstm.readout_forward(x, lengths))
+        return self.readout.forward(x, lengths)
+
+    def classify(self, z: Array, speakers: np.ndarray | None = None, training: bool = False) -> Array:
+        """Scores (B, K) of the vectors (B, D).
+
+        speakers   (B,) int64, from 0: the speaker of each utterance, for readout_norm. The vectors are normalised over
+                   those of the same speaker in z: give all of a test speaker at once
+        """
+        if self.norm:
+            if speakers is None:
+                raise ValueError("readout_norm needs the speaker of each utterance")
+            z = self.norm.forward(z, speakers, training)
+        if training:
+            z = self.dropout.forward(z)
+        return self.dense.forward(z)
 
     def backward(self, dscores: Array) -> None:
         """Add the gradients of all parameters, from the gradient (B, K) of the scores of the last forward."""
-        dx = lstm.readout_backward(self.dense.backward(dscores), self.lengths, self.frames)
+        dz = self.dropout.backward(self.dense.backward(dscores))
+        if self.norm:
+            dz = self.norm.backward(dz)
+        dx = self.readout.backward(dz)
         for layer in reversed(self.lstms):
             dx = layer.backward(dx)
         dx = dx.reshape(self.conv_shape)
@@ -89,6 +128,10 @@ def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
         sizes = f"lstm{n}", features, config.lstm_units
         specs += BiLSTM.specs(*sizes) if config.batchnorm == "off" else NormedBiLSTM.specs(*sizes, config.batchnorm)
         features = 2 * config.lstm_units
+    if config.readout == "statistics":
+        features *= StatisticsPool.NUMBER
+    if config.readout_norm == "speaker":
+        specs += SpeakerNorm.specs("norm", features)
     specs += Dense.specs("dense", features, classes)
     if (total := sum(spec.size for spec in specs)) > MAX_PARAMETERS:
         largest = max(specs, key=lambda spec: spec.size)

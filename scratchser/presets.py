@@ -41,6 +41,7 @@ class Config:
     shift_ms: Count = 32
     # smallest power |X|²; less counts as this much. A full-scale sine has about 65000. 1e-37 is near float32's smallest
     log_floor: Annotated[float, Field(ge=1e-37, allow_inf_nan=False)] = 1e-2
+    mel_bands: Annotated[int, Field(ge=0, le=256)] = 0  # a mel axis with so many bands; 0: the linear axis of the paper
     # eq. (5) over the fold's training speakers, over the whole corpus (which leaks the test speaker), or not at all;
     # each frequency bin over the training speakers, over the own speaker (transductive), or over the utterance
     normalisation: Literal["fold", "whole-corpus", "off", "bin", "speaker", "utterance"] = "fold"
@@ -51,16 +52,23 @@ class Config:
     tta_copies: Literal[0, 1, 11] = 0  # VTLP copies that vote in the test; 0: 11 if training uses VTLP, else 1
     oversample: tuple[str, ...] = ("happiness", "anger")  # classes that appear twice in an epoch
     soft_labels: bool = False  # targets and weights from the annotators' votes, section 3.3
+    class_weights: Literal["equal", "balanced"] = "equal"  # balanced: each class has the same sum of weights
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a target that all classes get alike
 
     # model, section 3 and figure 3: one entry for each conv layer
     conv_channels: tuple[Count, ...] = (48, 64, 96, 96)
     conv_kernels: Pairs = ((9, 17), (5, 5), (5, 5), (3, 5))
     conv_strides: Pairs = ((2, 8), (2, 2), (2, 2), (1, 2))
     pool: Pairs = ()  # windows of max pooling after the conv layers; (): no pooling
-    lstm_layers: Layers = 1
+    lstm_layers: Annotated[int, Field(ge=0, le=MOST_LAYERS)] = 1
     lstm_units: Count = 128
     # of the Bi-LSTM layers, section 3.1; frame-8 and frame-9 are the paper's equations (8) and (9)
     batchnorm: Literal["off", "frame-8", "frame-9", "sequence", "layer"] = "off"
+    # one vector for each utterance: the last states of the Bi-LSTM, or mean, deviation and maximum over the frames
+    readout: Literal["last", "statistics"] = "last"
+    # normalises these vectors over the utterances of each speaker (transductive); a minibatch is then of one speaker
+    readout_norm: Literal["off", "speaker"] = "off"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of these vectors
 
     # training, section 3; the conv layers have their own learning rate and L2, section 3.2
     batch_size: Count = 16
@@ -68,7 +76,11 @@ class Config:
     # the best epoch is selected by validation UA among this last share of the epochs
     selection_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     patience: Count = 30  # epochs after the best one before a fold stops; as many as `epochs`: no early stopping
+    # the test uses the mean of the parameters after each of the last so many epochs, and the validation speaker trains
+    # too; 0: the best epoch
+    average_epochs: Annotated[int, Field(ge=0)] = 0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    clip_norm: NotNegative = 0.0  # the gradients of a step are scaled down to this norm at most; 0: never
     learning_rate: NotNegative = 0.005
     l2: NotNegative = 0.03
     conv_learning_rate: NotNegative = 0.01
@@ -79,6 +91,12 @@ class Config:
         depths = {len(self.conv_channels), len(self.conv_kernels), len(self.conv_strides)}
         if depths == {0} or len(depths) > 1:
             raise ValueError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
+        if self.lstm_layers == 0 and self.readout == "last":
+            raise ValueError("lstm_layers=0 needs readout=statistics: without a Bi-LSTM there are no last states")
+        if self.average_epochs > self.epochs:
+            raise ValueError(f"average_epochs is {self.average_epochs}, expected at most epochs, {self.epochs}")
+        if self.readout_norm != "off" and not self.average_epochs:
+            raise ValueError("readout_norm=speaker needs average_epochs: a validation of each epoch is not possible")
         if len(self.pool) not in (0, *depths):
             raise ValueError(f"pool has {len(self.pool)} windows, expected one for each conv layer, or none at all")
 
@@ -142,6 +160,32 @@ PRESETS: dict[str, Config] = {
         epochs=14,
     ),
 }
+
+# Ours, for small corpora other than IEMOCAP: a mel axis (which the warp of VTLP is applied to), a small network,
+# statistics over all frames instead of the last states, and the mean of the last epochs' parameters. docs/results.md
+# shows what each part contributes
+PRESETS["mel"] = replace(
+    PAPER_BEST,
+    log_floor=1e-7,
+    mel_bands=64,
+    normalisation="bin",
+    tta_copies=1,
+    oversample=(),
+    class_weights="balanced",
+    label_smoothing=0.1,
+    conv_channels=(24, 32, 48),
+    conv_kernels=((5, 5), (3, 3), (3, 3)),
+    conv_strides=((1, 2), (2, 2), (1, 2)),
+    lstm_units=64,
+    readout="statistics",
+    dropout=0.3,
+    epochs=25,
+    average_epochs=6,
+    conv_learning_rate=0.005,
+    conv_l2=0.03,
+)
+# the same with two normalisations over all recordings of a speaker, the test speaker too (transductive)
+PRESETS["mel-speaker"] = replace(PRESETS["mel"], normalisation="speaker", readout_norm="speaker")
 
 # The settings were chosen on these speakers, so the main result is the mean over the others
 TUNED_ON: dict[str, tuple[str, ...]] = {

@@ -1,5 +1,6 @@
 """The vote of TTA copies, its ties, and scores that do not depend on the batch."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from scratchser import evaluate
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Normalisation
+from scratchser.kernels import group_norm
+from scratchser.layers import SpeakerNorm
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -67,7 +70,7 @@ def test_a_single_copy_is_the_plain_prediction():
     assert np.array_equal(found.second, np.argsort(-p, axis=1)[:, 1])
 
 
-def test_scores_are_those_of_each_utterance_alone(monkeypatch):
+def test_scores_are_those_of_each_utterance_or_speaker_alone(monkeypatch):
     rng = np.random.default_rng(1)
     lengths = rng.integers(3, 20, 11)
     values = rng.standard_normal((lengths.sum(), 33)).astype(np.float32)
@@ -80,3 +83,19 @@ def test_scores_are_those_of_each_utterance_alone(monkeypatch):
     for n, utterance in enumerate(utterances):
         alone = evaluate.scores(model, features, normalisation, np.array([utterance]), alphas[n : n + 1])
         assert np.array_equal(alone[0], together[n]), n
+
+    normed = replace(config, readout="statistics", readout_norm="speaker", average_epochs=1, lstm_layers=0)
+    model, voices = Model(normed, 33, 4), np.array([2, 0, 2, 2, 0, 2, 4, 2, 0])
+    together = evaluate.scores(model, features, normalisation, utterances, alphas, voices)
+    for voice in (0, 2, 4):  # a speaker's other utterances have an influence, those of other speakers have none
+        own = voices == voice
+        given = model, features, normalisation, utterances[own], alphas[own]
+        assert np.array_equal(evaluate.scores(*given, voices[own] * 0), together[own])
+    z = evaluate.embeddings(model, features, normalisation, utterances, alphas)
+    mean = z[voices == 0].sum(axis=0) / (
+        3 + SpeakerNorm.PRIOR
+    )  # of 3 utterances; the statistics of training are 0 and 1
+    squares = (z[voices == 0] ** 2).sum(axis=0) + SpeakerNorm.PRIOR
+    variance = squares / (3 + SpeakerNorm.PRIOR) - mean**2
+    expected = model.dense.forward((z[voices == 0] - mean) / np.sqrt(variance + group_norm.EPSILON))
+    np.testing.assert_allclose(together[voices == 0], expected, rtol=1e-4, atol=1e-5)

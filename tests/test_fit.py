@@ -12,10 +12,13 @@ from scratchser import corpus
 from scratchser.corpus.batches import Dataset
 from scratchser.corpus.features import Features, extract
 from scratchser.corpus.split import make_folds
+from scratchser.evaluate import embeddings
 from scratchser.fit import DivergedError, Training
+from scratchser.layers import views
 from scratchser.presets import Config, with_settings
 
 CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
+AVERAGED = {"average_epochs": 2, "readout": "statistics", "readout_norm": "speaker", "dropout": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +46,22 @@ def changed(features, utterances):
     return Features(values, features.starts, features.lengths)
 
 
-@pytest.mark.parametrize("normalisation", ["fold", "bin", "speaker", "utterance", "whole-corpus"])
-def test_the_test_speaker_changes_nothing_before_the_test(loaded, normalisation):
+@pytest.mark.parametrize(
+    ("normalisation", "changes"),
+    [*((kind, {}) for kind in ("fold", "bin", "utterance", "whole-corpus")), ("speaker", {"epochs": 2, **AVERAGED})],
+)
+def test_the_test_speaker_changes_nothing_before_the_test(loaded, normalisation, changes):
     """Except with eq. (5) over the whole corpus, as the paper literally says: a leak."""
-    config, fold = replace(CONFIG, normalisation=normalisation), loaded[2][2]
+    config, fold = replace(CONFIG, normalisation=normalisation, **changes), loaded[2][2]
     plain = dataset(loaded, config)
     other = dataset(loaded, config, changed(loaded[1], plain.of_speakers(fold.test)))
     one, two = (Training(data, fold, config, seed=1) for data in (plain, other))
     for _ in range(2):
         one.run_epoch()
         two.run_epoch()
-    same = np.array_equal(one.model.parameters.values, two.model.parameters.values)
-    assert same == (normalisation != "whole-corpus")
-    assert (one.rows[1]["validation"] == two.rows[1]["validation"]) == (normalisation != "whole-corpus")
+    for name, array in one.state().items():
+        assert np.array_equal(array, two.state()[name]) == (normalisation != "whole-corpus"), name
+    assert (str(one.rows[1]["validation"]) == str(two.rows[1]["validation"])) == (normalisation != "whole-corpus")
 
 
 def test_the_validation_speaker_selects_but_does_not_train(loaded):
@@ -95,6 +101,35 @@ def test_best_epoch(loaded, monkeypatch, uas, losses, changes, epochs, best):
     assert np.array_equal(training.best, snapshots[best - 1]) and not np.array_equal(snapshots[0], snapshots[1])
 
 
+def test_average_of_the_last_epochs(loaded):
+    """The validation speaker trains and no epoch is selected. The average gets its own statistics of the speakers.
+    Training that continues after the second epoch gives the same bits."""
+    training, resumed, snapshots = start(loaded, **AVERAGED), start(loaded, **AVERAGED), []
+    data, parameters = training.data, training.model.parameters
+    chosen = data.of_speakers(*training.fold.train, training.fold.validation)
+    assert np.array_equal(np.sort(training.train), chosen)
+    while not training.finished:
+        assert np.isnan(training.run_epoch()["validation"]["ua"])
+        snapshots.append(parameters.values.copy())
+        if len(snapshots) == 2:
+            for name, array in training.state().items():
+                resumed.state()[name][...] = array
+            resumed.rows = list(training.rows)
+    resumed.run_epoch()
+    for name, array in training.state().items():
+        assert np.array_equal(resumed.state()[name], array), name
+
+    assert training.best_epoch == 3
+    mean, best = (views(parameters.specs, values) for values in ((snapshots[1] + snapshots[2]) / 2, training.best))
+    parameters.values[:] = training.best
+    z = embeddings(training.model, data.features, training.normalisation, chosen, np.ones(len(chosen)))
+    own = [z[data.voices[chosen] == voice] for voice in np.unique(data.voices[chosen])]
+    mean["norm.mean"] = np.mean([vectors.mean(axis=0) for vectors in own], axis=0)
+    mean["norm.variance"] = np.mean([vectors.var(axis=0) for vectors in own], axis=0)
+    for name, expected in mean.items():
+        np.testing.assert_allclose(best[name], expected, atol=1e-6, err_msg=name)
+
+
 def test_validation_leaves_the_running_statistics_alone(loaded):
     training = start(loaded, batchnorm="sequence")
     training.run_epoch()
@@ -120,13 +155,15 @@ def test_memory_stays_flat_over_epochs(loaded):
     assert resident() - before < 15e6
 
 
-def test_soft_labels_and_weights_come_from_the_votes(loaded):
+def test_soft_and_smooth_labels_and_weights_come_from_the_votes(loaded):
     data = dataset(loaded, replace(CONFIG, soft_labels=True))
     neutral = data.labels == 0  # neu | neu,sad | oth: neu .75, sad .25, weight 2/3 (table 5)
     np.testing.assert_allclose(data.targets[neutral], np.tile([0.75, 0, 0.25, 0], (neutral.sum(), 1)), rtol=1e-6)
     np.testing.assert_allclose(data.weights[neutral], 2 / 3, rtol=1e-6)
     assert np.array_equal(data.targets[~neutral], np.eye(4)[data.labels[~neutral]])
     assert (data.weights[~neutral] == 1).all()
+    smooth = dataset(loaded, replace(CONFIG, soft_labels=True, label_smoothing=0.1))
+    np.testing.assert_allclose(smooth.targets, 0.9 * data.targets + 0.1 / 4, rtol=1e-6)
     hard = dataset(loaded)
     assert np.array_equal(hard.targets, np.eye(4)[hard.labels]) and (hard.weights == 1).all()
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from scratchser.gradcheck import check, require
-from scratchser.kernels import conv2d, softmax
+from scratchser.kernels import conv2d, group_norm, softmax, statistics_pool
 from scratchser.kernels.batchnorm import KINDS
-from scratchser.layers import MaxPool
+from scratchser.layers import MaxPool, StatisticsPool
 from scratchser.model import MAX_PARAMETERS, Model, tensors
 from scratchser.optim import Optimiser
 from scratchser.presets import Config, SettingError, of_depth, pooled
@@ -77,7 +77,7 @@ def window_differences(x, lengths, window):
 
 
 def preactivations(model, x, lengths):
-    """The inputs of the ReLUs over real frames, and the differences within pooling windows: 0 is a kink."""
+    """The inputs of the ReLUs over real frames, and the differences within what maxima are taken of: 0 is a kink."""
     seen = []
     for layer in model.convs:
         if isinstance(layer, MaxPool):
@@ -87,10 +87,15 @@ def preactivations(model, x, lengths):
             z = conv2d.forward(x, lengths, layer.W, layer.b, layer.stride, relu=False)
             x, lengths = layer.forward(x, lengths)
             seen += [z[b, :length].ravel() for b, length in enumerate(lengths)]
+    if isinstance(model.readout, StatisticsPool):
+        x = x.reshape(*x.shape[:2], -1)
+        for layer in model.lstms:
+            x, lengths = layer.forward(x, lengths)
+        seen += [(x[b, :length, None] - x[b, None, :length]).ravel() for b, length in enumerate(lengths)]
     return np.concatenate(seen)
 
 
-def check_gradients(model, x, lengths, target, weight, directions):
+def check_gradients(model, x, lengths, target, weight, directions, speakers=None):
     """Of the loss, to every parameter."""
     rng = np.random.default_rng(1)
     for spec in model.parameters.specs:  # zero biases would leave terms untested
@@ -105,12 +110,12 @@ def check_gradients(model, x, lengths, target, weight, directions):
 
     def forward(**arrays):
         assign(arrays)
-        return np.array([softmax.loss(model.forward(x, lengths, training=True), target, weight)[0]])
+        return np.array([softmax.loss(model.forward(x, lengths, True, speakers), target, weight)[0]])
 
     def backward(dy, **arrays):
         assign(arrays)
         p.gradients[:] = 0
-        model.backward(dy[0] * softmax.loss(model.forward(x, lengths, training=True), target, weight)[1])
+        model.backward(dy[0] * softmax.loss(model.forward(x, lengths, True, speakers), target, weight)[1])
         assert not any(p.dW[spec.name].any() for spec in p.specs if spec.group == "statistics")
         return {name: p.dW[name].copy() for name in inputs}
 
@@ -146,6 +151,23 @@ def test_gradients_with_batch_normalisation(kind):
         layer.norm.gamma[...] = np.random.default_rng(2).uniform(1, 2, layer.norm.gamma.shape)
         layer.norm = replace(layer.norm, epsilon=0.3)
     check_gradients(model, *batch(np.float64), directions=2)
+
+
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("lstm", [0, 1])
+def test_gradients_with_statistics_speakers_and_dropout(lstm, monkeypatch):
+    """Six utterances of two speakers; ε is large as above."""
+    for op in (statistics_pool, group_norm):
+        monkeypatch.setattr(op, "EPSILON", 0.3)
+    own = {"readout": "statistics", "readout_norm": "speaker", "average_epochs": 1, "dropout": 0.4}
+    config = replace(of_depth(SMALL, 2, 1), lstm_layers=lstm, **own)
+    model = Model(config, BINS, classes=4, seed=lstm, dtype=np.float64)
+    model.dropout.key, model.dropout.rows = 7, np.array([4, 1, 5, 0, 3, 2])
+    x, lengths, target, weight = (np.concatenate([array, array[::-1]]) for array in batch(np.float64))
+    x[3:] = np.random.default_rng(6).permutation(x[3:], axis=2)
+    check_gradients(model, x, lengths, target, weight, directions=2, speakers=np.array([1, 0, 0, 1, 0, 1]))
+    with pytest.raises(ValueError, match="needs the speaker of each utterance"):
+        model.forward(x, lengths)
 
 
 @pytest.mark.parametrize(("conv", "lstm", "pool"), [(4, 1, False), (6, 2, True)])

@@ -6,7 +6,7 @@ import pytest
 from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Normalisation
-from scratchser.kernels import softmax
+from scratchser.kernels import average, softmax
 from scratchser.kernels.machine.device import CPU
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
@@ -16,10 +16,14 @@ TWO_CONV = Config(conv_channels=(3, 2), conv_kernels=((3, 5), (2, 3)), conv_stri
 POOLED = Config(
     conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), pool=((2, 2),), lstm_units=2, batchnorm="layer"
 )
+OURS = Config(
+    conv_channels=(2,), conv_kernels=((1, 3),), conv_strides=((1, 4),), lstm_units=2, readout="statistics",
+    readout_norm="speaker", average_epochs=1, dropout=0.3,
+)  # fmt: skip
 BIG = [Config(), Config(batchnorm="sequence")]
 LARGE = [(config, 257, (441, 30, 129, 200, 441, 88)) for config in BIG]
 SMALL = {  # few: a step takes long
-    np.float32: [(TWO_CONV, 9, (7, 1, 4))],
+    np.float32: [(TWO_CONV, 9, (7, 1, 4)), (OURS, 8, (3, 2, 1, 4, 2))],
     np.float64: [(POOLED, 8, (3, 5))],
 }
 
@@ -36,7 +40,9 @@ def step(device, config, bins, lengths, dtype):
 
     order = rng.permutation(len(lengths))
     x, batch_lengths = assemble(features, Normalisation(0.1, 0.9), order, rng.uniform(0.9, 1.1, len(lengths)))
-    scores = model.forward(x, batch_lengths, training=True)
+    model.dropout.key, model.dropout.rows = 5, order
+    speakers = np.arange(len(order)) % 2
+    scores = model.forward(x, batch_lengths, True, speakers)
     loss, dscores = softmax.loss(scores, targets.astype(dtype), weights.astype(dtype))
     model.backward(dscores)
     norms.add()
@@ -44,6 +50,12 @@ def step(device, config, bins, lengths, dtype):
     optimiser.step(0.5)
     p = model.parameters
     left = {"scores": scores, "W": p.values, "velocity": optimiser.velocity, "gradients after": p.gradients}
+    if model.norm:  # what follows the last step
+        left["mean"] = device.zeros(p.values.shape, dtype)
+        average.update(left["mean"], p.values, 2)
+        z = model.embed(x, batch_lengths)
+        model.norm.fit(z, speakers)
+        left["inference"] = model.classify(z, speakers)
     return (
         {"loss": np.array(loss), "norms": np.array(list(norms.means().values()))}
         | gradients

@@ -19,7 +19,7 @@ from scratchser.report import page
 
 # the best epoch may be any, so that its parameters are not just the last ones
 CHANGES = [*small_corpus.SMALL, "selection_share=1.0", "learning_rate=0.02", "epochs=6"]
-SETTINGS = [part for setting in CHANGES for part in ("--set", setting)]
+SETTINGS = ["--preset", "best", *(part for setting in CHANGES for part in ("--set", setting))]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,8 @@ def test_the_test_speakers_files_get_the_numbers_of_the_folds_test(run, folder, 
 
 def test_a_voice_is_normalised_by_its_own_files(folder, tmp_path, ask):
     """All files of the test speaker as one voice get the numbers of the fold's test, whatever other voices exist."""
-    run = trained(folder, tmp_path / "run", "--set", "normalisation=speaker", "--folds", "1")
+    changes = "normalisation=speaker", "readout_norm=speaker", "readout=statistics", "average_epochs=2", "mel_bands=40"
+    run = trained(folder, tmp_path / "run", "--folds", "1", *(part for change in changes for part in ("--set", change)))
     expected = rows(run, 1)
     voice = [folder / row["utterance"] for row in expected]
     code, answer, error = ask(run, folder / "e31.wav", "--voice", *voice, "--voice", folder / "c10.wav")
@@ -184,7 +185,7 @@ def test_the_table_agrees_with_json(run, folder, ask, tmp_path, capsys):
 def test_the_table_explains_votes_that_contradict_the_probabilities():
     entry = {"file": "a.wav", "problem": None, "predicted": "joy", "second": "grief", "votes": {"joy": 6, "grief": 5}}
     answer = {"folds": [1], "alphas": [1.0] * 11, "classes": ["joy", "grief"], "run": "run", "corpus": "csv"}
-    answer |= {"preset": "best", "synthetic": False}
+    answer |= {"preset": "best", "synthetic": False, "normalisation": "fold", "readout_norm": "off"}
     for joy, explained in ((0.6, False), (0.5, False), (0.4, True)):
         text = ensemble.text(answer | {"files": [{**entry, "probabilities": {"joy": joy, "grief": 1 - joy}}]})
         assert ("6 of 11*" in text) == ("* the votes decide" in text) == explained

@@ -5,6 +5,7 @@ All randomness of an epoch comes from (seed, fold, epoch), so an interrupted run
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -24,7 +25,8 @@ ALPHAS = 0.9, 1.1  # range of the warp factors
 class Dataset:
     """A corpus as arrays over its U utterances: labels (U,) int64, targets (U, K) and weights (U,) float32.
 
-    Targets and weights are those of section 3.3 for config.soft_labels, else one-hot and 1.
+    Targets and weights are those of section 3.3 for config.soft_labels, else one-hot and 1. Then config.label_smoothing
+    changes the targets.
     """
 
     classes: tuple[str, ...]
@@ -45,13 +47,14 @@ class Dataset:
             for n, utterance in enumerate(utterances):
                 if utterance.votes:
                     targets[n], weights[n] = soft_label(utterance.votes, classes)
+        targets = (1 - config.label_smoothing) * targets + np.float32(config.label_smoothing / len(classes))
         return cls(classes, utterances, features, labels, targets, weights)
 
     def of_speakers(self, *speakers: str) -> np.ndarray:
         """Indices of the utterances of these speakers."""
         return np.array([n for n, u in enumerate(self.utterances) if u.speaker in speakers], np.int64)
 
-    @property
+    @cached_property
     def voices(self) -> np.ndarray:
         """The number of each utterance's speaker, (U,) int64."""
         return np.unique([u.speaker for u in self.utterances], return_inverse=True)[1].astype(np.int64)
@@ -66,6 +69,7 @@ class Batch:
     targets: np.ndarray  # (B, K) float32
     weights: np.ndarray  # (B,) float32
     utterances: np.ndarray  # (B,) int64, indices into the features
+    rows: np.ndarray  # (B,) int64, positions in the order of the epoch
 
 
 def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
@@ -109,7 +113,30 @@ def minibatches(
     """The batches of one epoch over the training utterances. The last one may be smaller than config.batch_size."""
     order = training_order(data, utterances, config, rng)
     alphas = training_alphas(config, len(order), rng)
-    for start in range(0, len(order), config.batch_size):
-        chosen = order[start : start + config.batch_size]
-        x, lengths = assemble(data.features, normalisation, chosen, alphas[start : start + config.batch_size])
-        yield Batch(x, lengths, data.targets[chosen], data.weights[chosen], chosen)
+    weights = data.weights * balance(data, order) if config.class_weights == "balanced" else data.weights
+    for rows in cut(order, data.voices if config.readout_norm == "speaker" else None, config.batch_size, rng):
+        chosen = order[rows]
+        x, lengths = assemble(data.features, normalisation, chosen, alphas[rows])
+        yield Batch(x, lengths, data.targets[chosen], weights[chosen], chosen, rows)
+
+
+def cut(order: np.ndarray, voices: np.ndarray | None, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """The rows of the order in each minibatch: `size` at a time, the rest last.
+
+    With the voices (U,) of all utterances, a minibatch is of one speaker. The rows of a speaker are cut into equal
+    parts of about `size`, and the parts come in random order.
+    """
+    if voices is None:
+        return [np.arange(start, min(start + size, len(order))) for start in range(0, len(order), size)]
+    parts: list[np.ndarray] = []
+    for voice in np.unique(voices[order]):
+        rows = np.flatnonzero(voices[order] == voice)
+        parts += np.array_split(rows, max(1, round(len(rows) / size)))
+    return [parts[n] for n in rng.permutation(len(parts))]
+
+
+def balance(data: Dataset, order: np.ndarray) -> np.ndarray:
+    """Weights (U,) float32 that give each class the same sum over an epoch; their mean over the epoch is 1."""
+    counts = np.bincount(data.labels[order], minlength=len(data.classes))
+    per_class = len(order) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return per_class[data.labels].astype(np.float32)

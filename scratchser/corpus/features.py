@@ -16,7 +16,7 @@ import scipy.signal
 
 from scratchser.corpus.audio import RATE, Progress
 from scratchser.corpus.table import Corpus
-from scratchser.kernels import stft
+from scratchser.kernels import mel, stft
 from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError, read_json, write_json
@@ -34,6 +34,7 @@ class Signal:
     hop: int
     bins: int
     floor: float
+    bands: int  # of the mel axis; 0: none
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -42,7 +43,12 @@ class Signal:
         if window & (window - 1):
             raise SettingError(f"window_ms={config.window_ms} is {window} samples at {RATE} Hz, not a power of two")
         bins = config.frequency_khz * config.window_ms + 1  # 1 / window_ms kHz apart, with both ends
-        return cls(window, config.shift_ms * RATE // 1000, bins, config.log_floor)
+        return cls(window, config.shift_ms * RATE // 1000, bins, config.log_floor, config.mel_bands)
+
+    @property
+    def size(self) -> int:
+        """Elements of a frame."""
+        return self.bands or self.bins
 
 
 @dataclass(frozen=True)
@@ -107,20 +113,25 @@ class Features:
 def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
     signal = Signal.of(config)
     settings = {"window": signal.window, "hop": signal.hop, "number of bins": signal.bins, "log floor": signal.floor}
+    settings |= {"mel bands": signal.bands}
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
 
 
 def extract(corpus: Corpus, config: Config, progress: Progress = iter, device: Device = CPU) -> Features:
-    """Read, mix down and resample every utterance of a corpus, and transform it on a device.
+    """Read, mix down and resample every utterance of a corpus, and transform it on a device, perhaps to a mel axis.
 
     `check_audio` must accept all of them. Raises SettingError as `Signal.of`.
     """
     signal = Signal.of(config)
     window = device.upload(stft.hann(signal.window))
-    spectrograms = [np.empty((0, signal.bins), np.float32)]
+    axis = mel.triangles(signal.bins, signal.bands, config.frequency_khz * 1000) if signal.bands else None
+    spectrograms = [np.empty((0, signal.size), np.float32)]
     for utterance in progress(corpus.utterances):
         sound = device.upload(mono(*corpus.read(utterance)))
-        spectrograms.append(device.download(stft.forward(sound, window, signal.hop, signal.bins, signal.floor)))
+        spectrogram = stft.forward(sound, window, signal.hop, signal.bins, signal.floor)
+        if axis is not None:
+            spectrogram = mel.forward(spectrogram, axis)
+        spectrograms.append(device.download(spectrogram))
     lengths = np.array([len(spectrogram) for spectrogram in spectrograms[1:]], np.int64)
     return Features(np.concatenate(spectrograms), np.cumsum(lengths) - lengths, lengths)
 

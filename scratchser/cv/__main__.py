@@ -11,19 +11,24 @@ from scratchser.support.errors import exit_code
 from scratchser.support.plots import import_matplotlib
 
 EXAMPLES = f"""\
-what a fold is: one speaker is for testing, the other speaker of the same session selects the best epoch, the speakers
-of all other sessions are for training. There is one fold for each speaker, ten in the paper. --groups N makes N folds
-that test several speakers each, for corpora without sessions; results are still means over the test speakers.
+what a fold is: one speaker is for testing, the other speaker of the same session selects the best epoch (or trains too,
+with average_epochs), the speakers of all other sessions are for training. There is one fold for each speaker, ten in
+the paper. --groups N makes N folds that test several speakers each, for corpora without sessions; results are still
+means over the test speakers.
 
 presets, the columns of the paper's table 1
   baseline    4 kHz, nothing added                 over-grdt   over, and a learning rate and L2 of the conv layers' own
   over        happiness and anger twice            best-4khz   over-grdt, and VTLP
   over-aug    over, and a random warp (VTLP)       best        best-4khz, at 8 kHz
-  demo        not the paper's: small and quick, for the synthetic corpus
+
+presets of ours
+  demo          small and quick, for the synthetic corpus
+  mel           mel axis, small network, statistics over all frames: the default for corpora other than IEMOCAP
+  mel-speaker   mel, normalised over all recordings of a speaker, the test speaker too, without labels (transductive)
 
 examples
   python -m scratchser.cv                                     the built-in synthetic corpus, about two minutes
-  python -m scratchser.cv emodb/wav                           EmoDB, the preset 'best'
+  python -m scratchser.cv emodb/wav                           EmoDB, the preset 'mel'
   python -m scratchser.cv IEMOCAP_full_release --folds 1,2    only two folds
   python -m scratchser.cv DIR --preset over --set learning_rate=0.01 --set 'oversample=["sadness"]' --epochs 20
   python -m scratchser.cv DIR --from runs/fold-* --out runs/all   collect the folds of the jobs of a batch queue
@@ -49,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_corpus(p)
-    p.add_argument("--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, else best)")
+    p.add_argument(
+        "--preset", metavar="NAME", help="settings (default: demo for the synthetic corpus, best for IEMOCAP, else mel)"
+    )
     options.add_training(p)
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same bits (default: 0)")
     p.add_argument(

@@ -5,6 +5,7 @@ from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
 
+from scratchser.corpus import detect
 from scratchser.corpus.options import folder
 from scratchser.cv import options
 from scratchser.cv.experiment import Experiment, check_model, oversample_notes
@@ -17,10 +18,24 @@ from scratchser.support.gpu import describe
 from scratchser.support.terminal import say
 
 
+def default_preset(args: Namespace) -> str:
+    """The preset for the kind of corpus. Prints which one, and why."""
+    root = folder(args)
+    kind = args.corpus if args.corpus != "auto" else "synthetic" if root is None else detect(root)[0]
+    if kind == "synthetic":
+        preset, why = "demo", "small and fast, for the built-in corpus"
+    elif kind == "iemocap":
+        preset, why = "best", "the paper's best settings, for the paper's corpus"
+    else:
+        preset, why = "mel", "our settings for small corpora; with several recordings of each speaker, try mel-speaker"
+    say(f"preset {preset}: {why}")
+    return preset
+
+
 def main(args: Namespace) -> int:
     """Train and test the folds, write the run's folder, and print the report."""
     tuned = read_tuned(args)
-    preset = args.preset or (tuned.preset if tuned else "demo" if folder(args) is None else "best")
+    preset = args.preset or (tuned.preset if tuned else default_preset(args))
     config = with_settings(named(preset), changes(args, tuned))
     check_model(config)
     ready = prepare(args, config, tuned)

@@ -105,12 +105,13 @@ class Experiment:
 def features_name(config: Config) -> str:
     """The same for all configurations with the same spectrograms."""
     signal = Signal.of(config)
-    return f"{signal.bins}-bins-{signal.window}-{signal.hop}-{signal.floor:g}"
+    bands = f"-{signal.bands}-mel" if signal.bands else ""
+    return f"{signal.bins}-bins{bands}-{signal.window}-{signal.hop}-{signal.floor:g}"
 
 
 def check_model(config: Config) -> None:
     """Raises SettingError for impossible spectrograms and for a model that is too large."""
-    tensors(config, Signal.of(config).bins, len(CLASSES))
+    tensors(config, Signal.of(config).size, len(CLASSES))
 
 
 def oversample_notes(config: Config, classes: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:

@@ -77,13 +77,14 @@ def restore(training: Training, folder: FoldDir) -> None:
 
 
 def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
-    """Test the best epoch's parameters on the test speakers, by a single pass or by test-time augmentation (TTA)."""
+    """Test the best parameters on the test speakers, by a single pass or by test-time augmentation (TTA)."""
     data, fold, rows = training.data, training.fold, training.rows
     started = time.perf_counter()
     training.device.copy(training.best, training.model.parameters.values)
     chosen = data.of_speakers(*fold.tested)
     alphas = copies(training.config)
-    prediction = vote(copy_probabilities(training.model, data.features, training.normalisation, chosen, alphas))
+    given = training.model, data.features, training.normalisation, chosen, alphas, data.voices[chosen]
+    prediction = vote(copy_probabilities(*given))
     folder.write_predictions(
         data.classes,
         [data.utterances[n] for n in chosen],

@@ -108,13 +108,12 @@ def frame_counts(samples: np.ndarray, config: Config) -> np.ndarray:
 def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, device: str) -> Speed:
     """The speed of `run_fold` on a part of the corpus; `lengths` (U,) int64 are the frames of its utterances."""
     rng = np.random.default_rng(0)
-    speakers = np.array([u.speaker for u in corpus.utterances])
-    parts = [np.isin(speakers, fold.train), speakers == fold.validation, np.isin(speakers, fold.tested)]
+    parts = _parts(corpus, fold, config)
     chosen = np.concatenate([rng.permutation(np.flatnonzero(part))[: STEPS * config.batch_size] for part in parts])
     frames = lengths[chosen]
-    values = rng.standard_normal((int(frames.sum()), Signal.of(config).bins)).astype(np.float32)
+    values = rng.standard_normal((int(frames.sum()), Signal.of(config).size)).astype(np.float32)
     features = Features(values, np.cumsum(frames) - frames, frames)
-    short = replace(config, epochs=2, selection_share=1.0, oversample=())
+    short = replace(config, epochs=2, average_epochs=min(config.average_epochs, 2), selection_share=1.0, oversample=())
     data = Dataset.of(corpus.classes, tuple(corpus.utterances[n] for n in chosen), features, short)
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
@@ -127,11 +126,20 @@ def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, dev
     return Speed(1 / second["frames_per_second"], forward)
 
 
+def _parts(corpus: Corpus, fold: Fold, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which utterances train, validate and are tested, (U,) bool each."""
+    speakers = np.array([u.speaker for u in corpus.utterances])
+    train, validation = np.isin(speakers, fold.train), speakers == fold.validation
+    if config.average_epochs:
+        train, validation = train | validation, np.zeros_like(validation)
+    return train, validation, np.isin(speakers, fold.tested)
+
+
 def seconds(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epochs: int, speed: Speed) -> float:
     """The time of this many epochs of a fold and of its test."""
-    speakers = np.array([u.speaker for u in corpus.utterances])
+    parts = _parts(corpus, fold, config)
     twice = np.array([corpus.classes[u.label] in config.oversample for u in corpus.utterances])
-    trained = int((lengths * (1 + twice))[np.isin(speakers, fold.train)].sum())
-    validated, tested = (int(lengths[np.isin(speakers, who)].sum()) for who in (fold.validation, fold.tested))
+    trained = int((lengths * (1 + twice))[parts[0]].sum())
+    validated, tested = (int(lengths[part].sum()) for part in parts[1:])
     epoch = trained * speed.training + validated * speed.forward
     return epochs * epoch + len(copies(config)) * tested * speed.forward

@@ -58,7 +58,7 @@ def load(record: Record, fold: int | None = None) -> list[FoldModel]:
 
 
 def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
-    model = Model(config, Signal.of(config).bins, classes)
+    model = Model(config, Signal.of(config).size, classes)
     result, checkpoint = folder.result(), folder.checkpoint()
     if result is None or checkpoint is None:
         advice = f"restore it, or remove {folder.path} and continue the run with --resume"
@@ -96,7 +96,7 @@ def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequen
         probabilities = []
         for m in models:
             normalised = m.bins.normalise(features, speakers, config) if m.bins else features
-            probabilities.append(copy_probabilities(m.model, normalised, m.normalisation, chosen, alphas))
+            probabilities.append(copy_probabilities(m.model, normalised, m.normalisation, chosen, alphas, speakers))
         prediction = vote(np.concatenate(probabilities))
         for row, utterance in enumerate(corpus.utterances):
             name = utterance.name
@@ -119,6 +119,7 @@ def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequen
             "folds": [each.fold for each in models],
             "alphas": alphas,
             "normalisation": config.normalisation,
+            "readout_norm": config.readout_norm,
             "warnings": [*conversions(audio), *sound_warnings(audio), *_short_voices(config, voices, audio.seconds)],
             "files": [{"file": str(file), "voice": voice_of[str(file)], **entries[str(file)]} for file in files],
         }
@@ -127,12 +128,12 @@ def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequen
 
 def _short_voices(config: Config, voices: Sequence[Sequence[Path]], seconds: Mapping[str, float]) -> list[str]:
     """The voices whose own statistics count less than those of the training speakers."""
-    if config.normalisation != "speaker":
+    if "speaker" not in (config.normalisation, config.readout_norm):
         return []
     totals = [sum(seconds.get(str(file), 0) for file in set(voice)) for voice in voices]
     return [
         f"voice {number}: {total:.1f} s of sound, less than {PRIOR['speaker']:.0f} s: add recordings of this voice,"
-        " since its spectrograms are normalised by their mean and deviation"
+        " since they are normalised by their mean and deviation"
         for number, total in enumerate(totals, start=1)
         if total < PRIOR["speaker"]
     ]
@@ -152,7 +153,7 @@ def text(answer: dict[str, Any]) -> str:
     data = f"{synthetic}corpus {answer['corpus']}, preset {answer['preset']}"
     ensemble = f"{counted(models, 'model')} of {answer['run']} ({data})"
     lines = [f"{ensemble}, {alphas} {'VTLP copies' if alphas > 1 else 'copy'} of a file for each"]
-    if answer["normalisation"] == "speaker":
+    if "speaker" in (answer["normalisation"], answer["readout_norm"]):
         lines.append("Each voice is normalised by its own files without labels (transductive)")
     if any(_outvoted(entry) for entry in answer["files"]):
         lines.append(f"{MARK} the votes decide, although another class has a larger mean probability")

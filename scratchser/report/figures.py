@@ -94,19 +94,25 @@ def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
     return {layer: mean_over_folds(rows, "gradient_norms", layer) for layer in rows[0]["gradient_norms"]}
 
 
+def parts(result: Mapping[str, Any]) -> dict[str, str]:
+    """PARTS, but with average_epochs nobody validates."""
+    return {part: PARTS[part] for part in PARTS if part == "train" or not result["config"]["average_epochs"]}
+
+
 def learning_curves(result: Mapping[str, Any], rows: Rows, measures: Sequence[str] = ("loss", "ua")) -> Figure:
     """A panel for each measure: a thin line per fold, a thick one for their mean, a dot at each fold's best epoch."""
     figure, axes = panels(WIDTH * len(measures), 3.9, len(measures))
     best_epochs = {fold["fold"]: fold["best_epoch"] for fold in result["folds"]}
     for panel, measure in zip(axes, measures, strict=True):
-        for part in PARTS:
+        for part in parts(result):
             _learning_curve(panel, rows, best_epochs, part, measure)
         panel.set(ylabel=AXIS_LABELS[measure], ylim=(0, 103 if measure == "ua" else None))
         epoch_axis(panel)
-    for part, label in PARTS.items():
+    for part, label in parts(result).items():
         axes[0].plot([], [], color=COLOURS[part], ls=LINE_STYLES[part], lw=2.5, label=f"{label}, mean")
     axes[0].plot([], [], color="grey", lw=0.8, alpha=0.6, label="one fold")
-    axes[0].plot([], [], "o", color="black", ms=4, label="best epoch of a fold")
+    if "validation" in parts(result):
+        axes[0].plot([], [], "o", color="black", ms=4, label="best epoch of a fold")
     legend(figure, 2 * len(measures))
     if len(measures) > 1:
         figure.suptitle(title(result))
@@ -176,16 +182,16 @@ def confusion(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def spectrogram(log_power: np.ndarray, seconds: float, khz: float) -> Figure:
+def spectrogram(log_power: np.ndarray, seconds: float, top: float, unit: str) -> Figure:
     """A log power spectrogram (T, F) as the network gets it, before eq. (5); brighter is louder."""
     figure, (axes,) = panels(WIDTH, 2.3, grid="")
-    draw_spectrogram(axes, log_power, seconds, khz)
-    axes.set(xlabel="seconds", ylabel="kHz")
+    draw_spectrogram(axes, log_power, seconds, top)
+    axes.set(xlabel="seconds", ylabel=unit)
     return figure
 
 
-def draw_spectrogram(axes: Axes, log_power: np.ndarray, seconds: float, khz: float, **options: Any) -> Any:
-    """Time to the right, frequency upwards; `options` go to `Axes.imshow`, the image is returned."""
+def draw_spectrogram(axes: Axes, log_power: np.ndarray, seconds: float, top: float, **options: Any) -> Any:
+    """Time to the right, frequency from 0 to `top` upwards; `options` go to `Axes.imshow`, the image is returned."""
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    extent = (0, seconds, 0, khz)
+    extent = (0, seconds, 0, top)
     return axes.imshow(log_power.T, origin="lower", aspect="auto", cmap="magma", extent=extent, **options)

@@ -50,10 +50,11 @@ def misclassified(rows: Sequence[Row], corpus: Corpus, config: Config, *, audio:
     utterances = tuple(by_name[row["utterance"]] for _, row in chosen)
     features = extract(replace(corpus, utterances=utterances), config)
     seconds_per_frame = Signal.of(config).hop / RATE
+    top, unit = (config.mel_bands, "mel band") if config.mel_bands else (config.frequency_khz, "kHz")
     found, bytes_left = [], AUDIO_BYTES
     for n, ((confidence, row), utterance) in enumerate(zip(chosen, utterances, strict=True)):
         values = features.of(n)
-        image = figures.png(figures.spectrogram(values, len(values) * seconds_per_frame, config.frequency_khz))
+        image = figures.png(figures.spectrogram(values, len(values) * seconds_per_frame, top, unit))
         sound = mono(*corpus.read(utterance)) if audio else np.empty(0)
         clip = flac(sound[: round(CLIP_SECONDS * RATE)]) if audio else b""
         clip = clip if len(clip) <= bytes_left else b""

@@ -58,7 +58,7 @@ def _image(figure: Figure, alt: str, caption: str) -> dict[str, str]:
 def _learning_curves(result: Mapping[str, Any], rows: figures.Rows, measure: str) -> dict[str, str]:
     name = {"loss": "Loss", "ua": "Unweighted accuracy"}[measure]
     changes = []
-    for part, speakers in figures.PARTS.items():
+    for part, speakers in figures.parts(result).items():
         mean = figures.mean_over_folds(rows, part, measure)
         first, last = (f"{value:.2f}" if measure == "loss" else f"{percent(value)} %" for value in mean[[0, -1]])
         changes.append(f"{speakers} from {first} to {last}")

@@ -27,6 +27,10 @@ NORMALISED = {
     "speaker": "normalisation speaker: each frequency bin is normalised over all recordings of its speaker, for the"
     " test speaker too, without labels (transductive)",
 }
+READOUT_NORMALISED = (
+    "readout_norm speaker: each element of the vector of an utterance is normalised over all recordings of its speaker,"
+    " for the test speaker too, without labels (transductive)"
+)
 
 
 def fold_result(fold: Fold, classes: Sequence[str], confusion: np.ndarray, **training: Any) -> dict[str, Any]:
@@ -154,8 +158,10 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
-    note = NORMALISED.get(settings["config"]["normalisation"])
-    return ([note] if note else []) + [
+    config = settings["config"]
+    notes = [NORMALISED[config["normalisation"]]] if config["normalisation"] in NORMALISED else []
+    notes += [READOUT_NORMALISED] if config["readout_norm"] == "speaker" else []
+    return notes + [
         f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
         " the fold's UA is the mean over the other classes"
         for fold in folds

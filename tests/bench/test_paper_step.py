@@ -37,10 +37,12 @@ def test_every_kernel_is_recorded_and_those_of_a_training_step_have_formulas():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays_are_of_the_dtype_or_int32(dtype):
+def test_arrays_are_of_the_dtype_or_integers_of_32_bits(dtype):
     for launch in launches(dtype):
         arrays = [argument for argument in launch.arguments.values() if isinstance(argument, np.ndarray)]
-        assert {array.dtype for array in arrays} <= {np.dtype(dtype), np.dtype(np.int32)}, launch.name
+        assert {array.dtype for array in arrays} <= {np.dtype(dtype), np.dtype(np.int32), np.dtype(np.uint32)}, (
+            launch.name
+        )
         assert all(array.flags.c_contiguous for array in arrays), launch.name
         numbers = {np.asarray(number).dtype for number in launch.arguments.values() if isinstance(number, np.floating)}
         assert numbers <= {np.dtype(dtype)}, launch.name

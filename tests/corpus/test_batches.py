@@ -17,6 +17,7 @@ from scratchser.corpus.batches import (
 )
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Bins, Normalisation
+from scratchser.corpus.table import Utterance
 from scratchser.presets import Config
 
 CONFIG = Config(batch_size=4, vtlp="utterance", oversample=("happiness", "anger"))
@@ -93,6 +94,7 @@ def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
     alphas = training_alphas(config, len(order), rng)
     drawn = epoch(config=config, normalisation=normalisation)
     np.testing.assert_array_equal(np.concatenate([batch.utterances for batch in drawn]), order)
+    np.testing.assert_array_equal(np.concatenate([batch.rows for batch in drawn]), np.arange(len(order)))
     sizes = [len(batch.utterances) for batch in drawn]
     assert sizes[:-1] == [4] * (len(sizes) - 1) and sizes[-1] == len(order) % 4 > 0
 
@@ -106,6 +108,31 @@ def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
             expected = (reference.vtlp.forward(DATA.features.of(u).astype(np.float64), next(factor)) - 0.3) * 1.7
             np.testing.assert_allclose(x[:length], expected, atol=2e-5)
             assert not x[length:].any()
+
+
+def test_minibatches_of_one_speaker():
+    """About as large as batch_size, in another order of the speakers in each epoch."""
+    utterances = tuple(Utterance(str(n), None, "abc"[n % 3], "", "", 0) for n in range(23))
+    data, config = replace(DATA, utterances=utterances), replace(CONFIG, readout_norm="speaker", average_epochs=1)
+    epochs = []
+    for number in (1, 2):
+        drawn = list(minibatches(data, TRAIN, config, PLAIN, rng_of(0, 1, number)))
+        order = training_order(data, TRAIN, config, rng_of(0, 1, number))
+        assert sorted(np.concatenate([batch.rows for batch in drawn])) == list(range(len(order)))
+        for batch in drawn:
+            np.testing.assert_array_equal(batch.utterances, order[batch.rows])
+            assert len(set(batch.utterances % 3)) == 1 and 3 <= len(batch.rows) <= 6
+        epochs.append([batch.utterances[0] % 3 for batch in drawn])
+    assert epochs[0] != epochs[1]
+
+
+def test_balanced_weights_give_each_class_the_same_sum():
+    drawn = epoch(config=replace(CONFIG, class_weights="balanced"))
+    chosen, weights = (np.concatenate([getattr(b, name) for b in drawn]) for name in ("utterances", "weights"))
+    factors = weights / DATA.weights[chosen]
+    sums = np.bincount(DATA.labels[chosen], factors)
+    np.testing.assert_allclose(sums, len(chosen) / 4, rtol=1e-6)
+    assert len(set(np.bincount(DATA.labels[chosen]))) > 1
 
 
 def test_normalisation_is_eq_5_over_the_training_utterances_alone():

@@ -10,7 +10,7 @@ from scratchser.corpus.audio import check_audio
 from scratchser.corpus.check import conversions
 from scratchser.corpus.features import Features, Signal, extract
 from scratchser.corpus.table import Corpus, Utterance
-from scratchser.kernels import stft
+from scratchser.kernels import mel, stft
 from scratchser.presets import Config, SettingError
 from scratchser.support.files import StorageError
 
@@ -54,6 +54,12 @@ def test_every_utterance_is_its_own_spectrogram(features):
     for n, (sound, _) in enumerate(SOUNDS.values()):
         expected = reference.stft.forward(sound, stft.hann(1024, np.float64), 512, 257, 1e-4)
         np.testing.assert_allclose(features.of(n), expected, rtol=0, atol=2e-3)  # quiet bins beside loud ones, float32
+
+
+def test_a_mel_axis(corpus, features):
+    found, axis = extract(corpus, replace(CONFIG, mel_bands=20)), mel.triangles(257, 20, 4000)
+    np.testing.assert_array_equal(found.values, mel.forward(features.values, axis))
+    np.testing.assert_array_equal(found.lengths, features.lengths)
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -129,6 +135,7 @@ def test_saved_features_have_the_same_bits_and_are_shared(folder, corpus, featur
     ({"frequency_khz": 8}, "", "number of bins"),
     ({"frequency_khz": 8, "window_ms": 32}, "", "window"),  # 257 bins as before
     ({"shift_ms": 16}, "", "hop"),
+    ({"mel_bands": 40}, "", "mel bands"),
     ({}, "b", "corpus"),
 ])  # fmt: skip
 def test_features_of_other_settings_or_utterances_are_refused(folder, corpus, changes, utterance, what):

@@ -219,7 +219,7 @@ def test_an_error_in_a_fold_comes_as_its_line_and_ends_the_others(address, jobs,
             )
 
 
-SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
+SETTINGS = ["--preset", "best", *(part for setting in small_corpus.SMALL for part in ("--set", setting))]
 
 
 def command(folder, run, *more):

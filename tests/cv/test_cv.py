@@ -16,9 +16,10 @@ import soundfile
 
 from scratchser.cv import __main__ as cv
 from scratchser.cv import experiment
+from scratchser.cv.command import default_preset
 from scratchser.report import page
 
-SETTINGS = [part for setting in small_corpus.SMALL for part in ("--set", setting)]
+SETTINGS = ["--preset", "best", *(part for setting in small_corpus.SMALL for part in ("--set", setting))]
 THREE = [*SETTINGS, "--epochs", 3, "--folds", "1,3,4"]
 
 
@@ -92,6 +93,15 @@ def test_the_page_is_written_again_on_resume(folder, straight, capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out) == json.loads((straight / "result.json").read_text())
     assert f"next: open {page}" in printed.err and f"predict {straight} FILE" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "preset"), [([], "demo"), (["csv"], "mel"), (["csv", "--corpus", "iemocap"], "best")]
+)
+def test_default_preset(folder, capsys, arguments, preset):
+    args = cv.parser().parse_args([str(folder) if part == "csv" else part for part in arguments])
+    assert default_preset(args) == preset
+    assert capsys.readouterr().err.startswith(f"preset {preset}: ")
 
 
 def test_another_seed_gives_other_numbers(folder, straight, tmp_path, no_page):

@@ -111,6 +111,14 @@ def test_folds_and_matrices_are_those_of_result_json(made):
             assert [cell.split()[1] for cell in row[1:-1]] == shares
 
 
+def test_a_run_that_averages_selects_no_epoch(tmp_path):
+    corpus, config = with_sound(made_up.corpus()), replace(page.from_json({}), average_epochs=6, mel_bands=40)
+    _, html = written(tmp_path, corpus, config=config)
+    row = table(html, "One fold per test speaker; the tested parameters are the mean over the last 6 epochs")[1]
+    assert row[7] == "-" and "selected on the validation speaker" not in html
+    assert "validation speaker from" not in html and "40 mel bands" in html
+
+
 def test_notes_settings_and_versions_are_there(made):
     _, result, html = made
     text = page_check.parse(html).text

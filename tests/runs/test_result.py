@@ -89,12 +89,21 @@ def test_what_is_changed_from_the_preset():
     }
 
 
-@pytest.mark.parametrize("choice", ["fold", "whole-corpus", "off"])
-def test_a_normalisation_over_the_test_speaker_is_a_warning(choice):
-    config = replace(PRESETS["best"], normalisation=choice)
-    settings = made_up.settings(made_up.corpus(), (2,), config=config)
+@pytest.mark.parametrize(
+    ("preset", "changes", "warnings"),
+    [
+        ("best", {}, 0),
+        ("best", {"normalisation": "whole-corpus"}, 1),
+        ("mel", {}, 0),
+        ("mel", {"readout_norm": "speaker"}, 1),
+        ("mel-speaker", {}, 2),
+    ],
+)
+def test_a_normalisation_over_the_test_speaker_is_a_warning(preset, changes, warnings):
+    config = replace(PRESETS[preset], **changes)
+    settings = made_up.settings(made_up.corpus(), (2,), preset=preset, config=config)
     found = result.result(settings, [entry(np.eye(4, dtype=int))], baselines=[], warnings=["rain"])["warnings"]
-    assert found[0] == "rain" and len(found) == 1 + ("test speaker" in found[-1]) == 1 + (choice == "whole-corpus")
+    assert found[0] == "rain" and ["test speaker" in warning for warning in found[1:]] == [True] * warnings
 
 
 def test_one_fold_has_no_deviation():

@@ -1,6 +1,7 @@
 """Output of the commands. A pipe that nobody reads is tested in tests/corpus/test_corpus.py."""
 
 import fcntl
+import math
 import os
 import pty
 import struct
@@ -31,8 +32,8 @@ def clock(monkeypatch):
     return move
 
 
-def epoch(number):
-    return {"epoch": number, "train": {"loss": 1.0}, "validation": {"ua": 0.5}}
+def epoch(number, validation=0.5):
+    return {"epoch": number, "train": {"loss": 1.0, "ua": 0.7}, "validation": {"ua": validation}}
 
 
 def result():
@@ -56,6 +57,11 @@ def test_the_time_left(clock, capsys, folds, alike, steps, end):
         epochs.epoch(fold, epoch(number))
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"{fold} epoch {number}/{folds[fold][0]}: loss 1.000, ") and line.endswith(end)
+
+
+def test_without_validation_the_training_is_reported(capsys):
+    terminal.Epochs(TWO).epoch("fold 1", epoch(1, math.nan))
+    assert capsys.readouterr().err == "fold 1 epoch 1/10: loss 1.000, train UA 0.700\n"
 
 
 def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):

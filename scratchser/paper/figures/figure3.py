@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 def build(config: Config, classes: int) -> Output:
     """The network of a configuration. Raises SettingError for an impossible signal."""
-    bins = Signal.of(config).bins
+    bins = Signal.of(config).size
     found = steps(Model(config, bins, classes), bins)
     total = sum(step.parameters for step in found)
     rows = [tuple(map(str, step)) for step in found]
