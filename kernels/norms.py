@@ -1,9 +1,11 @@
-"""Sums of squares of the segments of a flat buffer, for the gradient norms of figure 4.
+"""Sums of squares of the segments of a flat buffer, for the gradient norms of figure 4, and gradient clipping.
 
-    s[g] = Σ dW[i]²    over segment g = [ends[g-1], ends[g])
+    s[g] = Σ dW[i]²                         over segment g = [ends[g-1], ends[g])
+    dW   = dW limit / max(limit, sqrt(Σ s)) clipping, Pascanu et al. 2013; not in the paper
 
-dW   (n,)          all gradients, one after the other; float32 or float64
-ends (G,)  int64   s (G,) of dW's dtype
+dW    (n,)          all gradients, one after the other; float32 or float64
+ends  (G,)  int64   s (G,) of dW's dtype
+limit ()            largest norm of all gradients together
 
 Chunks of CHUNK elements are added up, and then their sums: a single float32 sum over a million squares would lose its
 last digits. The order is fixed, so the bits do not depend on the number of threads. There is no backward.
@@ -51,6 +53,12 @@ def squares_cpu(dW, ends, sums):
         start = ends[g]
 
 
+@pjit
+def scale_cpu(dW, factor):
+    for i in prange(len(dW)):
+        dW[i] *= factor
+
+
 # ---- CUDA: a block per chunk, then a thread per segment -------------------------------------------------------------
 
 
@@ -80,7 +88,14 @@ def segments_cuda(sums, ends, squares):
         squares[g] = total
 
 
-# ---- entry point ----------------------------------------------------------------------------------------------------
+@cuda_jit
+def scale_cuda(dW, factor):
+    i = cuda.grid(1)
+    if i < dW.size:
+        dW[i] *= factor
+
+
+# ---- entry points ---------------------------------------------------------------------------------------------------
 
 
 def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -102,3 +117,15 @@ def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
         launch(chunks_cuda, len(chunks), THREADS, dW, device.resident(chunks), parts)
     launch(segments_cuda, blocks(len(ends), THREADS), THREADS, parts, device.resident(chunk_ends), sums)
     return sums
+
+
+def clip(dW: np.ndarray, ends: np.ndarray, limit: float) -> None:
+    """Scale dW in place so that its norm is at most `limit`. Errors as in `squares`."""
+    norm = float(np.sqrt(device_of(dW).download(squares(dW, ends)).sum()))
+    if norm <= limit:
+        return
+    factor = dW.dtype.type(limit / norm)
+    if on_cpu(dW):
+        scale_cpu(dW, factor)
+    else:
+        launch(scale_cuda, blocks(dW.size, THREADS), THREADS, dW, factor)

@@ -11,7 +11,7 @@ class Optimiser:
     """Updates the parameters in place; `velocity` (n,) is its only state."""
 
     def __init__(self, parameters: Parameters, config: Config) -> None:
-        self.parameters, self.momentum = parameters, config.momentum
+        self.parameters, self.momentum, self.limit = parameters, config.momentum, config.clip_norm
         self.velocity = parameters.device.zeros(parameters.values.shape, parameters.values.dtype)
         learning_rates = {"conv": config.conv_learning_rate, "rest": config.learning_rate, "statistics": 0.0}
         decays = {"conv": config.conv_l2, "rest": config.l2}
@@ -21,6 +21,8 @@ class Optimiser:
     def step(self, factor: float) -> None:
         """One update from the gradients, then they are set to 0. `factor` (Config.factor) scales all learning rates."""
         p = self.parameters
+        if self.limit:
+            norms.clip(p.gradients, p.ends, self.limit)
         nesterov.step(p.values, self.velocity, p.gradients, p.ends, self.learning_rate * factor, self.l2, self.momentum)
 
 

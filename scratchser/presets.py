@@ -66,8 +66,9 @@ class Config:
     batchnorm: Literal["off", "frame-8", "frame-9", "sequence", "layer"] = "off"
     # one vector for each utterance: the last states of the Bi-LSTM, or mean, deviation and maximum over the frames
     readout: Literal["last", "statistics"] = "last"
-    # normalises these vectors over the utterances of each speaker (transductive); a minibatch is then of one speaker
-    readout_norm: Literal["off", "speaker"] = "off"
+    # normalises these vectors over the utterances of a minibatch and, in the test, of the training; or over those of
+    # each speaker (transductive), and a minibatch is then of one speaker
+    readout_norm: Literal["off", "batch", "speaker"] = "off"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of these vectors
 
     # training, section 3; the conv layers have their own learning rate and L2, section 3.2
@@ -96,7 +97,7 @@ class Config:
         if self.average_epochs > self.epochs:
             raise ValueError(f"average_epochs is {self.average_epochs}, expected at most epochs, {self.epochs}")
         if self.readout_norm != "off" and not self.average_epochs:
-            raise ValueError("readout_norm=speaker needs average_epochs: a validation of each epoch is not possible")
+            raise ValueError("readout_norm needs average_epochs: a validation of each epoch is not possible")
         if len(self.pool) not in (0, *depths):
             raise ValueError(f"pool has {len(self.pool)} windows, expected one for each conv layer, or none at all")
 
@@ -181,8 +182,11 @@ PRESETS["mel"] = replace(
     dropout=0.3,
     epochs=25,
     average_epochs=6,
-    conv_learning_rate=0.005,
-    conv_l2=0.03,
+    clip_norm=1.0,
+    learning_rate=0.02,
+    l2=0.003,
+    conv_learning_rate=0.02,
+    conv_l2=0.003,
 )
 # the same with two normalisations over all recordings of a speaker, the test speaker too (transductive)
 PRESETS["mel-speaker"] = replace(PRESETS["mel"], normalisation="speaker", readout_norm="speaker")

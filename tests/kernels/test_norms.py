@@ -20,3 +20,14 @@ def test_sums_of_squares_of_segments(dtype):
 def test_segments_must_cover_the_buffer():
     with pytest.raises(ValueError, match="do not cover"):
         norms.squares(np.ones(5), np.array([2, 4]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clipping_scales_the_whole_gradient_to_the_limit(dtype):
+    dW = np.random.default_rng(5).standard_normal(1000).astype(dtype)
+    original, ends = dW.astype(np.float64), np.array([300, 1000])
+    norm = np.linalg.norm(original)
+    norms.clip(dW, ends, 1.01 * norm)
+    np.testing.assert_array_equal(dW, original.astype(dtype))
+    norms.clip(dW, ends, 2.5)
+    np.testing.assert_allclose(dW, original * 2.5 / norm, rtol=20 * np.finfo(dtype).eps)

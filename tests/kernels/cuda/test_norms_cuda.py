@@ -28,7 +28,17 @@ def test_segments_agree_with_the_cpu(device, dtype):
             np.testing.assert_allclose(values, exact, rtol=2e-6 if dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clipping_agrees_with_the_cpu(device, dtype):
+    ends, dW = np.array([3, 280, 300]), np.random.default_rng(4).standard_normal(300).astype(dtype)
+    copy = device.arrays(dW)
+    norms.clip(copy, ends, 2.0)
+    norms.clip(dW, ends, 2.0)
+    np.testing.assert_allclose(device.host(copy), dW, rtol=1e-6 if dtype == np.float32 else 1e-13)
+
+
 FAULTS = [
+    ("scale_cuda", "if i < dW.size:", "if i <= dW.size:", "out of range"),
     ("block_sum", "cuda.syncthreads()  # both halves are complete", "pass", "race"),
     ("block_sum", "if i < half:", "if i <= half:", "race"),
     ("chunks_cuda", "part[i] = total", "part[i] = part[i] + total", "uninitialised"),
@@ -41,4 +51,11 @@ FAULTS = [
 
 def test_a_planted_fault_is_caught(check_fault):
     dW, ends = np.random.default_rng(4).standard_normal(300), np.array([3, 280, 300])
-    check_fault(lambda upload: [norms.squares(upload(dW), ends)], norms)
+
+    def run(upload):
+        copy = upload(dW)
+        sums = norms.squares(copy, ends)
+        norms.clip(copy, ends, 2.0)
+        return [sums, copy]
+
+    check_fault(run, norms)
