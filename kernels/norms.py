@@ -122,9 +122,7 @@ def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
 def clip(dW: np.ndarray, ends: np.ndarray, limit: float) -> None:
     """Scale dW in place so that its norm is at most `limit`. Errors as in `squares`."""
     norm = float(np.sqrt(device_of(dW).download(squares(dW, ends)).sum()))
-    if norm <= limit:
-        return
-    factor = dW.dtype.type(limit / norm)
+    factor = dW.dtype.type(limit / max(limit, norm))
     if on_cpu(dW):
         scale_cpu(dW, factor)
     else:

@@ -75,7 +75,8 @@ def other_layers(s: Sizes) -> None:
     """Pooling with frame-wise batch normalisation, layer-wise batch normalisation, and our own parts."""
     training_step(s, replace(pooled(CONFIG), batchnorm="frame-9"))
     training_step(s, replace(CONFIG, batchnorm="layer"))
-    training_step(s, replace(CONFIG, readout="statistics", readout_norm="speaker", dropout=0.3, average_epochs=1))
+    config = replace(CONFIG, readout="statistics", readout_norm="speaker", dropout=0.3, average_epochs=1, clip_norm=1.0)
+    training_step(s, config)
 
 
 def outside_training(s: Sizes) -> None:
@@ -88,7 +89,8 @@ def outside_training(s: Sizes) -> None:
     ranges = features.values, features.starts, features.lengths
     mean_variance.mean_and_variance(*ranges)
     groups = np.zeros(BATCH, np.int64)
-    _, mean, variance = bin_norm.mean_and_variance(*ranges, groups)
+    with np.errstate(invalid="ignore"):  # no kernel runs, so its sums are what the memory held before
+        _, mean, variance = bin_norm.mean_and_variance(*ranges, groups)
     bin_norm.normalise(*ranges, groups, mean, variance)
     vtlp.forward(features.values, WARP_FACTOR)
     vtlp.backward(features.values, WARP_FACTOR)
