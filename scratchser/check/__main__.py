@@ -19,6 +19,7 @@ from scratchser.support.errors import UsageError, exit_code
 EXAMPLES = f"""\
 examples
   python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
+  python -m scratchser.check mine.py --draw mine.svg                   and a drawing of the accesses of a CUDA kernel
   python -m scratchser.check CLASS --csv grades.csv                    every .py file in a folder, one row for each
 
 A line EXERCISE = "..." in the file says which exercise it is, one of
@@ -38,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("path", type=Path, help="a learner's file, or with --csv a folder of files")
     p.add_argument("--csv", type=Path, metavar="FILE", help="judge all files in the folder and write this table")
+    p.add_argument(
+        "--draw", type=Path, metavar="FILE",
+        help="draw which thread of a CUDA kernel reads and writes which element (.svg or .png)",
+    )  # fmt: skip
     p.add_argument("--seconds", type=_positive, default=SECONDS, help="time for each file (default: %(default)s)")
     p.add_argument("--megabytes", type=_positive, default=MEGABYTES, help="memory for each file (default: %(default)s)")
     return p
@@ -53,11 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error(f"{args.path} is a folder: say where to write the table, --csv grades.csv")
     if args.csv and not args.path.is_dir():
         p.error(f"--csv needs a folder, but {args.path} is a file")
+    if args.draw and (args.csv or args.draw.suffix not in (".svg", ".png")):
+        p.error("--draw needs one file to judge, and a name that ends in .svg or .png")
     return exit_code(_class if args.csv else _file, args)
 
 
 def _file(args: argparse.Namespace) -> int:
-    verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes)
+    verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes, args.draw)
     terminal.write(verdict.as_text(printed))
     return 0 if verdict.passed else 1
 

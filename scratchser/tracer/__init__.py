@@ -26,6 +26,7 @@ launch     shape of the grid and the blocks        link      the kernel with the
 module     what replaces `cuda`                    arrays    what replaces an array
 blocks     runs the threads of a block             log       records accesses and faults
 races      finds races in the log                  report    faults and counts
+drawing    who reads and writes which element
 """
 
 import inspect
@@ -73,7 +74,7 @@ def trace(kernel: Any, grid: Any, block: Any, *arguments: Any, shared_bytes: int
             workers.end()
     cuda.shared.check_size()
     accesses = log.accesses()
-    return Report([*log.faults.values(), *races(log, accesses)], log.counts(accesses))
+    return Report([*log.faults.values(), *races(log, accesses)], log.counts(accesses), log)
 
 
 def _traced(function: Callable[..., None], arguments: tuple, log: Log) -> list:

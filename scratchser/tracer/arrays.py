@@ -48,6 +48,8 @@ class Memory:
             first = address - self.start
             if self.written.find(0, first, first + self.itemsize) >= 0:
                 self.log.access_fault("uninitialised", self, "reads", lambda: self.element_at(address), frame)
+                if self.logged:
+                    self.log.mark_unwritten()
         if self.logged:
             self.log.access(self, "reads", address, frame)
 
@@ -166,6 +168,9 @@ class Array:
     def _outside(self, index: Any, verb: str, frame: FrameType) -> None:
         index = index if isinstance(index, tuple) else (index,)
         part = "" if self.data is self.memory.data else "a part of "
+        self.memory.log.mark_outside(
+            self.memory, verb, _text(index) if part else f"{self.memory.name}{_text(index)}", frame
+        )
         name = f"{part}{self.memory}{_text(index)}, shape {self.shape},"
         self.memory.log.access_fault("out of range", self.memory, verb, lambda: (index, name), frame)
 

@@ -62,6 +62,17 @@ class Accesses(NamedTuple):
     interval: np.ndarray
 
 
+class Outside(NamedTuple):
+    """An access that did not happen, because its index is out of range."""
+
+    memory: Memory
+    verb: str
+    element: str  # x[3]
+    line: SourceLine
+    thread: int
+    interval: int
+
+
 class Log:
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
@@ -69,6 +80,8 @@ class Log:
         self.interval = 0  # counted through the launch
         self.memories: list[Memory] = []
         self.faults: dict[tuple, Fault] = {}
+        self.outside: list[Outside] = []
+        self.unwritten: list[int] = []  # accesses that read unwritten memory, as positions in the log
         self._sites: dict[Site, int] = {}  # and their numbers
         self._site_of_instruction: dict[tuple, int] = {}
         self._addresses, self._site_numbers = array("q"), array("i")  # of each access
@@ -99,6 +112,11 @@ class Log:
         columns = self._addresses, self._site_numbers, np.repeat(threads, lengths), np.repeat(intervals, lengths)
         return Accesses(*map(np.array, columns))
 
+    def intervals(self, block: int) -> list[int]:
+        """Those of a block, in order."""
+        turns = np.array(self._turns, np.int64).reshape(-1, 3)
+        return sorted({*turns[turns[:, 1] // self.launch.threads == block, 2].tolist()})
+
     def counts(self, accesses: Accesses) -> Counts:
         shape = self.launch.blocks if self._turns else 0, self.launch.threads
 
@@ -121,6 +139,13 @@ class Log:
 
     def launch_fault(self, text: str) -> None:
         self.fault(("launch", text), lambda: Fault("launch", f"launch refused: {text}"))
+
+    def mark_unwritten(self) -> None:
+        """The next access reads unwritten memory."""
+        self.unwritten.append(len(self._addresses))
+
+    def mark_outside(self, memory: Memory, verb: str, element: str, frame: FrameType) -> None:
+        self.outside.append(Outside(memory, verb, element, source_line(frame), self.thread, self.interval))
 
     def access_fault(
         self, kind: str, memory: Memory, verb: str, element: Callable[[], tuple[tuple, str]], frame: FrameType

@@ -15,13 +15,35 @@ from scratchser.tracer.report import Fault
 def races(log: Log, accesses: Accesses) -> list[Fault]:
     """One fault for each pair of sites: the first write, and the first access that races with it."""
     accesses = _in_bytes_where_sizes_mix(log, accesses)
+    outside = _of_global_memory(log, accesses)
+    faults = _faults(log, accesses, *_within(log, accesses), "no barrier between")
+    return faults + _faults(log, outside, *_between(log, outside), "and blocks run in no fixed order")
+
+
+def racing(log: Log, accesses: Accesses) -> np.ndarray:
+    """Which accesses are to an address with a race, in the interval or between blocks. (n,) booleans."""
+    outside = _of_global_memory(log, accesses)
+    _, element = np.unique(accesses.address, return_inverse=True)
+    place = accesses.interval * len(element) + element
+    within, _ = _within(log, accesses)
+    between, _ = _between(log, outside)
+    return np.isin(place, place[within]) | np.isin(accesses.address, outside.address[between])
+
+
+def _of_global_memory(log: Log, accesses: Accesses) -> Accesses:
     shared = np.array([site.memory.space == "shared" for site in log.sites], bool)[accesses.site]
-    outside = Accesses(*(column[~shared] for column in accesses))
+    return Accesses(*(column[~shared] for column in accesses))
+
+
+def _within(log: Log, accesses: Accesses) -> tuple[np.ndarray, np.ndarray]:
+    """Conflicts of the threads of a block."""
+    return _conflicts(log, accesses, accesses.interval, accesses.thread)
+
+
+def _between(log: Log, outside: Accesses) -> tuple[np.ndarray, np.ndarray]:
+    """Conflicts of blocks in global memory."""
     blocks = outside.thread // log.launch.threads
-    within = _conflicts(log, accesses, accesses.interval, accesses.thread)
-    between = _conflicts(log, outside, np.zeros_like(blocks), blocks)
-    faults = _faults(log, accesses, *within, "no barrier between")
-    return faults + _faults(log, outside, *between, "and blocks run in no fixed order")
+    return _conflicts(log, outside, np.zeros_like(blocks), blocks)
 
 
 def _conflicts(log: Log, accesses: Accesses, scope: np.ndarray, actor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

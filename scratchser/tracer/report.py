@@ -1,8 +1,14 @@
 """The result of a traced launch: its faults, and the memory accesses of every thread."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scratchser.tracer.log import Log
 
 
 @dataclass
@@ -61,13 +67,13 @@ KINDS = "launch", "out of range", "uninitialised", "divergence", "race"
 
 
 class Report:
-    """The faults of each kind, and the counts."""
+    """The faults of each kind, the counts, and the log from which both come."""
 
-    def __init__(self, faults: list[Fault], counts: Counts) -> None:
+    def __init__(self, faults: list[Fault], counts: Counts, log: Log) -> None:
         self.launch, self.out_of_range, self.uninitialised, self.divergence, self.races = (
             [fault for fault in faults if fault.kind == kind] for kind in KINDS
         )
-        self.counts = counts
+        self.counts, self.log = counts, log
 
     def faults(self) -> list[Fault]:
         return [*self.launch, *self.out_of_range, *self.uninitialised, *self.divergence, *self.races]

@@ -191,6 +191,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         (["nowhere.py"], "nowhere.py does not exist"),
         ([str(SOLUTIONS)], "is a folder: say where to write the table, --csv grades.csv"),
         ([str(SOLUTIONS / "stft.py"), "--csv", "g.csv"], "--csv needs a folder"),
+        ([str(SOLUTIONS / "cuda_saxpy.py"), "--draw", "out.txt"], "a name that ends in .svg or .png"),
         ([str(SOLUTIONS / "stft.py"), "--seconds", "0"], "0 is not at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES: the process that limits.py starts.
+"""python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES [DRAWING]: what limits.py starts.
 
 The file's time starts when the judge is imported. Whatever ends the process, VERDICT contains the findings so far, and
 TRACE the line that was running.
@@ -39,18 +39,22 @@ def limit(megabytes: int) -> None:
 def main() -> None:
     file, verdict, trace = map(Path, sys.argv[1:4])
     seconds, megabytes = map(int, sys.argv[4:6])
+    drawing = Path(sys.argv[6]) if len(sys.argv) == 7 else None
     load(begin(file).exercise)  # imports the exercise before the time starts
     with open(trace, "w", encoding="utf-8") as output:
         faulthandler.enable(output)
         faulthandler.dump_traceback_later(seconds, exit=True, file=output)
         threading.stack_size(STACK_BYTES)  # the tracer starts a thread for each CUDA thread of a block
         limit(megabytes)  # after the watchdog, which is a thread
-        judge(file, report=lambda found: found.save(verdict))
+        judge(file, lambda found: found.save(verdict), drawing)
         faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 6:
-        print("usage: python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES", file=sys.stderr)
+    if len(sys.argv) not in (6, 7):
+        print(
+            "usage: python -m scratchser.check.judge.child FILE VERDICT TRACE SECONDS MEGABYTES [DRAWING]",
+            file=sys.stderr,
+        )
         sys.exit(2)
     main()

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ from scratchser.check.judge.compare import Trial, compare
 from scratchser.check.judge.learner import Learner
 from scratchser.check.judge.padding import past_the_end
 from scratchser.check.judge.verdict import Finding, refused
+from scratchser.support.plots import import_matplotlib
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
 
@@ -52,7 +54,9 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint
 }
 
 
-def findings(exercise: CudaExercise, learner: Learner, notes: list[str]) -> Iterator[Finding]:
+def findings(
+    exercise: CudaExercise, learner: Learner, notes: list[str], drawing: Path | None = None
+) -> Iterator[Finding]:
     """One finding after the other. Raises Failed for what is not a kernel or cannot be run."""
     kernel = learner.function
     is_kernel = hasattr(kernel, "py_func") and type(kernel).__module__.startswith(("numba", "scratchser"))
@@ -69,6 +73,8 @@ def findings(exercise: CudaExercise, learner: Learner, notes: list[str]) -> Iter
         outputs, reports[name] = _run(exercise, learner, launch, copied(arguments))
         trials.append(Trial(name, arguments, outputs, exercise.reference(arguments, ""), TOLERANCE))
     yield from (_faults(kind, reports) for kind in FAULTS)
+    if drawing:
+        notes.append(_draw(exercise, trials, reports, drawing))
     in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
     all_in_range = len(in_range) == len(trials)
     for finding in compare(exercise, in_range):  # after an index out of range the numbers mean nothing
@@ -80,6 +86,20 @@ def findings(exercise: CudaExercise, learner: Learner, notes: list[str]) -> Iter
         counts, cost = reports[exercise.counted].counts, exercise.cost(launches[exercise.counted])
         yield _accesses(exercise, counts, cost)
         notes += _table(exercise, counts, cost)
+
+
+def _draw(exercise: CudaExercise, trials: list[Trial], reports: dict[str, Report], drawing: Path) -> str:
+    """Draw the first case with a fault or, without one, with wrong numbers; the first case if all is right."""
+    import_matplotlib()
+    from scratchser.tracer.drawing import draw
+
+    def wrong(trial: Trial) -> int:
+        right = all(trial.right(output).all() for output in exercise.changes)
+        return 2 if reports[trial.name].faults() else int(not right)
+
+    case = max(trials, key=wrong).name  # the first one of several
+    draw(reports[case], f'{exercise.name}, "{case}"', drawing)
+    return f'{drawing.name} shows the reads and writes in "{case}"'
 
 
 def _run(exercise: CudaExercise, learner: Learner, launch: Launch, given: Arguments) -> tuple[Outputs, Report]:

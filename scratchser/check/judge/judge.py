@@ -11,8 +11,9 @@ from scratchser.check.judge.source import begin
 from scratchser.check.judge.verdict import Failed, Finding, Verdict
 
 
-def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None) -> Verdict:
-    """A verdict, whatever the file does unless it ends the process. `report` gets it after every finding."""
+def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None, drawing: Path | None = None) -> Verdict:
+    """A verdict, whatever the file does unless it ends the process. `report` gets it after every finding. A CUDA kernel
+    is drawn in the file `drawing`."""
     verdict = begin(path)
     if verdict.finished:
         return verdict
@@ -20,7 +21,7 @@ def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None) 
     verdict.checks = exercise.checks
     report(verdict)
     try:
-        for finding in _findings(path, exercise, verdict.notes):
+        for finding in _findings(path, exercise, verdict.notes, drawing):
             verdict.findings.append(finding)
             report(verdict)
     except Failed as failed:
@@ -30,11 +31,11 @@ def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None) 
     return verdict
 
 
-def _findings(path: Path, exercise: Exercise, notes: list[str]) -> Iterator[Finding]:
+def _findings(path: Path, exercise: Exercise, notes: list[str], drawing: Path | None) -> Iterator[Finding]:
     """One finding after the other. Raises Failed where the rest would repeat the same error."""
     learner = Learner(path, exercise)
     if isinstance(exercise, CudaExercise):
-        yield from cuda.findings(exercise, learner, notes)
+        yield from cuda.findings(exercise, learner, notes, drawing)
     else:
         assert isinstance(exercise, CpuExercise)
         yield from cpu.findings(exercise, learner, notes)

@@ -26,8 +26,15 @@ FULL = re.compile("MemoryError|LLVM ERROR: out of memory|OpenBLAS error: Memory 
 BARRIER = os.path.join("tracer", "blocks.py")  # where a CUDA thread waits at a barrier
 
 
-def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> tuple[Verdict, list[str]]:
-    """The verdict, and the last lines that the file printed. Raises ProcessingError without a temporary folder."""
+def judge_in_process(
+    path: Path, seconds: int = SECONDS, megabytes: int = MEGABYTES, drawing: Path | None = None
+) -> tuple[Verdict, list[str]]:
+    """The verdict, and the last lines that the file printed. A CUDA kernel is drawn in the file `drawing`.
+
+    Raises ProcessingError without a temporary folder, or if the drawing cannot be written.
+    """
+    from scratchser.support.files import write_bytes  # imports NumPy: not for --help
+
     verdict = begin(path)
     if verdict.finished:
         return verdict, []
@@ -37,12 +44,17 @@ def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABY
         raise ProcessingError(f"{error.strerror}: set TMPDIR to a folder that can be written") from error
     with temporary as name:
         folder = Path(name)
-        status = _run(path, folder, seconds, megabytes)
+        drawn = folder / drawing.name if drawing else None
+        status = _run(path, folder, seconds, megabytes, drawn)
         printed = _read(folder / "printed").splitlines()[-PRINTED_LINES:]
         if (folder / "verdict").exists():
             verdict = Verdict.load(folder / "verdict")
         else:  # it ended during its imports
             verdict.checks = load(verdict.exercise).checks
+        if drawing and drawn and drawn.exists():
+            write_bytes(drawing, drawn.read_bytes())
+        elif drawing:
+            verdict.notes.append("no drawing: only a CUDA kernel that runs to its end is drawn")
         end = Ending(path, seconds, megabytes, status, _read(folder / "trace"), printed)
     if verdict.finished:
         return verdict, printed
@@ -54,7 +66,7 @@ def judge_in_process(path: Path, seconds: int = SECONDS, megabytes: int = MEGABY
     return verdict, [] if end.judge_failed else printed
 
 
-def _run(path: Path, folder: Path, seconds: int, megabytes: int) -> int | None:
+def _run(path: Path, folder: Path, seconds: int, megabytes: int, drawing: Path | None) -> int | None:
     """The exit status of the process; None if it was stopped from here."""
     root = str(Path(__file__).parents[3])
     environment = os.environ | {
@@ -67,6 +79,7 @@ def _run(path: Path, folder: Path, seconds: int, megabytes: int) -> int | None:
     # -P: a file in the same folder cannot hide a module
     command = [sys.executable, "-P", "-m", "scratchser.check.judge.child", str(path.resolve())]
     command += [str(folder / "verdict"), str(folder / "trace"), str(seconds), str(megabytes)]
+    command += [str(drawing)] if drawing else []
     with open(folder / "printed", "wb") as printed:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, env=environment, cwd=folder,
