@@ -1,7 +1,5 @@
 """The drawing of a launch shows the accesses in its log, and marks its faults."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pytest
 from launches import convolved, product, random, sums
@@ -53,9 +51,9 @@ def test_a_fault_is_marked_and_explained_in_its_block(launch, marks, accesses):
     assert ("Only a part is drawn of: x (118,)" in texts) == (marks == [OUT])
 
 
-def test_the_judge_draws_a_kernel(tmp_path, capsys):
+def test_the_judge_draws_a_kernel(tmp_path, capsys, pytestconfig):
     for exercise, found in ("cuda_saxpy", 'out.svg shows the reads and writes in "3 bl'), ("nesterov", "no drawing"):
-        file = Path(__file__).parents[1] / "check" / "solutions" / f"{exercise}.py"
+        file = pytestconfig.rootpath / f"tests/check/solutions/{exercise}.py"
         check.main([str(file), "--draw", str(tmp_path / "out.svg")])
         assert found in capsys.readouterr().out
     assert "cuda_saxpy" in (tmp_path / "out.svg").read_text(encoding="utf-8")
