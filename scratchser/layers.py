@@ -203,21 +203,17 @@ class StatisticsPool:
         return statistics_pool.backward(dz, self.x, self.z, self.lengths)
 
 
-class ReadoutNorm:
-    """Normalises z (B, D) over the utterances of a minibatch in training, and in inference as `kind` says.
+class SpeakerNorm:
+    """Normalises z (B, D) over the utterances of each speaker.
 
-    batch     over all training utterances
-    speaker   over the utterances of each speaker. A minibatch is then of one speaker. The statistics of a speaker with
-              n utterances are shrunk towards those of training, as if PRIOR utterances were added
-
-    `fit` sets the statistics of training after it: mean and variance (D,), with "speaker" the mean over the speakers of
-    theirs.
+    In training, these are the utterances of the minibatch. In inference, the statistics of a speaker with n utterances
+    are shrunk towards those of the training speakers, as if PRIOR utterances of theirs were added. `fit` sets these
+    after training: mean (D,), the mean over the speakers of their means, and variance (D,), that of their variances.
     """
 
     PRIOR = 2.0
 
-    def __init__(self, name: str, parameters: Parameters, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, name: str, parameters: Parameters) -> None:
         self.mean, self.variance = (parameters.W[f"{name}.{tensor}"] for tensor in ("mean", "variance"))
         self.device = parameters.device
 
@@ -226,7 +222,7 @@ class ReadoutNorm:
         return [Spec(f"{name}.{tensor}", (features,), "statistics", False) for tensor in ("mean", "variance")]
 
     def fit(self, z: Array, speakers: np.ndarray) -> None:
-        count, mean, variance = self._statistics(z, self._groups(speakers))
+        count, mean, variance = self._statistics(z, speakers)
         for statistic, own in ((self.mean, mean), (self.variance, variance)):
             self.device.copy(own[count > 0].mean(axis=0).astype(z.dtype), statistic)
 
@@ -234,19 +230,15 @@ class ReadoutNorm:
         if training:
             y, self.cache = group_norm.forward(z, speakers)
             return y
-        speakers = self._groups(speakers)
         count, mean, variance = self._statistics(z, speakers)
         prior_mean, prior_variance = self.device.download(self.mean), self.device.download(self.variance)
-        own = (count / (count + self.PRIOR))[:, None] if self.kind == "speaker" else 0.0
+        own = (count / (count + self.PRIOR))[:, None]
         mixed = own * mean + (1 - own) * prior_mean
         spread = own * (variance + (mean - mixed) ** 2) + (1 - own) * (prior_variance + (prior_mean - mixed) ** 2)
         return group_norm.apply(z, speakers, *(self.device.upload(a.astype(z.dtype)) for a in (mixed, spread)))
 
     def backward(self, dy: Array) -> Array:
         return group_norm.backward(dy, self.cache)
-
-    def _groups(self, speakers: np.ndarray) -> np.ndarray:
-        return speakers if self.kind == "speaker" else np.zeros_like(speakers)
 
     def _statistics(self, z: Array, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """count (G,), mean and variance (G, D) of each speaker, NumPy's."""

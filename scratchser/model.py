@@ -20,7 +20,7 @@ from scratchser.layers import (
     MaxPool,
     NormedBiLSTM,
     Parameters,
-    ReadoutNorm,
+    SpeakerNorm,
     Spec,
     StatisticsPool,
     views,
@@ -59,7 +59,7 @@ class Model:
             for n in range(1, config.lstm_layers + 1)
         ]
         self.readout = LastStates() if config.readout == "last" else StatisticsPool()
-        self.norm = ReadoutNorm("norm", self.parameters, config.readout_norm) if config.readout_norm != "off" else None
+        self.norm = SpeakerNorm("norm", self.parameters) if config.readout_norm == "speaker" else None
         self.dropout = Dropout(config.dropout)
         self.dense = Dense("dense", self.parameters)
 
@@ -130,8 +130,8 @@ def tensors(config: Config, bins: int, classes: int) -> list[Spec]:
         features = 2 * config.lstm_units
     if config.readout == "statistics":
         features *= StatisticsPool.NUMBER
-    if config.readout_norm != "off":
-        specs += ReadoutNorm.specs("norm", features)
+    if config.readout_norm == "speaker":
+        specs += SpeakerNorm.specs("norm", features)
     specs += Dense.specs("dense", features, classes)
     if (total := sum(spec.size for spec in specs)) > MAX_PARAMETERS:
         largest = max(specs, key=lambda spec: spec.size)

@@ -66,9 +66,8 @@ class Config:
     batchnorm: Literal["off", "frame-8", "frame-9", "sequence", "layer"] = "off"
     # one vector for each utterance: the last states of the Bi-LSTM, or mean, deviation and maximum over the frames
     readout: Literal["last", "statistics"] = "last"
-    # normalises these vectors over the utterances of a minibatch and, in the test, of the training; or over those of
-    # each speaker (transductive), and a minibatch is then of one speaker
-    readout_norm: Literal["off", "batch", "speaker"] = "off"
+    # normalises these vectors over the utterances of each speaker (transductive); a minibatch is then of one speaker
+    readout_norm: Literal["off", "speaker"] = "off"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of these vectors
 
     # training, section 3; the conv layers have their own learning rate and L2, section 3.2
@@ -182,7 +181,7 @@ PRESETS["mel"] = replace(
     dropout=0.3,
     epochs=25,
     average_epochs=6,
-    clip_norm=1.0,
+    clip_norm=5.0,
     learning_rate=0.02,
     l2=0.003,
     conv_learning_rate=0.02,

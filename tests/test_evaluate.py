@@ -10,7 +10,7 @@ from scratchser import evaluate
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Normalisation
 from scratchser.kernels import group_norm
-from scratchser.layers import ReadoutNorm
+from scratchser.layers import SpeakerNorm
 from scratchser.model import Model
 from scratchser.presets import Config
 
@@ -93,9 +93,9 @@ def test_scores_are_those_of_each_utterance_or_speaker_alone(monkeypatch):
         assert np.array_equal(evaluate.scores(*given, voices[own] * 0), together[own])
     z = evaluate.embeddings(model, features, normalisation, utterances, alphas)
     mean = z[voices == 0].sum(axis=0) / (
-        3 + ReadoutNorm.PRIOR
+        3 + SpeakerNorm.PRIOR
     )  # of 3 utterances; the statistics of training are 0 and 1
-    squares = (z[voices == 0] ** 2).sum(axis=0) + ReadoutNorm.PRIOR
-    variance = squares / (3 + ReadoutNorm.PRIOR) - mean**2
+    squares = (z[voices == 0] ** 2).sum(axis=0) + SpeakerNorm.PRIOR
+    variance = squares / (3 + SpeakerNorm.PRIOR) - mean**2
     expected = model.dense.forward((z[voices == 0] - mean) / np.sqrt(variance + group_norm.EPSILON))
     np.testing.assert_allclose(together[voices == 0], expected, rtol=1e-4, atol=1e-5)
