@@ -86,7 +86,7 @@ class Training:
 
     def _add_to_average(self, epoch: int) -> None:
         """Average over the last epochs. After the last one, the statistics of the speakers are those of the average."""
-        counted = epoch - (self.config.epochs - self.config.average_epochs)
+        counted = epoch - max(0, self.config.epochs - self.config.average_epochs)
         if counted < 1:
             return
         average.update(self.best, self.model.parameters.values, counted)

@@ -76,8 +76,8 @@ class Config:
     # the best epoch is selected by validation UA among this last share of the epochs
     selection_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     patience: Count = 30  # epochs after the best one before a fold stops; as many as `epochs`: no early stopping
-    # the test uses the mean of the parameters after each of the last so many epochs, and the validation speaker trains
-    # too; 0: the best epoch
+    # the test uses the mean of the parameters after each of the last so many epochs (or after all, if there are fewer),
+    # and the validation speaker trains too; 0: the best epoch
     average_epochs: Annotated[int, Field(ge=0)] = 0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     clip_norm: NotNegative = 0.0  # the gradients of a step are scaled down to this norm at most; 0: never
@@ -93,8 +93,6 @@ class Config:
             raise ValueError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
         if self.lstm_layers == 0 and self.readout == "last":
             raise ValueError("lstm_layers=0 needs readout=statistics: without a Bi-LSTM there are no last states")
-        if self.average_epochs > self.epochs:
-            raise ValueError(f"average_epochs is {self.average_epochs}, expected at most epochs, {self.epochs}")
         if self.readout_norm != "off" and not self.average_epochs:
             raise ValueError("readout_norm needs average_epochs: a validation of each epoch is not possible")
         if len(self.pool) not in (0, *depths):
@@ -162,8 +160,8 @@ PRESETS: dict[str, Config] = {
 }
 
 # Ours, for small corpora other than IEMOCAP: a mel axis (which the warp of VTLP is applied to), a small network,
-# statistics over all frames instead of the last states, and the mean of the last epochs' parameters. docs/results.md
-# shows what each part contributes
+# statistics over all frames instead of the last states, and the mean of the last epochs' parameters.
+# docs/experiments.md says how its settings were chosen
 PRESETS["mel"] = replace(
     PAPER_BEST,
     log_floor=1e-7,
@@ -188,7 +186,7 @@ PRESETS["mel"] = replace(
     conv_l2=0.003,
 )
 # the same with two normalisations over all recordings of a speaker, the test speaker too (transductive)
-PRESETS["mel-speaker"] = replace(PRESETS["mel"], normalisation="speaker", readout_norm="speaker")
+PRESETS["mel-speaker"] = replace(PRESETS["mel"], normalisation="speaker", readout_norm="speaker", clip_norm=1.0)
 
 # The settings were chosen on these speakers, so the main result is the mean over the others
 TUNED_ON: dict[str, tuple[str, ...]] = {

@@ -113,7 +113,7 @@ def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, dev
     frames = lengths[chosen]
     values = rng.standard_normal((int(frames.sum()), Signal.of(config).size)).astype(np.float32)
     features = Features(values, np.cumsum(frames) - frames, frames)
-    short = replace(config, epochs=2, average_epochs=min(config.average_epochs, 2), selection_share=1.0, oversample=())
+    short = replace(config, epochs=2, selection_share=1.0, oversample=())
     data = Dataset.of(corpus.classes, tuple(corpus.utterances[n] for n in chosen), features, short)
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
