@@ -174,10 +174,3 @@ def test_equal_pixels_give_zeros():
     normalisation = Normalisation.of(features, TRAIN, "fold")
     x, _ = batches.assemble(features, normalisation, TRAIN[:3], np.ones(3))
     np.testing.assert_array_equal(x, 0)
-
-
-def test_batches_are_assembled_one_at_a_time(monkeypatch):
-    assembled = []
-    monkeypatch.setattr(batches, "assemble", lambda *arguments: assembled.append(arguments) or (None, None))
-    next(minibatches(DATA, TRAIN, CONFIG, PLAIN, rng_of(0, 1, 1)))
-    assert len(assembled) == 1

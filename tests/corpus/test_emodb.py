@@ -1,16 +1,12 @@
 """The EmoDB reader."""
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from trees import wav
 
 from scratchser.corpus import CorpusError, load
 from scratchser.corpus.check import check
-
-REAL = os.environ.get("SCRATCHSER_EMODB")  # the folder of EmoDB's wav files
 
 
 @pytest.fixture
@@ -65,11 +61,3 @@ def test_capital_letters_in_the_file_types_name(tmp_path):
         what = f"duplicate utterance: 03a01Wa, first at {tmp_path / '03a01Wa.WAV'}"
         assert [(p.what, p.utterance) for p in twice.problems] == [(what, "03a01Wa")]
         assert len(twice.utterances) == 1 and not twice.without({"03a01Wa"}).utterances
-
-
-@pytest.mark.skipif(REAL is None, reason="SCRATCHSER_EMODB is not set")
-def test_the_real_corpus():
-    corpus = load(Path(REAL))
-    counts = Counter(corpus.classes[u.label] for u in corpus.utterances)
-    assert counts == {"anger": 127, "happiness": 71, "neutral": 79, "sadness": 62}
-    assert check(corpus)[0] == ()

@@ -88,7 +88,6 @@ def test_groups_follow_the_names():
         ([("a", "F", "1"), ("b", "M", "1")], 2, "without sessions"),
         ([("a", "F", "1"), ("b", "M", "1"), ("c", "F", "1"), ("d", "F", "2")], None, "session 1 has 3 speakers"),
         ([("a", "F", "1"), ("b", "M", "1")], None, "too few"),
-        ([("a", "", "")], None, "too few"),
         ([], None, "found: none"),
     ],
 )
