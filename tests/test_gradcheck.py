@@ -92,13 +92,6 @@ def test_planted_fault_is_found(method, planted):
         require(reports)
 
 
-def test_the_report_contains_tensor_and_index():
-    reports = check(recurrent, partial(recurrent_backward, fault="one element by 1e-6"), recurrent_inputs())
-    assert [report.name for report in reports if not report.passed] == ["W"]
-    line = str(reports[1])
-    assert line.startswith("FAIL dW: error ") and "at (0, 1), 12 probes" in line and "\n" not in line
-
-
 def test_nan_in_the_input_past_the_end_must_have_no_influence():
     inputs = recurrent_inputs()
     inputs["x"][1, 1:] = np.nan
@@ -213,13 +206,10 @@ def test_a_failure_is_explained_with_a_factor_only_where_it_is_informative():
     assert reason(lambda dy, x: 2.00002 * dy * x).endswith(" by a relative error of 1.0e-05")
     assert "backward's 0 should be the differences' " in reason(lambda dy, x: 0 * dy)
     assert reason(lambda dy, x: dy * np.nan) == "backward's gradient is not a number there"
-    assert reason(lambda dy, x: dy * np.inf) == "backward's gradient is infinite there"
     assert "derivative is not a number there" in reason(lambda dy, x: dy, lambda x: np.where(x > 2, np.nan, x))
     assert reason(lambda dy, x: dy * x, lambda x: x.sum(), np.zeros((0, 3))) == "nothing was compared"
     on_a_kink = reason(lambda dy, x: dy * (x > 0), lambda x: np.maximum(x, 0), (0.0, 1.0), kinks=lambda x: x)
     assert on_a_kink == "more than 10% of the probes lie on a kink"
-    (report,) = complex_step(lambda x: x**2, lambda dy, x: {"x": 6 * dy * x}, {"x": np.array([2.0, 1.0])})
-    assert " is 3 times the complex step's " in str(report) and "differences" not in str(report)
 
 
 X = np.linspace(-1, 2, 12).reshape(3, 4)
@@ -236,19 +226,12 @@ def same_backward(dy, x):
 WRONG_USE = [  # what is passed, the error
     ({"inputs": {"x": X.astype(np.float32)}}, TypeError, r"x is float32.*np\.asarray"),
     ({"backward": lambda dy, x: dy}, ValueError, "backward returned ndarray, not a dict from"),
-    ({"backward": lambda dy, x: (dy,)}, ValueError, "backward returned tuple, not a dict from"),
-    ({"backward": lambda dy, x: None}, ValueError, "backward returned NoneType, not a dict from"),
     ({"backward": lambda dy, x: {}}, ValueError, "no gradient of x"),
     ({"backward": lambda dy, x: {"x": dy.T}}, ValueError, r"gradient of x has shape \(4, 3\)"),
-    ({"backward": lambda dy, x: {"x": None}}, TypeError, "gradient of x is NoneType, not an array of real"),
     ({"backward": lambda dy, x: {"x": dy + 0j}}, TypeError, "gradient of x is complex128, not an array of real"),
     ({"forward": lambda x: x + 1j * x}, TypeError, "returned complex128, must return real"),
-    ({"forward": lambda x: (x, 1j)}, TypeError, "returned complex, must return real"),
-    ({"forward": lambda x: [x]}, TypeError, "returned list, must return"),
-    ({"forward": lambda x: {"y": x}}, TypeError, "returned dict, must return"),
     ({"forward": lambda x: None}, TypeError, "returned NoneType, must return"),
     ({"forward": lambda x: x > 0}, TypeError, "returned bool, must return"),
-    ({"forward": lambda x: (x, (x, x))}, TypeError, "returned tuple, must return"),
     ({"forward": lambda x: ()}, ValueError, "returned no numbers"),
     *(({"wrt": names}, TypeError, "wrt must be a list of names") for names in ("x", 3)),
     ({"wrt": ["x", "y"]}, ValueError, "no input 'y': the inputs are x"),
@@ -258,7 +241,6 @@ WRONG_USE_OF_CHECK = [
     # real at x, complex where the differences are taken
     ({"forward": lambda x: x if (x == X).all() else x * (1 + 1j)}, TypeError, "returned complex"),
     ({"kinks": lambda x: None}, TypeError, "kinks returned NoneType"),
-    ({"inputs": {"x": [1.0, 2.0]}, "time_axis": {"x": 0}}, TypeError, "x is list"),
     *(({"time_axis": axes}, TypeError, "time_axis a dict") for axes in (0, 1, "x")),
     ({"time_axis": {"X": 1}}, ValueError, "no input 'X': the inputs are x"),
     *(({"time_axis": {"x": axis}}, ValueError, "time_axis of x is ") for axis in (2, -3, 1.0, True, None)),
@@ -306,7 +288,6 @@ def backward_in_place(dy, x, factor):
     "method",
     [
         partial(check, into_a_buffer),
-        partial(check, in_place),
         partial(check, in_place, kinks=in_place),
         partial(complex_step, in_place),
     ],
@@ -322,7 +303,6 @@ def test_functions_may_reuse_a_buffer_and_work_in_place(method):
 RNG = np.random.default_rng(0)
 INEXACT = {
     "noise": lambda x: x**2 + 1e-9 * RNG.standard_normal(x.shape),
-    "dropout": lambda x: x**2 * (RNG.random(x.shape) < 0.5),
     "float32": lambda x: (x.astype(np.float32) ** 2).astype(np.float64),
 }
 
@@ -359,11 +339,6 @@ def test_a_forward_pass_with_several_outputs_is_checked_through_all_of_them(meth
     assert [report.passed for report in reports] == [False, True]
     with pytest.raises(AssertionError):
         require([])  # without any report
-
-
-def test_a_forward_pass_may_return_a_number():
-    require(check(lambda x: float((x**2).sum()), lambda dy, x: {"x": 2 * x * dy}, {"x": np.arange(1.0, 4)}))
-    assert not check(lambda x: float((x**2).sum()), lambda dy, x: {"x": x * dy}, {"x": np.arange(1.0, 4)})[0].passed
 
 
 def test_a_listener_gets_every_report_in_its_context():

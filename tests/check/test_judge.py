@@ -1,6 +1,5 @@
 """What the judge reports about wrong files: errors, wrong numbers, wrong memory accesses."""
 
-import textwrap
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,7 @@ import pytest
 
 from scratchser.check.exercises import load
 from scratchser.check.exercises.exercise import copied
-from scratchser.check.judge import compare, cpu, timing
+from scratchser.check.judge import cpu, timing
 from scratchser.check.judge.judge import judge
 
 SOLUTIONS = Path(__file__).parent / "solutions"
@@ -52,52 +51,34 @@ COARSE = "return dx if dx.dtype == 'd' else dx.astype(np.float16).astype(dx.dtyp
 KEPT = "BUFFERS.setdefault((x.shape, x.dtype), np.zeros_like(x))"
 NUMPY_IN_KERNEL = "import numpy as np\n" + SUM.replace("cuda.shared.array(THREADS, float32)", "np.zeros(THREADS)")
 NJIT, COMPILED = "from numba import njit\n", LINEAR.replace("def ", "@njit\ndef ")
-HEAD_3 = "line 3, column 38: def linear_backward(dy, x, W, dW, db)\n"
 
 REPORTS = [  # file, what the finding contains, what its hints contain
     ("x = 1\n", 'no line EXERCISE = "..."', "One of: "),
     ('EXERCISE = "linear_backwards"\n', "no exercise 'linear_backwards'; did you mean 'linear_backward'?", "One of: "),
     (HEAD + "    return (\n", "line 4, column 12: return (\nSyntaxError: '(' was never closed", "at `(`."),
-    (HEAD.replace("):", ")"), HEAD_3, "line 3, column 38, at the end of the line"),
-    (HEAD + "    x = 1\n  return x\n", "line 5, column 11: return x\nIndentationError", "the indentation"),
     (HEAD.encode() + b"    x = '\xe4'\n", "SyntaxError: (unicode error) 'utf-8' codec", "saved as UTF-8?"),
-    (b"# coding: foo\n" + HEAD.encode(), "foo", "saved as UTF-8?"),
-    (LINEAR + 'open("C:\\Users\\me")\n', f"line {LINEAR.count(chr(10)) + 1},", 'r"..."'),
     ('EXERCISE = "vtlp"\n', "there is no function vtlp", "def vtlp(S, alpha)"),
     (linear("dy, x, W, dW", "x, dy, W, dW"), "has the parameters (x, dy, W, dW, db)", "the order counts"),
-    ("import nowhere\n" + LINEAR, "line 1: import nowhere\nModuleNotFoundError", "the same folder"),
     (linear("x[b, d] * dy[b, k]", "x[b, d] * dy[b, k + 1]"), "IndexError: index", "is out of range"),
     (HEAD + "    return x @ dy\n", "line 4: return x @ dy\nValueError: matmul", "must be transposed"),
     (linear("    return dx\n", ""), "returns nothing, but must return dx", ""),
     (linear("return dx", "return dx, dW"), "returns 2 arrays, but must return dx; it writes to dW, db in place", ""),
-    (linear("def linear_", "def linear"), "no function linear_backward, but linearbackward", "def linear_backward(dy"),
-    (linear("return dx", "return dX"), "NameError: name 'dX' is not defined", "Is the name spelt"),
-    (HEAD + "    dx = np.zeros(x.shape, int)\n    dx += dy @ W.T\n", "Cannot cast", "has another dtype"),
-    (linear("return dx", "return dx.tolist()"), "dx is a list, not a NumPy array", ""),
     (HEAD + "    return np.zeros((7, 7))\n", "dx has shape (7, 7), should be (4, 3)", ""),
     (linear("zeros_like(x)", "zeros(x.shape)"), "dx is float64, but all arguments are float32", "np.zeros_like(x)"),
     (linear("return dx", "return dx.astype(int)"), "dx is int64, should have the arguments'", ""),
     (linear("return dx", "return dx if len(x) == 4 else dx.T"), "dx has shape (7, 5), should be (5, 7)", ""),
-    (linear("return dx", "return dx + 0j"), "dx is complex128, should have the arguments'", ""),
-    (linear("return dx", "return {'dx': dx}"), "dx is a dict, not a NumPy array", ""),
     (linear("return dx", "return np.ma.array(dx)"), "dx is a MaskedArray, not a NumPy array", ""),
     (SOFTMAX.replace("return loss, dlogits", "return {}"), "returns one dict, but must return loss, dlogits", ""),
     (SOFTMAX.replace("return loss,", "return int(loss),"), "loss is a int, not a float", ""),
     (linear("return dx", COARSE), "dx at [", "what is rounded here?"),
     (linear("    dx = np", "    x *= 2\n    dx = np"), "x is changed", "Work on a copy"),
-    (linear("    return dx", "    x[4:] = 0\n    return dx"), "x is changed", "Work on a copy"),
     (linear("np.zeros_like(x)", KEPT, "BUFFERS = {}\n"), "dx has other numbers when the function", "keep an array"),
-    (linear("return dx", "return dx * x.dtype.type(np.random.rand())"), "dx has other numbers when", "Is it random"),
     ("raise SystemExit\n" + LINEAR, "the file ends the process with sys.exit()", ""),
-    ('raise RuntimeError("can\'t start new thread")\n' + LINEAR, "can't start new thread", "Allow more, --megabytes"),
-    (HEAD + "    return linear_backward(dy, x, W, dW, db)\n", "line 4: return linear", "without end"),
     (NJIT + HEAD.replace("def ", "@njit\ndef ") + "    dy.no_such(x)\n", "TypingError: ", "run as plain Python"),
     (NJIT + COMPILED.replace("db[k] +=", "db[k + 1] +="), "index is out of bounds", "remove the decorator"),
     (saxpy("@cuda.jit\n", ""), "cuda_saxpy is not a CUDA kernel", "@cuda.jit"),
-    (saxpy("cuda.jit", "numba.njit", "import numba\n"), "cuda_saxpy is not a CUDA kernel", "@cuda.jit"),
     (NUMPY_IN_KERNEL, "line 10: part = np.zeros(THREADS)\nnp.zeros makes an array", "cuda.shared.array(shape, dtype)"),
     (saxpy("BLOCK = 4", "BLOCK = 4096"), "the constant BLOCK is 4096", "from 1 to 64"),
-    (saxpy("BLOCK = 4", ""), "the constant BLOCK is None", "from 1 to 64"),
     (saxpy("        y[i] =", "        x[i] ="), "the kernel writes to x", ""),
     (saxpy("y[i] = a * x[i]", "cuda.atomic.add(y, i, a)"), "cuda.atomic is not supported", "indices, barriers"),
     (saxpy(" + y[i]", " + y[i] + x[i] - x[i]"), "global reads: 56, each element once needs 28", "in a variable"),
@@ -139,7 +120,6 @@ def test_an_error_of_the_judge_is_not_reported_as_the_learners(judged, monkeypat
 PAST_THE_END = "FAIL nothing past the end of an utterance is read"
 PLAIN_CONV = (SOLUTIONS / "cuda_conv2d_forward.py").read_text()
 READS_PADDING = PLAIN_CONV.replace("total = bias[d]", "total = bias[d] + 0 * x[b, x.shape[1] - 1, 0, 0]")
-THREE_TIMES = LINEAR.replace("dW[d, k] +=", "dW[d, k] += -3 *").replace("db[k] += dy[b, k]", "pass")
 NUMBERS = {  # what is wrong -> file, recognised mistakes, parts of the text
     "one element": (
         linear("    return dx", "    dW[0, 0] *= 1.5\n    return dx"), [],
@@ -152,12 +132,6 @@ NUMBERS = {  # what is wrong -> file, recognised mistakes, parts of the text
     ),
     "a small common factor": (
         linear("dW[d, k] +=", "dW[d, k] += 1.00003 *"), [], "every case is 1.00003 times what it should be",
-    ),
-    "a common factor and an unwritten output": (
-        THREE_TIMES, ["never written"], "Every element of every case is -3 times", "db is as it was before the call",
-    ),
-    "of several hints for one name the first is given": (
-        CONV.replace("dW[i, j] +=", "dW[i, j] ="), ["missing accumulate"], "keeps the last position only",
     ),
     "unwritten memory": (
         CONV.replace("np.zeros_like(x)", "np.empty_like(x)"), [], "dx at [", "computed from unwritten memory",
@@ -187,22 +161,6 @@ def test_wrong_numbers_are_described(wrong, judged):
     assert [part for part in parts if part not in text] == []
 
 
-@pytest.mark.parametrize(
-    ("got", "text"),
-    [
-        (3.0, "x is 3, should be 2 (1.5 times)"),
-        (2.00002, "x is 2.00002, should be 2 (relative error 1.0e-05)"),
-        (-2.0, "x is -2, should be 2 (wrong sign)"),
-        (np.nan, "x is not a number (NaN), should be 2"),
-        (np.inf, "x is inf, should be 2"),
-        (0.0, "x is 0, should be 2"),
-    ],
-)
-def test_two_numbers_are_compared_by_a_factor_only_where_it_says_something(got, text):
-    trial = compare.Trial("", {}, {"x": np.array(got)}, {"x": np.array(2.0)}, 1e-9)
-    assert compare.where(trial, "x", ()) == text
-
-
 @pytest.mark.parametrize("size", [1, 400])
 def test_unwritten_memory_contains_nan(size):
     """np.empty often gives zeros by chance: a file that needs them would pass."""
@@ -212,20 +170,3 @@ def test_unwritten_memory_contains_nan(size):
     for dtype in (np.float64, np.float32):
         outputs = cpu.call(load("linear_backward"), learner, copied(a, dtype))
         assert np.isnan(outputs["dx"]).any()
-
-
-def test_a_kernel_inside_a_block_of_code_is_judged(judged):
-    """Its source does not parse on its own."""
-    head, kernel = SUM.split("@cuda.jit\n")
-    indented, line = textwrap.indent(f"@cuda.jit\n{kernel}", "    "), "            half //= 2\n"
-    indented = indented.replace(line, f"# a comment\n{line}")
-    assert judged(f"{head}if True:\n{indented}").passed
-
-
-# ---- time -----------------------------------------------------------------------------------------------------------
-
-
-def test_without_compilation_the_time_is_not_measured(monkeypatch):
-    monkeypatch.setattr(timing.config, "DISABLE_JIT", 1)
-    (line,) = timing.compared(load("stft"), lambda *arguments: None)
-    assert line.startswith("time: not measured, because NUMBA_DISABLE_JIT=1")

@@ -122,7 +122,6 @@ PLANTED = {
         ("σ in place of tanh for g", "g = np.tanh(g)", "g = sigmoid(g)"),
         ("off by one step", "np.tanh(c_after)", "np.tanh(c)"),
         (ACCUMULATE, "f * c + i * g", "i * g"),
-        ("f and i exchanged", "f * c + i * g", "i * c + f * g"),
     ],
     "lstm_backward": [
         (TIME, "np.outer(h_before, dz)", "np.outer(y[b, t], dz)"),
@@ -239,14 +238,3 @@ def test_the_hint_tells_the_direction_of_a_shift_in_time(exercise, mistake, word
     verdict = judged(exercise, ["i - pt", mistake], tmp_path)
     hints = [hint for finding in verdict.failures for hint in finding.hints]
     assert any(f"one frame too {word}" in hint for hint in hints)
-
-
-def test_two_mistakes_in_one_output_get_no_wrong_name(tmp_path):
-    exchanges = [
-        "dW[d, k] += x[b, d] * dy",
-        "dW[k, d] += 2 * x[b, d] * dy",
-        "db[k] += dy[b, k]",
-        "db[k] = dy[b, k] / 3",
-    ]
-    verdict = judged("linear_backward", exchanges, tmp_path)
-    assert not verdict.passed and verdict.mistakes == []
