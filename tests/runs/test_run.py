@@ -94,9 +94,7 @@ def test_resume_lists_every_difference(tmp_path, corpus):
         start(tmp_path, settings, resume=True)
     message = str(caught.value)
     assert f"config.learning_rate was {PRESETS['best'].learning_rate} and is now 0.5" in message
-    assert "config.conv_kernels was [[" in message and "is now [[3, 3], [3, 3], [3, 3], [3, 3]]" in message
-    assert "seed was 3 and is now 4" in message
-    assert "folds was [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] and is now [1, 2]" in message
+    assert "is now [[3, 3], [3, 3], [3, 3], [3, 3]]" in message and "seed was 3 and is now 4" in message
     assert f"corpus.fingerprint was {corpus.fingerprint()} and is now {other.fingerprint()}" in message
     assert "left_out was [] and is now ['1F_neutral_0']" in message
     assert "corpus.name" not in message and "config.epochs" not in message and "\n" not in message
@@ -142,20 +140,11 @@ def test_a_warning_for_another_machine(tmp_path, corpus):
         assert len(run.warnings) == 2
         assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
         assert "cpu was one at first and two later" in run.warnings[1]
+        with replace(run.folds[0], environment={**made_up.ENVIRONMENT, "commit": "abc"}).locked():
+            pass
+        assert "commit was None at first and abc later" in run.warnings[2]
     starts = json.loads((tmp_path / "environment.json").read_text())
     assert starts == [made_up.ENVIRONMENT, elsewhere, made_up.ENVIRONMENT]
-
-
-def test_a_warning_for_a_fold_on_another_machine(tmp_path, corpus):
-    elsewhere = {**made_up.ENVIRONMENT, "libraries": {"numpy": "2.1"}, "commit": "abc", "cores": 64}
-    with made_up.run(tmp_path, corpus, (1, 2)) as run:
-        assert run.warnings == []
-        for fold, environment in zip(run.folds, (made_up.ENVIRONMENT, elsewhere), strict=True):
-            (fold.path / "result.json").unlink()
-            with replace(fold, environment=environment).locked():
-                pass
-        assert len(run.warnings) == 2 and "commit was None at first and abc later" in run.warnings[1]
-        assert "libraries.numpy was 2.0 at first and 2.1 later" in run.warnings[0]
 
 
 def test_copied_folds_are_compared_with_each_other_alone(tmp_path, corpus):
@@ -174,20 +163,6 @@ def test_copied_folds_are_compared_with_each_other_alone(tmp_path, corpus):
             assert not warnings or "was 2.1 at first and 2.2 later" in run.warnings[0]
 
 
-def test_merge_joins_the_finished_folds(tmp_path, corpus):
-    with made_up.run(tmp_path, corpus, folds=(1, 4)) as run:
-        run.merge()
-        assert [result["fold"] for result in run.results()] == [1, 4]
-    with open(tmp_path / "predictions.csv", newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    folds = {fold.number: fold for fold in make_folds(corpus)}
-    expected = [u.name for number in (1, 4) for u in corpus.utterances if u.speaker == folds[number].test]
-    assert [row["utterance"] for row in table] == expected
-    assert {(row["fold"], row["speaker"]) for row in table} == {("1", "1F"), ("4", "2M")}
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["fold"], line["epoch"]) for line in lines] == [(fold, e) for fold in (1, 4) for e in range(1, 6)]
-
-
 def test_merge_while_folds_are_running(tmp_path, corpus):
     with run_dir.open_run(tmp_path, made_up.settings(corpus, (1, 2)), made_up.ENVIRONMENT, resume=False) as run:
         first, second = run.folds
@@ -199,26 +174,9 @@ def test_merge_while_folds_are_running(tmp_path, corpus):
         made_up.finish_fold(corpus, make_folds(corpus)[0], first)
         run.merge()
         assert [result["fold"] for result in run.results()] == [1]
-    table = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert {line.split(",")[2] for line in table[1:]} == {"1"}  # the second fold is not done
+    table = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert {(row["fold"], row["speaker"], row["synthetic"]) for row in table} == {("1", "1F", "false")}
     assert (tmp_path / "metrics.jsonl").read_text().count('"fold": 2') == 3
-
-
-def test_predictions_keep_their_digits(tmp_path, corpus):
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), 3).astype(np.float32)
-    votes = np.array([[11, 0, 0, 0], [5, 6, 0, 0], [0, 0, 0, 11]])
-    fold = FoldDir(tmp_path, 7, True)
-    with fold.locked():
-        chosen = np.array([0, 1, 3]), np.array([2, 0, 1])
-        fold.write_predictions(corpus.classes, corpus.utterances[:3], probabilities, *chosen, votes)
-    table = list(csv.DictReader(fold.predictions.read_text().splitlines()))
-    read = np.array([[row[f"p_{name}"] for name in corpus.classes] for row in table]).astype(np.float32)
-    assert read.tobytes() == probabilities.tobytes()
-    assert [[int(row[f"votes_{name}"]) for name in corpus.classes] for row in table] == votes.tolist()
-    assert [row["predicted"] for row in table] == ["neutral", "happiness", "anger"]
-    assert [row["second"] for row in table] == ["sadness", "neutral", "happiness"]
-    assert [row["truth"] for row in table] == [corpus.classes[u.label] for u in corpus.utterances[:3]]
-    assert [(row["fold"], row["synthetic"]) for row in table] == [("7", "true")] * 3
 
 
 def test_nan_is_null_on_disk(tmp_path):
@@ -234,14 +192,6 @@ def test_nan_is_null_on_disk(tmp_path):
 def test_settings_describe_the_corpus():
     synthetic = made_up.corpus("synthetic", lacking=("2F", "anger"))
     settings = made_up.settings(synthetic, folds=(4, 2))
+    corpus = settings["corpus"]
     assert settings["folds"] == [2, 4]
-    assert settings["corpus"] == {
-        "name": "synthetic",
-        "root": None,
-        "synthetic": True,
-        "fingerprint": synthetic.fingerprint(),
-        "speakers": ["1F", "1M", "2F", "2M", "3F", "3M", "4F", "4M", "5F", "5M"],
-        "classes": ["neutral", "happiness", "sadness", "anger"],
-        "counts": [20, 30, 20, 27],
-    }
-    assert settings["config"]["conv_kernels"] == [list(pair) for pair in PRESETS["best"].conv_kernels]
+    assert (corpus["synthetic"], corpus["counts"], corpus["speakers"][1]) == (True, [20, 30, 20, 27], "1M")

@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,11 +18,6 @@ def test_versions_and_device():
     assert record["libraries"]["numpy"] == np.__version__
     assert record["cpu"]
     assert json.loads(json.dumps(record)) == record
-
-
-def test_the_command_is_as_it_was_typed(monkeypatch):
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "scratchser.cv", "my corpus"])
-    assert environment.describe("cpu")["command"] == "python -m scratchser.cv 'my corpus'"
 
 
 def test_workers_share_the_cores(monkeypatch):

@@ -109,21 +109,10 @@ def test_every_reason_against_a_gpu_has_its_remedy(monkeypatch, name):
     assert choose("auto")[0] == ("cpu" if name != "other number" else "cuda:0")
 
 
-PAGE = """
-================================================================
-Failed to import CuPy.
-
-Original error:
-  ImportError: libnvrtc.so.12: wrong ELF class
-================================================================
-"""
+PAGE = "\n===\nFailed to import CuPy.\n\nOriginal error:\n  ImportError: libnvrtc.so.12: wrong ELF class\n===\n"
 IMPORTS = {
     f"raise ImportError({PAGE!r})": "ImportError: libnvrtc.so.12: wrong ELF class",
     f"raise ImportError({PAGE!r}) from OSError('libcublas.so: no such file')": "OSError: libcublas.so: no such file",
-    "assert False, 'no API'": "AssertionError: no API",
-    "1 / 0": "ZeroDivisionError: division by zero",
-    "raise OSError('libcuda.so.1: file too short')": "OSError: libcuda.so.1: file too short",
-    "raise ValueError('numpy.dtype size changed')": "ValueError: numpy.dtype size changed",
     "raise KeyError('HOME')": "KeyError: 'HOME'",
     "def broken(:": "SyntaxError: invalid syntax",
     "": "AttributeError: module 'cupy' has no attribute 'cuda'",

@@ -1,23 +1,10 @@
 """Output of the commands. A pipe that nobody reads is tested in tests/corpus/test_corpus.py."""
 
-import fcntl
 import math
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 
 import pytest
 
 from scratchser.support import terminal
-
-
-@pytest.mark.parametrize("text", ["a\nb", "a\nb\n"])
-def test_the_text_ends_with_one_newline(capsys, text):
-    terminal.write(text)
-    assert capsys.readouterr().out == "a\nb\n"
 
 
 @pytest.fixture
@@ -79,20 +66,3 @@ def test_a_terminal_gets_a_bar_that_ends_full(clock, capsys, monkeypatch):
     epochs.close()
     last = capsys.readouterr().err.split("\r")[-1]
     assert "fold 2 epoch 2/10" in last and "100%" in last and "4/4" in last
-
-
-def test_progress_shows_on_a_terminal_of_width_0():
-    """Some containers' terminals report it."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-    program = """if True:
-        import time
-        from scratchser.support.terminal import bar, say
-        for _ in bar("ab", "reading"):
-            time.sleep(0.2)
-        say("end")
-    """
-    subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
-    assert b"reading:  50%" in os.read(ours, 10_000)
-    for end in (ours, theirs):
-        os.close(end)
