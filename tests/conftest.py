@@ -12,6 +12,7 @@ if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
     os.environ.setdefault("NUMBA_NUM_THREADS", "2")  # numba reads it once; one core can compare two threads as well
 
 import numba
+import small_corpus
 from numba import config
 from planted import faults_found, plant_in
 
@@ -42,6 +43,12 @@ def same_with_two_threads() -> Callable:
         np.testing.assert_equal(*results)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small corpus, which tests only read."""
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
 
 
 # ---- parts of the suite: pytest -m gradcheck, -m lstm, -m 'gradcheck and conv2d' -------------------------------------

@@ -22,11 +22,6 @@ CHANGES = [*small_corpus.SMALL, "selection_share=1.0", "learning_rate=0.02", "ep
 SETTINGS = ["--preset", "best", *(part for setting in CHANGES for part in ("--set", setting))]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def no_page():
     """report.html takes longer than the training."""
@@ -124,49 +119,29 @@ def test_without_vtlp_there_is_a_single_pass(folder, tmp_path, ask, batchnorm):
     assert p == {name: np.float32(rows(run, 1)[0][f"p_{name}"]) for name in answer["classes"]}
 
 
-@pytest.mark.parametrize(
-    ("rate", "channels", "end", "within"),
-    [(16000, 2, "wav", 1e-3), (44100, 2, "flac", 5e-3), (48000, 3, "ogg", 0.02), (8000, 1, "wav", 0.02)],
-)
-def test_any_rate_and_number_of_channels(run, folder, ask, tmp_path, rate, channels, end, within):
+def test_any_rate_and_number_of_channels(run, folder, ask, tmp_path):
     """A copy gets the same probabilities as the original, up to the loss of the conversion."""
     sound, _ = soundfile.read(folder / "c10.wav")
-    same = np.tile(scipy.signal.resample_poly(sound, rate // 100, 160)[:, None], channels)
-    copy = tmp_path / f"copy.{end}"
-    soundfile.write(copy, same, rate)
-    code, answer, error = ask(run, folder / "c10.wav", copy)
+    copy = np.tile(scipy.signal.resample_poly(sound, 441, 160)[:, None], 2)
+    soundfile.write(tmp_path / "copy.flac", copy, 44100)
+    code, answer, error = ask(run, folder / "c10.wav", tmp_path / "copy.flac")
     original, found = (list(entry["probabilities"].values()) for entry in answer["files"])
-    assert code == 0 and np.abs(np.subtract(original, found)).max() < within
-    assert ("mixed down from" in error) == (channels > 1) and ("resampled from" in error) == (rate != 16000)
+    assert code == 0 and np.abs(np.subtract(original, found)).max() < 5e-3
+    assert "mixed down from 2 channels" in error and "resampled from 44100" in error
 
 
-def test_broken_short_and_silent_files_are_listed_and_the_others_predicted(run, folder, ask, tmp_path):
-    rng = np.random.default_rng(0)
-    sounds = {
-        "zeros.wav": np.zeros(16000),
-        "offset.wav": np.full(16000, 0.3),
-        "dither.wav": rng.integers(-1, 2, 16000) / 32768,
-        "short.wav": rng.normal(0, 0.1, 1000),
-        "quiet.wav": 0.003 * np.sin(np.arange(16000)),
-        "whole.wav": 2.0**31 * np.sin(np.arange(16000)),  # 32-bit integers, not scaled
-        "mad.wav": 1e30 * np.sin(np.arange(16000)),
-    }
-    for name, sound in sounds.items():
-        soundfile.write(tmp_path / name, sound, 16000, subtype="FLOAT" if name in ("whole.wav", "mad.wav") else None)
+def test_broken_files_are_listed_and_the_others_predicted(run, folder, ask, tmp_path):
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(16000), 16000)
+    soundfile.write(tmp_path / "short.wav", np.full(1000, 0.1), 16000)
     (tmp_path / "text.wav").write_text("no sound")
-    files = [*(tmp_path / name for name in sounds), tmp_path / "text.wav", tmp_path / "gone.wav", folder / "a00.wav"]
+    files = [*(tmp_path / f"{name}.wav" for name in ("zeros", "short", "text", "gone")), folder / "a00.wav"]
     code, answer, error = ask(run, *files)
-    found = {entry["file"].rpartition("/")[2]: entry for entry in answer["files"]}
     assert code == 1 and [entry["file"] for entry in answer["files"]] == list(map(str, files))
-    for name in ("zeros.wav", "offset.wav", "dither.wav"):
-        assert found[name]["problem"].startswith("silent") and found[name]["probabilities"] is None
-    assert found["short.wav"]["problem"] == "too short sound file, 62.5 ms of at least 64 ms"
-    assert "unreadable" in found["text.wav"]["problem"] and "missing" in found["gone.wav"]["problem"]
-    assert "samples up to 1e+30" in found["mad.wav"]["problem"] and found["mad.wav"]["votes"] is None
-    for name in ("quiet.wav", "whole.wav", "a00.wav"):
-        assert found[name]["problem"] is None and sum(found[name]["probabilities"].values()) == pytest.approx(1)
+    *broken, good = answer["files"]
+    for entry, kind in zip(broken, ("silent", "too short", "unreadable", "missing"), strict=True):
+        assert entry["problem"].startswith(kind) and entry["probabilities"] is entry["votes"] is None
     assert f"{tmp_path / 'gone.wav'}: missing sound file" in error
-    assert found["a00.wav"] == ask(run, folder / "a00.wav")[1]["files"][0]  # the others change nothing
+    assert good == ask(run, folder / "a00.wav")[1]["files"][0]  # the others change nothing
 
 
 def test_the_table_agrees_with_json(run, folder, ask, tmp_path, capsys):
@@ -180,15 +155,6 @@ def test_the_table_agrees_with_json(run, folder, ask, tmp_path, capsys):
     votes = str(entry["votes"][entry["predicted"]])
     assert line.split()[1:] == [entry["predicted"], entry["second"], votes, "of", "22", *percents]
     assert "SYNTHETIC" not in printed.out + printed.err
-
-
-def test_the_table_explains_votes_that_contradict_the_probabilities():
-    entry = {"file": "a.wav", "problem": None, "predicted": "joy", "second": "grief", "votes": {"joy": 6, "grief": 5}}
-    answer = {"folds": [1], "alphas": [1.0] * 11, "classes": ["joy", "grief"], "run": "run", "corpus": "csv"}
-    answer |= {"preset": "best", "synthetic": False, "normalisation": "fold", "readout_norm": "off"}
-    for joy, explained in ((0.6, False), (0.5, False), (0.4, True)):
-        text = ensemble.text(answer | {"files": [{**entry, "probabilities": {"joy": joy, "grief": 1 - joy}}]})
-        assert ("6 of 11*" in text) == ("* the votes decide" in text) == explained
 
 
 def test_a_warning_for_synthetic_models_even_if_all_files_are_broken(run, tmp_path, ask, capsys):

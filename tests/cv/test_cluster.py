@@ -36,11 +36,6 @@ TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
 def jobs(folder, tmp_path_factory):
     """The job of a config; the features are the same for all."""
     data = corpus.load(folder)

@@ -24,8 +24,8 @@ TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    corpus_ = corpus.load(small_corpus.write(tmp_path_factory.mktemp("corpus")))
+def loaded(folder):
+    corpus_ = corpus.load(folder)
     features = extract(corpus_, CONFIG)
     return Dataset.of(corpus_.classes, corpus_.utterances, features, CONFIG), make_folds(corpus_)
 
