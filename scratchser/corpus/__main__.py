@@ -80,9 +80,9 @@ def _show(args: argparse.Namespace) -> int:
     ]
     if args.baselines:
         found = baselines.evaluate(good, folds, lambda items: bar(items, "baselines")) if folds else ()
-        if not svm.installed():
+        if has_audio(good) and not svm.installed():
             terminal.say(svm.MISSING)
-        elif folds and has_audio(good):
+        elif has_audio(good) and folds:
             found += svm.evaluate(good, folds, lambda items: bar(items, "openSMILE"))
         tuned = TUNED_ON.get(good.name, good.speakers)
         untuned = [speaker for speaker in good.speakers if speaker not in tuned]
