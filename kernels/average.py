@@ -6,7 +6,7 @@ mean    (n,)   mean of the first `count` W after the update; float32 or float64
 W       (n,)   all parameters of the network after an epoch, of the same dtype
 count   ()     number of the update
 
-The first update makes mean = W exactly, whatever mean held. There is no backward.
+The first update makes mean = W exactly, whatever mean held. It has no backward pass.
 """
 
 import numpy as np
