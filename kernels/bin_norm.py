@@ -9,8 +9,8 @@ starts, lengths, groups   (U,)     first frame, number of frames and group of ea
 mean, variance, scale     (G, F)   float64, NumPy's, in units of x, their square, and its inverse
 
 The paper normalises all pixels alike (eq. (5), mean_variance.py). An utterance is added up in chunks of whole frames,
-and the sums of the chunks in float64 in their order: the same bits for any number of threads. It has no backward pass: x
-is data, and the statistics are constants to the network.
+and the sums of the chunks in float64 in their order: the same bits for any number of threads. It has no backward pass,
+since x is data and the statistics are constants to the network.
 """
 
 import numpy as np
