@@ -1,7 +1,9 @@
 """What several test files share."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from planted import faults_found, plant_in
 from scratchser import gradcheck
 from scratchser.bench.cuda import costs
 from scratchser.kernels.machine import device as _device
+from scratchser.kernels.machine.compile import cuda
 from scratchser.tracer import trace
 
 
@@ -188,10 +191,34 @@ def unwritten_is_nan(monkeypatch, device) -> None:
     monkeypatch.setattr(device, "empty", unwritten)
 
 
+_swapped: list[dict] = []  # the modules in which the simulator stands for numba.cuda at the moment
+
+
+@contextmanager
+def swapped_until_the_kernel_ends(function, simulator) -> Iterator[None]:
+    """Puts the simulator in the place of numba.cuda in the module of a kernel or device function.
+
+    Numba's own version does so for each call of a device function. The first thread that returns from it then takes the
+    simulator away from the others, and sometimes one of them fails ("numba.cuda has no attribute 'fma'").
+    """
+    module = function.__globals__
+    if module.get("cuda") is cuda:
+        module["cuda"] = simulator
+        _swapped.append(module)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # the kernel itself; device functions have threads
+            while _swapped:
+                _swapped.pop()["cuda"] = cuda
+
+
 @pytest.fixture
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaCase]:
     device = _device.gpu(0) if request.param == "gpu" else _device.SIMULATED
     unwritten_is_nan(monkeypatch, device)
+    if request.param == "simulator":
+        monkeypatch.setattr("numba.cuda.simulator.kernel.swapped_cuda_module", swapped_until_the_kernel_ends)
     with _device.launched_by(launch_traced if request.param == "tracer" else launch_noted):
         yield CudaCase(device, real=request.param == "gpu")
 
