@@ -26,7 +26,7 @@ def cases_of(name):
     constant, smallest, _ = exercise.constant
     size = max(smallest, 4)
     cases = {case: filled(launch.arguments) for case, launch in exercise.cases(size).items()}
-    return cases, lambda a, mistake: exercise.reference(a, mistake, **{constant: size})
+    return cases, lambda a, mistakes: exercise.reference(a, mistakes, **{constant: size})
 
 
 # ---- the known mistakes ---------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def test_every_mistake_changes_the_numbers_and_different_names_have_different_nu
     """Otherwise the judge would name a mistake that is none, or the wrong one."""
     cases, reference_of = cases_of(name)
     numbers = {
-        mistake: [np.concatenate([np.ravel(v) for v in reference_of(a, mistake).values()]) for a in cases.values()]
+        mistake: [np.concatenate([np.ravel(v) for v in reference_of(a, {mistake}).values()]) for a in cases.values()]
         for mistake in ["", *load(name).mistakes]
     }
 

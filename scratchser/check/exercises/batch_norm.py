@@ -2,7 +2,18 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Differences,
+    Mistakes,
+    Outputs,
+    Part,
+    added,
+    choice,
+    hide_padding,
+)
 from scratchser.reference.batchnorm import mean_and_variance
 
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
@@ -31,54 +42,66 @@ MISTAKES = {
 }
 
 
-def backward(a: Arguments, mistake: str) -> Outputs:
+def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dy, x, lengths, gamma, epsilon = a["dy"], a["x"], a["lengths"], a["gamma"], a["epsilon"]
     B, T, _ = x.shape
     bt = int(lengths.sum())
     real = (np.arange(T) < lengths[:, None])[:, :, None]
-    everywhere = mistake in ("padding counted", "padding counted (in dx too)")
+    everywhere = bool(mistakes & {"padding counted", "padding counted (in dx too)"})
     averaged = real | everywhere
-    summed = real | everywhere | (mistake == "padding counted (in the sums)")
-    if mistake == "missing accumulate (last utterance)":
+    summed = real | everywhere | ("padding counted (in the sums)" in mistakes)
+    if "missing accumulate (last utterance)" in mistakes:
         summed = summed & (np.arange(B) == B - 1)[:, None, None]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        axis = {
-            "statistics of each frame": (0,),
-            "statistics of each utterance": (1,),
-            "statistics of all features together": (0, 1, 2),
-        }.get(mistake, (0, 1))
+        axis = choice(
+            mistakes,
+            {
+                "statistics of each frame": (0,),
+                "statistics of each utterance": (1,),
+                "statistics of all features together": (0, 1, 2),
+            },
+            (0, 1),
+        )
         count = np.broadcast_to(averaged, values.shape).sum(axis=axis, keepdims=True)
-        count = {
-            "padding counted (divided by B T)": B * T,
-            "variance divided by n - 1 (all means)": max(bt - 1, 1),
-        }.get(mistake, np.maximum(count, 1))
+        count = choice(
+            mistakes,
+            {
+                "padding counted (divided by B T)": B * T,
+                "variance divided by n - 1 (all means)": max(bt - 1, 1),
+            },
+            np.maximum(count, 1),
+        )
         return np.where(averaged, values, 0).sum(axis=axis, keepdims=True) / count
 
-    exact = bt > 1 and mistake == "variance divided by n - 1 (all means)"  # the mean of x itself is right
+    exact = bt > 1 and "variance divided by n - 1 (all means)" in mistakes  # the mean of x itself is right
     centred = x - mean(x) * ((bt - 1) / bt if exact else 1)
     variance = mean(centred**2)
-    if mistake in ("variance divided by n - 1", "variance divided by n - 1 (0 / 0 for one frame)"):
+    if mistakes & {"variance divided by n - 1", "variance divided by n - 1 (0 / 0 for one frame)"}:
         variance = variance * bt / max(bt - 1, 1)
-    if mistake == "variance divided by n - 1 (0 / 0 for one frame)" and bt == 1:
+    if "variance divided by n - 1 (0 / 0 for one frame)" in mistakes and bt == 1:
         variance = variance * np.nan
-    scale = {
-        "ε outside the root": 1 / (np.sqrt(variance) + epsilon),
-        "square root forgotten": 1 / (variance + epsilon),
-    }.get(mistake, 1 / np.sqrt(variance + epsilon))
+    scale = choice(
+        mistakes,
+        {
+            "ε outside the root": 1 / (np.sqrt(variance) + epsilon),
+            "square root forgotten": 1 / (variance + epsilon),
+        },
+        1 / np.sqrt(variance + epsilon),
+    )
     hat = centred * scale
-    g = dy if mistake == "γ forgotten" else gamma * dy
+    g = dy if "γ forgotten" in mistakes else gamma * dy
     dx = g.copy()
-    if mistake not in ("statistics treated as constants", "path through the mean forgotten"):
+    if not mistakes & {"statistics treated as constants", "path through the mean forgotten"}:
         dx = dx - mean(g)
-    if mistake not in ("statistics treated as constants", "path through the variance forgotten"):
+    if not mistakes & {"statistics treated as constants", "path through the variance forgotten"}:
         dx = dx - hat * mean(g * hat)
     dx = scale * dx
-    if mistake not in ("writes past the end", "padding counted (in dx too)"):
+    if not mistakes & {"writes past the end", "padding counted (in dx too)"}:
         dx = np.where(real, dx, 0)
-    dgamma = np.where(summed, dy * (x if mistake == "x in place of x̂" else hat), 0).sum(axis=(0, 1))
+    dgamma = np.where(summed, dy * (x if "x in place of x̂" in mistakes else hat), 0).sum(axis=(0, 1))
     dbeta = np.where(summed, dy, 0).sum(axis=(0, 1))
-    return {"dx": dx, **added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistake)}
+    return {"dx": dx, **added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistakes)}
 
 
 def arguments(lengths: tuple[int, ...], F: int, spare: int = 0, seed: int = 0, epsilon: float = 0.1) -> Arguments:
@@ -120,7 +143,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments((3, 1, 1), F=1, seed=12),
     },
     reference=backward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"dx": ("utterance", "frame", "feature"), "dgamma": ("feature",), "dbeta": ("feature",)},
     gradients=gradients,
     timed=lambda: arguments((40, 30, 25, 10), F=64, seed=30),

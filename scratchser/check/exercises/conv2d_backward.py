@@ -5,7 +5,18 @@ import numpy as np
 from scratchser import reference
 from scratchser.check.exercises import conv2d_forward
 from scratchser.check.exercises.conv2d_forward import AXES, padding
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Differences,
+    Mistakes,
+    Outputs,
+    Part,
+    added,
+    choice,
+    hide_padding,
+)
 from scratchser.kernels import conv2d
 
 EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."
@@ -39,7 +50,7 @@ MISTAKES = {
 }
 
 
-def backward(a: Arguments, mistake: str) -> Outputs:
+def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dy, x, y, lengths, W, (st, sf) = a["dy"], a["x"], a["y"], a["lengths"], a["W"], a["stride"]
     (B, T, F, _), (I, J, C, D) = x.shape, W.shape
     masks = {
@@ -47,30 +58,36 @@ def backward(a: Arguments, mistake: str) -> Outputs:
         "mask of the wrong array": dy > 0,
         "sign of the mask": ~(y > 0),
     }
-    dz = np.where(masks.get(mistake, y > 0), dy, 0)
-    pt, pf = padding(I, J, mistake)
-    step = {"stride forgotten": (1, 1)}.get(mistake, (sf, st) if mistake.startswith("strides") else (st, sf))
-    divisor = sf if mistake == "strides exchanged (lengths too)" else st
-    lowest = -1 - I - J if mistake == "negative index" else 0
-    kernel_turned = mistake == "transposed index in W (kernel)" and I == J
-    back = W[::-1, ::-1] if mistake == "kernel not flipped" else W
-    if mistake == "transposed index in W" and C == D:
+    dz = np.where(choice(mistakes, masks, y > 0), dy, 0)
+    pt, pf = padding(I, J, mistakes)
+    exchanged = mistakes & {"strides exchanged", "strides exchanged (lengths too)"}
+    step = choice(mistakes, {"stride forgotten": (1, 1)}, (sf, st) if exchanged else (st, sf))
+    divisor = sf if "strides exchanged (lengths too)" in mistakes else st
+    lowest = -1 - I - J if "negative index" in mistakes else 0
+    kernel_turned = "transposed index in W (kernel)" in mistakes and I == J
+    back = W[::-1, ::-1] if "kernel not flipped" in mistakes else W
+    if "transposed index in W" in mistakes and C == D:
         back = back.swapaxes(2, 3)
     if kernel_turned:
         back = back.swapaxes(0, 1)
     dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
-    if mistake in LAST:  # a tap that meets no input and a channel that is never open keep their old values
+    last = mistakes & LAST.keys()
+    if last:  # a tap that meets no input and a channel that is never open keep their old values
         dW, dbias = a["dW"].copy(), a["dbias"].copy()
     for u in range(B):
-        end = T if mistake in ("length mask forgotten", "lengths ignored") else lengths[u]
-        frames = dy.shape[1] if mistake.startswith("lengths ignored") else min(-(-lengths[u] // divisor), dy.shape[1])
-        if mistake == "missing accumulate (last utterance)":
+        end = T if mistakes & {"length mask forgotten", "lengths ignored"} else lengths[u]
+        frames = (
+            dy.shape[1]
+            if mistakes & {"lengths ignored", "lengths ignored (dy)"}
+            else min(-(-lengths[u] // divisor), dy.shape[1])
+        )
+        if "missing accumulate (last utterance)" in mistakes:
             dW[:], dbias[:] = 0, 0
         for t in range(frames):
             for f in range(dy.shape[2]):
                 d = dz[u, t, f]
-                kept = y[u, t, f] > 0 if mistake == "missing accumulate (last open position)" else np.full(D, True)
-                if mistake in LAST:
+                kept = y[u, t, f] > 0 if "missing accumulate (last open position)" in mistakes else np.full(D, True)
+                if last:
                     dbias[kept] = d[kept]
                 else:
                     dbias = dbias + d
@@ -80,21 +97,21 @@ def backward(a: Arguments, mistake: str) -> Outputs:
                         if not (max(lowest, -T) <= frame < end and max(lowest, -F) <= bin < F):
                             continue
                         to_x, to_W = back[i, j] @ d, np.outer(x[u, frame, bin], d)
-                        if mistake not in LAST:
+                        if not last:
                             dx[u, frame, bin] += to_x
                             dW[i, j] += to_W
                             continue
                         dW[i, j][:, kept] = to_W[:, kept]
-                        if mistake == "missing accumulate (last position)":
+                        if "missing accumulate (last position)" in mistakes:
                             dx[u, frame, bin] = to_x
                         elif kept.any():
                             k = np.flatnonzero(kept)[-1]
                             dx[u, frame, bin] = back[i, j, :, k] * d[k]
     dW = dW.swapaxes(0, 1) if kernel_turned else dW
-    dW = dW.swapaxes(2, 3) if mistake == "transposed index in dW" and C == D else dW
-    if mistake in LAST:
+    dW = dW.swapaxes(2, 3) if "transposed index in dW" in mistakes and C == D else dW
+    if last:
         return {"dx": dx, "dW": dW, "dbias": dbias}
-    return {"dx": dx, **added(a, {"dW": dW, "dbias": dbias}, mistake)}
+    return {"dx": dx, **added(a, {"dW": dW, "dbias": dbias}, mistakes)}
 
 
 def with_gradient(a: Arguments, seed: int = 0) -> Arguments:
@@ -138,7 +155,7 @@ def _differences(a: Arguments, directions: int | None) -> Differences:
 EXERCISE = CpuExercise(
     cases=cases,
     reference=backward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={
         "dx": AXES,
         "dW": ("kernel row", "kernel column", "input channel", "output channel"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs, hide_padding
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice, hide_padding
 from scratchser.kernels import conv2d
 
 AXES = ("utterance", "frame", "bin", "channel")
@@ -29,49 +29,50 @@ MISTAKES = {
 }
 
 
-def forward(a: Arguments, mistake: str) -> Outputs:
+def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     x, lengths, W, bias, (st, sf) = a["x"], a["lengths"], a["W"], a["bias"], a["stride"]
-    if mistake == "kernel flipped":
+    if "kernel flipped" in mistakes:
         W = W[::-1, ::-1]
-    if mistake == "transposed index in W" and W.shape[2] == W.shape[3]:
+    if "transposed index in W" in mistakes and W.shape[2] == W.shape[3]:
         W = W.swapaxes(2, 3)
-    if mistake == "kernel rows and columns exchanged" and W.shape[0] == W.shape[1]:
+    if "kernel rows and columns exchanged" in mistakes and W.shape[0] == W.shape[1]:
         W = W.swapaxes(0, 1)
     (B, T, F, _), (I, J, _, D) = x.shape, W.shape
-    pt, pf = padding(I, J, mistake)
-    step = {"stride forgotten": (1, 1), "strides exchanged": (sf, st)}.get(mistake, (st, sf))
-    lowest = -1 - I - J if mistake == "negative index" else 0
-    last_only = mistake.startswith("missing accumulate") and mistake != "missing accumulate (last channel)"
-    bias_last = mistake == "missing accumulate (last tap, then bias)"
+    pt, pf = padding(I, J, mistakes)
+    step = choice(mistakes, {"stride forgotten": (1, 1), "strides exchanged": (sf, st)}, (st, sf))
+    lowest = -1 - I - J if "negative index" in mistakes else 0
+    last_product = "missing accumulate (last product)" in mistakes
+    last_only = any(name.startswith("missing accumulate (last tap") for name in mistakes) or last_product
+    bias_last = "missing accumulate (last tap, then bias)" in mistakes
     y = np.zeros((B, -(-T // st), -(-F // sf), D), x.dtype)
     for u in range(B):
-        end = T if mistake in ("length mask forgotten", "lengths ignored") else lengths[u]
-        frames = y.shape[1] if mistake in ("writes past the end", "lengths ignored") else -(-lengths[u] // st)
+        end = T if mistakes & {"length mask forgotten", "lengths ignored"} else lengths[u]
+        frames = y.shape[1] if mistakes & {"writes past the end", "lengths ignored"} else -(-lengths[u] // st)
         for t in range(frames):
             for f in range(y.shape[2]):
-                pixel = np.zeros(D) if mistake == "bias forgotten" or bias_last else bias.copy()
+                pixel = np.zeros(D) if "bias forgotten" in mistakes or bias_last else bias.copy()
                 for i in range(I):
                     for j in range(J):
                         frame, bin = t * step[0] + i - pt, f * step[1] + j - pf
                         if not (max(lowest, -T) <= frame < end and max(lowest, -F) <= bin < F):
                             continue
                         value = x[u, frame, bin] @ W[i, j]
-                        if mistake in ("missing accumulate (last channel)", "missing accumulate (last product)"):
+                        if mistakes & {"missing accumulate (last channel)", "missing accumulate (last product)"}:
                             value = x[u, frame, bin, -1] * W[i, j, -1]
                         pixel = value if last_only else pixel + value
                 pixel = pixel + bias if bias_last else pixel
-                y[u, t, f] = pixel if mistake == "ReLU forgotten" else np.maximum(pixel, 0)
+                y[u, t, f] = pixel if "ReLU forgotten" in mistakes else np.maximum(pixel, 0)
     return {"y": y}
 
 
-def padding(I: int, J: int, mistake: str) -> tuple[int, int]:
+def padding(I: int, J: int, mistakes: Mistakes) -> tuple[int, int]:
     """Frames and bins of the window before its centre."""
     pt, pf = (I - 1) // 2, (J - 1) // 2
-    if mistake == "off by one in the padding":
+    if "off by one in the padding" in mistakes:
         pt, pf = I // 2, J // 2
-    if mistake == "padding forgotten":
+    if "padding forgotten" in mistakes:
         pt, pf = 0, 0
-    return pt - {"off by one in time (late)": 1, "off by one in time (early)": -1}.get(mistake, 0), pf
+    return pt - choice(mistakes, {"off by one in time (late)": 1, "off by one in time (early)": -1}, 0), pf
 
 
 def arguments(
@@ -100,7 +101,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments((5, 3, 8), 4, 1, 3, (1, 5), (2, 1), spare=1, seed=13),
     },
     reference=forward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"y": AXES},
     timed=lambda: arguments((20, 12), 16, 2, 4, (3, 3), (2, 2), seed=40),
     package=conv2d.forward,

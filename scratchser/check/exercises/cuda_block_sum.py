@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, Cost, CudaExercise, Launch, Outputs
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+    choice,
+)
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
@@ -18,21 +28,25 @@ MISTAKES = {
 }
 
 
-def block_sum(a: Arguments, mistake: str, THREADS: int) -> Outputs:
+def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     x = a["x"].astype(np.float64)
     padded = np.zeros((a["sums"].size, THREADS))
     padded.flat[: x.size] = x
-    sums = {
-        "one halving too few": padded[:, ::2].sum(axis=1),
-        "missing accumulate (first)": padded[:, 0],
-        "missing accumulate (last)": padded[:, -1],
-        "every block sums all": np.full(len(padded), x.sum()),
-        "block index forgotten": np.full(len(padded), padded[0].sum()),
-        "divided by the number of threads": padded.sum(axis=1) / THREADS,
-        "off by one at the end": padded[:, :-1].sum(axis=1),
-        "off by one at the beginning": padded[:, 1:].sum(axis=1),
-        "sign": padded @ [(-1) ** t.bit_count() for t in range(THREADS)],  # one sign for each halving
-    }.get(mistake, padded.sum(axis=1))
+    sums = choice(
+        mistakes,
+        {
+            "one halving too few": padded[:, ::2].sum(axis=1),
+            "missing accumulate (first)": padded[:, 0],
+            "missing accumulate (last)": padded[:, -1],
+            "every block sums all": np.full(len(padded), x.sum()),
+            "block index forgotten": np.full(len(padded), padded[0].sum()),
+            "divided by the number of threads": padded.sum(axis=1) / THREADS,
+            "off by one at the end": padded[:, :-1].sum(axis=1),
+            "off by one at the beginning": padded[:, 1:].sum(axis=1),
+            "sign": padded @ [(-1) ** t.bit_count() for t in range(THREADS)],  # one sign for each halving
+        },
+        padded.sum(axis=1),
+    )
     return {"sums": sums.astype(np.float32)}
 
 
@@ -56,7 +70,7 @@ EXERCISE = CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=block_sum,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     counted="3 blocks",
     cost=cost,
     wasteful="Read each element from global memory once, into shared memory; add up the halves there, and let one "

@@ -3,7 +3,16 @@
 import numpy as np
 
 from scratchser.check.exercises import conv2d_forward
-from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, Cost, CudaExercise, Launch, Outputs
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+)
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {  # for the tracer, an index below 0 is out of range whatever the result is
@@ -11,12 +20,12 @@ MISTAKES = {  # for the tracer, an index below 0 is out of range whatever the re
 }
 
 
-def convolution(a: Arguments, mistake: str, THREADS: int) -> Outputs:
+def convolution(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     """y, unwritten past the ends unless the mistake is to write there."""
     given = {name: a[name].astype(np.float64) for name in ("x", "W", "bias")}
     given.update(lengths=a["lengths"].astype(np.int64), stride=(a["st"], a["sf"]))
-    y = conv2d_forward.forward(given, mistake)["y"]
-    if mistake not in ("writes past the end", "lengths ignored"):
+    y = conv2d_forward.forward(given, mistakes)["y"]
+    if not mistakes & {"writes past the end", "lengths ignored"}:
         for u, length in enumerate(a["lengths"]):
             y[u, -(-length // a["st"]) :] = UNWRITTEN
     return {"y": y.astype(np.float32)}
@@ -63,7 +72,7 @@ EXERCISE = CudaExercise(
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=convolution,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     counted="stride 2 x 3",
     cost=cost,
     wasteful="Add up in a variable and write y once. Read what is the same for every product, the length and the bias, "

@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, Cost, CudaExercise, Launch, Outputs
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+    choice,
+)
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
@@ -16,20 +26,24 @@ MISTAKES = {
 }
 
 
-def matmul(a: Arguments, mistake: str, TILE: int) -> Outputs:
+def matmul(a: Arguments, mistakes: Mistakes, TILE: int) -> Outputs:
     A, B = a["A"].astype(np.float64), a["B"].astype(np.float64)
     K, square = A.shape[1], A.shape[0] == A.shape[1] == B.shape[1]
-    A = A.T if mistake == "transposed index in A" and square else A
-    B = B.T if mistake == "transposed index in B" and square else B
+    A = A.T if "transposed index in A" in mistakes and square else A
+    B = B.T if "transposed index in B" in mistakes and square else B
     last = (K - 1) // TILE * TILE
-    k = {
-        "missing accumulate (last tile)": slice(last, K),
-        "missing accumulate (last product)": slice(last + TILE - 1, K),  # past K the tile contains zeros
-        "one tile only": slice(0, TILE),
-        "last, smaller tile forgotten": slice(0, K // TILE * TILE),
-    }.get(mistake, slice(0, K))
+    k = choice(
+        mistakes,
+        {
+            "missing accumulate (last tile)": slice(last, K),
+            "missing accumulate (last product)": slice(last + TILE - 1, K),  # past K the tile contains zeros
+            "one tile only": slice(0, TILE),
+            "last, smaller tile forgotten": slice(0, K // TILE * TILE),
+        },
+        slice(0, K),
+    )
     C = A[:, k] @ B[k]
-    return {"C": (C.T if mistake == "transposed index in C" and square else C).astype(np.float32)}
+    return {"C": (C.T if "transposed index in C" in mistakes and square else C).astype(np.float32)}
 
 
 def cases(TILE: int) -> dict[str, Launch]:
@@ -58,7 +72,7 @@ EXERCISE = CudaExercise(
     constant=("TILE", 2, 8),
     cases=cases,
     reference=matmul,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     counted="no multiples of the tile",
     cost=cost,
     wasteful="Read each element of A and B from global memory once for every tile of C: each thread of the block reads "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Outputs
+from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Mistakes, Outputs, Part, choice
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
@@ -17,20 +17,24 @@ MISTAKES = {
 }
 
 
-def saxpy(arguments: Arguments, mistake: str, BLOCK: int) -> Outputs:
+def saxpy(arguments: Arguments, mistakes: Mistakes, BLOCK: int) -> Outputs:
     a, x, y = arguments["a"], arguments["x"], arguments["y"]
-    result = {
-        "missing accumulate": a * x,
-        "factor forgotten": x + y,
-        "x and y exchanged": a * y + x,
-        "sign": y - a * x,
-        "off by one in the index": a * np.append(x[1:], 0) + y,
-    }.get(mistake, a * x + y)
-    if mistake == "block index forgotten":  # every block adds to the same elements
+    result = choice(
+        mistakes,
+        {
+            "missing accumulate": a * x,
+            "factor forgotten": x + y,
+            "x and y exchanged": a * y + x,
+            "sign": y - a * x,
+            "off by one in the index": a * np.append(x[1:], 0) + y,
+        },
+        a * x + y,
+    )
+    if "block index forgotten" in mistakes:  # every block adds to the same elements
         result = np.where(np.arange(len(x)) < BLOCK, y + blocks(len(x), BLOCK) * a * x, y)
-    if mistake == "off by one at the end":
+    if "off by one at the end" in mistakes:
         result[-1] = y[-1]
-    if mistake == "off by one at the beginning":
+    if "off by one at the beginning" in mistakes:
         result[0] = y[0]
     return {"y": result.astype(y.dtype)}
 
@@ -53,7 +57,7 @@ EXERCISE = CudaExercise(
     constant=("BLOCK", 1, 64),
     cases=cases,
     reference=saxpy,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     counted="3 blocks and a half",
     cost=cost,
     wasteful="A thread reads its x and its y once and writes its y once; keep what it needs twice in a variable.",

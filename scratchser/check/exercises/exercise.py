@@ -1,18 +1,21 @@
 """What an exercise is: its function, the cases that it is run on, its reference implementation and the known mistakes.
 
-The reference implementation also takes the name of a known mistake, and then returns what a function with just this
-mistake returns. The judge reports a mistake only where a learner's numbers are those of the mistake in every case.
+The reference implementation also takes a set of known mistakes, and then returns what a function with just these
+mistakes returns. The judge reports mistakes only where a learner's numbers are those of the mistakes in every case.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 Arguments = dict[str, Any]  # by parameter, in order
 Outputs = dict[str, np.ndarray]  # by name
+Mistakes = Set[str]  # names of known mistakes that are made together
+NONE: Mistakes = frozenset()
+Option = TypeVar("Option")
 
 UNWRITTEN = -12345.0  # in the outputs of a CUDA kernel before the launch
 FAULT_KINDS = 5  # that the tracer finds
@@ -24,14 +27,31 @@ SUMS = {  # known mistakes of gradients that are added to what an argument conta
 }
 
 
+class Part(NamedTuple):
+    """A part of the function: hints from a nudge to the line, and known mistakes.
+
+    The mistakes are name -> explanation. A text in parentheses distinguishes mistakes of one name.
+    """
+
+    look: str  # --hint 1: what to look at
+    idea: str  # --hint 2: the formula or the idea
+    line: str  # --hint 3: the line
+    mistakes: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
     """What exercises for the CPU and for CUDA have in common."""
 
-    reference: Callable[..., Outputs]  # (arguments, mistake) -> outputs; the mistake "" is none
-    mistakes: Mapping[str, str]  # known mistake -> hint. A text in parentheses distinguishes mistakes of one name
+    reference: Callable[..., Outputs]  # (arguments, mistakes) -> outputs with these mistakes and no others
+    parts: Mapping[str, Part]  # name of an output, of a fault of a kernel, or any other. The first one is the main part
     axes: Mapping[str, tuple[str, ...]]  # output -> names of its indices
     name: str = ""  # of the exercise, its module and its function: `load` sets it
+
+    @cached_property
+    def mistakes(self) -> dict[str, str]:
+        """Known mistake -> explanation, of all parts."""
+        return {mistake: text for part in self.parts.values() for mistake, text in part.mistakes.items()}
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -119,7 +139,7 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CudaExercise(Exercise):
-    """A CUDA kernel, run by the tracer. Its reference takes the value of the constant as a third argument."""
+    """A CUDA kernel, run by the tracer. Its reference takes the value of the constant as a keyword, like THREADS=8."""
 
     constant: tuple[str, int, int]  # name, smallest and largest value of a number on which grid and block depend
     cases: Callable[[int], dict[str, Launch]]  # in float32, with NaN where the kernel must not read
@@ -135,6 +155,11 @@ class CudaExercise(Exercise):
     def checks(self) -> int:
         """Each kind of fault, outputs, padding, accesses."""
         return FAULT_KINDS + len(self.axes) + self.padded + 1
+
+
+def choice(mistakes: Mistakes, options: Mapping[str, Option], default: Option) -> Option:
+    """The option of the first mistake that is made, or the default."""
+    return next((option for mistake, option in options.items() if mistake in mistakes), default)
 
 
 def name_of(mistake: str) -> str:
@@ -175,8 +200,8 @@ def hide_padding(lengths: Sequence[int], *arrays: np.ndarray) -> None:
             array[u, length:] = np.nan
 
 
-def added(a: Arguments, sums: Outputs, mistake: str) -> Outputs:
+def added(a: Arguments, sums: Outputs, mistakes: Mistakes) -> Outputs:
     """The gradients after the call: those before it plus the sums. Makes the mistakes of SUMS."""
-    start = 0 if mistake == "missing accumulate (start lost)" else 1
-    share = len(a["x"]) if mistake == "divided by the batch size" else 1
+    start = 0 if "missing accumulate (start lost)" in mistakes else 1
+    share = len(a["x"]) if "divided by the batch size" in mistakes else 1
     return {name: start * a[name] + value / share for name, value in sums.items()}

@@ -3,7 +3,16 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Differences,
+    Mistakes,
+    Outputs,
+    Part,
+    added,
+)
 from scratchser.kernels import linear
 
 MISTAKES = {
@@ -15,20 +24,20 @@ MISTAKES = {
 }
 
 
-def backward(a: Arguments, mistake: str) -> Outputs:
+def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dy, x, W = a["dy"], a["x"], a["W"]
     square = W.shape[0] == W.shape[1]
-    dx = dy @ (W if mistake == "transposed index in W" and square else W.T)
+    dx = dy @ (W if "transposed index in W" in mistakes and square else W.T)
     dW, db = x.T @ dy, dy.sum(axis=0)
-    if mistake == "missing accumulate (last class)":
+    if "missing accumulate (last class)" in mistakes:
         dx = np.outer(dy[:, -1], W[:, -1])
-    if mistake.startswith("missing accumulate (last utterance"):
+    if mistakes & {"missing accumulate (last utterance)", "missing accumulate (last utterance, start lost)"}:
         dW, db = np.outer(x[-1], dy[-1]), dy[-1]
-    if mistake == "transposed index in dW" and square:
+    if "transposed index in dW" in mistakes and square:
         dW = dW.T
-    if mistake == "missing accumulate (last utterance, start lost)":
+    if "missing accumulate (last utterance, start lost)" in mistakes:
         return {"dx": dx, "dW": dW, "db": db}
-    return {"dx": dx, **added(a, {"dW": dW, "db": db}, mistake)}
+    return {"dx": dx, **added(a, {"dW": dW, "db": db}, mistakes)}
 
 
 def arguments(B: int, D: int, K: int, seed: int = 0) -> Arguments:
@@ -55,7 +64,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments(3, 8, 4, seed=6),
     },
     reference=backward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"dx": ("utterance", "feature"), "dW": ("feature", "class"), "db": ("class",)},
     gradients=gradients,
     timed=lambda: arguments(32, 64, 4),

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import SUMS, Arguments, CpuExercise, Differences, Outputs, added, hide_padding
+from scratchser.check.exercises.exercise import (
+    NONE,
+    SUMS,
+    Arguments,
+    CpuExercise,
+    Differences,
+    Mistakes,
+    Outputs,
+    Part,
+    added,
+    choice,
+    hide_padding,
+)
 from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
 from scratchser.kernels import lstm
 
@@ -46,70 +58,70 @@ def forward(
         h, state = h0[u], c0[u]
         for t in range(int(lengths[u])):
             z = x[u, t] @ Wx + h @ Wh + b
-            step = cell({"z": z[None], "c": state[None]}, "")
+            step = cell({"z": z[None], "c": state[None]}, NONE)
             gates[u, t], state, h = step["gates"][0], step["c_after"][0], step["h"][0]
             y[u, t], c[u, t] = h, state
     return y, c, gates
 
 
-def backward(a: Arguments, mistake: str) -> Outputs:
+def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dy, x, lengths, Wx, Wh = a["dy"], a["x"], a["lengths"], a["Wx"], a["Wh"]
     h0, c0, gates, c = a["h0"], a["c0"], a["gates"], a["c"]
     (B, T, _), H = x.shape, Wh.shape[0]
-    order = ORDERS.get(mistake, (0, 1, 2, 3))
+    order = choice(mistakes, ORDERS, (0, 1, 2, 3))
     dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(4 * H)
     dh0, dc0 = np.zeros_like(h0), np.zeros_like(c0)
     dh, dc = np.zeros(H), np.zeros(H)
     for u in range(B):
-        if mistake != "state of another utterance":
+        if "state of another utterance" not in mistakes:
             dh, dc = np.zeros(H), np.zeros(H)
-        if mistake == "missing accumulate (last utterance)":
+        if "missing accumulate (last utterance)" in mistakes:
             dWx[:], dWh[:], db[:] = 0, 0, 0
-        frames = T if mistake == "length mask forgotten" else int(lengths[u])
+        frames = T if "length mask forgotten" in mistakes else int(lengths[u])
         for t in reversed(range(frames)):
             parts = np.split(gates[u, t], 4)
             i, f, g, o = (parts[order.index(gate)] for gate in range(4))
-            h_before, c_before = _before(a, u, t, mistake)
-            if mistake == "missing accumulate (dy)":
+            h_before, c_before = _before(a, u, t, mistakes)
+            if "missing accumulate (dy)" in mistakes:
                 dh = dy[u, t] if t == frames - 1 else dh
-            elif mistake != "missing accumulate (last dy)" or t == frames - 1:
+            elif "missing accumulate (last dy)" not in mistakes or t == frames - 1:
                 dh = dh + dy[u, t]
             tanh_c = np.tanh(c[u, t])
-            from_h = dh * o * (1 if mistake == "derivative of tanh c forgotten" else 1 - tanh_c**2)
-            from_next = dc * f if mistake == "off by one in time (f)" else dc
-            dc = from_h if mistake == "missing accumulate (dc)" else from_h + from_next
-            slopes = [1, 1, 1] if mistake == "derivative of σ forgotten" else [s * (1 - s) for s in (i, f, o)]
-            slope_g = 1 if mistake == "derivative of tanh for g forgotten" else 1 - g**2
+            from_h = dh * o * (1 if "derivative of tanh c forgotten" in mistakes else 1 - tanh_c**2)
+            from_next = dc * f if "off by one in time (f)" in mistakes else dc
+            dc = from_h if "missing accumulate (dc)" in mistakes else from_h + from_next
+            slopes = [1, 1, 1] if "derivative of σ forgotten" in mistakes else [s * (1 - s) for s in (i, f, o)]
+            slope_g = 1 if "derivative of tanh for g forgotten" in mistakes else 1 - g**2
             parts = [dc * g * slopes[0], dc * c_before * slopes[1], dc * i * slope_g, dh * tanh_c * slopes[2]]
             dz = np.concatenate([parts[gate] for gate in order])
-            dx[u, t] = dz @ (Wx if mistake == "transposed index in Wx" and Wx.shape[0] == 4 * H else Wx.T)
+            dx[u, t] = dz @ (Wx if "transposed index in Wx" in mistakes and Wx.shape[0] == 4 * H else Wx.T)
             step = np.outer(x[u, t], dz), np.outer(h_before, dz), dz
-            if mistake == "missing accumulate (last step)":
+            if "missing accumulate (last step)" in mistakes:
                 dWx, dWh, db = step
             else:
                 dWx, dWh, db = dWx + step[0], dWh + step[1], db + step[2]
-            dh = np.zeros(H) if mistake == "state not carried" else dz @ Wh.T
-            if mistake == "cell state not carried":
+            dh = np.zeros(H) if "state not carried" in mistakes else dz @ Wh.T
+            if "cell state not carried" in mistakes:
                 dc = np.zeros(H)
-            elif mistake not in ("forget gate forgotten", "off by one in time (f)"):
+            elif not mistakes & {"forget gate forgotten", "off by one in time (f)"}:
                 dc = dc * f
         dh0[u], dc0[u] = dh, dc
     sums = {"dWx": dWx, "dWh": dWh, "db": db}
-    if mistake != "missing accumulate (last step)":
-        sums = added(a, sums, mistake)
+    if "missing accumulate (last step)" not in mistakes:
+        sums = added(a, sums, mistakes)
     return {"dx": dx, "dh0": dh0, "dc0": dc0, **sums}
 
 
-def _before(a: Arguments, u: int, t: int, mistake: str) -> tuple[np.ndarray, np.ndarray]:
+def _before(a: Arguments, u: int, t: int, mistakes: Mistakes) -> tuple[np.ndarray, np.ndarray]:
     """h and c before step t of utterance u."""
-    h = a["y"][u, t - 1] if t or mistake in ("negative index (y)", "negative index (both)") else a["h0"][u]
-    c = a["c"][u, t - 1] if t or mistake in ("negative index (c)", "negative index (both)") else a["c0"][u]
-    if t == 0 and mistake == "initial state forgotten (h)":
+    h = a["y"][u, t - 1] if t or mistakes & {"negative index (y)", "negative index (both)"} else a["h0"][u]
+    c = a["c"][u, t - 1] if t or mistakes & {"negative index (c)", "negative index (both)"} else a["c0"][u]
+    if t == 0 and "initial state forgotten (h)" in mistakes:
         h = 0 * h
-    if t == 0 and mistake == "initial state forgotten (c)":
+    if t == 0 and "initial state forgotten (c)" in mistakes:
         c = 0 * c
-    h = a["y"][u, t] if mistake == "off by one in time (h)" else h
-    c = a["c"][u, t] if mistake == "off by one in time (c)" else c
+    h = a["y"][u, t] if "off by one in time (h)" in mistakes else h
+    c = a["c"][u, t] if "off by one in time (c)" in mistakes else c
     return h, c
 
 
@@ -172,7 +184,7 @@ def both_directions(a: Arguments) -> Sequence:
 EXERCISE = CpuExercise(
     cases=cases,
     reference=backward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={
         "dx": ("utterance", "frame", "feature"),
         "dh0": ("utterance", "unit"),

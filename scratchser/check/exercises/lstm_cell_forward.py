@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.reference.lstm import sigmoid
 
 GATES = "ifgo"  # the order in which z and the gates are stored
@@ -27,21 +27,25 @@ MISTAKES = {
 }
 
 
-def cell(a: Arguments, mistake: str) -> Outputs:
-    order, before = ORDERS.get(mistake, (0, 1, 2, 3)), a["c"]
+def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
+    order, before = choice(mistakes, ORDERS, (0, 1, 2, 3)), a["c"]
     parts = np.split(a["z"], 4, axis=1)
     i, f, g, o = (parts[order.index(gate)] for gate in range(4))
-    g = sigmoid(g) if mistake == "σ in place of tanh for g" else np.tanh(g)
-    if mistake != "σ forgotten":
+    g = sigmoid(g) if "σ in place of tanh for g" in mistakes else np.tanh(g)
+    if "σ forgotten" not in mistakes:
         i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
-    c = {
-        "missing accumulate": i * g,
-        "f and i exchanged": i * before + f * g,
-        "input gate forgotten": f * before + g,
-        "forget gate forgotten": before + i * g,
-    }.get(mistake, f * before + i * g)
-    state = before if mistake == "off by one step" else c
-    h = o * (state if mistake == "tanh of the cell state forgotten" else np.tanh(state))
+    c = choice(
+        mistakes,
+        {
+            "missing accumulate": i * g,
+            "f and i exchanged": i * before + f * g,
+            "input gate forgotten": f * before + g,
+            "forget gate forgotten": before + i * g,
+        },
+        f * before + i * g,
+    )
+    state = before if "off by one step" in mistakes else c
+    h = o * (state if "tanh of the cell state forgotten" in mistakes else np.tanh(state))
     return {"gates": np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1), "c_after": c, "h": h}
 
 
@@ -60,7 +64,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments(2, 2, seed=5),
     },
     reference=cell,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"gates": ("utterance", "gate unit"), "c_after": ("utterance", "unit"), "h": ("utterance", "unit")},
     timed=lambda: arguments(16, 64),
 )

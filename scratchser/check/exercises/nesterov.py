@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.kernels import nesterov
 
 MISTAKES = {
@@ -20,25 +20,27 @@ MISTAKES = {
 }
 
 
-def step(a: Arguments, mistake: str) -> Outputs:
+def step(a: Arguments, mistakes: Mistakes) -> Outputs:
     W, V, dW, ends, mu = a["W"], a["V"], a["dW"], a["ends"], a["momentum"]
-    ends = ends + (mistake == "off by one at the segments' ends")
+    ends = ends + ("off by one at the segments' ends" in mistakes)
     segment = np.searchsorted(ends, np.arange(len(W)), side="right")
-    segment = np.zeros_like(segment) if mistake == "segments ignored" else segment
+    segment = np.zeros_like(segment) if "segments ignored" in mistakes else segment
     learning_rate, l2 = a["learning_rate"][segment], a["l2"][segment]
-    factor = {"L2 forgotten": 0, "factor 2 in L2": 2, "sign of L2": -1, "L2 outside of the momentum": 0}.get(mistake, 1)
+    factor = choice(
+        mistakes, {"L2 forgotten": 0, "factor 2 in L2": 2, "sign of L2": -1, "L2 outside of the momentum": 0}, 1
+    )
     g = dW + factor * l2 * W
-    inside = mistake == "learning rate inside v"
-    v = (learning_rate * g if inside else g) + (0 if mistake == "momentum forgotten" else mu * V)
+    inside = "learning rate inside v" in mistakes
+    v = (learning_rate * g if inside else g) + (0 if "momentum forgotten" in mistakes else mu * V)
     move = learning_rate * (g + mu * v)
     if inside:
         move = learning_rate * g + mu * v
-    if mistake == "momentum without looking ahead":
+    if "momentum without looking ahead" in mistakes:
         move = learning_rate * v
-    if mistake == "L2 outside of the momentum":
+    if "L2 outside of the momentum" in mistakes:
         move = learning_rate * (g + mu * v + l2 * W)
-    new = W + move if mistake == "sign" else W - move
-    return {"W": new, "V": v, "dW": dW.copy() if mistake == "gradient not cleared" else np.zeros_like(dW)}
+    new = W + move if "sign" in mistakes else W - move
+    return {"W": new, "V": v, "dW": dW.copy() if "gradient not cleared" in mistakes else np.zeros_like(dW)}
 
 
 def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
@@ -59,7 +61,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments((6, 4), 12),
     },
     reference=step,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"W": ("parameter",), "V": ("parameter",), "dW": ("parameter",)},
     timed=lambda: arguments((3000, 40, 7000)),
     package=nesterov.step,

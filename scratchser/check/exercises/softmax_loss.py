@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Outputs
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Mistakes, Outputs, Part, choice
 from scratchser.kernels import softmax
 
 MISTAKES = {
@@ -21,30 +21,30 @@ MISTAKES = {
 }
 
 
-def loss(a: Arguments, mistake: str) -> Outputs:
+def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
     z, t, w = a["logits"], a["target"], a["weight"]
     B = len(z)
     z = z - z.max(axis=1, keepdims=True)  # exp does not overflow
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
-    if mistake == "softmax over the wrong axis":
+    if "softmax over the wrong axis" in mistakes:
         e = np.exp(a["logits"] - a["logits"].max(axis=0))
         p = e / e.sum(axis=0)
         log_p = np.log(np.maximum(p, np.finfo(float).tiny))
-    if mistake == "hard targets":
+    if "hard targets" in mistakes:
         t = np.eye(t.shape[1])[t.argmax(axis=1)]
-    w = np.ones(B) if mistake == "weights forgotten" else w
-    divisor = {"factor 1/B forgotten": 1, "divided by the sum of weights": w.sum()}.get(mistake, B)
-    rows = -(t * (p if mistake == "logarithm forgotten" else log_p)).sum(axis=1)
-    if mistake == "p and t exchanged":
+    w = np.ones(B) if "weights forgotten" in mistakes else w
+    divisor = choice(mistakes, {"factor 1/B forgotten": 1, "divided by the sum of weights": w.sum()}, B)
+    rows = -(t * (p if "logarithm forgotten" in mistakes else log_p)).sum(axis=1)
+    if "p and t exchanged" in mistakes:
         rows = -(p * log_p).sum(axis=1)
     rows = w * rows / divisor
-    mass = 1 if mistake == "targets assumed to sum to 1" else t.sum(axis=1, keepdims=True)
+    mass = 1 if "targets assumed to sum to 1" in mistakes else t.sum(axis=1, keepdims=True)
     dz = w[:, None] / divisor * (p * mass - t)
-    if mistake == "derivative of p twice":
+    if "derivative of p twice" in mistakes:
         dz = dz * p * (1 - p)
-    sign = -1 if mistake == "sign" else 1
-    total = rows[-1] if mistake == "missing accumulate" else rows.sum()
+    sign = -1 if "sign" in mistakes else 1
+    total = rows[-1] if "missing accumulate" in mistakes else rows.sum()
     return {"loss": np.asarray(sign * total), "dlogits": sign * dz}
 
 
@@ -74,7 +74,7 @@ EXERCISE = CpuExercise(
         "large scores: exp overflows": arguments(4, 3, 4, scale=1000),
     },
     reference=loss,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"loss": (), "dlogits": ("utterance", "class")},
     gradients=gradients,
     timed=lambda: arguments(64, 4),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.kernels import stft
 
 MISTAKES = {
@@ -23,27 +23,27 @@ MISTAKES = {
 }
 
 
-def forward(a: Arguments, mistake: str) -> Outputs:
+def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     x, window, bins, floor = a["x"], a["window"], a["bins"], a["floor"]
     N, hop = len(window), int(a["hop"])
     T = 1 + (len(x) - N) // hop
-    step = {"hop forgotten (no overlap)": N, "hop forgotten (hop 1)": 1}.get(mistake, hop)
+    step = choice(mistakes, {"hop forgotten (no overlap)": N, "hop forgotten (hop 1)": 1}, hop)
     padded = np.concatenate([x, np.zeros(T * N + hop)])
-    first = hop if mistake == "off by one in time" else 0
-    w = {"window forgotten": np.ones(N), "window applied twice": window**2}.get(mistake, window)
+    first = hop if "off by one in time" in mistakes else 0
+    w = choice(mistakes, {"window forgotten": np.ones(N), "window applied twice": window**2}, window)
     frames = np.array([padded[first + t * step : first + t * step + N] * w for t in range(T)])
-    if mistake == "missing accumulate":
+    if "missing accumulate" in mistakes:
         frames[:, :-1] = 0
-    start = 1 if mistake == "off by one in frequency" else 0
+    start = 1 if "off by one in frequency" in mistakes else 0
     k = np.arange(start, bins + start)
     X = frames @ np.exp(-2j * np.pi * np.outer(np.arange(N), k) / N)
-    size = np.abs(X.real if mistake == "imaginary part forgotten" else X)
-    power = size if mistake == "square forgotten" else size**2
-    power = power / N if mistake == "divided by the window's length" else power
-    power = power + floor if mistake == "floor added" else np.maximum(power, floor)
-    if mistake == "logarithm forgotten":
+    size = np.abs(X.real if "imaginary part forgotten" in mistakes else X)
+    power = size if "square forgotten" in mistakes else size**2
+    power = power / N if "divided by the window's length" in mistakes else power
+    power = power + floor if "floor added" in mistakes else np.maximum(power, floor)
+    if "logarithm forgotten" in mistakes:
         return {"Y": power}
-    scale = {"decimal logarithm": 1 / np.log(10), "decibels": 10 / np.log(10)}.get(mistake, 1)
+    scale = choice(mistakes, {"decimal logarithm": 1 / np.log(10), "decibels": 10 / np.log(10)}, 1)
     return {"Y": scale * np.log(power)}
 
 
@@ -65,7 +65,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments(52, 16, 3, 1, 13),
     },
     reference=forward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"Y": ("frame", "bin")},
     timed=lambda: arguments(1200, 128, 64, 65),
     package=stft.forward,

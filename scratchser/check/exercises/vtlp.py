@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Outputs
+from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.kernels import vtlp
 
 INTERPOLATE = "G⁻¹(k) lies between two bins: interpolate instead of taking the"
@@ -24,36 +24,40 @@ MISTAKES = {
 }
 
 
-def forward(a: Arguments, mistake: str) -> Outputs:
+def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     S, alpha = a["S"], a["alpha"]
-    if mistake == "no warp":
+    if "no warp" in mistakes:
         return {"Y": S.copy()}
-    if mistake == "wrong axis" and len(S) > 1:
+    if "wrong axis" in mistakes and len(S) > 1:
         return {"Y": reference.vtlp.forward(S.T.copy(), alpha).T}
-    if mistake == "warp in the wrong direction (1 / α)":
+    if "warp in the wrong direction (1 / α)" in mistakes:
         alpha = 1 / alpha
     F = S.shape[1]
-    bins, fmax = np.arange(F), F if mistake == "off by one in fmax" else F - 1
-    hinge = 0.9 * fmax * (1 if mistake == "hinge in the wrong place" else alpha)
+    bins, fmax = np.arange(F), F if "off by one in fmax" in mistakes else F - 1
+    hinge = 0.9 * fmax * (1 if "hinge in the wrong place" in mistakes else alpha)
     slope = (fmax - alpha * 0.9 * fmax) / (fmax - 0.9 * fmax)
     source = np.where(bins <= hinge, bins / alpha, fmax - (fmax - bins) / slope)
-    if mistake == "warp in the wrong direction (G)":
+    if "warp in the wrong direction (G)" in mistakes:
         source = reference.vtlp.G(bins, alpha, fmax)
-    if mistake == "upper part forgotten":
+    if "upper part forgotten" in mistakes:
         source = bins / alpha
     lower = np.clip(np.floor(source).astype(int), 0, F - 2)
     w = source - lower
-    if mistake == "upper part forgotten":
+    if "upper part forgotten" in mistakes:
         w = np.minimum(w, 1)
-    if mistake == "weights exchanged":
+    if "weights exchanged" in mistakes:
         w = 1 - w
-    w = {
-        "weight forgotten (lower)": 0 * w,
-        "weight forgotten (floor)": np.floor(w),
-        "weight forgotten (nearest)": np.round(w),
-    }.get(mistake, w)
-    if mistake.startswith("off by one in the bin"):
-        lower = np.clip(lower + (1 if "+1" in mistake else -1), 0, F - 2)
+    w = choice(
+        mistakes,
+        {
+            "weight forgotten (lower)": 0 * w,
+            "weight forgotten (floor)": np.floor(w),
+            "weight forgotten (nearest)": np.round(w),
+        },
+        w,
+    )
+    shift = choice(mistakes, {"off by one in the bin (+1)": 1, "off by one in the bin (-1)": -1}, 0)
+    lower = np.clip(lower + shift, 0, F - 2)
     return {"Y": (1 - w) * S[:, lower] + w * S[:, lower + 1]}
 
 
@@ -73,7 +77,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments(4, 65, 0.9349, 13),
     },
     reference=forward,
-    mistakes=MISTAKES,
+    parts={"": Part("", "", "", MISTAKES)},
     axes={"Y": ("frame", "bin")},
     timed=lambda: arguments(100, 257, 1.07),
     package=vtlp.forward,

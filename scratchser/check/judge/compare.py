@@ -68,7 +68,7 @@ def recognised(exercise: Exercise, trials: list[Trial], wrong: list[str]) -> Map
     agreeing = {output: set(exercise.mistakes) for output in exercise.axes}
     for trial in trials:
         for mistake in set().union(*(agreeing[output] for output in wrong)):
-            outputs = exercise.reference(trial.arguments, mistake)
+            outputs = exercise.reference(trial.arguments, {mistake})
             for output in exercise.axes:
                 if not trial.close(output, trial.outputs[output], outputs[output]).all():
                     agreeing[output].discard(mistake)

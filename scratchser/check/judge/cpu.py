@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from scratchser import gradcheck
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Outputs, copied, filled
+from scratchser.check.exercises.exercise import NONE, Arguments, CpuExercise, Differences, Outputs, copied, filled
 from scratchser.check.judge import timing
 from scratchser.check.judge.compare import Trial, compare, where
 from scratchser.check.judge.learner import Learner
@@ -119,7 +119,7 @@ def _single_precision(exercise: CpuExercise, learner: Learner, trial: Trial) -> 
 
 
 def _expected(exercise: CpuExercise, arguments: Arguments) -> Outputs:
-    return {name: np.asarray(value) for name, value in exercise.reference(arguments, "").items()}
+    return {name: np.asarray(value) for name, value in exercise.reference(arguments, NONE).items()}
 
 
 def _trial(exercise: CpuExercise, learner: Learner, name: str, arguments: Arguments) -> Trial:

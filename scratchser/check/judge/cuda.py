@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Outputs, copied, filled
+from scratchser.check.exercises.exercise import NONE, Arguments, Cost, CudaExercise, Launch, Outputs, copied, filled
 from scratchser.check.judge.compare import Trial, compare
 from scratchser.check.judge.learner import Learner
 from scratchser.check.judge.padding import past_the_end
@@ -71,7 +71,7 @@ def findings(
     for name, launch in launches.items():
         arguments = filled(launch.arguments)
         outputs, reports[name] = _run(exercise, learner, launch, copied(arguments))
-        trials.append(Trial(name, arguments, outputs, exercise.reference(arguments, ""), TOLERANCE))
+        trials.append(Trial(name, arguments, outputs, exercise.reference(arguments, NONE), TOLERANCE))
     yield from (_faults(kind, reports) for kind in FAULTS)
     if drawing:
         notes.append(_draw(exercise, trials, reports, drawing))
