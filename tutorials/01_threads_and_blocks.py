@@ -1,38 +1,55 @@
-# %% [markdown]
-# # 1. Threads and blocks
-#
-# You will see what a CUDA kernel is, how a thread finds its element, what a block's shared memory and its
-# barrier are for, and how to see a race, an index out of range and the cost of a kernel without a GPU.
-#
-# This is the first tutorial: you need only Python and NumPy.
+"""
+1. Threads and blocks
+=====================
+
+You will see what a CUDA kernel is, how a thread finds its element, and what the threads of a block
+share. You will also see how to find a race, an index out of range and the cost of a kernel
+**without a GPU**.
+
+This is the first tutorial. You need Python and NumPy, and no GPU.
+"""
 
 # %%
-import os
+# From a loop to threads
+# ----------------------
+#
+# A CPU squares ten numbers in a loop. The loop takes one element after the other.
 
-os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # Numba's simulator; =0 is a real GPU (needs a card)
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from math import ceil
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _figures import save
 from numba import cuda, float32
 
 from scratchser.kernels import norms
 from scratchser.tracer import trace
+from scratchser.tracer.drawing import draw
 
-# %% [markdown]
-# ## From a loop to threads
-#
-# A CPU squares ten numbers in a loop: `for i in range(10): y[i] = x[i] * x[i]`. A GPU has thousands of arithmetic
-# units, and a loop would use only one of them. So the loop disappears: its body is run by one *thread* for each
-# element. The loop's index becomes the thread's index in the launch:
-#
-#     i = blockIdx · blockDim + threadIdx
-#
-# Threads are grouped in *blocks* of equal size, so the index has two parts. `square[3, 4]` launches 3 blocks of 4
-# threads.
-
+x = np.arange(10, dtype=np.float32)
+y = np.zeros(10, np.float32)
+for i in range(10):
+    y[i] = x[i] * x[i]
+print(y)
 
 # %%
+# A GPU has thousands of arithmetic units, and this loop would use only one of them. So the loop
+# disappears. Its body becomes a *kernel*: a function that many *threads* run, one thread for each
+# element. The index of the loop becomes the index of the thread.
+#
+# Threads are grouped in *blocks* of equal size. So the index of a thread has two parts, the number
+# of its block and its number within the block:
+#
+# .. math:: i = \mathtt{blockIdx} \cdot \mathtt{blockDim} + \mathtt{threadIdx}
+#
+# The word ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and what
+# should the last ones do?
+
+
 @cuda.jit
 def square(x, y):
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x  # cuda.grid(1) is short for it
@@ -40,21 +57,89 @@ def square(x, y):
         y[i] = x[i] * x[i]
 
 
+# sphinx_gallery_start_ignore
+def draw_launch(blocks, threads, elements):
+    _, axis = plt.subplots(figsize=(8, 1.8), layout="constrained")
+    for block in range(blocks):
+        for thread in range(threads):
+            i = block * threads + thread
+            used = i < elements
+            axis.add_patch(plt.Rectangle((i - 0.46, 0), 0.92, 1, color=f"C{block}", alpha=0.8 if used else 0.2))
+            axis.text(i, 0.5, f"thread\n{thread}", ha="center", va="center", color="white" if used else "black")
+        axis.text((block + 0.5) * threads - 0.5, 1.25, f"block {block}", ha="center", va="center")
+    axis.set(xlim=(-0.6, blocks * threads - 0.4), ylim=(-0.1, 1.5), yticks=[], xlabel="i")
+    axis.set_xticks(range(blocks * threads))
+    axis.spines[["left", "right", "top"]].set_visible(False)
+
+
+# sphinx_gallery_end_ignore
+draw_launch(blocks=3, threads=4, elements=10)
+plt.show()
+
+# %%
+# These are 12 threads for 10 elements, because all blocks have the same size. The last two threads
+# have no element. That is why the kernel has an ``if``.
+#
+# Two ways to run a kernel without a GPU
+# --------------------------------------
+#
+# **Numba's simulator** runs a kernel as a Python function, with one Python thread for each thread
+# of the block. The launch is written exactly as for a GPU. The simulator replaces Numba's compiler,
+# so one process has either the simulator or the compiler. An environment variable decides, and it
+# must be set before Numba is imported. We have imported Numba already. So we start a second Python
+# for this example.
+
+program = """
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def square(x, y):
+    i = cuda.grid(1)
+    if i < x.size:
+        y[i] = x[i] * x[i]
+
 x = np.arange(10, dtype=np.float32)
 y = np.zeros(10, np.float32)
 square[3, 4](x, y)
-print("squares:", y)
-assert np.array_equal(y, x**2)
-
-# %% [markdown]
-# ## Why the `if` is there
-#
-# 3 · 4 = 12 threads were launched for 10 elements, because all blocks have the same size. Threads 10 and 11 must do
-# nothing. Without the `if` a GPU writes past the end, usually without an error, and changes some other array. The
-# *tracer* runs the same Python code thread by thread, and checks every access.
-
+print(y)
+"""
+environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+print("in the simulator:", done.stdout)
+assert done.stdout == f"{y}\n"
 
 # %%
+# **The tracer** of this project runs the same Python code, but it runs the threads one after the
+# other and writes down every access to memory: which thread reads or writes which element, and at
+# which line. It checks each access while the kernel runs. It needs no second process.
+
+y = np.zeros(10, np.float32)
+report = trace(square, 3, 4, x, y)  # instead of square[3, 4](x, y)
+report.require_clean()  # raises an error if the tracer found a fault
+print(y)
+print(report.counts)
+assert np.array_equal(y, x**2)
+assert report.counts.global_reads.total == 20  # x[i] appears twice in x[i] * x[i]
+
+# %%
+# The tracer counts 20 reads, because the line reads ``x[i]`` twice. A compiler would keep the value
+# and read it once. This is a first limit of the tracer: it sees the kernel as it is written.
+#
+# A drawing shows one block. Each thread has a number and a colour. An outline is a read, a filled
+# cell is a write.
+
+draw(report, "square")
+plt.show()
+
+# %%
+# Why the ``if`` is there
+# -----------------------
+#
+# Here is the kernel without the ``if``. Which elements will the threads 2 and 3 of block 2 access?
+# Write down your guess, then look at the drawing.
+
+
 @cuda.jit
 def unguarded(x, y):
     i = cuda.grid(1)
@@ -62,19 +147,21 @@ def unguarded(x, y):
 
 
 report = trace(unguarded, 3, 4, x, y)
-print("\nwithout the if:", report.out_of_range[0])
+draw(report, "unguarded")
+plt.show()
 assert {fault.array for fault in report.out_of_range} == {"x", "y"}
-trace(square, 3, 4, x, y).require_clean()  # with the `if` there is no fault
-
-# %% [markdown]
-# ## Threads run in no fixed order
-#
-# All threads add to one element: `total[0] += x[i]` reads, adds and writes. Two threads may both read 5, add their own
-# element and write the sum: then one of the two additions is lost. Such a *race* often has no effect, so running the
-# kernel and looking at the sum proves nothing. The tracer finds two threads that access one address in no fixed order.
-
 
 # %%
+# They access ``x[10]``, ``x[11]``, ``y[10]`` and ``y[11]``, which do not exist. A GPU usually gives
+# no error here. It writes past the end, into the memory of some other array. You would notice it
+# much later, in a wrong result somewhere else.
+#
+# Threads run in no fixed order
+# -----------------------------
+#
+# Now let all threads add their element to one total.
+
+
 @cuda.jit
 def racing_sum(x, total):
     i = cuda.grid(1)
@@ -82,91 +169,570 @@ def racing_sum(x, total):
         total[0] += x[i]
 
 
-total = np.zeros(1, np.float32)
-report = trace(racing_sum, 1, 10, x, total)
-print("\nthe sum is", total[0], "and still:", report.races[0])
-assert total[0] == x.sum() and report.races
+# %%
+# ``total[0] += x[i]`` looks like one step, but it is three: read the total, add, write it back. On
+# a GPU the three steps of two threads can overlap:
 
-# %% [markdown]
-# ## What a block shares
-#
-# The threads of one block share a small, fast memory, and they have a *barrier*: `cuda.syncthreads()` stops every
-# thread until all threads of the block have reached it. What one thread writes before the barrier, every thread of the
-# block can read after it. Here each thread reads an element that another thread has loaded, so that the elements of
-# each block are reversed.
+# sphinx_gallery_start_ignore
 
+
+def draw_lost_addition():
+    _, axis = plt.subplots(figsize=(8, 2.2), layout="constrained")
+    steps = [(0, 1, "reads 5"), (1, 0, "reads 5"), (2, 1, "5 + 3"), (2, 0, "5 + 4"), (3, 1, "writes 8")]
+    steps += [(4, 0, "writes 9")]
+    for time, row, text in steps:
+        axis.add_patch(plt.Rectangle((time + 0.05, row + 0.1), 0.9, 0.8, color=f"C{1 - row}", alpha=0.8))
+        axis.text(time + 0.5, row + 0.5, text, ha="center", va="center", color="white")
+    for time, total in enumerate((5, 5, 5, 8, 9)):
+        axis.text(time + 0.5, -0.45, f"{total}", ha="center", va="center")
+    axis.set(xlim=(0, 5), ylim=(-0.8, 2), xticks=[], xlabel="time →")
+    axis.set_yticks([1.5, 0.5, -0.45], ["thread 0 adds 3", "thread 1 adds 4", "total[0] after the step"])
+    axis.tick_params(left=False)
+    axis.spines[:].set_visible(False)
+
+
+# sphinx_gallery_end_ignore
+draw_lost_addition()
+plt.show()
 
 # %%
+# Both threads read 5, and the second write replaces the first. The total is 9, although it should
+# be 12. One addition is lost. This is a *race*.
+#
+# A race often has no effect. So a right result proves nothing. Predict: will our sum over the
+# numbers 0 to 7 be right in the tracer, and will the tracer find the race?
+
+total = np.zeros(1, np.float32)
+report = trace(racing_sum, 1, 8, x[:8], total)
+print("the sum is", total[0])
+assert total[0] == x[:8].sum()
+assert report.races
+draw(report, "racing_sum")
+plt.show()
+
+# %%
+# The sum is right, because the tracer runs one thread after the other. But the tracer does not look
+# at the result. It looks at the accesses: two threads access one address, at least one of them
+# writes, and nothing fixes their order. So it finds the race in every run.
+#
+# What the threads of a block share
+# ---------------------------------
+#
+# The threads of one block have two things in common:
+#
+# - a small, fast *shared memory*;
+# - a *barrier*, ``cuda.syncthreads()``. Every thread waits there until all threads of its block
+#   have arrived. What a thread writes before the barrier, every other thread of the block can read
+#   after it.
+#
+# The next kernel reverses the elements of each block. Every thread loads one element and then
+# needs the element of another thread. The drawing has one part for the time before the barrier and
+# one for the time after it.
+
+
 @cuda.jit
-def reversed_blocks(x, y, wait):
+def reversed_blocks(x, y):
     part = cuda.shared.array(4, float32)
-    t, i = cuda.threadIdx.x, cuda.grid(1)
+    t = cuda.threadIdx.x
+    i = cuda.grid(1)
     part[t] = x[i]
-    if wait:
-        cuda.syncthreads()  # now all four elements are loaded
+    cuda.syncthreads()  # now all four elements are loaded
     y[i] = part[3 - t]
 
 
-trace(reversed_blocks, 2, 4, x[:8], y[:8], True).require_clean()
-print("\neach block reversed:", y[:8])
-assert np.array_equal(y[:8], [3, 2, 1, 0, 7, 6, 5, 4])
-report = trace(reversed_blocks, 2, 4, x[:8], y[:8], False)
-print("without the barrier:", report.uninitialised[0])
-assert report.uninitialised and report.races
-
-# %% [markdown]
-# ## A sum without a race
-#
-# With shared memory and barriers the elements of a block can be added without a race: add one half to the other half,
-# and repeat this until one element is left. Each addition has its own thread, and there is a barrier before each step.
-# This is `kernels/machine/block_sum.py`. In `norms.chunks_cuda` each of 256 threads first adds up its share of the
-# squares. It computes the gradient norms of the paper's figure 4.
+y = np.zeros(8, np.float32)
+report = trace(reversed_blocks, 2, 4, x[:8], y)
+report.require_clean()
+print(y)
+assert np.array_equal(y, [3, 2, 1, 0, 7, 6, 5, 4])
+draw(report, "reversed_blocks")
+plt.show()
 
 # %%
+# The missing barrier
+# -------------------
+#
+# Delete the barrier. Thread 0 reads ``part[3]``. Who has written it by then?
+
+
+@cuda.jit
+def without_barrier(x, y):
+    part = cuda.shared.array(4, float32)
+    t = cuda.threadIdx.x
+    i = cuda.grid(1)
+    part[t] = x[i]
+    y[i] = part[3 - t]
+
+
+report = trace(without_barrier, 2, 4, x[:8], y)
+for fault in report.faults():
+    print(fault)
+assert report.uninitialised
+assert report.races
+draw(report, "without_barrier")
+plt.show()
+
+# %%
+# On a GPU this is left to chance, and shared memory contains arbitrary values when a block begins.
+# The tracer reports two things: an element is read before it is written, and the write and the read
+# are a race.
+#
+# A sum without a race
+# --------------------
+#
+# With shared memory and barriers a block can add its elements. It adds the second half to the
+# first half, and repeats this until one element is left. There is a barrier before each step.
+#
+# How many steps do 8 elements need? How many threads work in the last step?
+
+
+@cuda.jit
+def block_sum(x, total):
+    part = cuda.shared.array(8, float32)
+    t = cuda.threadIdx.x
+    part[t] = x[t]
+    half = 4
+    while half > 0:
+        cuda.syncthreads()  # both halves are complete
+        if t < half:
+            part[t] += part[t + half]
+        half //= 2
+    if t == 0:
+        total[0] = part[0]
+
+
+total = np.zeros(1, np.float32)
+report = trace(block_sum, 1, 8, x[:8], total)
+report.require_clean()
+print("the sum is", total[0])
+assert total[0] == x[:8].sum()
+draw(report, "block_sum")
+plt.show()
+
+# %%
+# Three steps, because 8 is 2 · 2 · 2, and only thread 0 works in the last one. The ``if`` stands
+# *after* the barrier: all threads must reach a barrier, also those that have nothing to do.
+#
+# The project uses this sum in ``kernels/machine/block_sum.py``. For example, ``kernels/norms.py``
+# computes the squared norm of a gradient with it, for figure 4 of the paper. Let us run this kernel
+# on 1000 elements with 256 threads.
+
 dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
 sums = np.zeros(1, np.float32)
 report = trace(norms.chunks_cuda, 1, norms.THREADS, dW, np.array([[0, 1000]], np.int32), sums)
 report.require_clean()
 right = np.sum(dW.astype(np.float64) ** 2)
-print(f"\nsum of 1000 squares: {sums[0]:.4f}, by NumPy in float64 {right:.4f}")
-assert abs(sums[0] - right) < 1e-6 * right
-
-# %% [markdown]
-# ## What a kernel costs
-#
-# Arithmetic is cheap on a GPU, loading is not: an element of global memory takes hundreds of cycles, one of shared
-# memory about thirty. So the tracer's count of accesses is a score that needs no GPU. Here each of the 1000 elements is
-# read once, and each of 256 threads reads the beginning and the end of the range.
-
-# %%
+print(f"sum of 1000 squares: {sums[0]:.4f}, by NumPy in float64 {right:.4f}")
 print(report.counts)
-assert report.counts.global_reads.total == 1000 + 2 * 256
+assert abs(sums[0] - right) < 1e-6 * right
+assert report.counts.global_reads.total == 1000 + 2 * 256  # the elements, and the ends of the range for each thread
 assert report.counts.shared_reads.total == 2 * 255 + 1  # two for each of 255 additions, and the result
 
 # %%
-figure, (above, below) = plt.subplots(2, 1, figsize=(9, 5.2), layout="constrained", height_ratios=[1, 2.2])
-for i in range(12):
-    above.add_patch(plt.Rectangle((i - 0.47, 0), 0.94, 1, color=f"C{i // 4}", alpha=0.75 if i < 10 else 0.15))
-    above.text(i, 0.5, f"block {i // 4}\nthread {i % 4}", ha="center", va="center", fontsize=8)
-above.set(xlim=(-0.5, 11.5), yticks=[], xticks=range(12), xlabel="i", title="12 threads for 10 elements: two are idle")
-part, steps = np.arange(1.0, 9), np.full((4, 8), np.nan)
-for step, half in enumerate((8, 4, 2, 1)):
-    part[:half] += part[half : 2 * half] if step > 0 else 0
-    steps[step, :half] = part[:half]
-below.imshow(steps, cmap="YlGn", aspect="auto", vmin=0, vmax=60)
-for step, t in np.argwhere(np.isfinite(steps)):
-    below.text(t, step, f"{steps[step, t]:g}", ha="center", va="center")
-below.set(yticks=range(4), yticklabels=["start", "half = 4", "half = 2", "half = 1"], xlabel="thread")
-below.set(title="a block's sum: after each barrier half as many threads add")
-save(figure, "01_threads_and_blocks")
-
-# %% [markdown]
-# ## What to try
+# Warps: 32 threads in step
+# -------------------------
 #
-# - Launch `square[2, 4]` with a `y` of zeros. Which two elements stay 0, and does the tracer report this? (The last
-#   two. It does not: it checks accesses, and here there are none. Only a comparison with the right answer finds this.)
-# - In `reversed_blocks`, let only threads with `t < 3` reach the barrier. What does the tracer report? (`divergence`; a
-#   GPU may hang.)
-# - How many steps does the sum of 256 elements take, and how many would one thread need? (8, and 255.)
-# - Your turn: `tutorials/exercises/cuda_saxpy.py`, then `cuda_block_sum.py`; both are judged without a GPU by
-#   `python -m scratchser.check tutorials/exercises/cuda_saxpy.py`.
+# Now we know what a kernel does. The rest of this tutorial is about what it costs.
+#
+# A GPU does not run each thread separately. It takes 32 threads of a block with consecutive
+# numbers, a *warp*, and runs one instruction for all of them at the same time. This has two
+# consequences.
+#
+# **First consequence: a branch.** If some threads of a warp take the ``if`` and others the
+# ``else``, the warp runs both, one after the other. The threads on the other side wait.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_branches():
+    _, axes = plt.subplots(1, 2, figsize=(8, 2.4), layout="constrained", sharey=True)
+    titles = "even threads / odd threads", "first warp / second warp"
+    for axis, title, mixed in zip(axes, titles, (True, False), strict=True):
+        for warp in range(2):
+            for step in range(2 if mixed else 1):
+                side = step if mixed else warp
+                for thread in range(32):
+                    active = thread % 2 == step if mixed else True
+                    colour = f"C{side}" if active else "#e4e4e4"
+                    axis.add_patch(plt.Rectangle((thread, 3 - 2.2 * warp - step), 0.9, 0.85, color=colour))
+                axis.text(33, 3.4 - 2.2 * warp - step, ("if", "else")[side], va="center")
+        axis.set(xlim=(0, 38), ylim=(-0.4, 4), title=title, xlabel="thread of the warp", xticks=[0, 8, 16, 24, 31])
+        axis.set_yticks([3.0, 0.8], ["warp 0", "warp 1"])
+        axis.spines[:].set_visible(False)
+        axis.tick_params(left=False)
+
+
+# sphinx_gallery_end_ignore
+draw_branches()
+plt.show()
+
+# %%
+# The tracer runs threads, not warps. But its log is enough to put the warps together again: the
+# same line, executed for the same time by threads of the same warp, is one *request* of the warp.
+# The function below collects the byte offsets of each request. An offset counts from the beginning
+# of its array, because a GPU places arrays at multiples of 256 bytes.
+
+WARP = 32
+
+
+def requests(report, space="global"):
+    """{(block, warp, source line, turn): byte offsets that the threads of the warp access}"""
+    log = report.log
+    accesses = log.accesses()
+    sites = log.sites  # a site is a source line that reads or writes one array
+    turns = Counter()  # how often a thread has been at a site
+    found = defaultdict(list)
+    for address, site, thread in zip(accesses.address, accesses.site, accesses.thread, strict=True):
+        memory = sites[site].memory
+        if memory.space == space:
+            block, number = divmod(thread, log.launch.threads)
+            found[block, number // WARP, site, turns[thread, site]].append(address - memory.start)
+            turns[thread, site] += 1
+    return found
+
+
+# %%
+# Two kernels with the same ``if`` and ``else``. In the first one, even and odd threads differ. In
+# the second one, whole warps differ. Each side has one read and one write. How many requests do the
+# two warps of a block of 64 threads make?
+
+
+@cuda.jit
+def even_and_odd(x, y):
+    i = cuda.grid(1)
+    if i % 2 == 0:
+        y[i] = 2 * x[i]
+    else:
+        y[i] = 3 * x[i]
+
+
+@cuda.jit
+def warp_by_warp(x, y):
+    i = cuda.grid(1)
+    if i // 32 % 2 == 0:
+        y[i] = 2 * x[i]
+    else:
+        y[i] = 3 * x[i]
+
+
+x = np.arange(64, dtype=np.float32)
+y = np.zeros(64, np.float32)
+mixed = len(requests(trace(even_and_odd, 1, 64, x, y)))
+uniform = len(requests(trace(warp_by_warp, 1, 64, x, y)))
+print(f"even and odd threads: {mixed} requests, whole warps: {uniform} requests")
+assert (mixed, uniform) == (8, 4)
+
+# %%
+# Coalescing: 32 bytes at a time
+# ------------------------------
+#
+# **Second consequence: memory.** When the 32 threads of a warp read, the GPU collects their
+# addresses and fetches whole *sectors* of 32 bytes, which are 8 float32. Four neighbouring sectors
+# are a *line* of 128 bytes. If the 32 threads read 32 neighbouring elements, 4 sectors are enough.
+# The access is then *coalesced*. If their addresses are far apart, each thread needs its own
+# sector, and most of its 32 bytes are fetched in vain.
+#
+# The kernel below copies elements, ``step`` apart and starting at ``shift``. How many sectors does
+# a warp read for step 1 and shift 0? For shift 1? For step 2, and for step 8? Write down four
+# numbers.
+
+
+@cuda.jit
+def copy(x, y, step, shift):
+    i = cuda.grid(1)
+    y[i] = x[i * step + shift]
+
+
+SECTOR = 32  # bytes
+
+
+def sectors(offsets):
+    return {int(offset) // SECTOR for offset in offsets}
+
+
+x = np.zeros(32 * 32 + 1, np.float32)
+y = np.zeros(32, np.float32)
+cases = {"coalesced: step 1": (1, 0), "misaligned: shift 1": (1, 1), "step 2": (2, 0), "step 8": (8, 0)}
+reads = {}
+for name, (step, shift) in cases.items():
+    report = trace(copy, 1, 32, x, y, step, shift)
+    read, write = requests(report).values()
+    reads[name] = read
+    lines = {sector // 4 for sector in sectors(read)}
+    print(f"{name:20} sectors: {len(sectors(read)):2}, lines: {len(lines)}")
+assert [len(sectors(read)) for read in reads.values()] == [4, 5, 8, 32]
+
+# sphinx_gallery_start_ignore
+
+
+def draw_sectors(reads, shown=72):
+    """Each cell is an element; fetched sectors are pale, elements that a thread wants are dark."""
+    _, axes = plt.subplots(len(reads), 1, figsize=(8, 3.6), layout="constrained", sharex=True)
+    for axis, (name, read) in zip(axes, reads.items(), strict=True):
+        wanted = {offset // 4 for offset in read}
+        for element in range(shown):
+            fetched = element // 8 in sectors(read)
+            colour = "C0" if element in wanted else "#a9cbe6" if fetched else "#efefef"
+            axis.add_patch(plt.Rectangle((element, 0), 0.92, 1, color=colour))
+        for edge in range(0, shown + 1, 8):
+            axis.axvline(edge - 0.04, color="black", lw=1.4 if edge % 32 == 0 else 0.5)
+        axis.set(xlim=(-0.3, shown), ylim=(0, 1), yticks=[])
+        axis.set_title(f"{name}: {len(sectors(read))} sectors for 32 elements", loc="left", fontsize=10)
+        axis.spines[:].set_visible(False)
+    axes[-1].set(xlabel=f"element of x (the first {shown})", xticks=range(0, shown + 1, 8))
+
+
+# sphinx_gallery_end_ignore
+draw_sectors(reads)
+plt.show()
+
+# %%
+# Dark cells are elements that a thread reads, pale cells are fetched and not used. Thin lines
+# separate sectors, thick lines separate lines of 128 bytes. With step 8, every sector brings one
+# useful element and seven others: the same 32 elements cost eight times as much traffic.
+#
+# What happens for larger steps?
+
+steps = np.arange(1, 33)
+count = []
+for step in steps:
+    read, write = requests(trace(copy, 1, 32, x, y, int(step), 0)).values()
+    count.append(len(sectors(read)))
+assert count[0] == 4
+assert count[7:] == [32] * 25
+
+# sphinx_gallery_start_ignore
+
+
+def draw_steps(steps, count):
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    axis.bar(steps, count, color="C0")
+    axis.axhline(4, color="C1", ls="--", label="32 elements fill 4 sectors")
+    axis.set(xlabel="step, elements", ylabel="sectors read by a warp", xticks=[1, 2, 4, 8, 16, 24, 32])
+    axis.set(xlim=(0.2, 32.8), ylim=(0, 38))
+    axis.legend(loc="upper left")
+
+
+# sphinx_gallery_end_ignore
+draw_steps(steps, count)
+plt.show()
+
+# %%
+# From step 8 on it cannot get worse: each thread needs a sector of its own. A matrix gives you such
+# a step easily. If neighbouring threads read one *row*, the step is 1. If they read one *column*,
+# the step is the length of a row. So here is the most important rule of this tutorial: **neighbouring
+# threads should access neighbouring elements.** Tutorial 5 begins with it.
+#
+# Shared memory has banks
+# -----------------------
+#
+# Shared memory is fast, but it has a rule of its own. It consists of 32 *banks*. The element
+# number n (of 4 bytes) lies in bank n mod 32. In one pass, each bank gives one element. If the
+# threads of a warp need different elements of the same bank, they wait for each other: a *bank
+# conflict*. If they need the same element, one pass is enough.
+#
+# Where does it matter? Take a tile of 32 x 32 elements. It is written by rows and read by columns,
+# as in a transpose. How many passes does the read of one column take? And what changes if each row
+# has one more element, which stays unused?
+
+
+def passes(offsets):
+    """How often the most wanted bank must answer."""
+    elements = {int(offset) // 4 for offset in offsets}
+    return max(Counter(element % 32 for element in elements).values())
+
+
+def read_a_column(width):
+    @cuda.jit
+    def kernel(x, y):
+        tile = cuda.shared.array((32, width), float32)
+        t = cuda.threadIdx.x
+        for row in range(32):
+            tile[row, t] = x[row, t]
+        cuda.syncthreads()
+        y[t] = tile[t, 5]
+
+    return kernel
+
+
+x = np.arange(1024, dtype=np.float32).reshape(32, 32)
+y = np.zeros(32, np.float32)
+found = {}
+for width in (32, 33):
+    report = trace(read_a_column(width), 1, 32, x, y)
+    report.require_clean()
+    assert np.array_equal(y, x[:, 5])
+    *writes, column = requests(report, "shared").values()
+    found[width] = passes(column)
+    print(f"rows of {width} elements: a row takes {passes(writes[0])} pass, a column {passes(column)}")
+assert found == {32: 32, 33: 1}
+
+# sphinx_gallery_start_ignore
+
+
+def draw_banks(widths, column):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+    for axis, width in zip(axes, widths, strict=True):
+        banks = np.arange(32 * width).reshape(32, width) % 32
+        image = axis.imshow(banks, cmap="viridis", aspect="auto")
+        axis.add_patch(plt.Rectangle((column - 0.5, -0.5), 1, 32, fill=False, color="red", lw=2))
+        axis.set(xlabel="column", ylabel="row (thread)", title=f"rows of {width} elements")
+    figure.colorbar(image, ax=axes, label="bank")
+
+
+# sphinx_gallery_end_ignore
+draw_banks((32, 33), column=5)
+plt.show()
+
+# %%
+# The colour is the bank. On the left the whole column has one colour: 32 threads wait for one bank,
+# 32 passes. On the right the same column has 32 colours, and one pass is enough. One unused element
+# in each row removes the conflict. ``kernels/parts/stream.py`` does this in its transpose, and
+# ``kernels/parts/tile_cuda.py`` in its matrix product.
+#
+# Occupancy: enough warps to hide the waiting
+# -------------------------------------------
+#
+# A read of global memory takes some hundred cycles. The GPU does not shorten this time, it fills
+# it: while one warp waits, another one computes. For this, many warps must be *resident* on the
+# same multiprocessor. How many fit depends on what a block needs:
+#
+# - **threads**: a multiprocessor has places for a fixed number of warps;
+# - **registers**: it has 65 536 of them, in four parts, and each thread keeps its own;
+# - **shared memory**: each block keeps its own.
+#
+# The *occupancy* is the number of resident warps divided by the number of places. It is simple
+# arithmetic. The limits are in NVIDIA's tables for each *compute capability*, which is the version
+# of a GPU: 7.5 is a T4, 9.0 an H100 or H200.
+
+
+class Multiprocessor(NamedTuple):
+    warps: int  # places
+    blocks: int
+    shared: int  # bytes
+    reserved: int  # bytes of shared memory that the system needs for each block
+
+
+T4 = Multiprocessor(warps=32, blocks=16, shared=64 * 1024, reserved=0)
+H200 = Multiprocessor(warps=64, blocks=32, shared=228 * 1024, reserved=1024)
+
+
+def resident_warps(gpu, threads, registers, shared):
+    """For blocks of so many threads, with so many registers a thread and bytes of shared memory a block."""
+    warps = ceil(threads / 32)
+    each = ceil(32 * registers / 256) * 256  # registers of a warp are given out in units of 256
+    by_registers = 4 * (16384 // each)
+    blocks = min(gpu.blocks, gpu.warps // warps, by_registers // warps)
+    if shared + gpu.reserved > 0:
+        blocks = min(blocks, gpu.shared // (shared + gpu.reserved))
+    return blocks * warps
+
+
+# %%
+# Try it with four kernels of this project. Their registers come from the compiler, which needs no
+# GPU. ``docs/kernels.md`` lists them. Which kernel do you expect to have the lowest occupancy?
+
+kernels = {  # threads, registers for compute capability 9.0, bytes of shared memory
+    "vtlp.batch_cuda": (128, 32, 0),
+    "stft.forward_cuda": (128, 40, 8192),
+    "lstm.forward_cuda": (512, 80, 34816),
+    "matmul.product_cuda": (64, 124, 6656),
+}
+occupancy = {}
+for name, (threads, registers, shared) in kernels.items():
+    warps = resident_warps(H200, threads, registers, shared)
+    occupancy[name] = warps / H200.warps
+    print(f"{name:20} {warps:3} of {H200.warps} warps, occupancy {occupancy[name]:4.0%}")
+assert list(occupancy.values()) == [1, 0.75, 0.25, 0.25]
+
+# sphinx_gallery_start_ignore
+
+
+def draw_occupancy():
+    _, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    registers = np.arange(16, 256)
+    for name, threads, style in (("64 threads", 64, "-"), ("512 threads", 512, "--")):
+        share = [resident_warps(H200, threads, int(r), 0) / H200.warps for r in registers]
+        axis.plot(registers, 100 * np.array(share), style, drawstyle="steps-post", label=f"blocks of {name}")
+    for i, (name, (_, used, _)) in enumerate(kernels.items()):
+        axis.plot(used, 100 * occupancy[name], "o", ms=8, color=f"C{i + 2}", label=name)
+    axis.set(xlabel="registers of a thread", ylabel="occupancy, %", ylim=(0, 108))
+    axis.legend(loc="upper right")
+
+
+# sphinx_gallery_end_ignore
+draw_occupancy()
+plt.show()
+
+# %%
+# Each stair is a point where one warp, or one block, no longer fits. The matrix product has the
+# lowest occupancy, together with the LSTM, because each of its threads keeps 32 sums in registers.
+# Is it therefore the slowest? No. These sums do not depend on each other, so one warp has enough
+# work for itself and needs less help from others. Occupancy says how many warps *could* run while
+# one of them waits. It does not say how fast a kernel is.
+#
+# What only a card shows
+# ----------------------
+#
+# Everything above was counted, not measured. Counts have limits:
+#
+# - A sector that was just read may still be in a cache, and then it costs little. We count what the
+#   warps request, not what arrives from memory.
+# - The compiler may keep a value instead of reading it twice, or join four reads into one of 16
+#   bytes. The tracer sees the source.
+# - How many cycles an access waits, and how many warps wait at the same time, depends on the card.
+# - Our function assumes that a warp goes through its lines in step. After a branch inside a loop a
+#   GPU may group the threads differently.
+#
+# So counts say which of two kernels moves less, and time says which is faster. ``docs/gpu.md`` has
+# times of this project's kernels on a card.
+#
+# What to try
+# -----------
+#
+# 1. Launch ``square`` with 2 blocks of 4 threads and a ``y`` of zeros. Which elements stay 0? Does
+#    the tracer report it?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The last two. The tracer does not report it, because it checks accesses, and here accesses are
+#    missing. Only a comparison with the right answer finds this.
+#
+# 2. Change ``reversed_blocks`` so that only threads with ``t < 3`` reach the barrier. What does the
+#    tracer report?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    A divergent barrier: three threads wait at it and thread 3 has ended. A GPU may wait forever.
+#
+# 3. How many steps does the sum of 256 elements take with 256 threads? How many additions would one
+#    thread do alone?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    8 steps, because 256 is 2 to the power of 8. One thread would do 255 additions.
+#
+# 4. How many sectors does a warp read if all its threads read the same element?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    One. The function ``sectors`` collects a set, and a GPU too fetches the sector once for all
+#    threads of the warp.
+#
+# 5. A block of 128 threads uses 49 registers a thread and 8192 bytes of shared memory, as the
+#    spectrogram does. What limits its occupancy on a T4?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Nothing: 8 blocks of 4 warps fill all 32 places. Shared memory is full at the same point, since
+#    8 times 8192 bytes are 64 KB.
+#
+# **Your turn.** Write your first kernels in ``tutorials/exercises/cuda_saxpy.py`` and
+# ``tutorials/exercises/cuda_block_sum.py``. This command judges them without a GPU::
+#
+#     python -m scratchser.check tutorials/exercises/cuda_saxpy.py
