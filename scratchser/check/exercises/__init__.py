@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scratchser.check.exercises.exercise import Exercise
 
-NAMES = (
-    "stft", "vtlp", "conv2d_forward", "conv2d_backward", "lstm_cell_forward", "lstm_backward", "linear_backward",
-    "softmax_loss", "batch_norm", "nesterov",
-    "cuda_saxpy", "cuda_block_sum", "cuda_matmul_tiled", "cuda_conv2d_forward",
+NAMES = (  # in the order of the tutorials
+    "cuda_saxpy", "cuda_block_sum", "cuda_find_the_race", "cuda_reduction", "stft", "vtlp", "conv2d_forward",
+    "conv2d_backward", "cuda_conv2d_forward", "cuda_matmul_tiled", "lstm_cell_forward", "cuda_lstm_cell",
+    "lstm_backward", "batch_norm", "nesterov", "softmax_loss", "cuda_row_softmax", "linear_backward",
+    "cuda_weight_gradient",
 )  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""A given kernel with a race: smoothing the frames of an utterance in shared memory, round by round."""
+
+import numpy as np
+
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+)
+
+MISTAKES = {
+    "one round too few": "the result is that of the round before. With two arrays: which one is written last?",
+    "one round too many": "the loop over the rounds makes one round too many.",
+    "one round only": "every round begins with x again. With two arrays: exchange them after every round.",
+    "neighbour already smoothed": "part[t + 1] must be the value from before this round, not after it.",
+    "left neighbour": "the neighbour of frame t is t + 1.",
+    "last frame halved": "the last frame has no neighbour and keeps its value.",
+    "mean forgotten": "part[t] becomes the mean of two values: divide their sum by 2.",
+    "own value forgotten": "part[t] becomes the mean of its own value and its neighbour's.",
+}
+PARTS = {
+    "race": Part(
+        "In which line does a thread read an element that another thread writes?",
+        "Thread t reads part[t + 1], which thread t + 1 writes in the same round. Put a barrier between the two.",
+        "mean = (part[t] + part[t + 1]) / 2, then cuda.syncthreads(), then part[t] = mean.",
+    ),
+    "divergent barrier": Part(
+        "Does the last thread reach your new barrier?",
+        "A barrier must not stand in an if that some threads skip.",
+        "End the if before cuda.syncthreads(), and begin it again after it.",
+    ),
+    "y": Part(
+        "Compute two rounds for a row of three frames by hand.",
+        "In each round part[t] becomes (part[t] + part[t + 1]) / 2, of the values before the round.",
+        "mean = (part[t] + part[t + 1]) / 2 if t + 1 < T else part[t]",
+        MISTAKES,
+    ),
+}
+
+
+def smoothed(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+    x, rounds = a["x"].astype(np.float64), a["rounds"]
+    rounds += ("one round too many" in mistakes) - ("one round too few" in mistakes)
+    if "one round only" in mistakes:
+        rounds = min(rounds, 1)
+    T = x.shape[1]
+    for _ in range(rounds):
+        old = x.copy()
+        for t in range(T - 1, -1, -1):
+            after = (x if "neighbour already smoothed" in mistakes else old)[:, min(t + 1, T - 1)]
+            if "left neighbour" in mistakes:
+                after = old[:, max(t - 1, 0)]
+            elif t == T - 1 and "last frame halved" in mistakes:
+                after = 0 * after
+            own = after if "own value forgotten" in mistakes else old[:, t]
+            alone = t == (0 if "left neighbour" in mistakes else T - 1) and "last frame halved" not in mistakes
+            x[:, t] = own + after if "mean forgotten" in mistakes and not alone else (own + after) / 2
+    return {"y": x.astype(np.float32)}
+
+
+def cases(THREADS: int) -> dict[str, Launch]:
+    rng, launches = np.random.default_rng(8), {}
+    sizes = {"a full block, 3 rounds": (2, THREADS, 3), "more threads than frames, 2 rounds": (2, THREADS - 1, 2),
+             "1 frame, 1 round": (1, 1, 1), "no round": (1, THREADS, 0)}  # fmt: skip
+    for name, (B, T, rounds) in sizes.items():
+        x = rng.integers(1, 99, (B, T)).astype(np.float32) / 4
+        y = np.full((B, T), UNWRITTEN, np.float32)
+        launches[name] = Launch(B, THREADS, {"x": x, "rounds": rounds, "y": y})
+    return launches
+
+
+def cost(launch: Launch) -> Cost:
+    n = launch.arguments["x"].size
+    return Cost("each element once", global_reads=n, global_writes=n)
+
+
+EXERCISE = CudaExercise(
+    constant=("THREADS", 2, 64),
+    cases=cases,
+    reference=smoothed,
+    parts=PARTS,
+    counted="a full block, 3 rounds",
+    cost=cost,
+    wasteful="A thread reads its x once, before the rounds, and writes its y once, after them. The rounds use shared "
+    "memory only.",
+    axes={"y": ("utterance", "frame")},
+)

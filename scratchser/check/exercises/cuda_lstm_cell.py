@@ -1,0 +1,82 @@
+"""One step of an LSTM with one thread for each unit of an utterance."""
+
+import numpy as np
+
+from scratchser.check.exercises import lstm_cell_forward
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+)
+from scratchser.kernels.machine.device import blocks
+
+MISTAKES = {
+    **lstm_cell_forward.EXERCISE.mistakes,
+    "gates of a unit side by side": "the H elements of i come first in a row of z: z[b, u], z[b, H + u], ...",
+    "first utterance only": "cuda.blockIdx.y is the utterance: z[b, ...] and c[b, u].",
+    "block index forgotten": "every block computes the first THREADS units: the unit is cuda.grid(1).",
+    "off by one at the end": "the guard must include the last unit: u < c.shape[1].",
+}
+PARTS = {
+    "c_after": Part(
+        "Which four elements of z belong to your unit, and through which function does each of them go?",
+        "i, f, g, o = σ, σ, tanh, σ of z[b, u], z[b, H + u], z[b, 2H + u], z[b, 3H + u]; then c_after = f c + i g.",
+        "new = f * c[b, u] + i * g",
+        MISTAKES,
+    ),
+    "h": Part("On which cell state does h depend?", "h = o tanh c_after.", "h[b, u] = o * math.tanh(new)"),
+}
+
+
+def cell(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+    z, c = a["z"].astype(np.float64), a["c"].astype(np.float64)
+    B, H = c.shape
+    if "gates of a unit side by side" in mistakes:
+        z = z.reshape(B, H, 4).swapaxes(1, 2).reshape(B, 4 * H)
+    if "first utterance only" in mistakes:
+        z, c = np.repeat(z[:1], B, axis=0), np.repeat(c[:1], B, axis=0)
+    outputs = lstm_cell_forward.cell({"z": z, "c": c}, mistakes)
+    result = {name: outputs[name].astype(np.float32) for name in ("c_after", "h")}
+    for array in result.values():
+        if "block index forgotten" in mistakes:
+            array[:, THREADS:] = UNWRITTEN
+        if "off by one at the end" in mistakes:
+            array[:, -1] = UNWRITTEN
+    return result
+
+
+def launch(THREADS: int, B: int, H: int, seed: int) -> Launch:
+    a = lstm_cell_forward.arguments(B, H, seed)
+    given = {name: array.astype(np.float32) for name, array in a.items()}
+    given.update({name: np.full((B, H), UNWRITTEN, np.float32) for name in ("c_after", "h")})
+    return Launch((blocks(H, THREADS), B), THREADS, given)
+
+
+def cases(THREADS: int) -> dict[str, Launch]:
+    return {
+        "3 utterances, a block not full": launch(THREADS, 3, THREADS + 2, seed=0),
+        "2 whole blocks": launch(THREADS, 2, 2 * THREADS, seed=1),
+        "1 utterance, 1 unit": launch(THREADS, 1, 1, seed=2),
+    }
+
+
+def cost(launch: Launch) -> Cost:
+    n = launch.arguments["c"].size
+    return Cost("each element once", global_reads=5 * n, global_writes=2 * n)
+
+
+EXERCISE = CudaExercise(
+    constant=("THREADS", 1, 64),
+    cases=cases,
+    reference=cell,
+    parts=PARTS,
+    counted="3 utterances, a block not full",
+    cost=cost,
+    wasteful="A thread reads four elements of z and one of c, and writes two: keep the new cell state in a variable.",
+    axes={"c_after": ("utterance", "unit"), "h": ("utterance", "unit")},
+)

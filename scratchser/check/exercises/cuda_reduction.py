@@ -1,0 +1,102 @@
+"""The sum of a whole array: each block adds up its share of the elements, whatever the grid."""
+
+import numpy as np
+
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+)
+
+MISTAKES = {
+    "loop over the grid forgotten": "a thread has more elements than one: i, i + cuda.gridsize(1), and so on.",
+    "step of one block": "step by all threads of the grid, cuda.gridsize(1): now the blocks add the same elements.",
+    "block index forgotten": "every block adds the elements of block 0: begin at cuda.grid(1).",
+    "every block sums all": "begin at cuda.grid(1) and step by cuda.gridsize(1): a block adds its own elements.",
+    "contiguous elements in a thread": "thread i adds x[i], x[i + gridsize], ...: neighbours read neighbours.",
+    "missing accumulate (last element)": "= keeps the last element of each thread: add its elements with +=.",
+    "missing accumulate (thread 0)": "the result is the sum of thread 0: add those of the other threads with +=.",
+    "first element counted twice": "the sum of a thread begins with x[i], or the loop begins at i, but not both.",
+    "one halving too few": "halve until one sum is left: while half > 0.",
+    "divided by the number of threads": "the result is the sum, not the mean.",
+}
+PARTS = {
+    "sums": Part(
+        "Which elements does thread 0 of block 1 add? How do the sums of its threads become one?",
+        "A thread adds x[i], x[i + gridsize], and so on. Then the sums of the threads are halved as in cuda_block_sum.",
+        "for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)): total += x[i]",
+        MISTAKES,
+    ),
+    "race": Part(
+        "Which element does one thread write and another one read?",
+        "All sums must be in shared memory before a thread reads one, in each halving.",
+        "cuda.syncthreads() after part[t] = total, and at the end of each halving, outside of the if.",
+    ),
+}
+
+
+def reduction(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+    x, N = a["x"].astype(np.float64), a["sums"].size
+    step = N * THREADS
+    first = np.arange(step).reshape(N, THREADS)  # element of each thread
+    if "block index forgotten" in mistakes:
+        first = np.tile(first[0], (N, 1))
+    if "every block sums all" in mistakes:
+        first, step = np.tile(first[0], (N, 1)), THREADS
+    if "step of one block" in mistakes:
+        step = THREADS
+
+    def thread(i: int) -> float:
+        share = x[i::step]
+        if "contiguous elements in a thread" in mistakes:
+            share = x[i * -(-x.size // step) :][: -(-x.size // step)]
+        if "loop over the grid forgotten" in mistakes:
+            share = share[:1]
+        if "missing accumulate (last element)" in mistakes:
+            share = share[-1:]
+        return share.sum() + share[:1].sum() * ("first element counted twice" in mistakes)
+
+    part = np.vectorize(thread, otypes=[float])(first)
+    if "one halving too few" in mistakes:
+        part = part[:, ::2]
+    if "missing accumulate (thread 0)" in mistakes:
+        part = part[:, :1]
+    return {"sums": (part.sum(axis=1) / (THREADS if "divided by the number of threads" in mistakes else 1)).astype("f")}
+
+
+def cases(THREADS: int) -> dict[str, Launch]:
+    rng, launches = np.random.default_rng(6), {}
+    sizes = {
+        "2 blocks": (2, 5 * THREADS + 1),
+        "3 blocks": (3, 5 * THREADS + 1),
+        "1 block, as in the second launch": (1, 3 * THREADS + 1),
+        "a block without elements": (3, THREADS + 1),
+        "1 element": (1, 1),
+    }
+    for name, (N, n) in sizes.items():
+        x = rng.integers(1, 399, n).astype(np.float32) / 4  # not whole: a shared array of integers must not pass
+        launches[name] = Launch(N, THREADS, {"x": x, "sums": np.full(N, UNWRITTEN, np.float32)})
+    return launches
+
+
+def cost(launch: Launch) -> Cost:
+    x, sums = launch.arguments["x"].size, launch.arguments["sums"].size
+    return Cost("each element once", global_reads=x, global_writes=sums)
+
+
+EXERCISE = CudaExercise(
+    constant=("THREADS", 2, 64),
+    cases=cases,
+    reference=reduction,
+    parts=PARTS,
+    counted="2 blocks",
+    cost=cost,
+    wasteful="Add up the elements of a thread in a variable, which is in a register; then write it to shared memory "
+    "once, and let one thread write the sum of the block.",
+    axes={"sums": ("block",)},
+)

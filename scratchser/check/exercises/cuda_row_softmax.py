@@ -1,0 +1,104 @@
+"""The softmax of each row, one block for a row."""
+
+import numpy as np
+
+from scratchser.check.exercises.exercise import (
+    UNWRITTEN,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+)
+
+MISTAKES = {
+    "maximum forgotten": "exp overflows for large scores: subtract the maximum of the row from its scores.",
+    "maximum subtracted in one place only (sum)": "subtract it in the numerator, too: exp(z - m) / Σ exp(z - m).",
+    "maximum subtracted in one place only (numerator)": "subtract it in the sum, too: exp(z - m) / Σ exp(z - m).",
+    "maximum begins at 0": "all scores may be negative: begin with -inf, or with the first score of the row.",
+    "maximum begins at 0 (no column)": "a thread without a column gives the maximum -inf, not 0.",
+    "exp forgotten": "p = exp(z - m) / Σ exp(z - m): exp is missing in the numerator.",
+    "division forgotten": "divide by the sum of the row.",
+    "missing accumulate (last column)": "= keeps the last column of each thread: add up its columns with +=.",
+    "missing accumulate (own columns)": "each thread divides by its own sum: add up the sums of all threads.",
+    "missing accumulate (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
+    "one halving too few": "halve until one sum is left: while half > 0.",
+    "loop over the columns forgotten": "a thread has more columns than one if the row is longer than the block.",
+    "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
+}
+PARTS = {
+    "p": Part(
+        "Compute p for a short row by hand. Which step is different in your kernel?",
+        "p[r, k] = exp(z[r, k] - m) / Σ_j exp(z[r, j] - m): all threads of the block need the same m and the same sum.",
+        "p[row, k] = math.exp(z[row, k] - m) / part[0]",
+        MISTAKES,
+    ),
+    "race": Part(
+        "Shared memory contains the maxima first and the sums later. Has every thread read the maximum by then?",
+        "Put a barrier before a read of another thread's element, and before shared memory is used again.",
+        "m = part[0], then cuda.syncthreads(), then part[t] = total.",
+    ),
+}
+
+
+def softmax(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+    """In float64, but rounded to float32 where a kernel stores: exp overflows there."""
+    z = a["z"].astype(np.float64)
+    K = z.shape[1]
+    m = z.max(axis=1, keepdims=True)
+    few = "maximum begins at 0 (no column)" in mistakes and K < THREADS
+    if few or "maximum begins at 0" in mistakes:
+        m = np.maximum(m, 0)
+    if "maximum forgotten" in mistakes:
+        m = 0 * m
+    with np.errstate(all="ignore"):
+        small, large = (np.exp(z - shift).astype(np.float32) for shift in (m, 0))
+        summed = large if "maximum subtracted in one place only (numerator)" in mistakes else small
+        e = large if "maximum subtracted in one place only (sum)" in mistakes else small
+        e = z - m if "exp forgotten" in mistakes else e
+        first = any(name.startswith("loop over the columns forgotten") for name in mistakes)
+        summed = summed[:, :THREADS] if first else summed
+        columns = [summed[:, t::THREADS].astype(np.float64) for t in range(min(THREADS, K))]
+        if "missing accumulate (last column)" in mistakes:
+            columns = [of_thread[:, -1:] for of_thread in columns]
+        own = np.stack([of_thread.sum(axis=1) for of_thread in columns], axis=1)
+        total = own[:, :: 2 if "one halving too few" in mistakes else 1].sum(axis=1, keepdims=True)
+        if "missing accumulate (own columns)" in mistakes:
+            total = own[:, np.arange(K) % len(columns)]
+        if "missing accumulate (thread 0)" in mistakes:
+            total = own[:, :1]
+        p = e if "division forgotten" in mistakes else e / total.astype(np.float32)
+    if "loop over the columns forgotten" in mistakes:
+        p[:, THREADS:] = UNWRITTEN
+    return {"p": p.astype(np.float32)}
+
+
+def cases(THREADS: int) -> dict[str, Launch]:
+    """A row of ordinary scores, one with large scores, whose exp overflows, and one with very negative scores."""
+    rng, launches = np.random.default_rng(7), {}
+    columns = {"more columns than threads": 2 * THREADS + 1, "as many columns as threads": THREADS,
+               "fewer columns than threads": THREADS - 1, "1 column": 1}  # fmt: skip
+    for name, K in columns.items():
+        z = rng.integers(-8, 9, (3, K)).astype(np.float32) / 4 + np.array([[0], [200], [-200]], np.float32)
+        launches[name] = Launch(3, THREADS, {"z": z, "p": np.full(z.shape, UNWRITTEN, np.float32)})
+    return launches
+
+
+def cost(launch: Launch) -> Cost:
+    n = launch.arguments["z"].size
+    return Cost("three passes", global_reads=3 * n, global_writes=2 * n)
+
+
+EXERCISE = CudaExercise(
+    constant=("THREADS", 2, 64),
+    cases=cases,
+    reference=softmax,
+    parts=PARTS,
+    counted="more columns than threads",
+    cost=cost,
+    wasteful="A row is read three times: for the maximum, for the sum, and for the result. What all threads need, the "
+    "maximum and the sum, is in shared memory.",
+    axes={"p": ("row", "column")},
+)

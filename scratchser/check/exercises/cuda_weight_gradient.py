@@ -1,0 +1,103 @@
+"""The gradient of a dense layer's weights: the batch in parts, which are added in a fixed order."""
+
+import numpy as np
+
+from scratchser.check.exercises.exercise import (
+    SUMS,
+    Arguments,
+    Cost,
+    CudaExercise,
+    Launch,
+    Mistakes,
+    Outputs,
+    Part,
+    added,
+    choice,
+)
+from scratchser.kernels.machine.device import blocks
+
+MISTAKES = {
+    **SUMS,
+    "missing accumulate (last utterance)": "= keeps the last utterance of each part: add up its products with +=.",
+    "missing accumulate (last of every PARTS-th)": "= keeps the last utterance of each part: add up with +=.",
+    "missing accumulate (first part)": "the result is that of part 0: one thread adds the other parts to it.",
+    "missing accumulate (last part)": "= keeps the last part: add up all parts with +=.",
+    "last part forgotten": "the loop over the parts must include the last one: range(PARTS).",
+    "rest of the batch forgotten": "a part has ⌈B / PARTS⌉ utterances, not ⌊B / PARTS⌋, which may leave a rest.",
+    "every part sums the whole batch": "part s adds its own utterances only; now the sum is PARTS times too large.",
+    "old gradient in every part": "dW is added once, to the sum of the parts, and not in each of them.",
+    "transposed index in dW": "dW is [feature, class]: x counts classes, cuda.blockIdx.y is the feature.",
+}
+HINTS = {
+    "dW": Part(
+        "Which utterances does part s add, and which thread adds the parts to dW?",
+        "Part s adds the utterances s n to (s + 1) n - 1, n = ⌈B / PARTS⌉. After a barrier, one thread adds the parts.",
+        "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]",
+        MISTAKES,
+    ),
+    "race": Part(
+        "Several threads work on the same weight. How many of them write to dW?",
+        "Every part writes its own element of shared memory. After a barrier, one thread adds them and writes to dW.",
+        "if s == 0 and k < K: ... dW[d, k] += total",
+    ),
+}
+
+
+def gradient(a: Arguments, mistakes: Mistakes, PARTS: int) -> Outputs:
+    x, dy, dW = (a[name].astype(np.float64) for name in ("x", "dy", "dW"))
+    B, whole = len(x), np.arange(len(x))
+    n = B // PARTS if "rest of the batch forgotten" in mistakes else -(-B // PARTS)
+    parts = [whole[s * n : (s + 1) * n] for s in range(PARTS)]
+    if "missing accumulate (last of every PARTS-th)" in mistakes:
+        parts = [whole[s::PARTS][-1:] for s in range(PARTS)]
+    if "missing accumulate (last utterance)" in mistakes:
+        parts = [part[-1:] for part in parts]
+    if "every part sums the whole batch" in mistakes:
+        parts = [whole] * PARTS
+    used = {
+        "missing accumulate (first part)": parts[:1],
+        "missing accumulate (last part)": parts[-1:],
+        "last part forgotten": parts[:-1],
+    }
+    total = sum((x[part].T @ dy[part] for part in choice(mistakes, used, parts)), np.zeros(dW.shape))
+    if "old gradient in every part" in mistakes:
+        total += (PARTS - 1) * dW
+    if "transposed index in dW" in mistakes and dW.shape[0] == dW.shape[1]:
+        total = total.T
+    result = added({"x": x, "dW": dW}, {"dW": total}, mistakes)
+    return {"dW": result["dW"].astype(np.float32)}
+
+
+def launch(PARTS: int, B: int, D: int, K: int, seed: int) -> Launch:
+    rng = np.random.default_rng(seed)
+    shapes = {"x": (B, D), "dy": (B, K), "dW": (D, K)}
+    arguments = {name: rng.integers(1, 19, shape).astype(np.float32) / 2 for name, shape in shapes.items()}
+    return Launch((blocks(K, PARTS), D), (PARTS, PARTS), arguments)
+
+
+def cases(PARTS: int) -> dict[str, Launch]:
+    """As many features as classes in the first: a transposed index is not out of range there."""
+    return {
+        "as many features as classes": launch(PARTS, 2 * PARTS + 1, PARTS, PARTS, seed=0),
+        "a block not full": launch(PARTS, 3 * PARTS, 3, PARTS + 1, seed=1),
+        "fewer utterances than parts": launch(PARTS, PARTS - 1, 2, 4, seed=2),
+        "one of each": launch(PARTS, 1, 1, 1, seed=3),
+    }
+
+
+def cost(launch: Launch) -> Cost:
+    B, (D, K) = len(launch.arguments["x"]), launch.arguments["dW"].shape
+    return Cost("each part once", global_reads=(2 * B + 1) * D * K, global_writes=D * K)
+
+
+EXERCISE = CudaExercise(
+    constant=("PARTS", 2, 8),
+    cases=cases,
+    reference=gradient,
+    parts=HINTS,
+    counted="as many features as classes",
+    cost=cost,
+    wasteful="A thread reads one x and one dy for each utterance of its part and adds up in a variable. One thread "
+    "adds the parts, and reads and writes dW once.",
+    axes={"dW": ("feature", "class")},
+)
