@@ -1,12 +1,12 @@
 """A learner's outputs beside those of the reference: which element is wrong, by what factor, and by which mistake."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, CudaExercise, Exercise, Outputs, name_of
+from scratchser.check.judge.recognise import recognised
 from scratchser.check.judge.verdict import Finding
 
 
@@ -48,35 +48,14 @@ def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[
     text = f'"{bad[0].name}": {where(bad[0], output, exercise.axes[output])}'
     if good:
         text += f"\nright in {', '.join(good)}; wrong in " + ", ".join(f'"{trial.name}"' for trial in bad)
-    hint_of: dict[str, str] = {}
-    for mistake in mistakes:
-        hint_of.setdefault(name_of(mistake), exercise.mistakes[mistake])
-    names, hints = list(hint_of), [f"{name}: {hint}" for name, hint in hint_of.items()]
-    if len(names) > 1:
-        hints.insert(0, "More than one mistake gives these numbers:")
+    names = list(dict.fromkeys(map(name_of, mistakes)))
+    hints = [f"{name_of(mistake)}: {exercise.mistakes[mistake]}" for mistake in mistakes]
+    if len(mistakes) > 1:
+        text += f"\n{len(mistakes)} mistakes together give these numbers:"
     if not names:
         name, hint = pattern(exercise, output, trials, bad)
         names, hints = [name] if name else [], [hint] if hint else []
     return Finding(f"{output} is right", False, text, hints, names)
-
-
-def recognised(exercise: Exercise, trials: list[Trial], wrong: list[str]) -> Mapping[str, list[str]]:
-    """Wrong output -> the known mistakes that give its numbers in every case, to rounding.
-
-    If some mistakes explain all outputs together, the right ones too, these are the only ones.
-    """
-    agreeing = {output: set(exercise.mistakes) for output in exercise.axes}
-    for trial in trials:
-        for mistake in set().union(*(agreeing[output] for output in wrong)):
-            outputs = exercise.reference(trial.arguments, {mistake})
-            for output in exercise.axes:
-                if not trial.close(output, trial.outputs[output], outputs[output]).all():
-                    agreeing[output].discard(mistake)
-    together = set.intersection(*agreeing.values())
-    return {
-        output: [mistake for mistake in exercise.mistakes if mistake in (together or agreeing[output])]
-        for output in wrong
-    }
 
 
 # ---- the worst element ----------------------------------------------------------------------------------------------
