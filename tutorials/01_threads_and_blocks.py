@@ -520,8 +520,8 @@ plt.show()
 # %%
 # From step 8 on it cannot get worse: each thread needs a sector of its own. A matrix gives you such
 # a step easily. If neighbouring threads read one *row*, the step is 1. If they read one *column*,
-# the step is the length of a row. So here is the most important rule of this tutorial: **neighbouring
-# threads should access neighbouring elements.** Tutorial 5 begins with it.
+# the step is the length of a row. So here is the most important rule of this tutorial:
+# **neighbouring threads should access neighbouring elements.** Tutorial 5 begins with it.
 #
 # Shared memory has banks
 # -----------------------

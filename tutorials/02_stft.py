@@ -1,154 +1,557 @@
-# %% [markdown]
-# # 2. From sound to spectrogram
-#
-# You will see the short-time Fourier transform of eqs. (1) to (3), first as a plain sum and then as the fast transform,
-# and why it needs a window, a highest frequency and a logarithm. The result is the network's input.
-#
-# It builds on tutorial 1, in which threads and blocks share the work: on a GPU a block computes one frame of the
-# spectrogram.
+"""
+2. From sound to spectrogram
+============================
+
+You will see how a sound becomes the picture that the network reads: the short-time Fourier
+transform of eqs. (1) to (3) of the paper. First it is a plain sum, then a fast algorithm. You will
+also see why it needs a window, a highest frequency and a logarithm.
+
+You need tutorial 1 for the last part only, in which a block of threads computes the transform.
+"""
 
 # %%
+# A sound is a list of numbers
+# ----------------------------
+#
+# A microphone measures the air pressure 16 000 times a second. Each measurement is a *sample*. Here
+# is an angry utterance of the corpus that is built into this project. A synthesiser speaks it: it
+# has a voice and a mood, but no words.
+
 import matplotlib.pyplot as plt
-import numba
 import numpy as np
 import scipy.signal
-from _figures import save
-from _timing import race
+from numba import complex64, cuda
 
 from scratchser import reference
 from scratchser.corpus import synthetic
 from scratchser.kernels import stft
+from scratchser.tracer import trace
+from scratchser.tracer.drawing import draw
 
-N, HOP, RATE = 1024, 512, 16000  # samples in a window (64 ms), between windows (32 ms), in a second
+# sphinx_gallery_start_ignore
+try:
+    from IPython.display import Audio
+except ImportError:  # a plain script has no player
+
+    def Audio(sound, rate):
+        return None
+
+
+# sphinx_gallery_end_ignore
+RATE = 16000  # samples in a second
 corpus = synthetic.load(size=10)
-sound, _ = corpus.read(corpus.utterances[0])
-print(f"{len(sound)} samples, {len(sound) / RATE:.2f} s, peak at {np.abs(sound).max():.3f} of full scale")
+utterance = next(one for one in corpus.utterances if corpus.classes[one.label] == "anger")
+sound, _ = corpus.read(utterance)
+print(f"{utterance.name}: {corpus.classes[utterance.label]}, {len(sound)} samples, {len(sound) / RATE:.2f} s")
 
-# %% [markdown]
-# ## How much of one frequency is in a sound?
-#
-# Multiply the sound by a wave of that frequency and add up the products. If the two agree, all products are positive
-# and the sum is large; if they do not, positive and negative products cancel. The wave in the sound may be shifted, so
-# take two waves, a cosine and a sine, and add the squares of the two sums: then a shift has no effect. With
-# exp(-iφ) = cos φ - i sin φ both sums become one complex sum, eq. (1):
-#
-#     X[t, k] = Σ_n x[S t + n] w[n] exp(-2πi k n / N)         S = 512 samples, N = 1024
-#
-# Bin k is a wave with k periods in the window: its frequency is k · 16000 / 1024 Hz = k · 15.625 Hz. The code below
-# leaves out the window w:
+Audio(sound, rate=RATE)
 
 # %%
+# The upper figure is the whole utterance, the lower one a part of 64 ms. How many samples are that?
+
+N = 1024  # samples in a window
+start = 8192
+
+# sphinx_gallery_start_ignore
+
+
+def draw_sound(sound, start, length):
+    _, (above, below) = plt.subplots(2, 1, figsize=(8, 4), layout="constrained")
+    above.plot(np.arange(len(sound)) / RATE, sound, lw=0.5)
+    above.axvspan(start / RATE, (start + length) / RATE, color="C1", alpha=0.5)
+    above.set(xlabel="time, s", ylabel="pressure", xlim=(0, len(sound) / RATE))
+    below.plot(np.arange(length) / RATE * 1000, sound[start : start + length], color="C1")
+    below.set(xlabel="time, ms", ylabel="pressure", xlim=(0, 1000 * length / RATE))
+
+
+# sphinx_gallery_end_ignore
+draw_sound(sound, start, N)
+plt.show()
+assert 64 * RATE // 1000 == N
+
+# %%
+# They are 1024. The sound nearly repeats itself every few milliseconds: this is the pitch of the
+# voice. To see which frequencies are in it, we need a measuring device for one frequency.
+#
+# How much of one frequency is in a sound?
+# ----------------------------------------
+#
+# Multiply the sound by a wave of that frequency, and add up the products. If sound and wave rise
+# and fall together, all products are positive and the sum is large. If they do not, positive and
+# negative products cancel.
+
 n = np.arange(N)
+tone = np.cos(2 * np.pi * 4 * n / N)  # 4 periods in the window
+waves = {periods: np.cos(2 * np.pi * periods * n / N) for periods in (4, 5)}
+sums = {periods: np.sum(tone * wave) for periods, wave in waves.items()}
+
+# sphinx_gallery_start_ignore
 
 
-def how_much(x, k):
-    """|X|² of one frame and one bin."""
-    return np.sum(x * np.cos(2 * np.pi * k * n / N)) ** 2 + np.sum(x * np.sin(2 * np.pi * k * n / N)) ** 2
+def draw_products(tone, waves, sums):
+    _, axes = plt.subplots(2, 2, figsize=(8, 3.6), layout="constrained", sharex=True, sharey="row")
+    for (above, below), (periods, wave) in zip(axes.T, waves.items(), strict=True):
+        above.plot(n, tone, label="sound")
+        above.plot(n, wave, "--", label="wave")
+        above.set(title=f"a wave with {periods} periods", ylim=(-1.1, 1.7))
+        above.legend(loc="upper right", ncols=2)
+        below.fill_between(n, tone * wave, where=tone * wave >= 0, color="C2", label="positive")
+        below.fill_between(n, tone * wave, where=tone * wave < 0, color="C3", label="negative")
+        below.set(xlabel="sample", title=f"products, sum {abs(sums[periods]):.0f}")
+    axes[1, 0].legend(loc="lower right", ncols=2)
 
 
-tone = np.sin(2 * np.pi * 64 * n / N + 0.7)  # 1000 Hz
-print("\n1000 Hz, power at 1000 Hz and one bin above:", how_much(tone, 64), how_much(tone, 65).round(9))
-assert np.isclose(how_much(tone, 64), (N / 2) ** 2) and how_much(tone, 65) < 1e-18 * N**2
-
-# %% [markdown]
-# ## Why a window
-#
-# The sum uses N samples only, and treats them as one period of a periodic signal. If the window does not hold a whole
-# number of periods of a tone, the signal jumps at the ends, and a jump contains all frequencies: it *leaks* into bins
-# far away. Eq. (2) fades both ends to zero, so that nothing jumps:  w[n] = sin²(π n / (N - 1)).
+# sphinx_gallery_end_ignore
+draw_products(tone, waves, sums)
+plt.show()
+assert np.isclose(sums[4], N / 2)
+assert abs(sums[5]) < 1e-9
 
 # %%
-between = np.sin(2 * np.pi * 64.5 * n / N)
+# A shift must not matter
+# -----------------------
+#
+# The tone above was a cosine, and so was the wave. But a sound may begin anywhere. What is the sum
+# if the tone is shifted by a quarter of its period, so that it is a sine?
+#
+# Predict the sum, then look at the blue curve.
+
+shifts = np.linspace(0, 1, 101)  # of a period
+shifted = [np.cos(2 * np.pi * (4 * n / N - shift)) for shift in shifts]
+cosines = np.array([np.sum(x * np.cos(2 * np.pi * 4 * n / N)) for x in shifted])
+sines = np.array([np.sum(x * np.sin(2 * np.pi * 4 * n / N)) for x in shifted])
+
+# sphinx_gallery_start_ignore
+
+
+def draw_shifts(shifts, cosines, sines):
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    axis.plot(shifts, cosines**2, label="(sum with the cosine)²")
+    axis.plot(shifts, sines**2, "--", label="(sum with the sine)²")
+    axis.plot(shifts, cosines**2 + sines**2, color="black", label="both added")
+    axis.set(xlabel="shift of the tone, periods", ylabel="power", ylim=(0, 3.7e5))
+    axis.legend(ncols=3, loc="upper center")
+
+
+# sphinx_gallery_end_ignore
+draw_shifts(shifts, cosines, sines)
+plt.show()
+assert np.allclose(cosines**2 + sines**2, (N / 2) ** 2)
+
+# %%
+# At a quarter of a period the sum with the cosine is 0, although the frequency is right. So take
+# two waves, a cosine and a sine. One misses what the other finds: the two squares together do not
+# depend on the shift. They are the *power* of the sound at this frequency.
+#
+# Eq. (1): all frequencies
+# ------------------------
+#
+# A cosine and a sine can be written as one complex number, :math:`e^{-i\varphi} = \cos\varphi -
+# i \sin\varphi`. The real part of the sum is then the sum with the cosine, and the imaginary part
+# the one with the sine (and a minus). This is eq. (1) of the paper:
+#
+# .. math:: X[t, k] = \sum_{n=0}^{N-1} x[S t + n] \, w[n] \, e^{-2\pi i k n / N}
+#
+# In words: take the window number t, which begins at sample S t. Multiply its N samples by a window
+# function w, which we explain below, and by a wave with k periods. Add up. Here N is 1024 and the
+# *hop* S is 512. Frequency *bin* k has k periods in 64 ms, so its frequency is k · 15.625 Hz.
+#
+# Which bin is 1000 Hz?
+
+k = round(1000 / (RATE / N))
+print(f"bin {k} is {k * RATE / N} Hz")
+assert k == 64
+
+# %%
+# The sums of all bins are one product of a matrix and the samples. Each row of the matrix is a
+# wave. This is the matrix for N = 32, its real part:
+
+# sphinx_gallery_start_ignore
+
+
+def draw_matrix(size):
+    rows = np.arange(size // 2 + 1)
+    waves = np.cos(2 * np.pi * np.outer(rows, np.arange(size)) / size)
+    figure, axis = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    image = axis.imshow(waves, cmap="RdBu", aspect="auto")
+    axis.set(xlabel="sample n", ylabel="bin k, periods", yticks=[0, 1, 2, 4, 8, 16])
+    figure.colorbar(image, ax=axis, label="cos(2π k n / N)")
+
+
+# sphinx_gallery_end_ignore
+draw_matrix(32)
+plt.show()
+
+# %%
+# Why a window
+# ------------
+#
+# The sum sees N samples only, and treats them as one period of a sound that repeats forever. A tone
+# with 64 periods in the window fits. A tone with 64.5 periods does not: where the repetition
+# begins, it jumps. The figure shows it for 4.5 periods, on the left.
+#
+# Eq. (2) of the paper, the *Hann window*, fades both ends to zero, so that nothing jumps:
+#
+# .. math:: w[n] = \sin^2 \frac{\pi n}{N - 1}
+
 window = stft.hann(N, np.float64)
-for name, w in (("no window", np.ones(N)), ("eq. (2)", window)):
-    here, away = how_much(between * w, 64), how_much(between * w, 84)
-    print(f"{name:10} 64.5 periods: 20 bins away the power is {10 * np.log10(away / here):6.1f} dB of that at the tone")
-    assert (away / here < 1e-8) == (name == "eq. (2)")
+assert np.allclose(window, np.sin(np.pi * n / (N - 1)) ** 2, atol=1e-15)
 
-# %% [markdown]
-# ## All bins of a frame are a matrix product
-#
-# X = F x with F[k, n] = exp(-2πi k n / N): N² products for a frame. That is `scratchser.reference.stft`, the reference
-# implementation that the kernel is compared with. It computes more than necessary: separate even and odd samples, and
-# the sum becomes two sums of half the length, E and O, with one factor between them:
-#
-#     X[k]         = E[k] + exp(-2πi k / N) O[k]           k < N / 2
-#     X[k + N / 2] = E[k] - exp(-2πi k / N) O[k]           because the factor has the opposite sign there
-#
-# Each element of E and O serves two bins. One split leaves N² / 4 + N² / 4 + N / 2 products; splitting again and again
-# leaves N / 2 · log2 N instead of N².
+# sphinx_gallery_start_ignore
 
+
+def draw_repetition(window):
+    piece = np.sin(2 * np.pi * 4.5 * n / N)
+    _, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained", sharey=True)
+    for axis, name, w in zip(axes, ("no window", "Hann window"), (np.ones(N), window), strict=True):
+        twice = np.tile(piece * w, 2)
+        axis.plot(twice, lw=1)
+        axis.plot(np.tile(w, 2), ":", color="grey")
+        axis.axvline(N, color="C3", ls="--")
+        axis.set(title=name, xlabel="sample", xticks=[0, N, 2 * N])
+
+
+# sphinx_gallery_end_ignore
+draw_repetition(window)
+plt.show()
 
 # %%
+# A jump contains all frequencies. It *leaks* into bins far away from the tone. How strong is the
+# leak 20 bins away, without a window and with one? Power is given in decibels: 10 dB less is a
+# tenth, 20 dB less a hundredth.
+
+between = np.sin(2 * np.pi * 64.5 * n / N)
+spectra = {"no window": np.fft.rfft(between), "Hann window": np.fft.rfft(between * window)}
+leak = {}
+for name, X in spectra.items():
+    power = np.abs(X) ** 2
+    leak[name] = 10 * np.log10(power[84] / power[64])
+    print(f"{name:12} 20 bins away: {leak[name]:6.1f} dB")
+assert leak["no window"] > -40
+assert leak["Hann window"] < -80
+
+# sphinx_gallery_start_ignore
+
+
+def draw_leak(spectra):
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for (name, X), style in zip(spectra.items(), ("-", "--"), strict=True):
+        power = np.abs(X[:160]) ** 2 / (N / 2) ** 2
+        axis.plot(10 * np.log10(power), style, label=name)
+    axis.set(xlabel="bin", ylabel="power, dB", ylim=(-150, 5), title="a tone with 64.5 periods in the window")
+    axis.legend()
+
+
+# sphinx_gallery_end_ignore
+draw_leak(spectra)
+plt.show()
+
+# %%
+# Without a window, a loud tone hides everything that is softer than about a thousandth of it. With
+# the window, the peak is a little wider, and far away it is quiet.
+#
+# The fast Fourier transform
+# --------------------------
+#
+# The matrix needs N² products for one frame, which is a million. There is a faster way. Separate
+# the even samples from the odd ones. The sum becomes two sums of half the length, E and O, with one
+# factor between them:
+#
+# .. math::
+#
+#    X[k] &= E[k] + e^{-2\pi i k / N} \, O[k] \\
+#    X[k + N/2] &= E[k] - e^{-2\pi i k / N} \, O[k] \qquad k < N/2
+#
+# The second line holds because E and O repeat after N/2 bins, and the factor changes its sign
+# there. So each element of E and O serves two bins. One split halves the work. Then split E and O
+# again, and so on, until each sum has one sample.
+
+
 def fft(x):
-    """The transform of x, its length a power of two."""
+    """The transform of x, whose length is a power of two."""
     if len(x) == 1:
         return x.astype(complex)
-    even, odd, half = fft(x[::2]), fft(x[1::2]), len(x) // 2
+    half = len(x) // 2
+    even = fft(x[::2])
+    odd = fft(x[1::2])
     odd = odd * np.exp(-2j * np.pi * np.arange(half) / len(x))
     return np.concatenate([even + odd, even - odd])
 
 
-frame = sound[8192 : 8192 + N] * window
+frame = sound[start : start + N] * window
 by_sum = np.array([np.sum(frame * np.exp(-2j * np.pi * k * n / N)) for k in range(N)])
-error = np.abs(fft(frame) - by_sum).max() / np.abs(by_sum).max()
-print(f"\nsix lines of FFT against the sum: {error:.1e} of the largest; {N**2} products became {N * 10 // 2}")
-assert error < 1e-11 and np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol=1e-11 * np.abs(by_sum).max())
-
-# %% [markdown]
-# ## Power, cut, logarithm
-#
-# Eq. (3) keeps |X|² and drops the phase, which says when a wave began. Bins above 4 or 8 kHz are cut off. The logarithm
-# turns a factor into a difference, as the ear does: then a pattern looks the same in loud and in soft speech. Silence
-# has the logarithm -∞, so values below a floor are replaced by the floor. `stft.forward` is the kernel; it splits as
-# above, into four parts instead of two, and computes 16 frames at once.
+largest = np.abs(by_sum).max()
+error = np.abs(fft(frame) - by_sum).max() / largest
+print(f"the fast transform differs from the sum by {error:.1e} of the largest element")
+assert error < 1e-11
+assert np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol=1e-11 * largest)
 
 # %%
-Y = stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)
-slow = reference.stft.forward(sound, window, HOP, 257, 1e-2)
+# Here are all steps for N = 8, from left to right. The samples stand in the order in which the
+# splits leave them. In each step two elements make two new ones. The crossed lines look like a
+# butterfly, and so the step is called one. The orange butterfly belongs to the last split: it
+# makes X[1] and X[5] from E[1] and O[1].
+#
+# How many butterflies are there? How many would there be for N = 1024?
+
+# sphinx_gallery_start_ignore
+
+
+def draw_butterflies(steps=3):
+    size = 2**steps
+    box = {"color": "white", "pad": 1}
+    order = [int(f"{i:0{steps}b}"[::-1], 2) for i in range(size)]
+    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    for step in range(steps):
+        half = 2**step
+        for a in (r for r in range(size) if r // half % 2 == 0):
+            b = a + half
+            chosen = step == steps - 1 and a == 1
+            style = {"color": "C1" if chosen else "C0", "lw": 2.5 if chosen else 1, "zorder": 2 + chosen}
+            for source, target in ((a, a), (a, b), (b, a), (b, b)):
+                axis.plot([step, step + 1], [source, target], **style)
+            factor = a % half
+            axis.text(
+                step + 0.06,
+                b - 0.18,
+                f"· $w_{{{2 * half}}}^{{{factor}}}$",
+                fontsize=10,
+                va="bottom",
+                bbox=box,
+                zorder=4,
+            )
+    for column in range(steps + 1):
+        axis.plot(np.full(size, column), np.arange(size), "o", color="black", zorder=5)
+    for row in range(size):
+        axis.text(-0.08, row, f"x[{order[row]}]", ha="right", va="center")
+        axis.text(steps + 0.08, row, f"X[{row}]", ha="left", va="center")
+    for name, top in (("E", 0), ("O", size / 2)):
+        axis.plot([steps - 1.12] * 2, [top - 0.2, top + size / 2 - 0.8], color="C1", lw=4, alpha=0.5)
+        axis.text(
+            steps - 1.2,
+            top + size / 4 - 0.5,
+            name,
+            color="C1",
+            fontsize=13,
+            ha="center",
+            va="center",
+            bbox=box,
+            zorder=4,
+        )
+    axis.set(xlim=(-0.4, steps + 0.4), ylim=(size - 0.4, -0.6))
+    axis.axis("off")
+    figure.supxlabel("$w_m^k = e^{-2πi k / m}$, the factor of the lower element", fontsize=11)
+
+
+# sphinx_gallery_end_ignore
+draw_butterflies()
+plt.show()
+butterflies = N // 2 * int(np.log2(N))
+print(f"N = 1024: {N**2} products in the sum, {butterflies} butterflies")
+assert butterflies == 5120
+
+# %%
+# There are 3 steps of 4 butterflies. In general there are :math:`\log_2 N` steps of N/2
+# butterflies, and each has one product with a factor. This makes 5120 products instead of a
+# million.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_growth():
+    sizes = 2 ** np.arange(1, 13)
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    axis.loglog(sizes, sizes.astype(float) ** 2, "o-", label="sum: N²")
+    axis.loglog(sizes, sizes / 2 * np.log2(sizes), "s--", label="fast transform: N/2 · log₂ N")
+    axis.axvline(1024, color="grey", ls=":")
+    axis.set(xlabel="N, samples in a window", ylabel="complex products")
+    axis.legend()
+
+
+# sphinx_gallery_end_ignore
+draw_growth()
+plt.show()
+
+# %%
+# From frames to a spectrogram
+# ----------------------------
+#
+# A sound changes all the time, and one transform of the whole utterance would mix all its vowels.
+# So we cut it into *frames* of 1024 samples, which overlap by half. Because the window fades out at
+# its ends, each sample has its full weight in one frame or shares it between two.
+#
+# An utterance has 24 000 samples. How many complete frames fit?
+
+HOP = 512
+print(f"24000 samples: {stft.frames(24000, N, HOP)} frames")
+assert stft.frames(24000, N, HOP) == 1 + (24000 - N) // HOP == 45
+
+# sphinx_gallery_start_ignore
+
+
+def draw_frames(sound, first, count):
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    length = (count + 1) * HOP
+    part = sound[first : first + length]
+    axis.plot(part / np.abs(part).max(), color="grey", lw=0.7)
+    for t in range(count):
+        axis.plot(t * HOP + n, window, color=f"C{t}", lw=2)
+        axis.text(t * HOP + N / 2, 1.06, f"frame {t}", ha="center", color=f"C{t}")
+    axis.set(xlabel="sample", ylabel="sound and windows", xticks=np.arange(0, length + 1, HOP), ylim=(-1.1, 1.3))
+
+
+# sphinx_gallery_end_ignore
+draw_frames(sound, start, 4)
+plt.show()
+
+# %%
+# Power, cut, logarithm
+# ---------------------
+#
+# Eq. (3) of the paper keeps the power :math:`|X[t, k]|^2` of each bin. The *phase*, which says
+# where in its period a wave began, is dropped.
+#
+# Then bins above a highest frequency are cut off, here above 4 kHz. Listen to what is left: it
+# sounds as on an old telephone.
+
+spectrum = np.fft.rfft(sound)
+frequency = np.fft.rfftfreq(len(sound), 1 / RATE)
+spectrum[frequency > 4000] = 0
+telephone = np.fft.irfft(spectrum, len(sound))
+
+Audio(telephone, rate=RATE)
+
+# %%
+# Last, the logarithm. It turns a factor into a difference, as the ear does: twice as loud is one
+# step more, whether the sound was soft or loud before. Silence has the logarithm of zero, which is
+# minus infinity. So powers below a *floor* are replaced by the floor.
+#
+# ``stft.forward`` of ``kernels/stft.py`` computes all of this. The figure shows power and logarithm
+# of the utterance. Which one would you rather give to a network?
+
+BINS = 257  # up to 4 kHz
+FLOOR = 1e-2
+Y = stft.forward(sound, stft.hann(N), HOP, BINS, FLOOR)
+print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, values from {Y.min():.1f} to {Y.max():.1f}")
+assert Y.shape == (stft.frames(len(sound), N, HOP), BINS)
+
+# sphinx_gallery_start_ignore
+
+
+def draw_spectrogram(Y):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained", sharey=True)
+    extent = 0, (len(Y) - 1) * HOP / RATE + N / RATE, 0, RATE / N * (Y.shape[1] - 1) / 1000
+    for axis, values, label in zip(axes, (np.exp(Y), Y), ("power |X|²", "log |X|²"), strict=True):
+        image = axis.imshow(values.T, origin="lower", aspect="auto", cmap="magma", extent=extent)
+        axis.set(xlabel="time, s", title=label)
+        figure.colorbar(image, ax=axis)
+    axes[0].set(ylabel="frequency, kHz")
+
+
+# sphinx_gallery_end_ignore
+draw_spectrogram(Y)
+plt.show()
+
+# %%
+# On the left only the loudest harmonics can be seen. On the right the whole structure appears: thin
+# horizontal lines are the harmonics of the pitch, broad bright bands are the resonances of the
+# mouth, and dark columns are pauses.
+#
+# Is the kernel right? We compare it with the plain sum, which is
+# ``scratchser/reference/stft.py``, and with SciPy.
+
+slow = reference.stft.forward(sound, window, HOP, BINS, FLOOR)
 _, _, scaled = scipy.signal.stft(sound, window=window, nperseg=N, noverlap=N - HOP, boundary=None, padded=False)
-by_scipy = np.log(np.maximum(np.abs(scaled.T[:, :257] * window.sum()) ** 2, 1e-2))  # scipy divides by the window's sum
-print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, difference from the sum: {np.abs(Y - slow).max():.1e}", end=", ")
-print(f"from SciPy: {np.abs(Y - by_scipy).max():.1e}; the values span {np.ptp(Y):.1f}")
-assert Y.shape == (1 + (len(sound) - N) // HOP, 257)
-assert np.abs(Y - slow).max() < 1e-4 and np.abs(slow - by_scipy).max() < 1e-4
-
-# %% [markdown]
-# How much time does the fast transform save? `_timing.py` runs both in turn and keeps the best time of each. The waves
-# of the sum are computed beforehand, in float32 like the kernel, so that the sum is one matrix product of NumPy. The
-# kernel uses one core.
+power = np.abs(scaled.T[:, :BINS] * window.sum()) ** 2  # SciPy divides by the sum of the window
+by_scipy = np.log(np.maximum(power, FLOOR))
+print(f"kernel against sum: {np.abs(Y - slow).max():.1e}, sum against SciPy: {np.abs(slow - by_scipy).max():.1e}")
+assert np.abs(Y - slow).max() < 1e-4
+assert np.abs(slow - by_scipy).max() < 1e-4
 
 # %%
-numba.set_num_threads(1)
-turns = 2 * np.pi * np.outer(np.arange(257), n) / N
-waves = np.concatenate([np.cos(turns), np.sin(turns)]).astype(np.float32)
-frames = np.stack([sound[t * HOP : t * HOP + N] * window for t in range(len(Y))], axis=1).astype(np.float32)
-
-
-def by_matrix():
-    both = (waves @ frames) ** 2  # of the cosines, then of the sines
-    return np.log(np.maximum(both[:257] + both[257:], 1e-2)).T
-
-
-race({"sum": by_matrix, "kernel": lambda: stft.forward(sound, stft.hann(N), HOP, 257, 1e-2)}, slow)
-
-# %%
-figure, (top, left) = plt.subplots(2, 1, figsize=(9, 6), layout="constrained", height_ratios=[1, 2])
-for name, w in (("no window", np.ones(N)), ("window of eq. (2)", window)):
-    top.plot(10 * np.log10(np.abs(np.fft.rfft(between * w)[:160]) ** 2 / (N / 2) ** 2), label=name)
-top.set(title="a tone between two bins leaks", xlabel="bin", ylabel="power, dB", ylim=(-150, 5))
-top.legend()
-image = left.imshow(Y.T, origin="lower", aspect="auto", cmap="magma", extent=(0, len(Y) * HOP / RATE, 0, 4))
-left.set(title="log power of an utterance of the built-in corpus", xlabel="time, s", ylabel="frequency, kHz")
-figure.colorbar(image, ax=left, label="log |X|²")
-save(figure, "02_stft")
-
-# %% [markdown]
-# ## What to try
+# The transform on a GPU
+# ----------------------
 #
-# - Halve the window to 512 samples. What becomes sharper, what blurs? (Time becomes sharper and frequency blurs: bins
-#   are then 31.25 Hz wide, and the harmonics of a deep voice, 100 Hz apart, begin to merge. No window is sharp in
-#   both.)
-# - How does Y change if the sound has twice the amplitude? (It grows by log 4 = 1.39 wherever it is above the floor.)
-# - Why is the second half of `fft(frame)` not needed? (The sound is real: X[N - k] is the conjugate of X[k].)
-# - Your turn: `tutorials/exercises/stft.py`, judged by `python -m scratchser.check tutorials/exercises/stft.py`.
+# The butterflies of one step do not depend on each other: each can have its own thread. The steps
+# depend on each other: between two steps there is a barrier, as in the block sum of tutorial 1.
+#
+# Here is a kernel for one frame of N = 8, with 4 threads. Compare the drawing with the butterflies
+# above: which elements does thread 1 read in each of the three steps?
+
+ORDER = np.array([0, 4, 2, 6, 1, 5, 3, 7])  # where the splits leave the samples
+ROOTS = np.exp(-2j * np.pi * np.arange(4) / 8).astype(np.complex64)
+
+
+@cuda.jit
+def fft_of_8(x, X):
+    z = cuda.shared.array(8, complex64)
+    t = cuda.threadIdx.x
+    for i in range(t, 8, 4):
+        z[i] = x[ORDER[i]]
+    half = 1
+    while half < 8:
+        cuda.syncthreads()  # the step before is complete
+        a = t // half * 2 * half + t % half
+        b = a + half
+        even = z[a]
+        odd = z[b] * ROOTS[t % half * (4 // half)]
+        z[a] = even + odd
+        z[b] = even - odd
+        half *= 2
+    cuda.syncthreads()  # the transform is complete
+    for i in range(t, 8, 4):
+        X[i] = z[i]
+
+
+x = np.random.default_rng(0).standard_normal(8).astype(np.complex64)
+X = np.zeros(8, np.complex64)
+report = trace(fft_of_8, 1, 4, x, X)
+report.require_clean()
+assert np.allclose(X, np.fft.fft(x), atol=1e-6)
+draw(report, "fft_of_8")
+plt.show()
+
+# %%
+# Thread 1 computes the butterfly of elements 2 and 3, then of 1 and 3, then of 1 and 5. The kernel
+# of the project, ``stft.forward_cuda``, does the same with four elements in a butterfly instead of
+# two, so that it needs half as many barriers. One block computes one frame, from samples to
+# logarithms.
+#
+# What to try
+# -----------
+#
+# 1. Halve the window to 512 samples. What becomes sharper, what blurs?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Time becomes sharper and frequency blurs. Bins are then 31.25 Hz wide, and the harmonics of a
+#    deep voice, 100 Hz apart, begin to merge. No window is sharp in both.
+#
+# 2. How does ``Y`` change if the sound has twice the amplitude?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The power is four times as large. So ``Y`` grows by log 4 = 1.39 everywhere above the floor.
+#
+# 3. Why is the second half of ``fft(frame)`` not needed?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The sound is real. Then X[N - k] is the complex conjugate of X[k], and both have the same
+#    power.
+#
+# 4. Each step writes into the same array from which it reads. Why is one barrier for each step
+#    enough?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    A thread writes exactly the two elements that it has read itself in this step. No other thread
+#    accesses them before the next barrier.
+#
+# **Your turn.** Write the transform in ``tutorials/exercises/stft.py``. This command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/stft.py
