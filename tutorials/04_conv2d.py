@@ -1,15 +1,22 @@
-# %% [markdown]
-# # 4. Strided convolution and its two gradients
-#
-# You will see what a convolution layer computes, how padding, strides and lengths work together, and how both of its
-# gradients follow from one question: which outputs depend on this input or this weight?
-#
-# It builds on the spectrogram of tutorial 2, and on the gather and the transposed matrix of tutorial 3.
+"""
+4. Strided convolution and its two gradients
+============================================
+
+The first layers of the network are convolutions. In this tutorial you will see
+
+- what one convolution computes, and which inputs one output sees,
+- what a stride and "same" padding do to the length of an utterance,
+- how both gradients follow from the forward sum, without any new formula,
+- how to check that a backward pass is right.
+
+You need the spectrogram of tutorial 2, and derivatives of sums. Everything starts in one
+dimension, with nine numbers that you can follow by hand.
+"""
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from _figures import save
+from matplotlib.patches import Rectangle
 from scipy.signal import correlate
 
 from scratchser import reference
@@ -17,111 +24,546 @@ from scratchser.corpus import synthetic
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, stft
 
-# %% [markdown]
-# ## One dimension first
-#
-# A kernel of a few weights slides along the input. At each stop it multiplies the inputs below it by its weights, and
-# adds up the products:
-#
-#     y[t] = bias + Σ_i W[i] x[t s + i - p]          stride s: the stops are s apart
-#
-# It begins p = ⌊(I - 1) / 2⌋ elements before the input; past the ends it reads zeros. There are ⌈T / s⌉ stops, whatever
-# the kernel's size. Why use one kernel for all positions, and not separate weights for each position? A pattern of
-# speech may come early or late, and what is learnt about it at one position should apply to all.
+# sphinx_gallery_start_ignore
+INPUT, WEIGHT, OUTPUT, ZERO = "#9ecae1", "#fdae6b", "#a1d99b", "#eeeeee"
+
+
+def draw_cell(axis, left, bottom, text, colour, edge="0.4", width=1.0):
+    axis.add_patch(Rectangle((left, bottom), width, 1, facecolor=colour, edgecolor=edge))
+    axis.text(left + width / 2, bottom + 0.48, text, ha="center", va="center", fontsize=9)
+
+
+def without_frame(axis, left, right, bottom, top):
+    axis.set(xlim=(left, right), ylim=(bottom, top))
+    axis.axis("off")
+
+
+# sphinx_gallery_end_ignore
 
 # %%
-T, I, s = 9, 3, 2
-x, W = np.array([2.0, 0, 1, 3, -1, 0, 0, 2, 1]), np.array([1.0, 2, -1])
-p, stops = (I - 1) // 2, -(-T // s)
-M = np.zeros((stops, T))  # M[t, u]: the weight of input u in output t
-for t in range(stops):
-    for i in range(I):
-        if 0 <= t * s + i - p < T:
-            M[t, t * s + i - p] = W[i]
-y = conv2d.forward(x.reshape(1, T, 1, 1), np.array([T]), W.reshape(I, 1, 1, 1), np.zeros(1), (s, 1), relu=False)
-print("y as a matrix product:", M @ x)
-print("y by the kernel:      ", y.ravel())
-assert np.allclose(M @ x, y.ravel()) and np.allclose(M @ x, correlate(np.pad(x, (1, 1)), W, "valid")[::2])
+# A window that slides
+# --------------------
+#
+# A convolution has a small set of weights, called its *kernel*. The kernel lies on a part of the
+# input, its *window*. Each weight is multiplied by the input below it, and the products are added
+# up. The result is one output. Then the window moves on and the same weights are used again.
+#
+# Here are nine inputs and three weights. The window that begins at input 2 covers 1, 3 and -1.
+# What is the output? Write down your guess, then run the cell.
 
-# %% [markdown]
-# ## Both gradients
-#
-# When y[t] changes by a small ε, the loss changes by ε dy[t]. So ask for each input and each weight: which outputs
-# depend on it?
-#
-# - **An input** x[u] affects output t with weight M[t, u], so dx = Mᵀ dy, as in tutorial 3. Row t of M is the kernel;
-#   column u holds every second weight only: for an input at an even position W[1], at an odd one W[2] and W[0]. The
-#   positions fall into s classes, and each class has its own small kernel. The package computes dx in this way.
-# - **A weight** W[i] is used by all stops, once each, so all of them add to it: dW[i] = Σ_t x[t s + i - p] dy[t].
-# - **The bias** is used with factor 1 everywhere: dbias = Σ_t dy[t].
+x = np.array([2.0, 0, 1, 3, -1, 0, 0, 2, 1])
+W = np.array([1.0, 2, -1])
+
+window = x[2:5]
+print("window:  ", window)
+print("products:", window * W)
+print("output:  ", np.sum(window * W))
+assert np.sum(window * W) == 8
 
 # %%
+# Why does the network use the same weights at all positions, and not separate weights for each
+# position? A pattern of speech can come early or late in an utterance. What the network learns about
+# the pattern in one place is then known in all places. It also needs far fewer weights.
+#
+# Same padding
+# ------------
+#
+# A window of three weights has seven positions inside nine inputs, so the output would be shorter
+# than the input. To avoid this, we continue the input with zeros on both sides. With :math:`I`
+# weights, the first window begins :math:`p = \lfloor (I - 1) / 2 \rfloor` elements before the input.
+# Now there are as many windows as inputs, and the output has the *same* length. This is why it is
+# called same padding.
+#
+# In the drawing, each row is one position of the window. Grey inputs are the added zeros.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_windows(x, W, stride):
+    T, I = len(x), len(W)
+    p, stops = (I - 1) // 2, -(-T // stride)
+    padded = np.pad(x, (p, I))
+    _, axis = plt.subplots(figsize=(8, 0.9 + 0.32 * stops))
+    for u in range(-p, T + 1):
+        inside = 0 <= u < T
+        draw_cell(axis, u, 0, f"{x[u]:g}" if inside else "0", INPUT if inside else ZERO)
+    axis.text(-p - 0.2, 0.5, "x", ha="right", va="center")
+    for t in range(stops):
+        for i in range(I):
+            draw_cell(axis, t * stride - p + i, -1.4 - 1.15 * t, f"{W[i]:g}", WEIGHT)
+        y = padded[t * stride : t * stride + I] @ W
+        axis.text(T + 1.6, -0.9 - 1.15 * t, f"y[{t}] = {y:g}", va="center")
+    without_frame(axis, -p - 1, T + 4, -0.6 - 1.15 * stops, 1.1)
+
+
+# sphinx_gallery_end_ignore
+draw_windows(x, W, stride=1)
+
+# %%
+# A stride
+# --------
+#
+# Neighbouring windows overlap and see nearly the same, so their outputs are often similar. With a
+# *stride* of 2 the window moves two elements at a time, and only half of the outputs are computed.
+# A strided layer makes an utterance shorter for all the layers above it.
+#
+# How many outputs do you expect for nine inputs and stride 2? And for eight inputs? Write down your
+# guess, then run the cell.
+
+draw_windows(x, W, stride=2)
+
+# %%
+# The window stops at the positions 0, 2, 4, ... up to the last input. With stride :math:`s`, these
+# are :math:`\lceil T / s \rceil` stops, whatever the size of the kernel: five for nine inputs and
+# four for eight. The stops are :math:`s` inputs apart, so output :math:`t` is
+#
+# .. math:: y[t] = \sum_i W[i] \; x[t s + i - p]
+#
+# where :math:`x` is zero outside of the input. A layer also adds a bias, the same to all outputs; it
+# is zero here. The loops below are this formula. The package's ``conv2d.forward`` works on batches of
+# spectrograms, so we give it the nine numbers as one utterance with one frequency bin and one channel.
+
+
+def convolve(x, W, stride):
+    T, I = len(x), len(W)
+    p = (I - 1) // 2
+    y = np.zeros(-(-T // stride))  # -(-T // s) is T / s, rounded up
+    for t in range(len(y)):
+        for i in range(I):
+            u = t * stride + i - p
+            if 0 <= u < T:
+                y[t] += W[i] * x[u]
+    return y
+
+
+y = convolve(x, W, stride=2)
+no_bias = np.zeros(1)
+by_kernel = conv2d.forward(x.reshape(1, 9, 1, 1), np.array([9]), W.reshape(3, 1, 1, 1), no_bias, (2, 1), relu=False)
+print("loops:         ", y)
+print("package kernel:", by_kernel.ravel())
+assert len(convolve(x[:8], W, stride=2)) == 4
+assert np.allclose(y, by_kernel.ravel())
+assert np.allclose(y, correlate(np.pad(x, 1), W, "valid")[::2])  # SciPy computes all outputs, we keep every second
+
+# %%
+# Which inputs does an output see?
+# --------------------------------
+#
+# One output of one layer sees three inputs. When layers are stacked, an output of the second layer
+# sees three outputs of the first layer, and each of these sees three inputs. The windows overlap, so
+# this makes fewer than nine. What an output sees is called its *receptive field*.
+#
+# The drawing shows three layers with stride 2 on top of 24 frames. How many frames does the marked
+# output of layer 3 see? First guess the number, then follow the lines.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_receptive_field(T, layers, marked):
+    _, axis = plt.subplots(figsize=(8, 3.6))
+    counts = [T]
+    for _ in range(layers):
+        counts.append(-(-counts[-1] // 2))
+    seen = [{marked}]  # from the top layer down to the input
+    for layer in range(layers, 0, -1):
+        below = {2 * t + i for t in seen[0] for i in (-1, 0, 1)}
+        seen.insert(0, {u for u in below if 0 <= u < counts[layer - 1]})
+    for layer, count in enumerate(counts):
+        width = 2**layer
+        for t in range(count):
+            of_marked = t in seen[layer]
+            colour = (INPUT, *[OUTPUT] * layers)[layer] if of_marked else "white"
+            draw_cell(axis, t * width + width / 2 - 0.45, 3 * layer, str(t), colour, width=0.9)
+            for i in (-1, 0, 1) if layer else ():
+                if 0 <= 2 * t + i < counts[layer - 1]:
+                    below = (2 * t + i) * width / 2 + width / 4
+                    style = {"color": "0.2", "lw": 1} if of_marked else {"color": "0.85", "lw": 0.6, "zorder": 0}
+                    axis.plot([t * width + width / 2, below], [3 * layer, 3 * layer - 2], **style)
+        axis.text(-0.6, 3 * layer + 0.5, f"layer {layer}" if layer else "frames", ha="right", va="center")
+    without_frame(axis, -3, T + 0.5, -0.2, 3 * layers + 1.2)
+
+
+# sphinx_gallery_end_ignore
+draw_receptive_field(T=24, layers=3, marked=1)
+
+# %%
+# We can also measure it. Set one frame to 1 and all others to 0, run the layers, and look whether the
+# marked output is different from 0. With weights that are all 1, nothing can cancel out.
+
+
+def three_layers(x):
+    lengths = np.array([x.shape[1]])
+    for _ in range(3):
+        x = conv2d.forward(x, lengths, np.ones((3, 1, 1, 1)), no_bias, (2, 1))
+        lengths = conv2d.output_lengths(lengths, 2)
+    return x
+
+
+seen = []
+for u in range(24):
+    impulse = np.zeros((1, 24, 1, 1))
+    impulse[0, u] = 1
+    if three_layers(impulse)[0, 1, 0, 0] != 0:
+        seen.append(u)
+print(f"layer 3, output 1 sees the {len(seen)} frames from {seen[0]} to {seen[-1]}")
+assert seen == list(range(1, 16))
+
+# %%
+# The receptive field grows from 3 to 7 to 15 frames: each layer doubles it and adds one. Frames are
+# 32 ms apart and 64 ms long, so 15 frames are about half a second of speech. This is what strides are
+# good for. Without them, three layers would see only 7 frames.
+#
+# The sum as a table
+# ------------------
+#
+# Now to the gradients. We write down which input enters which output with which weight. In the table
+# below, row :math:`t` belongs to output :math:`t` and column :math:`u` to input :math:`u`. An entry is
+# the weight between the two. Empty means 0: this input does not enter this output.
+#
+# Call this table :math:`M`. Then the whole convolution is the matrix product :math:`y = M x`.
+
+M = np.zeros((5, 9))
+for t in range(5):
+    for i in range(3):
+        u = 2 * t + i - 1
+        if 0 <= u < 9:
+            M[t, u] = W[i]
+assert np.allclose(M @ x, y)
+
+# sphinx_gallery_start_ignore
+
+
+def draw_table(axis, marked=(), colour=WEIGHT):
+    """The entries of M; the marked (t, u) in colour."""
+    for t in range(5):
+        for u in range(9):
+            text = f"{M[t, u]:g}" if M[t, u] else ""
+            draw_cell(axis, u, -t, text, colour if (t, u) in marked else "white", edge="0.7")
+    for u in range(9):
+        axis.text(u + 0.5, 1.3, str(u), ha="center", color="0.4", fontsize=8)
+    for t in range(5):
+        axis.text(-0.3, 0.5 - t, str(t), ha="right", va="center", color="0.4", fontsize=8)
+    axis.set_aspect("equal")
+    without_frame(axis, -1.2, 9.2, -4.2, 2.8)
+
+
+figure, axis = plt.subplots(figsize=(6, 3))
+draw_table(axis, {(t, u) for t in range(5) for u in range(9) if M[t, u]})
+axis.text(4.5, 2.2, "input u", ha="center")
+axis.text(-1.2, -1.5, "output t", rotation=90, ha="center", va="center")
+# sphinx_gallery_end_ignore
+plt.show()
+
+# %%
+# One sum, read in three ways
+# ---------------------------
+#
+# Suppose the layers above give us :math:`dy[t]`. This is the gradient of the loss with respect to
+# output :math:`t`: if :math:`y[t]` grows by a small number :math:`\varepsilon`, the loss grows by
+# :math:`\varepsilon \, dy[t]`. We need the same for each input and for each weight.
+#
+# Each coloured entry of the table stands for one product :math:`W[i] \, x[u]` that is added to
+# :math:`y[t]`. So it adds
+#
+# .. math:: dy[t] \cdot W[i] \cdot x[u]
+#
+# to the change of the loss. There are three factors. To get the derivative with respect to one of
+# them, leave this factor out, and add up all entries in which it occurs:
+#
+# - **Output** :math:`y[t]` is the sum of its **row**, over :math:`W[i] \, x[u]`.
+# - **Input** :math:`x[u]` occurs in its **column**. So :math:`dx[u]` is the sum of the column, over
+#   :math:`dy[t] \, W[i]`.
+# - **Weight** :math:`W[i]` occurs on a **diagonal**, once in each window. So :math:`dW[i]` is the sum
+#   of the diagonal, over :math:`dy[t] \, x[u]`.
+
+# sphinx_gallery_start_ignore
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.4), layout="constrained")
+draw_table(axes[0], {(2, u) for u in (3, 4, 5)}, OUTPUT)
+draw_table(axes[1], {(t, 3) for t in (1, 2)}, INPUT)
+draw_table(axes[2], {(t, 2 * t + 1) for t in range(4)}, WEIGHT)
+for axis, title in zip(axes, ("row: y[2]", "column: dx[3]", "diagonal: dW[2]"), strict=True):
+    axis.set_title(title, fontsize=11)
+# sphinx_gallery_end_ignore
+plt.show()
+
+# %%
+# So one triple of loops computes all three. Compare the lines: they differ only in which of the
+# three letters is on the left.
+#
+# Before you run the cell: how many outputs does ``x[3]`` reach, and how many does ``x[4]`` reach?
+# Count the entries in their columns.
+
 dy = np.array([1.0, -1, 0.5, 2, 0])
-padded = np.pad(x, (p, I))
-dW = np.array([sum(padded[t * s + i] * dy[t] for t in range(stops)) for i in range(I)])
-dW_kernel, dbias = np.zeros((I, 1, 1, 1)), np.zeros(1)
-shaped = x.reshape(1, T, 1, 1), y, np.array([T]), W.reshape(I, 1, 1, 1), (s, 1)
-dx = conv2d.backward(dy.reshape(y.shape), *shaped, dW_kernel, dbias, relu=False)
-print("\ndx = Mᵀ dy:  ", M.T @ dy, "\nby the kernel:", dx.ravel(), "\ndW:", dW, dW_kernel.ravel())
-assert np.allclose(M.T @ dy, dx.ravel()) and np.allclose(dW, dW_kernel.ravel()) and dbias[0] == dy.sum()
+y = np.zeros(5)
+dx = np.zeros(9)
+dW = np.zeros(3)
+for t in range(5):
+    for i in range(3):
+        u = 2 * t + i - 1
+        if 0 <= u < 9:
+            y[t] += W[i] * x[u]
+            dx[u] += W[i] * dy[t]
+            dW[i] += x[u] * dy[t]
 
-# %% [markdown]
-# ## Time, frequency and channels
-#
-# In a spectrogram the kernel has I frames x J bins, and slides in both directions. An input has C channels, each
-# computed by one kernel of the layer before, and D kernels compute D new channels. After the sum, negative values
-# become zero (ReLU). Without this, any number of layers would be one linear map.
-#
-#     y[b, t, f, d] = ReLU( bias[d] + Σ_i Σ_j Σ_c x[b, t st + i - pt, f sf + j - pf, c] W[i, j, c, d] )
-#
-# Here are two kernels made by hand, on spectrograms of synthetic speech: one responds to a sudden rise in time, the
-# other to a ridge in frequency, such as a harmonic. A network has to learn its kernels.
+print("dx:", dx)
+print("dW:", dW)
+assert np.allclose(dx, M.T @ dy)
+assert np.count_nonzero(M[:, 3]) == 2
+assert np.count_nonzero(M[:, 4]) == 1
 
 # %%
+# With stride 2, an input at an even position reaches one output, through the middle weight ``W[1]``.
+# An input at an odd position reaches two outputs, through ``W[2]`` and ``W[0]``. So the positions fall
+# into two classes, and each class has its own small kernel. The package computes ``dx`` in this way,
+# class by class: ``input_gradient_cpu`` in ``kernels/conv2d.py``.
+#
+# The bias is added to each output with factor 1, so its gradient is the sum of all ``dy``. The
+# package's backward pass agrees with our loops:
+
+dW_kernel = np.zeros((3, 1, 1, 1))
+dbias = np.zeros(1)
+shaped_x = x.reshape(1, 9, 1, 1)
+shaped_y = y.reshape(1, 5, 1, 1)
+shaped_dy = dy.reshape(1, 5, 1, 1)
+dx_kernel = conv2d.backward(
+    shaped_dy, shaped_x, shaped_y, np.array([9]), W.reshape(3, 1, 1, 1), (2, 1), dW_kernel, dbias, relu=False
+)
+print("dx:   ", dx_kernel.ravel())
+print("dW:   ", dW_kernel.ravel())
+print("dbias:", dbias)
+assert np.allclose(dx, dx_kernel.ravel())
+assert np.allclose(dW, dW_kernel.ravel())
+assert dbias[0] == dy.sum() == 2.5
+
+# %%
+# The weights are shared, so their gradients are added up: over all stops, over the utterances of a
+# batch, and in the package also over calls. ``conv2d.backward`` adds to ``dW`` and ``dbias``, so they
+# have to be set to zero before each batch. ``dx`` is written, not added to.
+#
+# ReLU and its mask
+# -----------------
+#
+# Two convolutions in a row are again a convolution, only with a larger kernel. To compute more than
+# this, a layer sets negative outputs to zero. This function is called ReLU: :math:`y = \max(0, z)`.
+#
+# In the backward pass, ask again: if :math:`z[t]` grows a little, what happens to :math:`y[t]`? Where
+# :math:`z` is positive, :math:`y` grows equally. Where :math:`z` is negative, :math:`y` stays zero. So
+#
+# .. math:: dz[t] = dy[t] \text{ where } y[t] > 0, \text{ else } 0
+#
+# and :math:`dz` takes the place of :math:`dy` in the sums above. Which elements of ``dy`` will be
+# removed? Look at the outputs in the drawing of stride 2.
+
+z = convolve(x, W, stride=2)
+y = np.maximum(z, 0)
+dz = np.where(y > 0, dy, 0)
+print("z: ", z)
+print("y: ", y)
+print("dy:", dy)
+print("dz:", dz)
+assert list(np.flatnonzero(y == 0)) == [1, 3]
+assert np.argmax(np.abs(dy)) == 3 and dz[3] == 0
+
+# sphinx_gallery_start_ignore
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+for axis, before, after, names, title in (
+    (axes[0], z, y, ("z", "y"), "forward"),
+    (axes[1], dy, dz, ("dy", "dz"), "backward"),
+):
+    axis.bar(np.arange(5) - 0.2, before, 0.38, label=names[0], color="0.75")
+    axis.bar(np.arange(5) + 0.2, after, 0.38, label=names[1], color="C2")
+    axis.axhline(0, color="0.3", lw=0.8)
+    axis.set(title=title, xlabel="output t")
+    for t in np.flatnonzero(z < 0):
+        axis.axvspan(t - 0.45, t + 0.45, color="C3", alpha=0.12)
+    axis.legend()
+# sphinx_gallery_end_ignore
+plt.show()
+
+# %%
+# Outputs 1 and 3, marked in red, are negative. Their gradients end here, although ``dy[3]`` is the
+# largest of all.
+#
+# Time, frequency and channels
+# ----------------------------
+#
+# A spectrogram has two dimensions. The window now covers :math:`I` frames and :math:`J` frequency
+# bins, and slides in both directions, with a stride for each. Nothing else changes:
+#
+# .. math::
+#    y[b, t, f, d] = \mathrm{ReLU}\Big( \mathrm{bias}[d] + \sum_i \sum_j \sum_c
+#    x[b,\; t s_t + i - p_t,\; f s_f + j - p_f,\; c] \; W[i, j, c, d] \Big)
+#
+# Here :math:`b` is the utterance of the batch. An input has :math:`C` channels, counted by :math:`c`: the
+# spectrogram is one channel, and each kernel of a layer makes one output channel, counted by
+# :math:`d`.
+#
+# We load three synthetic utterances and compute their spectrograms. They have different lengths, so
+# the batch is padded. We write NaN ("not a number") into the padding on purpose. A sum with a NaN is
+# NaN, so if a kernel ever reads the padding, we will see it.
+
 corpus = synthetic.load(size=10)
-sounds = [corpus.read(utterance)[0] for utterance in corpus.utterances[:3]]
-spectrograms = [stft.forward(sound, stft.hann(1024), 512, 257, 1e-2) for sound in sounds]
+spectrograms = []
+for utterance in corpus.utterances[:3]:
+    sound, rate = corpus.read(utterance)
+    S = stft.forward(sound, stft.hann(1024), 512, 257, 1e-2)
+    spectrograms.append(S - S.mean())
 lengths = np.array([len(S) for S in spectrograms])
-batch = np.full((3, lengths.max(), 257, 1), np.nan, np.float32)  # NaN: reading past an end shows in the result
+
+batch = np.full((3, lengths.max(), 257, 1), np.nan, np.float32)
 for b, S in enumerate(spectrograms):
-    batch[b, : lengths[b], :, 0] = S - S.mean()
-kernels = np.zeros((3, 5, 1, 2), np.float32)
-kernels[0, :, 0, 0], kernels[2, :, 0, 0] = -0.2, 0.2  # later minus sooner
-kernels[:, :, 0, 1] = np.array([-1, 0.5, 1, 0.5, -1]) / 3  # a ridge minus its sides
-bias, stride = np.zeros(2, np.float32), (1, 2)
+    batch[b, : lengths[b], :, 0] = S
+print("frames of each utterance:", lengths)
+print("batch (utterances, frames, bins, channels):", batch.shape)
+assert rate == 16000
+
+# %%
+# A network learns its kernels. To see what kernels can do, we make two by hand, with 3 frames and 5
+# bins each:
+#
+# - *rise*: the last frame minus the first one. It answers where the sound becomes louder.
+# - *ridge*: the middle bins minus the outer bins. It answers at lines along time, such as harmonics.
+#
+# The stride is 1 in time and 2 in frequency. What shape do you expect for the output?
+
+kernels = np.zeros((3, 5, 1, 2), np.float32)  # I, J, C, D
+kernels[0, :, 0, 0] = -0.2
+kernels[2, :, 0, 0] = 0.2
+kernels[:, :, 0, 1] = np.array([-1, 0.5, 1, 0.5, -1]) / 3
+bias = np.zeros(2, np.float32)
+stride = (1, 2)
+
 y = conv2d.forward(batch, lengths, kernels, bias, stride)
-print(f"\nin {batch.shape}, out {y.shape}")
+print("input: ", batch.shape)
+print("output:", y.shape)
+assert y.shape == (3, lengths.max(), 129, 2)
+
+# sphinx_gallery_start_ignore
+figure, axes = plt.subplots(1, 2, figsize=(5.2, 2.8), layout="constrained")
+for axis, d, title in zip(axes, (0, 1), ("rise", "ridge"), strict=True):
+    shown = kernels[:, :, 0, d].T
+    axis.imshow(shown, origin="lower", cmap="RdBu_r", vmin=-0.4, vmax=0.4)
+    for (j, i), weight in np.ndenumerate(shown):
+        axis.text(i, j, f"{weight:.2f}", ha="center", va="center", fontsize=9, color="k" if abs(weight) < 0.3 else "w")
+    axis.set(title=title, xlabel="frame i", ylabel="bin j", xticks=range(3), yticks=range(5))
+
+figure, axes = plt.subplots(3, 1, figsize=(8, 6.4), layout="constrained", sharex=True)
+for axis, values, bins, title in (
+    (axes[0], batch[0, ..., 0], 257, "input"),
+    (axes[1], y[0, ..., 0], 129, "rise"),
+    (axes[2], y[0, ..., 1], 129, "ridge"),
+):
+    shown = values[: lengths[0]].T
+    lowest = np.quantile(shown, 0.02)
+    image = axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", vmin=lowest, vmax=np.quantile(shown, 0.99))
+    figure.colorbar(image, ax=axis, pad=0.01)
+    axis.set(title=title, ylabel="bin", ylim=(0, bins - 1))
+axes[-1].set_xlabel("frame (32 ms each)")
+# sphinx_gallery_end_ignore
+plt.show()
+
+# %%
+# The outputs have half as many bins as the input, because of the stride in frequency. They have as
+# many frames. SciPy computes the same, one utterance at a time:
+
 for b in range(3):
-    S = np.nan_to_num(batch[b, : lengths[b], :, 0])
-    by_scipy = correlate(np.pad(S, ((1, 1), (2, 2))), kernels[:, :, 0, 1], "valid")[:, ::2]
+    padded = np.pad(spectrograms[b], ((1, 1), (2, 2)))
+    by_scipy = correlate(padded, kernels[:, :, 0, 1], "valid")[:, ::2]
     assert np.allclose(np.maximum(by_scipy, 0), y[b, : lengths[b], :, 1], atol=1e-4)
-    assert np.all(y[b, lengths[b] :] == 0)
-
-# %% [markdown]
-# ## An utterance does not depend on its batch
-#
-# Utterances of unequal lengths are stored in one array. The elements past an end are padding: they count as zero,
-# nothing is computed there, and their NaN did not reach the result. So an utterance has the same outputs alone and in
-# any batch, bit by bit.
+print("the package's ridges agree with SciPy's for all three utterances")
 
 # %%
-first, frames = int(np.argmin(lengths)), lengths.min()
-alone = conv2d.forward(batch[first : first + 1, :frames].copy(), lengths[first : first + 1], kernels, bias, stride)
-assert np.array_equal(alone[0], y[first, :frames])
-print(f"the shortest utterance, {frames} frames: alone and in the batch the same {alone.size} elements")
-
-# %% [markdown]
-# ## Is the backward pass the derivative?
+# Lengths
+# -------
 #
-# We ask this for every kernel: change each element a little, see how the loss changes, and compare. Two precautions are
-# often missing: the upstream gradient dy is random, never all ones; and the finite differences are of fourth order in
-# float64, so that the tolerance can be 1e-8. At the kink of a ReLU there is no derivative, so a step that would cross
-# it is made shorter.
+# A time stride shortens the padded batch, and it shortens each utterance in the same way: an
+# utterance with :math:`n` frames has :math:`\lceil n / s \rceil` frames afterwards. The network
+# carries the lengths along from layer to layer.
+#
+# The drawing shows a batch of three utterances and three layers with time stride 2. White cells are
+# padding. A cell is drawn as wide as the time that it stands for.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_lengths(lengths, layers):
+    _, axes = plt.subplots(layers + 1, 1, figsize=(8, 4.6), layout="constrained", sharex=True)
+    T = lengths.max()
+    for layer, axis in enumerate(axes):
+        width = 2**layer
+        for b, length in enumerate(lengths):
+            for t in range(T):
+                colour = f"C{b}" if t < length else "white"
+                axis.add_patch(Rectangle((t * width, -b), width, 0.8, facecolor=colour, edgecolor="0.5"))
+            axis.text(16.4, 0.35 - b, f"{length}", va="center", fontsize=10)
+        axis.set(xlim=(-0.2, 17.5), ylim=(0.9 - len(lengths), 0.9), yticks=[])
+        axis.set_ylabel(f"layer {layer}" if layer else "input", rotation=0, ha="right", va="center")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(bottom=False, labelbottom=layer == layers)
+        lengths, T = conv2d.output_lengths(lengths, 2), -(-T // 2)
+    axes[-1].set_xlabel("frames of the input")
+    axes[0].set_title("length at each layer", loc="right", fontsize=10)
+
+
+# sphinx_gallery_end_ignore
+draw_lengths(np.array([16, 9, 5]), layers=3)
 
 # %%
+# What happens at the end of an utterance that is shorter than its batch? Its last window reaches into
+# the padding. There it has to read zeros, exactly as it would at the end of the batch. The package
+# does this at every layer. It also computes nothing for the outputs past the end; they are 0.
+#
+# So an utterance has the same outputs alone and in any batch. Not only nearly: every bit is equal.
+# And no NaN of the padding has reached the result.
+
+shortest = np.argmin(lengths)
+frames = lengths[shortest]
+alone = batch[shortest : shortest + 1, :frames].copy()
+y_alone = conv2d.forward(alone, lengths[shortest : shortest + 1], kernels, bias, stride)
+print(f"shortest utterance, {frames} frames: {y_alone.size} outputs, NaN among them: {np.isnan(y_alone).any()}")
+assert np.array_equal(y_alone[0], y[shortest, :frames])
+assert not np.isnan(y).any()
+assert np.all(y[shortest, frames:] == 0)
+
+# %%
+# There is a second condition for this: the padding *before* the first frame has to be fixed. Some
+# libraries compute it from the length of the whole batch. They pad as little as possible and put half
+# of it in front. For three weights and stride 2 this is one zero in front of 9 inputs, but none in
+# front of 8. So all windows of an utterance move by one frame if its batch has an odd length. How
+# large is the effect? We compute the outputs of 8 inputs with both kinds of padding.
+
+odd_batch = correlate(np.pad(x[:8], (1, 1)), W, "valid")[::2]  # one zero in front
+even_batch = correlate(np.pad(x[:8], (0, 1)), W, "valid")[::2]  # none
+print("one zero in front:", odd_batch)
+print("none in front:    ", even_batch)
+assert np.abs(odd_batch - even_batch).max() > 1
+
+# %%
+# Not a single output is the same. The package always has :math:`\lfloor (I - 1) / 2 \rfloor` zeros
+# in front.
+#
+# Is the backward pass the derivative?
+# ------------------------------------
+#
+# We have derived the gradients, but a program can still be wrong. The test is simple: change one
+# element of an input a little, measure how the loss changes, and compare this with the gradient. Do
+# it for every element of every input. Three precautions make this test sharp:
+#
+# - **float64**, so that the tolerance can be :math:`10^{-8}`. With float32, rounding would hide
+#   small mistakes.
+# - **A random dy**, never all ones. Many mistakes do not show when all ``dy`` are equal.
+# - **Care at the kink.** ReLU has no derivative at 0. If a step would cross 0, ``check`` takes a
+#   shorter step. To know where, it needs ``z``, the output without ReLU.
+#
+# The lengths are unequal and there are two channels, so that mixed-up indices show.
+
 rng = np.random.default_rng(1)
-shapes, unequal = {"x": (2, 6, 5, 2), "W": (3, 2, 2, 3), "bias": (3,)}, np.array([6, 3])
-inputs = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+unequal = np.array([6, 3])
+inputs = {
+    "x": rng.standard_normal((2, 6, 5, 2)),
+    "W": rng.standard_normal((3, 2, 2, 3)),
+    "bias": rng.standard_normal(3),
+}
 
 
 def forward(x, W, bias, relu=True):
@@ -129,41 +571,93 @@ def forward(x, W, bias, relu=True):
 
 
 def backward(dy, x, W, bias):
-    dW, dbias = np.zeros_like(W), np.zeros_like(bias)
+    dW = np.zeros_like(W)
+    dbias = np.zeros_like(bias)
     dx = conv2d.backward(dy, x, forward(x, W, bias), unequal, W, (2, 2), dW, dbias)
     return {"x": dx, "W": dW, "bias": dbias}
 
 
-reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=lambda **inputs: forward(**inputs, relu=False))
-print("\nbackward against differences of our forward pass:", *reports, sep="\n")
+def z_of(x, W, bias):
+    return forward(x, W, bias, relu=False)
+
+
+reports = check(forward, backward, inputs, time_axis={"x": 1}, kinks=z_of)
+for report in reports:
+    print(report)
 require(reports)
-assert np.allclose(
-    forward(**inputs), reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2))
-)
+assert all(report.error < report.limit / 1000 for report in reports)
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained", height_ratios=[1, 1.4])
-axes[0, 0].imshow(M, cmap="RdBu", vmin=-2.5, vmax=2.5)
-axes[0, 0].set(title="M: rows make y, columns make dx", xlabel="input u", ylabel="output t")
-for t, u in np.argwhere(M):
-    axes[0, 0].text(u, t, f"{M[t, u]:g}", ha="center", va="center")
-panels = {"input": batch[0, ..., 0], "rises": y[0, ..., 0], "ridges": y[0, ..., 1]}
-for axis, (name, values) in zip(axes.ravel()[1:], panels.items(), strict=True):
-    shown = values[: lengths[0]].T
-    size, top = (0, lengths[0], 0, 4), np.quantile(shown, 0.99)
-    axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", extent=size, vmax=top)
-    axis.set(title=name, xlabel="frame", ylabel="kHz")
-save(figure, "04_conv2d")
-
-# %% [markdown]
-# ## What to try
+# Each line names the largest error and the limit that it has to stay below. The errors are more
+# than a thousand times smaller than the limits.
 #
-# - A stride of 3 with 2 weights in time: which inputs have a gradient of 0, and why? (Every third, from u = 2 on: no
-#   stop reads it.)
-# - A batch has 100 frames, and one of its utterances has 37. How many frames do the batch and this utterance have after
-#   time strides 2, 2, 2, 1? (13 and 5.)
-# - The last column of "rises" is slightly brighter from top to bottom. What rises there? (No sound: silence is below
-#   the mean and so has negative values, and the zeros past the end are larger.)
-# - Why is there no ReLU in `M`? (ReLU is not linear. Its backward pass keeps dy where y > 0: one more factor, 0 or 1.)
-# - Your turn: `tutorials/exercises/conv2d_forward.py` and `conv2d_backward.py`, and for CUDA `cuda_conv2d_forward.py`,
-#   judged for example by `python -m scratchser.check tutorials/exercises/conv2d_backward.py`.
+# A test is worth something only if it fails for wrong programs. So we plant a mistake: a backward pass
+# without the mask of ReLU. Which of the three gradients will be wrong?
+
+
+def without_mask(dy, x, W, bias):
+    dW = np.zeros_like(W)
+    dbias = np.zeros_like(bias)
+    dx = conv2d.backward(dy, x, forward(x, W, bias), unequal, W, (2, 2), dW, dbias, relu=False)
+    return {"x": dx, "W": dW, "bias": dbias}
+
+
+wrong = check(forward, without_mask, inputs, time_axis={"x": 1}, kinks=z_of)
+for report in wrong:
+    print(report)
+assert not any(report.passed for report in wrong)
+
+# %%
+# All three, because ``dz`` enters all three sums. The factor at the end of each line compares the wrong
+# value with the right one. It is a different number each time, which says: this is not a forgotten
+# constant.
+#
+# One more thing can be wrong: the forward pass itself. A gradient check does not see this, since it
+# only compares the two passes with each other. So we compare the forward pass with another
+# implementation, plain loops in ``scratchser/reference/conv2d.py``.
+
+by_loops = reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2))
+difference = np.abs(forward(**inputs) - by_loops).max()
+print(f"largest difference from the reference: {difference:.1e}")
+assert difference < 1e-12
+
+# %%
+# What to try
+# -----------
+#
+# 1. Take a kernel of 2 weights and a stride of 3. Which inputs have a gradient of 0, and why?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Inputs 2, 5, 8, ... Each window covers two inputs and the next one begins three later, so every
+#    third input is in no window. Its column of :math:`M` is empty.
+#
+# 2. A batch has 100 frames, and one of its utterances has 37. How many frames do the batch and the
+#    utterance have after four layers with time strides 2, 2, 2 and 1?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The batch: 50, 25, 13, 13. The utterance: 19, 10, 5, 5.
+#
+# 3. In the picture of *rise*, the last frame is bright from top to bottom wherever the input is
+#    dark. But no sound rises there. What does?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The utterance ends in silence. We subtracted the mean, so silence has negative values. The zeros
+#    past the end are larger than these, and the kernel sees a rise.
+#
+# 4. Why is there no ReLU in the table :math:`M`?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    A matrix can only describe a linear function, and ReLU is not linear. Its effect on the gradient
+#    is one more factor for each output, 0 or 1.
+#
+# 5. Your turn: write the convolution (``tutorials/exercises/conv2d_forward.py``), its gradients
+#    (``conv2d_backward.py``) and a CUDA kernel (``cuda_conv2d_forward.py``). Judge them by, for example,
+#    ``python -m scratchser.check tutorials/exercises/conv2d_backward.py``.
