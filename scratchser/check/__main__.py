@@ -1,4 +1,4 @@
-"""Judge a kernel file, or all files of a class."""
+"""Judge a kernel file, a folder of exercises, or all files of a class."""
 
 import argparse
 import csv
@@ -12,6 +12,7 @@ from textwrap import fill
 
 from scratchser.check.exercises import NAMES
 from scratchser.check.judge.limits import MEGABYTES, SECONDS, judge_in_process
+from scratchser.check.judge.source import begin
 from scratchser.check.judge.verdict import COLUMNS
 from scratchser.support import terminal
 from scratchser.support.errors import UsageError, exit_code
@@ -19,6 +20,8 @@ from scratchser.support.errors import UsageError, exit_code
 EXAMPLES = f"""\
 examples
   python -m scratchser.check tutorials/exercises/linear_backward.py    one file with any path and name
+  python -m scratchser.check mine.py --hint 1                          and a hint: 1 is a nudge, 3 the line
+  python -m scratchser.check tutorials/exercises                       how many are solved, and which is next
   python -m scratchser.check mine.py --draw mine.svg                   and a drawing of the accesses of a CUDA kernel
   python -m scratchser.check CLASS --csv grades.csv                    every .py file in a folder, one row for each
 
@@ -28,7 +31,7 @@ A line EXERCISE = "..." in the file says which exercise it is, one of
 Each file runs in a separate process, with limits on time and memory. This is not a sandbox: judge only files that you
 would run yourself.
 
-exit code  0 the file passes, or the table is written   1 it does not pass, or something failed   2 a wrong command
+exit code  0 the file passes, or a folder is judged   1 it does not pass, or something failed   2 a wrong command
 """
 
 
@@ -37,7 +40,11 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scratchser.check", description=__doc__, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    p.add_argument("path", type=Path, help="a learner's file, or with --csv a folder of files")
+    p.add_argument("path", type=Path, help="a learner's file, or a folder of files")
+    p.add_argument("--all", action="store_true", help="show all checks of a file, not only the most likely cause")
+    p.add_argument(
+        "--hint", type=int, choices=(1, 2, 3), default=0, help="1: what to look at, 2: the idea, 3: the line"
+    )
     p.add_argument("--csv", type=Path, metavar="FILE", help="judge all files in the folder and write this table")
     p.add_argument(
         "--draw", type=Path, metavar="FILE",
@@ -54,27 +61,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = p.parse_args(arguments)
     if not os.path.exists(args.path):
         p.error(f"{args.path} does not exist, or its folder cannot be read")
-    if args.path.is_dir() and not args.csv:
-        p.error(f"{args.path} is a folder: say where to write the table, --csv grades.csv")
+    if args.path.is_dir() and (args.all or args.hint):
+        p.error(f"--all and --hint need one file to judge, but {args.path} is a folder")
     if args.csv and not args.path.is_dir():
         p.error(f"--csv needs a folder, but {args.path} is a file")
-    if args.draw and (args.csv or args.draw.suffix not in (".svg", ".png")):
+    if args.draw and (args.path.is_dir() or args.draw.suffix not in (".svg", ".png")):
         p.error("--draw needs one file to judge, and a name that ends in .svg or .png")
-    return exit_code(_class if args.csv else _file, args)
+    if args.csv:
+        return exit_code(_class, args)
+    return exit_code(_folder if args.path.is_dir() else _file, args)
 
 
 def _file(args: argparse.Namespace) -> int:
     verdict, printed = judge_in_process(args.path, args.seconds, args.megabytes, args.draw)
-    terminal.write(verdict.as_text(printed))
+    terminal.write(verdict.as_text(printed, args.all, args.hint))
     return 0 if verdict.passed else 1
+
+
+def _folder(args: argparse.Namespace) -> int:
+    """A line for each file, in the order of the tutorials."""
+    exercises = {file: begin(file).exercise for file in _files(args.path)}
+    files = sorted(exercises, key=lambda file: NAMES.index(exercises[file]) if exercises[file] else len(NAMES))
+    open_files = []
+    for file in files:
+        verdict, _ = judge_in_process(file, args.seconds, args.megabytes)
+        name = file.relative_to(args.path).as_posix()
+        terminal.write(f"{name:32}{verdict.in_a_line()}")
+        open_files += [] if verdict.passed else [name]
+    following = f", next: {open_files[0]}" if open_files else ""
+    terminal.write(f"{len(files) - len(open_files)} of {len(files)} solved{following}")
+    return 0
 
 
 def _class(args: argparse.Namespace) -> int:
     from scratchser.support.files import write_text  # imports NumPy: not for --help
 
-    files = [path for path in sorted(args.path.rglob("*.py")) if not _hidden(path.relative_to(args.path))]
-    if not files:
-        raise UsageError(f"there is no .py file in {args.path}")
+    files = _files(args.path)
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -89,9 +111,16 @@ def _class(args: argparse.Namespace) -> int:
     return 0
 
 
-def _hidden(path: Path) -> bool:
-    """Whether it lies in a hidden folder or a cache."""
-    return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+def _files(folder: Path) -> list[Path]:
+    """Python files in the folder and its subfolders, without hidden ones and caches."""
+
+    def hidden(path: Path) -> bool:
+        return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+
+    files = [path for path in sorted(folder.rglob("*.py")) if not hidden(path.relative_to(folder))]
+    if not files:
+        raise UsageError(f"there is no .py file in {folder}")
+    return files
 
 
 def _positive(text: str) -> int:

@@ -73,6 +73,12 @@ class Exercise:
         """Whether there is something past the end of an utterance that the function must not read."""
         return any(map(with_nan, self.all_arguments()))
 
+    def hints(self, parts: Sequence[str] = ()) -> list[list[str]]:
+        """What to look at, the ideas, the lines: of these parts, or of the main part if none of them is known."""
+        names = [name for name in parts if name in self.parts] or list(self.parts)[:1]
+        looks, ideas, lines, _ = zip(*map(self.parts.get, names), strict=True)
+        return [list(looks), list(ideas), list(lines)]
+
     @property
     def checks(self) -> int:
         """How many checks a right file passes."""

@@ -7,7 +7,8 @@ source     which exercise the file contains
 learner    loads the file, finds its function, explains its errors
 cpu        checks a function of arrays
 cuda       checks a CUDA kernel under the tracer
-compare    which element is wrong, by what factor, and by which known mistake
+compare    which element is wrong, and by what factor
+recognise  which known mistakes give these numbers
 padding    whether a function reads past the end of an utterance
 timing     the learner's time beside that of the package's kernel
 verdict    the findings, as text and as a row of a class's table

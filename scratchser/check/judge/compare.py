@@ -7,7 +7,7 @@ import numpy as np
 
 from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, CudaExercise, Exercise, Outputs, name_of
 from scratchser.check.judge.recognise import recognised
-from scratchser.check.judge.verdict import Finding
+from scratchser.check.judge.verdict import RECOGNISED, Finding
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[
     if not names:
         name, hint = pattern(exercise, output, trials, bad)
         names, hints = [name] if name else [], [hint] if hint else []
-    return Finding(f"{output} is right", False, text, hints, names)
+    parts = [name for name, part in exercise.parts.items() if any(mistake in part.mistakes for mistake in mistakes)]
+    rank = RECOGNISED if mistakes else 0
+    return Finding(f"{output} is right", False, text, hints, names, parts=parts or [output], rank=rank)
 
 
 # ---- the worst element ----------------------------------------------------------------------------------------------

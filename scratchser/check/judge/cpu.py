@@ -12,7 +12,7 @@ from scratchser.check.judge import timing
 from scratchser.check.judge.compare import Trial, compare, where
 from scratchser.check.judge.learner import Learner
 from scratchser.check.judge.padding import past_the_end
-from scratchser.check.judge.verdict import Failed, Finding
+from scratchser.check.judge.verdict import ERROR, Failed, Finding
 
 TOLERANCE = 1e-9  # relative to the largest expected number, in float64
 SINGLE = 1e-4  # the same in float32
@@ -29,7 +29,7 @@ def findings(exercise: CpuExercise, learner: Learner, notes: list[str]) -> Itera
             trials.append(_trial(exercise, learner, name, arguments))
         except Failed as failed:
             yield from (finding for finding in compare(exercise, trials) if not finding.passed)
-            yield replace(failed.finding, check=f'it runs in the case "{name}"', counts=True)
+            yield replace(failed.finding, check=f'it runs in the case "{name}"', rank=ERROR, counts=True)
             return
     _refuse_other_numbers(exercise, learner, trials)
     outputs = compare(exercise, trials)

@@ -17,7 +17,7 @@ from scratchser.check.exercises.exercise import NONE, Arguments, Cost, CudaExerc
 from scratchser.check.judge.compare import Trial, compare
 from scratchser.check.judge.learner import Learner
 from scratchser.check.judge.padding import past_the_end
-from scratchser.check.judge.verdict import Finding, refused
+from scratchser.check.judge.verdict import FAULT, Finding, refused
 from scratchser.support.plots import import_matplotlib
 from scratchser.tracer import Report, trace
 from scratchser.tracer.report import Count, Counts
@@ -27,29 +27,29 @@ NUMPY_ARRAYS = {
     "array", "arange", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
 }  # fmt: skip
 
-FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint
+FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint; the likely cause of others comes first
     "launch": ("a GPU accepts the launch", "", "A block has at most 1024 threads and 48 KB of shared memory."),
+    "divergence": (
+        "all threads of a block reach the same barriers",
+        "divergent barrier",
+        "not every thread reaches cuda.syncthreads(). Move it out of the if or loop, or before the return.",
+    ),
     "out_of_range": (
         "every index is in range",
         "index out of range",
         "if there are more threads than elements, only threads with an element may read and write. Or are two indices "
         "exchanged, or does a tap or a tile reach past the array?",
     ),
-    "uninitialised": (
-        "nothing is read before it is written",
-        "unwritten read",
-        "shared memory contains arbitrary numbers at first. Which thread should write here, and when does none?",
-    ),
-    "divergence": (
-        "all threads of a block reach the same barriers",
-        "divergent barrier",
-        "not every thread reaches cuda.syncthreads(). Move it out of the if or loop, or before the return.",
-    ),
     "races": (
         "no race",
         "race",
         "one thread writes what another one reads or writes. Within a block put cuda.syncthreads() between the two; "
         "different blocks must use different elements.",
+    ),
+    "uninitialised": (
+        "nothing is read before it is written",
+        "unwritten read",
+        "shared memory contains arbitrary numbers at first. Which thread should write here, and when does none?",
     ),
 }
 
@@ -149,7 +149,8 @@ def _faults(kind: str, reports: dict[str, Report]) -> Finding:
     others = len({name for name, _ in faults}) - 1
     if others:
         text += f"\nalso in {others} more of the cases"
-    return Finding(check, False, text, [f"{mistake}: {hint}"] if mistake else [hint], [mistake] if mistake else [])
+    hints, mistakes = [f"{mistake}: {hint}"] if mistake else [hint], [mistake] if mistake else []
+    return Finding(check, False, text, hints, mistakes, parts=[mistake], rank=FAULT)
 
 
 # ---- the score: memory accesses -------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None, 
     if verdict.finished:
         return verdict
     exercise = load(verdict.exercise)
-    verdict.checks = exercise.checks
+    verdict.checks, verdict.hints = exercise.checks, exercise.hints()
     report(verdict)
     try:
         for finding in _findings(path, exercise, verdict.notes, drawing):
@@ -27,6 +27,7 @@ def judge(path: Path, report: Callable[[Verdict], None] = lambda verdict: None, 
     except Failed as failed:
         verdict.findings.append(failed.finding)
     verdict.finished = True
+    verdict.hints = exercise.hints(verdict.cause.parts if verdict.cause else [])
     report(verdict)
     return verdict
 

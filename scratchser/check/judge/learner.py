@@ -17,6 +17,7 @@ import numba
 from numba.core.registry import CPUDispatcher
 
 from scratchser.check.exercises.exercise import Exercise
+from scratchser.check.judge.source import UNWRITTEN
 from scratchser.check.judge.verdict import Failed, Finding, refused
 from scratchser.kernels.machine import no_cuda
 from scratchser.kernels.machine.compile import cuda
@@ -79,7 +80,7 @@ class Learner:
 HINTS = {
     IndexError: "An index is out of range. Print the index and the shape; check both ends of the range.",
     ZeroDivisionError: "Something is divided by zero.",
-    NotImplementedError: "Replace `raise NotImplementedError` by your code; the maths is in the docstring above it.",
+    NotImplementedError: UNWRITTEN,
     MemoryError: "The memory is full: is an array far larger than the arguments, or does a list grow without end?",
     RecursionError: "A function calls itself without end.",
     NameError: "Is the name spelt as where it is assigned, and is it assigned before this line?",

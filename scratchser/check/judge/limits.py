@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scratchser.check.exercises import load
 from scratchser.check.judge.source import begin
-from scratchser.check.judge.verdict import Finding, Verdict
+from scratchser.check.judge.verdict import ENDED, Finding, Verdict
 from scratchser.support.errors import ProcessingError
 
 SECONDS, MEGABYTES = 60, 2048
@@ -185,4 +185,4 @@ class Ending:
 
 
 def _finding(check: str, text: str, hints: list[str], *mistakes: str) -> Finding:
-    return Finding(check, False, text, hints, list(mistakes), counts=False)
+    return Finding(check, False, text, hints, list(mistakes), counts=False, rank=ENDED)

@@ -8,17 +8,26 @@ from scratchser.check.exercises import NAMES, load
 from scratchser.check.judge.verdict import Failed, Verdict, refused
 from scratchser.support.suggest import hint
 
+UNWRITTEN = "Replace `raise NotImplementedError` by your code; the maths is in the docstring above it."
+
 
 def begin(path: Path) -> Verdict:
     """A verdict with the name in the file's line `EXERCISE = "..."`, and without findings.
 
-    If the file is not Python, has no such line or names an unknown exercise, the verdict is finished and says so.
+    If the file is not Python, has no such line, names an unknown exercise or is still a stub, the verdict is finished
+    and says so.
     """
     verdict, source = Verdict(str(path)), b""
     try:
         source = path.read_bytes()
-        verdict.exercise = _exercise(ast.parse(source, str(path)))
-        return verdict
+        tree = ast.parse(source, str(path))
+        verdict.exercise = _exercise(tree)
+        line = _unwritten(tree, verdict.exercise)
+        if not line:
+            return verdict
+        exercise = load(verdict.exercise)
+        verdict.checks, verdict.hints = exercise.checks, exercise.hints()
+        failed = refused(f"line {line}: the body is not written yet", UNWRITTEN)
     except SyntaxError as error:
         names = re.findall(r"""^EXERCISE\s*=\s*["'](\w+)["']""", source.decode(errors="replace"), re.MULTILINE)
         if names and names[-1] in NAMES:
@@ -47,6 +56,16 @@ def _exercise(tree: ast.Module) -> str:
     if names[-1] not in NAMES:
         raise refused(f"there is no exercise {names[-1]!r}{hint(str(names[-1]), NAMES)}", exercises)
     return names[-1]
+
+
+def _unwritten(tree: ast.Module, exercise: str) -> int:
+    """The line of `raise NotImplementedError` if the function has no other statement, so that it need not run."""
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == exercise:
+            body = [node for node in function.body if not isinstance(node, ast.Expr)]
+            if [ast.unparse(node) for node in body] == ["raise NotImplementedError"]:
+                return body[0].lineno
+    return 0
 
 
 def _syntax_error(error: SyntaxError) -> Failed:

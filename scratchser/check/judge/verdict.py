@@ -24,6 +24,11 @@ class Finding:
     hints: list[str] = field(default_factory=list)  # what to look at
     mistakes: list[str] = field(default_factory=list)  # names of those that were recognised
     counts: bool = True  # False if it is not a check of the exercise: the file cannot be judged, loops or crashes
+    parts: list[str] = field(default_factory=list)  # of the exercise, whose hints fit
+    rank: int = 0  # of failures, the one with the highest rank is shown first: it explains the others
+
+
+FAULT, ERROR, RECOGNISED, ENDED = 1, 2, 3, 4  # ranks
 
 
 class Failed(Exception):
@@ -49,6 +54,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # lines that are not a verdict: time, number of accesses
     finished: bool = False  # if not: an endless loop or a crash
+    hints: list[list[str]] = field(default_factory=list)  # hint 1, 2 and 3, each of one line or more
 
     @property
     def passed(self) -> bool:
@@ -63,9 +69,15 @@ class Verdict:
         return [finding for finding in self.findings if not finding.passed]
 
     @property
+    def cause(self) -> Finding | None:
+        """The failure that explains the others best."""
+        return max(self.failures, key=lambda finding: finding.rank, default=None)
+
+    @property
     def mistakes(self) -> list[str]:
-        """Each once, in the order of the findings."""
-        return list(dict.fromkeys(name for finding in self.findings for name in finding.mistakes))
+        """Each once, those of the cause first."""
+        first = [self.cause] if self.cause else []
+        return list(dict.fromkeys(name for finding in [*first, *self.findings] for name in finding.mistakes))
 
     def save(self, path: Path) -> None:
         """Replace the file in one step: the process may be ended at any moment."""
@@ -78,18 +90,34 @@ class Verdict:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Verdict(**{**content, "findings": [Finding(**finding) for finding in content["findings"]]})
 
-    def as_text(self, printed: Sequence[str] = ()) -> str:
-        """The findings with their hints, the notes, the lines that the file printed, and a summary in one line."""
+    def as_text(self, printed: Sequence[str] = (), everything: bool = True, hint: int = 0) -> str:
+        """The findings, the notes, the lines that the file printed, and a summary in one line.
+
+        everything   show all findings of a file that does not pass, not only the cause
+        hint         1, 2 or 3: show this hint
+        """
         lines = [f"{self.exercise or 'no exercise'}   {self.file}", ""]
-        for finding in self.findings:
+        for finding in self.findings if everything or not self.cause else [self.cause]:
             lines.append(f"{'ok' if finding.passed else 'FAIL':{INDENT}}{finding.check}")
-            for line in [*finding.text.splitlines(), *(f"-> {hint}" for hint in finding.hints)]:
+            for line in [*finding.text.splitlines(), *(f"-> {text}" for text in finding.hints)]:
                 lines += WRAPPER.wrap(line)
+        others = len(self.failures) - 1
+        if not everything and others > 0:
+            lines += ["", f"{others} more check{'s' if others > 1 else ''} failed, shown by --all."]
+        if hint and not self.passed and self.hints:
+            lines += ["", *(f"hint {hint} of 3: {text}" for text in self.hints[hint - 1])]
         if self.notes:
             lines += ["", *self.notes]
         if printed:
             lines += ["", "Your file printed:", *(f"  {line}" for line in printed)]
         return "\n".join([*lines, "", self._summary()])
+
+    def in_a_line(self) -> str:
+        """Whether it passes or, if not, how far it is."""
+        if self.passed or not self.checks_passed:
+            return "solved" if self.passed else "not yet"
+        names = f": {', '.join(self.mistakes)}" if self.mistakes else ""
+        return f"not yet, {self.checks_passed} of {self.checks} checks{names}"
 
     def _summary(self) -> str:
         if self.passed:
@@ -101,7 +129,7 @@ class Verdict:
 
     def as_row(self, folder: Path, seconds: float) -> dict[str, object]:
         """A row of the table, by column. No text begins with =, which a spreadsheet would run as a formula."""
-        first = self.failures[0] if self.failures else None
+        first = self.cause
         lines = [" ".join(line.split()) for line in first.text.splitlines()] if first else []
         return {
             "file": Path(self.file).relative_to(folder).as_posix(),
