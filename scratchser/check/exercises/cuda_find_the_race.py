@@ -48,18 +48,15 @@ def smoothed(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     rounds += ("one round too many" in mistakes) - ("one round too few" in mistakes)
     if "one round only" in mistakes:
         rounds = min(rounds, 1)
-    T = x.shape[1]
+    frames = x[:, ::-1] if "left neighbour" in mistakes else x
     for _ in range(rounds):
-        old = x.copy()
-        for t in range(T - 1, -1, -1):
-            after = (x if "neighbour already smoothed" in mistakes else old)[:, min(t + 1, T - 1)]
-            if "left neighbour" in mistakes:
-                after = old[:, max(t - 1, 0)]
-            elif t == T - 1 and "last frame halved" in mistakes:
-                after = 0 * after
-            own = after if "own value forgotten" in mistakes else old[:, t]
-            alone = t == (0 if "left neighbour" in mistakes else T - 1) and "last frame halved" not in mistakes
-            x[:, t] = own + after if "mean forgotten" in mistakes and not alone else (own + after) / 2
+        before = frames.copy()
+        neighbours = frames if "neighbour already smoothed" in mistakes else before
+        for t in range(x.shape[1] - 2, -1, -1):
+            own = neighbours[:, t + 1] if "own value forgotten" in mistakes else before[:, t]
+            frames[:, t] = (own + neighbours[:, t + 1]) / (1 if "mean forgotten" in mistakes else 2)
+        if "last frame halved" in mistakes:
+            frames[:, -1] /= 2
     return {"y": x.astype(np.float32)}
 
 

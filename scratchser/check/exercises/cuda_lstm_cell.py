@@ -19,6 +19,7 @@ MISTAKES = {
     **lstm_cell_forward.EXERCISE.mistakes,
     "gates of a unit side by side": "the H elements of i come first in a row of z: z[b, u], z[b, H + u], ...",
     "first utterance only": "cuda.blockIdx.y is the utterance: z[b, ...] and c[b, u].",
+    "first utterance only (z)": "cuda.blockIdx.y is the utterance: z[b, ...].",
     "block index forgotten": "every block computes the first THREADS units: the unit is cuda.grid(1).",
     "off by one at the end": "the guard must include the last unit: u < c.shape[1].",
 }
@@ -38,8 +39,10 @@ def cell(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     B, H = c.shape
     if "gates of a unit side by side" in mistakes:
         z = z.reshape(B, H, 4).swapaxes(1, 2).reshape(B, 4 * H)
+    if mistakes & {"first utterance only", "first utterance only (z)"}:
+        z = np.repeat(z[:1], B, axis=0)
     if "first utterance only" in mistakes:
-        z, c = np.repeat(z[:1], B, axis=0), np.repeat(c[:1], B, axis=0)
+        c = np.repeat(c[:1], B, axis=0)
     outputs = lstm_cell_forward.cell({"z": z, "c": c}, mistakes)
     result = {name: outputs[name].astype(np.float32) for name in ("c_after", "h")}
     for array in result.values():

@@ -11,6 +11,7 @@ from scratchser.check.exercises.exercise import (
     Mistakes,
     Outputs,
     Part,
+    choice,
 )
 
 MISTAKES = {
@@ -21,6 +22,8 @@ MISTAKES = {
     "contiguous elements in a thread": "thread i adds x[i], x[i + gridsize], ...: neighbours read neighbours.",
     "missing accumulate (last element)": "= keeps the last element of each thread: add its elements with +=.",
     "missing accumulate (thread 0)": "the result is the sum of thread 0: add those of the other threads with +=.",
+    "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
+    "off by one at the end": "the loop must include the last element: it ends before x.shape[0].",
     "first element counted twice": "the sum of a thread begins with x[i], or the loop begins at i, but not both.",
     "one halving too few": "halve until one sum is left: while half > 0.",
     "divided by the number of threads": "the result is the sum, not the mean.",
@@ -42,30 +45,27 @@ PARTS = {
 
 def reduction(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     x, N = a["x"].astype(np.float64), a["sums"].size
-    step = N * THREADS
-    first = np.arange(step).reshape(N, THREADS)  # element of each thread
-    if "block index forgotten" in mistakes:
+    if "off by one at the end" in mistakes:
+        x = x[:-1]
+    step = THREADS if mistakes & {"step of one block", "every block sums all"} else N * THREADS
+    first = np.arange(N * THREADS).reshape(N, THREADS)  # element of each thread
+    if mistakes & {"block index forgotten", "every block sums all"}:
         first = np.tile(first[0], (N, 1))
-    if "every block sums all" in mistakes:
-        first, step = np.tile(first[0], (N, 1)), THREADS
-    if "step of one block" in mistakes:
-        step = THREADS
+    of_share = {"loop over the grid forgotten": slice(1), "missing accumulate (last element)": slice(-1, None)}
+    of_block = {
+        "one halving too few": slice(None, None, 2),
+        "missing accumulate (thread 0)": slice(1),
+        "missing accumulate (last thread)": slice(-1, None),
+    }
 
     def thread(i: int) -> float:
         share = x[i::step]
         if "contiguous elements in a thread" in mistakes:
             share = x[i * -(-x.size // step) :][: -(-x.size // step)]
-        if "loop over the grid forgotten" in mistakes:
-            share = share[:1]
-        if "missing accumulate (last element)" in mistakes:
-            share = share[-1:]
+        share = share[choice(mistakes, of_share, slice(None))]
         return share.sum() + share[:1].sum() * ("first element counted twice" in mistakes)
 
-    part = np.vectorize(thread, otypes=[float])(first)
-    if "one halving too few" in mistakes:
-        part = part[:, ::2]
-    if "missing accumulate (thread 0)" in mistakes:
-        part = part[:, :1]
+    part = np.vectorize(thread, otypes=[float])(first)[:, choice(mistakes, of_block, slice(None))]
     return {"sums": (part.sum(axis=1) / (THREADS if "divided by the number of threads" in mistakes else 1)).astype("f")}
 
 

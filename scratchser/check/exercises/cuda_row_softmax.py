@@ -11,6 +11,7 @@ from scratchser.check.exercises.exercise import (
     Mistakes,
     Outputs,
     Part,
+    choice,
 )
 
 MISTAKES = {
@@ -24,6 +25,7 @@ MISTAKES = {
     "missing accumulate (last column)": "= keeps the last column of each thread: add up its columns with +=.",
     "missing accumulate (own columns)": "each thread divides by its own sum: add up the sums of all threads.",
     "missing accumulate (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
+    "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
     "one halving too few": "halve until one sum is left: while half > 0.",
     "loop over the columns forgotten": "a thread has more columns than one if the row is longer than the block.",
     "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
@@ -56,19 +58,23 @@ def softmax(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     with np.errstate(all="ignore"):
         small, large = (np.exp(z - shift).astype(np.float32) for shift in (m, 0))
         summed = large if "maximum subtracted in one place only (numerator)" in mistakes else small
-        e = large if "maximum subtracted in one place only (sum)" in mistakes else small
-        e = z - m if "exp forgotten" in mistakes else e
+        e = z - m if "exp forgotten" in mistakes else small
+        if "maximum subtracted in one place only (sum)" in mistakes and "division forgotten" not in mistakes:
+            e = large
         first = any(name.startswith("loop over the columns forgotten") for name in mistakes)
         summed = summed[:, :THREADS] if first else summed
-        columns = [summed[:, t::THREADS].astype(np.float64) for t in range(min(THREADS, K))]
+        columns = [summed[:, t::THREADS].astype(np.float64) for t in range(THREADS)]
         if "missing accumulate (last column)" in mistakes:
             columns = [of_thread[:, -1:] for of_thread in columns]
         own = np.stack([of_thread.sum(axis=1) for of_thread in columns], axis=1)
-        total = own[:, :: 2 if "one halving too few" in mistakes else 1].sum(axis=1, keepdims=True)
+        kept = {
+            "one halving too few": slice(None, None, 2),
+            "missing accumulate (thread 0)": slice(1),
+            "missing accumulate (last thread)": slice(-1, None),
+        }
+        total = own[:, choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
         if "missing accumulate (own columns)" in mistakes:
-            total = own[:, np.arange(K) % len(columns)]
-        if "missing accumulate (thread 0)" in mistakes:
-            total = own[:, :1]
+            total = own[:, np.arange(K) % THREADS]
         p = e if "division forgotten" in mistakes else e / total.astype(np.float32)
     if "loop over the columns forgotten" in mistakes:
         p[:, THREADS:] = UNWRITTEN

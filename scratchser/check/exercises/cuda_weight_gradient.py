@@ -24,7 +24,7 @@ MISTAKES = {
     "missing accumulate (last part)": "= keeps the last part: add up all parts with +=.",
     "last part forgotten": "the loop over the parts must include the last one: range(PARTS).",
     "rest of the batch forgotten": "a part has ⌈B / PARTS⌉ utterances, not ⌊B / PARTS⌋, which may leave a rest.",
-    "every part sums the whole batch": "part s adds its own utterances only; now the sum is PARTS times too large.",
+    "sum added PARTS times": "part s adds its own utterances only, and one thread of each weight adds to dW.",
     "old gradient in every part": "dW is added once, to the sum of the parts, and not in each of them.",
     "transposed index in dW": "dW is [feature, class]: x counts classes, cuda.blockIdx.y is the feature.",
 }
@@ -52,7 +52,7 @@ def gradient(a: Arguments, mistakes: Mistakes, PARTS: int) -> Outputs:
         parts = [whole[s::PARTS][-1:] for s in range(PARTS)]
     if "missing accumulate (last utterance)" in mistakes:
         parts = [part[-1:] for part in parts]
-    if "every part sums the whole batch" in mistakes:
+    if "sum added PARTS times" in mistakes:
         parts = [whole] * PARTS
     used = {
         "missing accumulate (first part)": parts[:1],
