@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, CudaExercise, Exercise, Outputs, name_of
+from scratchser.check.judge.learner import Source
 from scratchser.check.judge.recognise import recognised
 from scratchser.check.judge.verdict import RECOGNISED, Finding
 
@@ -30,33 +31,36 @@ class Trial:
         return self.close(output, self.outputs[output], self.expected[output])
 
 
-def compare(exercise: Exercise, trials: list[Trial]) -> list[Finding]:
+def compare(exercise: Exercise, trials: list[Trial], source: Source) -> list[Finding]:
     """A finding for each output: right in every case, or what is wrong with it."""
     wrong = [output for output in exercise.axes if not all(trial.right(output).all() for trial in trials)]
-    mistakes = recognised(exercise, trials, wrong)
+    mistakes = {} if source.early else recognised(exercise, trials, wrong)
     cases = f"{len(trials)} case{'s' * (len(trials) != 1)}"
     return [
-        _wrong(exercise, output, trials, mistakes[output]) if output in wrong
+        _wrong(exercise, output, trials, mistakes.get(output, []), source) if output in wrong
         else Finding(f"{output} is right in {cases}", True)
         for output in exercise.axes
     ]  # fmt: skip
 
 
-def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[str]) -> Finding:
+def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[str], source: Source) -> Finding:
     bad = [trial for trial in trials if not trial.right(output).all()]
     good = [f'"{trial.name}"' for trial in trials if trial.right(output).all()]
     text = f'"{bad[0].name}": {where(bad[0], output, exercise.axes[output])}'
     if good:
-        text += f"\nright in {', '.join(good)}; wrong in " + ", ".join(f'"{trial.name}"' for trial in bad)
+        few = good if len(good) < len(bad) else [f'"{trial.name}"' for trial in bad]
+        text += f"\n{'right' if few is good else 'wrong'} only in {', '.join(few)}"
     names = list(dict.fromkeys(map(name_of, mistakes)))
     hints = [f"{name_of(mistake)}: {exercise.mistakes[mistake]}" for mistake in mistakes]
     if len(mistakes) > 1:
         text += f"\n{len(mistakes)} mistakes together give these numbers:"
-    if not names:
-        name, hint = pattern(exercise, output, trials, bad)
+    if source.early:
+        names, hints = ["early return"], [source.early]
+    elif not names:
+        name, hint = pattern(exercise, output, trials, bad, output in source.rebound)
         names, hints = [name] if name else [], [hint] if hint else []
     parts = [name for name, part in exercise.parts.items() if any(mistake in part.mistakes for mistake in mistakes)]
-    rank = RECOGNISED if mistakes else 0
+    rank = RECOGNISED if mistakes or source.early else 0
     return Finding(f"{output} is right", False, text, hints, names, parts=parts or [output], rank=rank)
 
 
@@ -100,7 +104,7 @@ def _factor(got: Any, expected: Any) -> str:
 # ---- what the wrong numbers have in common, if no known mistake gives them ------------------------------------------
 
 
-def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Trial]) -> tuple[str, str]:
+def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Trial], rebound: bool) -> tuple[str, str]:
     """The name of a mistake, if there is no doubt, and a hint that holds for every wrong element; or empty texts."""
     changed, on_gpu = output in exercise.changes, isinstance(exercise, CudaExercise)
 
@@ -118,7 +122,7 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
         if not changed:
             return "", f"{output} is all zero."
         hint = f"{output} is as it was before the call: nothing is written to it."
-        if on_gpu:  # perhaps the tracer has stopped its threads
+        if not rebound:  # in a kernel, perhaps the tracer has stopped its threads
             return "", hint
         return "never written", f"{hint} {output} += ... changes the argument, {output} = {output} + ... makes a copy."
     factor = _common_factor(

@@ -28,11 +28,11 @@ def findings(exercise: CpuExercise, learner: Learner, notes: list[str]) -> Itera
         try:
             trials.append(_trial(exercise, learner, name, arguments))
         except Failed as failed:
-            yield from (finding for finding in compare(exercise, trials) if not finding.passed)
+            yield from (finding for finding in compare(exercise, trials, learner.source) if not finding.passed)
             yield replace(failed.finding, check=f'it runs in the case "{name}"', rank=ERROR, counts=True)
             return
     _refuse_other_numbers(exercise, learner, trials)
-    outputs = compare(exercise, trials)
+    outputs = compare(exercise, trials, learner.source)
     yield from outputs
     right = all(finding.passed for finding in outputs)
     if right:
@@ -56,6 +56,8 @@ def call(exercise: CpuExercise, learner: Learner, arguments: Arguments) -> Outpu
     several = isinstance(result, tuple) or (isinstance(result, list) and len(names) > 1)
     returned = () if result is None else result if several else (result,)
     problem = _problem(exercise, returned, expected)
+    if not returned and names:
+        problem += f"\n{learner.source.nothing}"
     if problem:
         raise Failed(Finding("it returns what it should", False, problem))
     for parameter in arguments:

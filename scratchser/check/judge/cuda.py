@@ -77,7 +77,7 @@ def findings(
         notes.append(_draw(exercise, trials, reports, drawing))
     in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
     all_in_range = len(in_range) == len(trials)
-    for finding in compare(exercise, in_range):  # after an index out of range the numbers mean nothing
+    for finding in compare(exercise, in_range, learner.source):  # after an index out of range the numbers mean nothing
         if all_in_range or not finding.passed:
             yield finding
     if all_in_range and all(trial.right(output).all() for trial in trials for output in exercise.changes):

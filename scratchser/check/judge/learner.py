@@ -1,5 +1,6 @@
 """A learner's file: loading it, finding its function, and explaining its errors."""
 
+import ast
 import difflib
 import importlib.util
 import inspect
@@ -33,6 +34,7 @@ class Learner:
         self.path = path
         self.module = self._load()
         self.function = self._function(exercise)
+        self.source = Source(path, exercise)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -73,6 +75,40 @@ class Learner:
         for value in vars(self.module).values():
             if isinstance(value, CPUDispatcher):
                 value.targetoptions["boundscheck"] = True
+
+
+class Source:
+    """The function as it is written, as far as the judge can tell; empty if it is not a `def` in the file.
+
+    rebound   names that are assigned as a whole, x = x + 1, which changes no argument
+    early     a return that ends the function before the lines after it, or in the first pass of a loop
+    nothing   why a function that should return something returns nothing
+    """
+
+    def __init__(self, path: Path, exercise: Exercise) -> None:
+        self.rebound: set[str] = set()
+        self.early, self.nothing = "", ""
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == exercise.name:
+                self._read(node)
+
+    def _read(self, function: ast.FunctionDef) -> None:
+        nodes = list(ast.walk(function))
+        targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+        names = [name for target in targets for name in getattr(target, "elts", [target])]
+        self.rebound = {name.id for name in names if isinstance(name, ast.Name)}
+        returns = [node for node in nodes if isinstance(node, ast.Return)]
+        for node in returns:
+            where = f"line {node.lineno}: {ast.unparse(node)}"
+            if node in function.body[:-1]:
+                self.early = f"{where} ends the function here: the lines after it never run."
+            if any(isinstance(loop, ast.For | ast.While) and node in loop.body for loop in nodes):
+                self.early = f"{where} is inside a loop and ends the function in the first pass: indent it less."
+            if node.value is None:
+                self.nothing = f"{where} has no value"
+        if not self.nothing:
+            lines = ", ".join(str(node.lineno) for node in returns)
+            self.nothing = f"the return in line {lines} is not reached" if returns else "it has no return statement"
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
