@@ -103,6 +103,7 @@ FORWARD = Case((5, 1), F=5, C=1, D=3, kernel=(3, 3), stride=(2, 2), spare=1)  # 
 ACROSS = Case((5, 1), F=5, C=1, D=33, kernel=(2, 3), stride=(2, 2))  # two tiles of one step
 BACKWARD = Case((3, 2, 1), F=5, C=1, D=2, kernel=(4, 4), stride=(2, 2), spare=1)  # dx takes one step
 LONG = Case((70,), F=1, C=1, D=1, kernel=(1, 1), stride=(1, 1))  # dW takes nine
+INSIDE = "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):"
 FAULTS = [
     (FORWARD, "forward_cuda", "cuda.syncthreads()  # all windows are written", "pass", "race"),
     (FORWARD, "forward_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
@@ -116,14 +117,11 @@ FAULTS = [
     (FORWARD, "forward_cuda", "tile_cuda.load_sums(bias, 0, 0, np.int32(m0 + row), M, column, D, sums)",
      "tile_cuda.clear_sums(sums)", "result"),
     (FORWARD, "write_window", "windows[at, 3] = start", "pass", "uninitialised"),
-    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
-     "if (left > tap) & (start >= leftmost) & (start < rightmost):", "out of range"),
-    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
+    (FORWARD, "fetch_windows", INSIDE, "if (left > tap) & (start >= leftmost) & (start < rightmost):", "out of range"),
+    (FORWARD, "fetch_windows", INSIDE,
      "if (frame >= lowest) & (tap < taps) & (start >= leftmost) & (start < rightmost):", "result"),
-    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
-     "if (frame >= lowest) & (left > tap) & (start < rightmost):", "result"),
-    (FORWARD, "fetch_windows", "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < rightmost):",
-     "if (frame >= lowest) & (left > tap) & (start >= leftmost):", "result"),
+    (FORWARD, "fetch_windows", INSIDE, "if (frame >= lowest) & (left > tap) & (start < rightmost):", "result"),
+    (FORWARD, "fetch_windows", INSIDE, "if (frame >= lowest) & (left > tap) & (start >= leftmost):", "result"),
     (FORWARD, "find_window", "if row < rows:", "if row <= rows:", "out of range"),
     (FORWARD, "find_window", "targets[at] = (u * ((T + st - 1) // st) + t) * positions + p if length > 0 else -1",
      "targets[at] = (u * ((T + st - 1) // st) + t) * positions + p", "race"),

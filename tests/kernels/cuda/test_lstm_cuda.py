@@ -177,6 +177,8 @@ BARRIERS = {
     "backward_cuda": ["the zeros are written", "dz of step n is written, and the sums have been read",
                       "the sums are written, and dz has been read"],
 }  # fmt: skip
+PRODUCT = "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)"
+READOUT = "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]"
 FAULTS = [
     *[(name, f"cuda.syncthreads()  # {why}", "pass", "race") for name, whys in BARRIERS.items() for why in whys],
     *[
@@ -197,10 +199,8 @@ FAULTS = [
     ("forward_cuda", "z[at, direction, H + u] = f", "z[at, direction, H + u] = i", "result"),
     ("forward_cuda", "c[at, direction, u] = next_c", "c[at, 0, u] = next_c", "race"),
     ("forward_cuda", "y[b, t, direction * H + u] = next_h", "y[b, t, u] = next_h", "race"),
-    ("forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
-     "multiply(U, h, Wh, 0, H, 4 * H, slices, sums)", "result"),
-    ("forward_cuda", "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)",
-     "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices - 1, sums)", "uninitialised"),
+    ("forward_cuda", PRODUCT, "multiply(U, h, Wh, 0, H, 4 * H, slices, sums)", "result"),
+    ("forward_cuda", PRODUCT, "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices - 1, sums)", "uninitialised"),
     ("c_before", "if n == 0:", "if n <= 1:", "result"),
     ("c_before", "return c[start + frame_at(direction, n - 1, length), direction, u]",
      "return c[start + frame_at(direction, n, length), direction, u]", "result"),
@@ -220,10 +220,8 @@ FAULTS = [
     ("product_of", "for s in range(1, slices):", "for s in range(2, slices):", "result"),
     ("product_of", "total += sums[(s * U + r) * M + m]", "total += sums[(s * U + r) * M + m + 1]", "result"),
     ("readout_forward_cuda", "if b < B:", "if b <= B:", "out of range"),
-    ("readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
-     "r[b, j] = y[b, -1 if j < width // 2 else 0, j]", "out of range"),
-    ("readout_forward_cuda", "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]",
-     "r[b, j] = y[b, lengths[b] - 1, j]", "result"),
+    ("readout_forward_cuda", READOUT, "r[b, j] = y[b, -1 if j < width // 2 else 0, j]", "out of range"),
+    ("readout_forward_cuda", READOUT, "r[b, j] = y[b, lengths[b] - 1, j]", "result"),
     ("readout_backward_cuda", "if b < B:", "if b <= B:", "out of range"),
     ("readout_backward_cuda", "dy[b, lengths[b] - 1 if j < width // 2 else 0, j] = dr[b, j]",
      "dy[b, lengths[b] - 1 if j < width else 0, j] = dr[b, j]", "result"),

@@ -84,6 +84,7 @@ def test_parts_follow_from_the_shapes():
     assert _device.blocks(117_000, tile_cuda.part_size(117_000, 6)) > 80
 
 
+MASK = "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):"
 FAULTS = [
     ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
     ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "cuda.syncthreads() if t < 32 else None",
@@ -98,10 +99,8 @@ FAULTS = [
     ("add_parts_cuda", "total = C0[z * z0 + at // N * pitch + at % N]", "total = C.dtype.type(0)", "result"),
     ("add_parts_cuda", "total += sums[(z * parts + p) * size + at]", "total += sums[z * size + at]", "result"),
     ("add_parts_cuda", "C[z * zc + at] = total", "C[at] = total", "race"),
-    ("fetch", "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):",
-     "if np.int32(k + i * k_hop) < K:", "out of range"),
-    ("fetch", "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):",
-     "if np.int32(row + i * row_hop) < rows:", "out of range"),
+    ("fetch", MASK, "if np.int32(k + i * k_hop) < K:", "out of range"),
+    ("fetch", MASK, "if np.int32(row + i * row_hop) < rows:", "out of range"),
     ("store_chunk", "chunk[buffer, k, row + i * APART] = values[i]", "chunk[buffer, k, row] = values[i]",
      "uninitialised"),
     ("store_chunk", "chunk[buffer, k + i * (TILE_K // values.size), row] = values[i]",

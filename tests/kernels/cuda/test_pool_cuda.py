@@ -48,23 +48,21 @@ def test_all_of_out_is_written(device):
 
 
 ODD = Case((5, 2, 1), F=7, C=2, window=(2, 3), spare=2)
+SIDES = "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)"
+DX = "dx[index] = gradient if index == best else dx.dtype.type(0)"
 FAULTS = [
     ("forward_cuda", "if n < positions * C:", "if n <= positions * C:", "race"),
     ("forward_cuda", "f, c = n // C, n % C", "f, c = n // C, 0", "result"),
-    ("forward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
-     "rows, columns = min(I, T - t * I), min(J, F - f * J)", "result"),
-    ("forward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
-     "rows, columns = min(I, lengths[b] - t * I), J", "result"),
+    ("forward_cuda", SIDES, "rows, columns = min(I, T - t * I), min(J, F - f * J)", "result"),
+    ("forward_cuda", SIDES, "rows, columns = min(I, lengths[b] - t * I), J", "result"),
     ("forward_cuda", "if rows > 0:", "if rows > -2:", "result"),
     ("forward_cuda", "y[(b * frames + t) * positions * C + n] = largest", "y[t * positions * C + n] = largest", "race"),
-    ("backward_cuda", "rows, columns = min(I, lengths[b] - t * I), min(J, F - f * J)",
-     "rows, columns = min(I, lengths[b] - t * I), J", "race"),
+    ("backward_cuda", SIDES, "rows, columns = min(I, lengths[b] - t * I), J", "race"),
     ("backward_cuda", "for i in range(min(I, T - t * I)):", "for i in range(I):", "race"),
     ("backward_cuda", "for i in range(min(I, T - t * I)):", "for i in range(rows):", "result"),
     ("backward_cuda", "if rows > 0:", "if rows > -9:", "result"),
-    ("backward_cuda", "dx[index] = gradient if index == best else dx.dtype.type(0)", "dx[index] = gradient", "result"),
-    ("backward_cuda", "dx[index] = gradient if index == best else dx.dtype.type(0)",
-     "dx[best] = gradient", "out of range"),
+    ("backward_cuda", DX, "dx[index] = gradient", "result"),
+    ("backward_cuda", DX, "dx[best] = gradient", "out of range"),
     ("backward_cuda", "index = at + (i * F + j) * C", "index = at + (i * F + j) * C + 1", "out of range"),
     ("first_maximum", "n = at + i * pitch + j * C", "n = at + i * pitch + j", "result"),
     ("first_maximum", "if larger(value, largest):", "if value >= largest:", "result"),

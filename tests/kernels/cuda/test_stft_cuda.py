@@ -89,6 +89,7 @@ def test_a_window_that_does_not_fit_into_shared_memory_is_refused(device, dtype,
         forward(device, x, stft.hann(2 * longest, dtype), longest, 3, FLOOR)
 
 
+BINS = "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):"
 FAULTS = [
     ("forward_cuda", "cuda.syncthreads()  # the samples are written", "pass", "race"),
     ("forward_cuda", "cuda.syncthreads()  # the other buffer is complete", "pass", "race"),
@@ -109,10 +110,8 @@ FAULTS = [
     ("pass2", "z[j], z[j + half] = one + two, one - two", "z[j], z[j + half] = one - two, one + two", "result"),
     ("pass2", "for i in range(cuda.threadIdx.x, half, cuda.blockDim.x):",
      "for i in range(cuda.threadIdx.x, half + 1, cuda.blockDim.x):", "race"),
-    ("write_frame", "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
-     "for k in range(cuda.threadIdx.x, y.size + 1, cuda.blockDim.x):", "out of range"),
-    ("write_frame", "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x):",
-     "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x + 1):", "result"),
+    ("write_frame", BINS, "for k in range(cuda.threadIdx.x, y.size + 1, cuda.blockDim.x):", "out of range"),
+    ("write_frame", BINS, "for k in range(cuda.threadIdx.x, y.size, cuda.blockDim.x + 1):", "result"),
     ("write_frame", "one, two = a + (k & (M - 1)), a + ((M - k) & (M - 1))  # mod M, a power of two",
      "one, two = a + (k & (M - 1)), a + (M - k)", "result"),
 ]  # fmt: skip

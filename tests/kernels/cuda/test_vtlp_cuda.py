@@ -84,6 +84,9 @@ def test_an_utterance_is_the_same_in_any_batch_and_with_any_block_size(device, m
         np.testing.assert_array_equal(device.host(vtlp.backward(on_device, 1.07)), dS)
 
 
+BINS = "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):"
+GIVEN = "s, alpha = values[starts[b] + t], alphas[b]"
+X = "X[b, t, k] = (warped(s, k, alpha) - mean) * scale"
 FAULTS = [
     ("warped", "return between(w, s[i], s[i + 1])", "return between(w, s[i + 1], s[i])", "result"),
     ("warped", "return between(w, s[i], s[i + 1])", "return between(w, s[i], s[i + 2])", "out of range"),
@@ -94,22 +97,16 @@ FAULTS = [
     ("unwarped", "total += (one - w) * dy[k]", "total = (one - w) * dy[k]", "result"),
     ("unwarped", "total += w * dy[k]", "total += w * dy[i]", "result"),
     ("forward_cuda", "Y[t, k] = warped(S[t], k, alpha)", "Y[0, k] = warped(S[t], k, alpha)", "race"),
-    ("forward_cuda", "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
-     "for k in range(cuda.threadIdx.x, Y.shape[1] + 1, cuda.blockDim.x):", "out of range"),
-    ("forward_cuda", "for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):",
-     "for k in range(cuda.threadIdx.x, cuda.blockDim.x, cuda.blockDim.x):", "result"),
+    ("forward_cuda", BINS, "for k in range(cuda.threadIdx.x, Y.shape[1] + 1, cuda.blockDim.x):", "out of range"),
+    ("forward_cuda", BINS, "for k in range(cuda.threadIdx.x, cuda.blockDim.x, cuda.blockDim.x):", "result"),
     ("backward_cuda", "dS[t, i] = unwarped(dY[t], i, alpha)", "dS[t, i - i % 2] = unwarped(dY[t], i, alpha)", "race"),
     ("backward_cuda", "dS[t, i] = unwarped(dY[t], i, alpha)", "dS[t, i] = unwarped(dY[0], i, alpha)", "result"),
     ("batch_cuda", "if t < lengths[b]:", "if t <= lengths[b]:", "result"),
-    ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]", "s, alpha = values[starts[b]], alphas[b]", "result"),
-    ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]",
-     "s, alpha = values[starts[b] + t], alphas[0]", "result"),
-    ("batch_cuda", "s, alpha = values[starts[b] + t], alphas[b]",
-     "s, alpha = values[starts[b] + 20 + t], alphas[b]", "out of range"),
-    ("batch_cuda", "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
-     "X[0, t, k] = (warped(s, k, alpha) - mean) * scale", "race"),
-    ("batch_cuda", "X[b, t, k] = (warped(s, k, alpha) - mean) * scale",
-     "X[b, t, k] = warped(s, k, alpha) - mean", "result"),
+    ("batch_cuda", GIVEN, "s, alpha = values[starts[b]], alphas[b]", "result"),
+    ("batch_cuda", GIVEN, "s, alpha = values[starts[b] + t], alphas[0]", "result"),
+    ("batch_cuda", GIVEN, "s, alpha = values[starts[b] + 20 + t], alphas[b]", "out of range"),
+    ("batch_cuda", X, "X[0, t, k] = (warped(s, k, alpha) - mean) * scale", "race"),
+    ("batch_cuda", X, "X[b, t, k] = warped(s, k, alpha) - mean", "result"),
     ("batch_cuda", "X[b, t, k] = 0", "pass", "result"),
 ]  # fmt: skip
 
