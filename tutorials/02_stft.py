@@ -50,7 +50,7 @@ Audio(sound, rate=RATE)
 # The upper figure is the whole utterance, the lower one a part of 64 ms. How many samples are that?
 
 N = 1024  # samples in a window
-start = 8192
+start = 9216
 
 # sphinx_gallery_start_ignore
 

@@ -1,155 +1,477 @@
-# %% [markdown]
-# # 3. VTLP: a vocal tract of another length
-#
-# You will see eq. (4), the warp of the frequency axis that makes a new speaker from a recorded one, why it is computed
-# from the result back to the input (a *gather*), and how the gradient of a linear map is found and checked without any
-# derivative.
-#
-# It builds on the spectrogram of tutorial 2 and on the idea from tutorial 1 that each element of the result has its own
-# thread.
+"""
+3. VTLP: a vocal tract of another length
+========================================
+
+You will see how a new speaker is made from a recorded one: eq. (4) of the paper, *vocal tract
+length perturbation* (VTLP). You will also see why it is computed from the result back to the input,
+and how to find and check the gradient of a linear map without any derivative.
+
+You need the spectrogram of tutorial 2, and the race of tutorial 1.
+"""
 
 # %%
+# A voice is a source and a tube
+# ------------------------------
+#
+# The vocal folds make a buzz with many harmonics. The *vocal tract*, from the vocal folds to the
+# lips, is a tube of about 17 cm in men and 15 cm in women. A tube has resonances, the *formants*:
+# frequencies that it makes louder. They make an "a" sound like an "a".
+#
+# The tube is closed at the vocal folds and open at the lips. A sound wave fits if a quarter of its
+# length fits into the tube, or three quarters, or five quarters:
+
 import matplotlib.pyplot as plt
 import numpy as np
-from _figures import save
+import scipy.signal
+from numba import cuda
 from scipy.ndimage import uniform_filter1d
 
 from scratchser import reference
 from scratchser.corpus.synthetic import EXPRESSIONS
-from scratchser.corpus.synthetic.voice import Voice, synthesise
+from scratchser.corpus.synthetic.voice import SOUND_CM_PER_S, Voice, synthesise
 from scratchser.kernels import stft, vtlp
+from scratchser.tracer import trace
+from scratchser.tracer.drawing import draw
 
 
-def spoken(tract_cm, pitch_hz):
-    """Log spectrogram (T, 513) of the same angry utterance, spoken with this vocal tract and pitch."""
-    voice, rng = Voice(tract_cm, pitch_hz), np.random.default_rng(4)
-    sound = synthesise(voice, EXPRESSIONS["anger"], 1.2, pitch_hz, -26.0, rng)
+def formants(length_cm):
+    """The first three resonances of a straight tube, in Hz."""
+    return np.array([1, 3, 5]) * SOUND_CM_PER_S / (4 * length_cm)
+
+
+# sphinx_gallery_start_ignore
+try:
+    from IPython.display import Audio
+except ImportError:  # a plain script has no player
+
+    def Audio(sound, rate):
+        return None
+
+
+def draw_tubes(lengths):
+    figure, axes = plt.subplots(3, len(lengths), figsize=(8, 3.6), layout="constrained", sharex=True)
+    for column, length in zip(axes.T, lengths, strict=True):
+        for axis, quarters, hertz in zip(column, (1, 3, 5), formants(length), strict=True):
+            x = np.linspace(0, length, 200)
+            wave = np.sin(quarters * np.pi / 2 * x / length)
+            axis.fill_between(x, wave, -wave, color="C0", alpha=0.3)
+            axis.plot(x, wave, "C0", x, -wave, "C0")
+            axis.plot([length, 0, 0, length], [1.25, 1.25, -1.25, -1.25], color="black", lw=2)
+            axis.text(length + 0.4, 0, f"{hertz:.0f} Hz", va="center")
+            axis.set(xlim=(-0.5, 22), ylim=(-1.6, 1.6), yticks=[])
+            axis.spines[:].set_visible(False)
+        column[0].set_title(f"a tube of {length} cm")
+    figure.supxlabel("cm from the vocal folds")
+    figure.supylabel("movement of the air")
+
+
+# sphinx_gallery_end_ignore
+draw_tubes((17.5, 14.0))
+plt.show()
+print("17.5 cm:", formants(17.5), "Hz; 14 cm:", formants(14.0), "Hz")
+assert np.allclose(formants(17.5), [500, 1500, 2500])
+
+# %%
+# All formants are proportional to 1 / length. The right tube is 17.5 / 14 = 1.25 times as short, so
+# each of its formants is 1.25 times as high. A real tract is not straight, and the tongue moves its
+# formants from vowel to vowel. But the rule stays: a shorter tract moves **all** formants up by one
+# factor.
+#
+# Listen to it. The synthesiser of the built-in corpus speaks the same utterance twice, first with a
+# tract of 17 cm.
+
+PITCH = 120.0  # Hz
+RATE = 16000
+
+
+def speak(tract_cm, pitch_hz):
+    """The same angry utterance, spoken with this vocal tract and this pitch."""
+    rng = np.random.default_rng(4)
+    return synthesise(Voice(tract_cm, pitch_hz), EXPRESSIONS["anger"], 1.2, pitch_hz, -26.0, rng)
+
+
+Audio(speak(17.0, PITCH), rate=RATE)
+
+# %%
+# And now with 14 cm and the *same pitch*. The melody is the same, the speaker is another one.
+
+Audio(speak(14.0, PITCH), rate=RATE)
+
+# %%
+# Here is the spectrum of both, averaged over time and smoothed over frequency, so that the
+# harmonics disappear and the formants remain.
+
+
+def spectrogram(sound):
+    """Log power (T, 513) up to 8 kHz."""
     return stft.forward(sound, stft.hann(1024), 512, 513, 1e-2)
 
 
-# %% [markdown]
-# ## Why warp at all
-#
-# A vocal tract is a tube, about 17 cm long in men and 15 in women. Its resonances, the *formants*, make an "a" sound
-# like an "a", and all of them are proportional to 1 / length. There are few speakers in a corpus, so a network
-# memorises the lengths of their tubes. If you stretch the frequency axis by α, the same words seem to come from a tube
-# 1 / α times as long.
-#
-# ## Eq. (4)
-#
-#     G(f) = α f                                              f ≤ f0 = 0.9 fmax
-#     G(f) = (fmax - α f0) / (fmax - f0) (f - f0) + α f0      f > f0
-#
-# Up to f0 the axis is simply stretched. If it were stretched up to fmax, α = 1.1 would move the top of the spectrum out
-# of range, and α = 0.9 would leave a gap. So the second part is a straight line that maps fmax to fmax.
+# sphinx_gallery_start_ignore
+
+
+def draw_envelopes(lengths):
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    for length, style in zip(lengths, ("-", "--"), strict=True):
+        mean = uniform_filter1d(spectrogram(speak(length, PITCH)).mean(axis=0), 15)
+        axis.plot(np.arange(513) / 64, mean, style, label=f"{length:g} cm")
+    axis.set(xlabel="frequency, kHz", ylabel="mean of log |X|²", xlim=(0, 8))
+    axis.legend(title="vocal tract")
+
+
+# sphinx_gallery_end_ignore
+draw_envelopes((17.0, 14.0))
+plt.show()
 
 # %%
+# Each peak of the dashed curve lies further right by the same factor, 17 / 14 = 1.21. A corpus has
+# few speakers. A network can learn their tubes by heart, and then it fails for a new speaker. So we
+# stretch the frequency axis of each utterance by a random factor α between 0.9 and 1.1: the same
+# utterance, as if from a tube 1 / α times as long.
+#
+# Eq. (4)
+# -------
+#
+# Stretching has a problem at the top. Say the highest frequency is fmax = 8 kHz and α = 1.1. Where
+# does 7.9 kHz go? And for α = 0.9, what is left between 7.2 and 8 kHz?
+#
+# It would go to 8.69 kHz, out of range. And nothing would be left: a gap. So eq. (4) stretches only
+# up to f0 = 0.9 fmax. From there a second straight line leads to fmax:
+#
+# .. math::
+#
+#    G(f) = \begin{cases}
+#    \alpha f & f \le f_0 \\
+#    \frac{f_{max} - \alpha f_0}{f_{max} - f_0} \, (f - f_0) + \alpha f_0 & f > f_0
+#    \end{cases}
+#
+# Frequencies are counted in bins here: 0 to 512, and 64 bins are 1 kHz.
+
 F = 513
 f = np.arange(F, dtype=np.float64)
 for alpha in (0.9, 1.1):
     ends = [float(vtlp.target(x, alpha, F)) for x in (0.0, 0.9 * 512, 512.0)]
     print(f"α = {alpha}: 0 goes to {ends[0]:.1f}, the hinge {0.9 * 512} to {ends[1]:.1f}, 512 to {ends[2]:.1f}")
-    assert np.allclose([vtlp.target(x, alpha, F) for x in f], reference.vtlp.G(f, alpha, 512.0), rtol=1e-14)
     assert np.allclose(ends, [0, alpha * 0.9 * 512, 512])
+    ours = [vtlp.target(x, alpha, F) for x in f]
+    assert np.allclose(ours, reference.vtlp.G(f, alpha, 512.0), rtol=1e-14)
 
-# %% [markdown]
-# ## Gather instead of scatter
-#
-# The value of S at f moves to G(f) in the result Y. The obvious loop *scatters* the bins: Y[round(G(f))] = S[f]. Where
-# G is steep, some bins of Y get nothing. Where G is flat, two bins of S go to the same bin of Y, and on a GPU two
-# threads write the same element: the race of tutorial 1. So use the other direction: each bin k of Y has one thread,
-# which *gathers* from G⁻¹(k). This is usually between two bins i and i + 1, and Y is interpolated linearly between
-# them:
-#
-#     Y[t, k] = (1 - w) S[t, i] + w S[t, i + 1],      i + w = G⁻¹(k)
+# sphinx_gallery_start_ignore
+
+
+def draw_warp(alphas):
+    _, axis = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    for alpha, style in zip(alphas, ("--", "-", "-."), strict=True):
+        axis.plot(f / 64, reference.vtlp.G(f, alpha, 512.0) / 64, style, label=f"α = {alpha}")
+    axis.axvline(7.2, color="grey", ls=":")
+    axis.text(7.1, 0.3, "f0 = 0.9 fmax", ha="right", color="grey")
+    axis.set(xlabel="f, kHz", ylabel="G(f), kHz", xlim=(0, 8), ylim=(0, 8), aspect="equal")
+    axis.legend()
+
+
+# sphinx_gallery_end_ignore
+draw_warp((0.9, 1.0, 1.1))
+plt.show()
 
 # %%
-landed = np.bincount([round(vtlp.target(x, 1.1, F)) for x in f], minlength=F)
-print(f"\nscattered with α = 1.1: {np.sum(landed == 0)} bins get nothing, {np.sum(landed > 1)} get several values")
-assert np.sum(landed == 0) > 0 and np.sum(landed > 1) > 0
+# Scatter: holes and races
+# ------------------------
+#
+# The value of the spectrogram S at bin f moves to G(f) in the result Y. The obvious loop takes each
+# bin of S and puts its value where it belongs: ``Y[round(G(f))] = S[f]``. This is a *scatter*.
+#
+# The arrows show it for 16 bins and α = 1.1. Which bins of Y get no value? Which get two?
+
+# sphinx_gallery_start_ignore
+
+
+def draw_arrows(arrows, size, title):
+    """Arrows (i, k, strength) from bin i of S to bin k of Y."""
+    _, axis = plt.subplots(figsize=(8, 2.7), layout="constrained")
+    hits = np.bincount([k for _, k, _ in arrows], minlength=size)
+    for i in range(size):
+        axis.add_patch(plt.Rectangle((i - 0.45, 1), 0.9, 0.35, color="C0", alpha=0.6))
+        axis.text(i, 1.17, f"{i}", ha="center", va="center")
+        colour = "#dddddd" if hits[i] == 0 else "C3" if title == "scatter" and hits[i] > 1 else "C2"
+        axis.add_patch(plt.Rectangle((i - 0.45, -0.35), 0.9, 0.35, color=colour, alpha=0.8))
+        axis.text(i, -0.18, f"{i}", ha="center", va="center")
+    for i, k, strength in arrows:
+        style = {"arrowstyle": "-|>", "color": "black", "alpha": 0.15 + 0.85 * strength, "lw": 0.5 + 1.5 * strength}
+        axis.annotate("", (k, 0), (i, 1), arrowprops=style)
+    axis.text(-0.8, 1.17, "S", ha="right", va="center", fontsize=12)
+    axis.text(-0.8, -0.18, "Y", ha="right", va="center", fontsize=12)
+    axis.set(xlim=(-1.5, size - 0.4), ylim=(-0.4, 1.4), title=title)
+    axis.axis("off")
+
+
+# sphinx_gallery_end_ignore
+arrows = [(i, round(vtlp.target(float(i), 1.1, 16)), 1.0) for i in range(16)]
+draw_arrows(arrows, 16, "scatter")
+plt.show()
+landed = [k for _, k, _ in arrows]
+assert set(range(16)) - set(landed) == {5}
+assert [k for k in range(16) if landed.count(k) > 1] == [15]
+
+# %%
+# Bin 5 (grey) gets nothing, because G is steep there. Bin 15 (red) gets two values, because G is
+# flat above f0. On a GPU two threads then write the same element. The tracer of tutorial 1 knows
+# what this is.
+
+
+@cuda.jit
+def scatter(S, alpha, Y):
+    i = cuda.threadIdx.x
+    Y[round(vtlp.target(float(i), alpha, S.size))] = S[i]
+
+
+S = np.arange(16.0)
+report = trace(scatter, 1, 16, S, 1.1, np.zeros(16))
+print(report.races[0])
+assert report.races
+
+# %%
+# Gather: each result has one thread
+# ----------------------------------
+#
+# Go in the other direction. Each bin k of Y asks: where do I come from? The answer is
+# :math:`G^{-1}(k)`, which is usually between two bins i and i + 1 of S. So take a weighted mean of
+# both, with the larger weight for the nearer one:
+#
+# .. math:: Y[t, k] = (1 - w) \, S[t, i] + w \, S[t, i + 1], \qquad i + w = G^{-1}(k)
+#
+# This is a *gather*. There is no hole, because each k is computed. There is no race, because each k
+# has one thread.
+
+arrows = []
+for k in range(16):
+    i, w = vtlp.source(k, 1.1, 16)
+    arrows += [(i, k, 1 - w), (i + 1, k, w)]
+draw_arrows([arrow for arrow in arrows if arrow[2] > 1e-9], 16, "gather (dark arrows have large weights)")
+plt.show()
+
+# %%
+# The CUDA kernel of the project does this, with one block for each frame. The drawing shows one
+# frame of 12 bins and 12 threads. Each thread reads two neighbours and writes one bin.
+
+S = np.arange(12, dtype=np.float64).reshape(1, 12)
+Y = np.zeros((1, 12))
+report = trace(vtlp.forward_cuda, 1, 12, S, 1.1, Y)
+report.require_clean()
+assert np.allclose(Y, reference.vtlp.forward(S, 1.1), rtol=0, atol=1e-12)
+draw(report, "vtlp.forward_cuda")
+plt.show()
+
+# %%
+# Does the warp do what eq. (4) says? Four checks: G leads back from the source to k, the weights
+# are those of NumPy's linear interpolation, α = 1 changes no bit, and the result has no hole.
+
 for k in (100, 512):
     i, w = vtlp.source(k, 1.1, F)
-    print(f"gathered: bin {k} is {1 - w:.3f} of bin {i} and {w:.3f} of bin {i + 1}; G leads back to", end=" ")
-    print(f"{vtlp.target(i + w, 1.1, F):.12f}")
+    print(f"bin {k} is {1 - w:.3f} of bin {i} and {w:.3f} of bin {i + 1}, G leads back to {vtlp.target(i + w, 1.1, F)}")
     assert np.isclose(vtlp.target(i + w, 1.1, F), k, rtol=1e-12)
 
-S = spoken(17.0, 120.0)
-assert np.array_equal(vtlp.forward(S, 1.0), S)  # to the bit
-error = np.abs(vtlp.forward(S.astype(np.float64), 1.1) - reference.vtlp.forward(S.astype(np.float64), 1.1)).max()
-print(f"α = 1 changes nothing; α = 1.1 differs from np.interp by {error:.1e}")
+S = spectrogram(speak(17.0, PITCH))
+exact = S.astype(np.float64)
+error = np.abs(vtlp.forward(exact, 1.1) - reference.vtlp.forward(exact, 1.1)).max()
+print(f"difference from np.interp: {error:.1e}")
 assert error < 1e-10
-
-# %% [markdown]
-# ## A test with a known answer
-#
-# The built-in synthesiser can change the length of its tube, so it can give the right answer: the same words from a
-# tube 1 / 1.06 times as long, with the same pitch and with a pitch 1.06 times as high. Which α brings S nearest to this
-# answer? We compare all bins, and then the *envelope*: means over 9 bins (140 Hz), in which the harmonics of the pitch
-# merge.
+assert np.array_equal(vtlp.forward(S, 1.0), S)
+assert np.isfinite(vtlp.forward(S, 1.1)).all()
 
 # %%
-answers = {"higher pitch": spoken(17 / 1.06, 120 * 1.06), "same pitch": spoken(17 / 1.06, 120.0)}
-alphas, distance = np.linspace(0.9, 1.1, 21), {}
+# A test with a known answer
+# --------------------------
+#
+# Is a warped utterance really like another speaker? The synthesiser can tell. It speaks the same
+# utterance with a tube 1 / 1.06 times as long, once with the same pitch and once with a pitch 1.06
+# times as high. Which α brings the spectrogram S nearest to this answer?
+#
+# We compare in two ways: bin by bin, and by the *envelope*, the mean over 9 bins (140 Hz), in which
+# the harmonics of the pitch merge. Predict: in which of the four cases is the best α not 1.06?
+
+answers = {
+    "higher pitch": spectrogram(speak(17 / 1.06, PITCH * 1.06)),
+    "same pitch": spectrogram(speak(17 / 1.06, PITCH)),
+}
+alphas = np.linspace(0.9, 1.1, 21)
+warped = [vtlp.forward(S, alpha) for alpha in alphas]
+distances = {}
+best = {}
 for pitch, answer in answers.items():
     for detail, width in (("bins", 1), ("envelope", 9)):
         # up to f0 = bin 460: from there on eq. (4) bends back to fmax, which a shorter tube does not
-        smooth = [uniform_filter1d(A, width, axis=1)[:, :460] for A in [answer, *[vtlp.forward(S, a) for a in alphas]]]
-        distance[pitch, detail] = [np.sqrt(np.mean((A - smooth[0]) ** 2)) for A in smooth[1:]]
-        best = alphas[np.argmin(distance[pitch, detail])]
-        print(f"shorter tube, {pitch}, by {detail}: nearest for α = {best:.2f}")
-        assert abs(best - (1.0 if (pitch, detail) == ("same pitch", "bins") else 1.06)) < 0.011  # a step of alphas
+        goal = uniform_filter1d(answer, width, axis=1)[:, :460]
+        smooth = [uniform_filter1d(one, width, axis=1)[:, :460] for one in warped]
+        distances[pitch, detail] = [np.sqrt(np.mean((one - goal) ** 2)) for one in smooth]
+        best[pitch, detail] = alphas[np.argmin(distances[pitch, detail])]
+        print(f"{pitch}, by {detail}: nearest for α = {best[pitch, detail]:.2f}")
+step = alphas[1] - alphas[0]
+assert abs(best["higher pitch", "bins"] - 1.06) < 1.1 * step
+assert abs(best["higher pitch", "envelope"] - 1.06) < 1.1 * step
+assert abs(best["same pitch", "envelope"] - 1.06) < 1.1 * step
+assert abs(best["same pitch", "bins"] - 1.00) < 1.1 * step
 
-# %% [markdown]
-# In three of four cases the best α is 1.06 to within one step, as it should be. Only the third line differs: when all
-# bins are compared, the harmonics decide, and a warp moves them together with the formants. A real speaker with a
-# shorter tube need not have a higher pitch, so VTLP makes some unusual speakers. It augments the data; it does not
-# convert voices.
+# sphinx_gallery_start_ignore
 
-# %% [markdown]
-# ## The gradient of a linear map
-#
-# Y is linear in S: Y = M S for a matrix M of weights w and 1 - w. When Y changes by ΔY, the loss L changes by dY · ΔY.
-# When S changes by ΔS, it changes by dY · (M ΔS) = (Mᵀ dY) · ΔS. So dS = Mᵀ dY: the same weights in the other
-# direction. For bin i of S, add the gradients of all bins of Y that have read it, each times its weight.
-#
-# This gives a check that needs no finite differences: for any S and any dY, dY · (M S) = (Mᵀ dY) · S.
+
+def draw_distances(alphas, distances):
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for (pitch, detail), numbers in distances.items():
+        colour = "C0" if pitch == "same pitch" else "C1"
+        axis.plot(alphas, numbers, color=colour, ls="-" if detail == "bins" else "--", label=f"{pitch}, by {detail}")
+    axis.axvline(1.06, color="grey", ls=":")
+    axis.set(xlabel="α", ylabel="distance of log |X|²", ylim=(0, None))
+    axis.legend(ncols=2)
+
+
+# sphinx_gallery_end_ignore
+draw_distances(alphas, distances)
+plt.show()
 
 # %%
-rng = np.random.default_rng(0)
-S64, dY = rng.standard_normal((5, F)), rng.standard_normal((5, F))
-for alpha in (0.9, 1.04, 1.1):
-    forth, back = np.sum(dY * vtlp.forward(S64, alpha)), np.sum(vtlp.backward(dY, alpha) * S64)
-    print(f"α = {alpha}: dY · Y = {forth:.12f}, dS · S = {back:.12f}")
-    assert np.isclose(forth, back, rtol=1e-12)
+# In three of four cases the best α is 1.06, to within one step. The exception is the same pitch,
+# compared bin by bin. There the harmonics decide, and a warp moves them together with the formants.
+# A real speaker with a shorter tube need not have a higher pitch. So VTLP makes some unusual
+# speakers. That is fine: it makes the data more varied, it does not convert voices.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_spectrograms(panels):
+    _, axes = plt.subplots(1, len(panels), figsize=(8, 3.4), layout="constrained", sharey=True)
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        axis.imshow(values[:, :257].T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1.2, 0, 4))
+        axis.set(title=name, xlabel="time, s")
+    axes[0].set_ylabel("frequency, kHz")
+
+
+# sphinx_gallery_end_ignore
+draw_spectrograms({"17 cm": S, "17 cm, α = 1.06": vtlp.forward(S, 1.06), "16 cm, higher": answers["higher pitch"]})
+plt.show()
 
 # %%
-figure, axes = plt.subplots(2, 3, figsize=(11, 6.6), layout="constrained")
-for alpha, style in ((0.9, "tab:blue"), (1.0, "grey"), (1.1, "tab:orange")):
-    axes[0, 0].plot(f / 64, reference.vtlp.G(f, alpha, 512.0) / 64, color=style, label=f"α = {alpha}")
-axes[0, 0].set(xlabel="f, kHz", ylabel="G(f), kHz", title="eq. (4)")
-for (pitch, detail), numbers in distance.items():
-    axes[0, 1].plot(alphas, numbers, ls="-" if detail == "bins" else "--", label=f"{pitch}, {detail}")
-axes[0, 1].set(xlabel="α", ylabel="distance, logarithms", title="from the shorter tube", ylim=(0, None))
-for axis in axes[0, :2]:
-    axis.legend(fontsize="small")
-panels = {"17 cm": S, "warped by 1.06": vtlp.forward(S, 1.06), "16 cm, pitch × 1.06": answers["higher pitch"]}
-for axis, (name, spectrogram) in zip(axes[1], panels.items(), strict=True):
-    axis.imshow(spectrogram[:, :257].T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1.2, 0, 4))
-    axis.set(title=name, xlabel="time, s", ylabel="kHz")
-weights = np.zeros((24, 24))
+# The second and the third panel look nearly the same, although the third is a real synthesis with
+# another tube.
+#
+# What does a warped utterance sound like? A spectrogram has no phase, so we must find one. The
+# method of Griffin and Lim starts from any phase and repeats two steps: make a sound, and compute
+# its spectrogram again; keep the new phase, and put the wanted power back. We use α = 1.2, so
+# that the change is easy to hear. Eq. (4) allows less than 1 / 0.9 = 1.11, so this cell stretches
+# the whole axis, without the second line.
+
+
+def stretched(sound, alpha, rounds=40):
+    """The sound with a stretched frequency axis, by the method of Griffin and Lim."""
+    shape = {"fs": RATE, "nperseg": 1024, "noverlap": 1024 - 128}
+    _, _, X = scipy.signal.stft(sound, **shape)
+    bins = np.arange(len(X))
+    power = np.stack([np.interp(bins / alpha, bins, frame) for frame in np.abs(X).T], axis=1)
+    guess = X
+    for _ in range(rounds):
+        _, sound = scipy.signal.istft(power * np.exp(1j * np.angle(guess)), **shape)
+        _, _, guess = scipy.signal.stft(sound, **shape)
+        guess = guess[:, : X.shape[1]]
+    missing = np.linalg.norm(np.abs(guess) - power) / np.linalg.norm(power)
+    print(f"the sound has the wanted spectrogram up to {missing:.0%}")
+    return sound
+
+
+Audio(stretched(speak(17.0, PITCH), 1.2), rate=RATE)
+
+# %%
+# The gradient of a linear map
+# ----------------------------
+#
+# Each element of Y is a weighted sum of elements of S. So Y is linear in S: for one frame, Y = M S
+# with a matrix M. Row k of M holds the weights 1 - w and w of bin k, and zeros.
+
+M = np.zeros((24, 24))
 for k in range(24):
-    lower, w = vtlp.source(k, 1.1, 24)
-    weights[k, lower : lower + 2] = 1 - w, w
-axes[0, 2].imshow(weights, cmap="Blues")
-axes[0, 2].set(title="the matrix M for 24 bins", xlabel="bin i of S", ylabel="bin k of Y")
-save(figure, "03_vtlp")
+    i, w = vtlp.source(k, 1.1, 24)
+    M[k, i] = 1 - w
+    M[k, i + 1] = w
+S24 = np.random.default_rng(1).standard_normal((1, 24))
+assert np.allclose(vtlp.forward(S24, 1.1)[0], M @ S24[0])
 
-# %% [markdown]
-# ## What to try
+# sphinx_gallery_start_ignore
+
+
+def draw_matrices(M):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
+    for axis, matrix, title, names in zip(
+        axes, (M, M.T), ("forward: Y = M S", "backward: dS = Mᵀ dY"), ("SY", "YS"), strict=True
+    ):
+        image = axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        axis.set(title=title, xlabel=f"bin of {names[0]}", ylabel=f"bin of {names[1]}")
+    figure.colorbar(image, ax=axes, label="weight")
+
+
+# sphinx_gallery_end_ignore
+draw_matrices(M)
+plt.show()
+
+# %%
+# Now the gradient. The loss changes by dY · ΔY when Y changes a little, where dY is the gradient of
+# Y and the dot is the sum of all products. If S changes by ΔS, then ΔY = M ΔS, and the loss changes
+# by
 #
-# - For which α is G one-to-one? (0 < α < 1 / 0.9: for a larger α, G decreases in its second part.)
-# - The batch is normalised by eq. (5) after the warp. Would the result be the same if it were normalised before? (Yes:
-#   each element of Y is a weighted mean, and the mean of shifted and scaled values is the shifted and scaled mean.)
-# - Warp by 1.1 and then by 1 / 1.1. Is the result the original spectrogram? (Nearly: the hinges differ, and
-#   interpolation blurs.)
-# - Your turn: `tutorials/exercises/vtlp.py`, judged by `python -m scratchser.check tutorials/exercises/vtlp.py`.
+# .. math:: dY \cdot (M \, \Delta S) = (M^T dY) \cdot \Delta S
+#
+# So the gradient of S is :math:`dS = M^T dY`: the same weights in the other direction. In words: bin
+# i of S collects the gradients of all bins of Y that have read it, each times its weight.
+#
+# The obvious loop for this is a scatter again, with the same race as before. ``vtlp.backward``
+# gathers instead: the bins k that have read bin i lie side by side, so one thread visits them.
+#
+# The equation is also a check that needs no derivative. For any S and any dY, both sides must be
+# equal:
+
+rng = np.random.default_rng(0)
+S64 = rng.standard_normal((5, F))
+dY = rng.standard_normal((5, F))
+for alpha in (0.9, 1.04, 1.1):
+    left = np.sum(dY * vtlp.forward(S64, alpha))
+    right = np.sum(vtlp.backward(dY, alpha) * S64)
+    print(f"α = {alpha}: dY · (M S) = {left:.12f}, (Mᵀ dY) · S = {right:.12f}")
+    assert np.isclose(left, right, rtol=1e-12)
+
+# %%
+# What to try
+# -----------
+#
+# 1. For which α is G one-to-one?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    For 0 < α < 1 / 0.9. For a larger α, the hinge lies above fmax and the second line falls.
+#
+# 2. The batch is normalised by eq. (5), minus the mean and divided by the standard deviation, after
+#    the warp. Would the result be the same if it were normalised before, with the same mean and the
+#    same standard deviation?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Yes. Each element of Y is a weighted mean, and the mean of shifted and scaled values is the
+#    shifted and scaled mean.
+#
+# 3. Warp by 1.1 and then by 1 / 1.1. Is the result the original spectrogram?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Nearly. The two hinges lie at different places, and interpolation blurs twice.
+#
+# 4. In the drawing of the gather, bin 1 of S is read by three threads. Which of them could do
+#    without it? Is this a race?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Thread 0. Its source is bin 0 exactly, so bin 1 has the weight 0 for it. It is no race, because
+#    all of them only read.
+#
+# **Your turn.** Write the warp in ``tutorials/exercises/vtlp.py``. This command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/vtlp.py
