@@ -7,14 +7,7 @@ import pytest
 
 from scratchser import reference
 from scratchser.corpus import batches
-from scratchser.corpus.batches import (
-    Dataset,
-    minibatches,
-    rng_of,
-    training_alphas,
-    training_order,
-    validation_alphas,
-)
+from scratchser.corpus.batches import Dataset, minibatches, rng_of, training_alphas, training_order, validation_alphas
 from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Bins, Normalisation
 from scratchser.corpus.table import Utterance

@@ -108,10 +108,7 @@ def test_missing_and_additional_label_files_are_named(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes")
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [
-        (lambda file: file.symlink_to("nowhere.txt"), "a dangling link"),
-        (os.mkfifo, "not a file"),
-    ],
+    [(lambda file: file.symlink_to("nowhere.txt"), "a dangling link"), (os.mkfifo, "not a file")],
 )
 def test_label_files_that_cannot_be_read(tmp_path, make, reason):
     file = dialog(tmp_path, "Ses01F_impro01", agreed("Ses01F_impro01_F000", "Anger"))

@@ -1,4 +1,4 @@
-"""Soft labels and agreement, against the paper's table 5 and exact fractions."""
+"""Soft labels against exact fractions; tests/paper/test_paper_labels.py has the paper's table 5."""
 
 from fractions import Fraction
 
@@ -10,23 +10,7 @@ from scratchser.corpus.table import CLASSES
 from scratchser.corpus.votes import soft_label, unanimous
 
 WORDS = ["neutral", "happiness", "sadness", "anger", "excited", "frustration", "disgust"]
-NEU, HAP, SAD, ANG, FRU = ["neutral"], ["happiness"], ["sadness"], ["anger"], ["frustration"]
-TABLE_5 = {  # three annotators, soft label, weight, hard label, unanimous
-    "Ses01F_impro05_M020": (FRU, NEU + SAD, NEU, (3 / 4, 0, 1 / 4, 0), 2 / 3, "neutral", False),
-    "Ses02M_impro08_F023": (HAP, HAP, NEU, (1 / 3, 2 / 3, 0, 0), 1, "happiness", False),
-    "Ses02M_impro06_M012": (SAD + ANG, SAD, SAD, (0, 0, 5 / 6, 1 / 6), 1, "sadness", True),
-    "Ses01F_impro01_M011": (ANG, ["disgust", "anger"], FRU, (0, 0, 0, 1), 1 / 2, "anger", False),
-}
 annotators = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4, unique=True), min_size=1, max_size=5)
-
-
-@pytest.mark.parametrize("name", TABLE_5)
-def test_table_5_of_the_paper(name):
-    *votes, soft, weight, label, agreement = TABLE_5[name]
-    found, found_weight = soft_label(votes, CLASSES)
-    assert found.tolist() == pytest.approx(soft, abs=1e-15)
-    assert found_weight == pytest.approx(weight, abs=1e-15)
-    assert unanimous(votes, label) is agreement
 
 
 @settings(max_examples=60, deadline=None)

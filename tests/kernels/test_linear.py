@@ -8,7 +8,6 @@ from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import linear
 
 SHAPES = {"paper": (16, 256, 4), "one of each": (1, 1, 1), "odd": (5, 17, 7)}
-shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 def draw(shape):
@@ -21,21 +20,13 @@ def backward(dy, x, W, b):
     return {"x": linear.backward(dy, x, W, dW, db), "W": dW, "b": db}
 
 
-@shapes
-def test_forward(shape):
+@pytest.mark.gradcheck
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_gradients(shape):
     inputs = draw(shape)
     np.testing.assert_allclose(linear.forward(**inputs), reference.linear.forward(**inputs), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.gradcheck
-@shapes
-def test_gradients(shape):
-    require(check(linear.forward, backward, draw(shape)))
-
-
-@pytest.mark.gradcheck
-def test_gradients_against_the_complex_step():
-    require(complex_step(reference.linear.forward, backward, draw(SHAPES["odd"])))
+    require(check(linear.forward, backward, inputs))
+    require(complex_step(reference.linear.forward, backward, inputs))
 
 
 def test_parameter_gradients_accumulate_and_dx_does_not():

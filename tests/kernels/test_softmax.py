@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from scratchser import reference
 from scratchser.gradcheck import check, complex_step, require
@@ -22,14 +20,9 @@ def draw(B=6, K=4, seed=5):
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (1, 1), (5, 7)])
-def test_probabilities(shape):
-    logits = draw(*shape)[0]
-    np.testing.assert_allclose(softmax.forward(logits), scipy.special.softmax(logits, axis=1), rtol=1e-13)
-
-
-@pytest.mark.parametrize("shape", [(6, 4), (1, 1), (5, 7)])
-def test_loss(shape):
+def test_probabilities_and_loss(shape):
     logits, target, weight = draw(*shape)
+    np.testing.assert_allclose(softmax.forward(logits), scipy.special.softmax(logits, axis=1), rtol=1e-13)
     expected = -np.mean(weight * (target * scipy.special.log_softmax(logits, axis=1)).sum(axis=1))
     assert softmax.loss(logits, target, weight)[0] == pytest.approx(expected, rel=1e-13)
 
@@ -67,18 +60,6 @@ def test_extreme_scores_stay_finite_and_right(dtype):
     assert loss == pytest.approx((2e4 + np.log(4) + 1e4 + np.log(2)) / 3, rel=1e-6)
     expected = np.array([[1, -1, 0, 0], [-0.25, -0.25, 0.25, 0.25], [-1, 0.5, 0, 0.5]]) / 3
     np.testing.assert_allclose(dlogits, expected, rtol=1e-6)
-
-
-@settings(max_examples=30, deadline=None)
-@given(shift=st.integers(-(2**20), 2**20), seed=st.integers(0, 99))
-def test_a_shift_of_all_scores_changes_nothing(shift, seed):
-    logits, target, weight = draw(seed=seed)
-    logits = np.round(logits * 2**10) / 2**10  # so that adding the shift is exact, and the results equal to the bit
-    np.testing.assert_array_equal(softmax.forward(logits + shift), softmax.forward(logits))
-    loss, dlogits = softmax.loss(logits, target, weight)
-    shifted_loss, shifted_dlogits = softmax.loss(logits + shift, target, weight)
-    assert shifted_loss == loss
-    np.testing.assert_array_equal(shifted_dlogits, dlogits)
 
 
 def test_nan_scores_give_a_nan_loss():
