@@ -16,7 +16,7 @@ SIDE_BY_SIDE = [f"z[b, {start}]" for start in STARTS]
 OWN, ADD_PARTS = "range(s * n, min((s + 1) * n, B))", f"    if s == 0 and k < K:\n    {ZERO}"
 ADD_EACH = "    if k < K:\n        dW[d, k] += total\n    if s < 0:\n"
 ROUND, NEW = "        cuda.syncthreads()  # this round is done\n", "        if t < T:\n            part[t] = mean\n"
-READ, MEAN = "        cuda.syncthreads()  # all have read their neighbour\n", "(part[t] + part[t + 1]) / 2"
+READ, MEAN = "        cuda.syncthreads()  # all have read their neighbour\n", "float32(0.5) * (part[t] + part[t + 1])"
 IN_IF = "        if t < T:\n            cuda.syncthreads()\n            part[t] = mean\n"
 SERIAL = f"        for n in range(T - 2 if t == 0 else -1, -1, -1):\n            part[n] = {MEAN}\n".replace("[t", "[n")
 
@@ -68,7 +68,7 @@ WRONG = {
         ("swapped gate order", "2 * H + u", "9 * u", "3 * H + u", "2 * H + u", "9 * u", "3 * H + u"),
         ("f and i exchanged", "f * c[b, u] + i * g", "i * c[b, u] + f * g"),
         ("σ in place of tanh for g", "g = math.tanh", "g = sigmoid"),
-        ("σ forgotten", "1 / (1 + math.exp(-a))", "a"),
+        ("σ forgotten", "one / (one + math.exp(-a))", "a"),
         ("tanh of the cell state forgotten", "o * math.tanh(new)", "o * new"),
         ("off by one step", "math.tanh(new)", "math.tanh(c[b, u])"),
         (ACCUMULATE, "f * c[b, u] + i * g", "i * g"),
@@ -82,7 +82,7 @@ WRONG = {
         ("off by one at the end", "u < H:", "u < H - 1:"),
         ("block index forgotten, race", I, "cuda.threadIdx.x"),
         ("index out of range", "u, b = cuda.grid(1), cuda.blockIdx.y", "b, u = cuda.grid(2)"),
-        ("tanh of the cell state forgotten, σ forgotten", "1 / (1 + math.exp(-a))", "a", "math.tanh(new)", "new"),
+        ("tanh of the cell state forgotten, σ forgotten", "one / (one + math.exp(-a))", "a", "math.tanh(new)", "new"),
         ("forget gate forgotten, off by one step", "f * c[b, u]", "c[b, u]", "math.tanh(new)", "math.tanh(c[b, u])"),
     ],
     "cuda_weight_gradient": [
@@ -115,7 +115,7 @@ WRONG = {
         ("one round too few", "range(rounds)", "range(1, rounds)"),
         ("one round too many", "range(rounds)", "range(rounds + 1)"),
         ("one round only", "range(rounds)", "range(min(rounds, 1))"),
-        ("left neighbour", MEAN, "(part[t] + part[t - 1]) / 2", "if t + 1 < T", "if t > 0"),
+        ("left neighbour", MEAN, MEAN.replace("+ 1", "- 1"), "if t + 1 < T", "if t > 0"),
         ("index out of range, unwritten read", "if t + 1 < T", "if t < T"),
         ("last frame halved", "else part[t]", "else part[t] / 2"),
         ("mean forgotten", MEAN, "part[t] + part[t + 1]"),

@@ -38,7 +38,7 @@ def cuda_find_the_race(x, rounds, y):
     cuda.syncthreads()
     for _ in range(rounds):
         if t + 1 < T:
-            part[t] = (part[t] + part[t + 1]) / 2
+            part[t] = float32(0.5) * (part[t] + part[t + 1])
         cuda.syncthreads()
     if t < T:
         y[b, t] = part[t]

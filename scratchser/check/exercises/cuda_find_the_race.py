@@ -27,7 +27,7 @@ PARTS = {
     "race": Part(
         "In which line does a thread read an element that another thread writes?",
         "Thread t reads part[t + 1], which thread t + 1 writes in the same round. Put a barrier between the two.",
-        "mean = (part[t] + part[t + 1]) / 2, then cuda.syncthreads(), then part[t] = mean.",
+        "mean = float32(0.5) * (part[t] + part[t + 1]), then cuda.syncthreads(), then part[t] = mean.",
     ),
     "divergent barrier": Part(
         "Does the last thread reach your new barrier?",
@@ -37,7 +37,7 @@ PARTS = {
     "y": Part(
         "Compute two rounds for a row of three frames by hand.",
         "In each round part[t] becomes (part[t] + part[t + 1]) / 2, of the values before the round.",
-        "mean = (part[t] + part[t + 1]) / 2 if t + 1 < T else part[t]",
+        "mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]",
         MISTAKES,
     ),
 }

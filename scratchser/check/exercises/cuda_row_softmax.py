@@ -104,7 +104,7 @@ EXERCISE = CudaExercise(
     parts=PARTS,
     counted="more columns than threads",
     cost=cost,
-    wasteful="A row is read three times: for the maximum, for the sum, and for the result. What all threads need, the "
-    "maximum and the sum, is in shared memory.",
+    wasteful="Read a row three times: for the maximum, for the sum, and for the result. Keep what a thread has just "
+    "computed in a variable. What all threads need, the maximum and the sum, is in shared memory.",
     axes={"p": ("row", "column")},
 )

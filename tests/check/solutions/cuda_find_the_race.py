@@ -15,7 +15,7 @@ def cuda_find_the_race(x, rounds, y):
     for _ in range(rounds):
         mean = float32(0)
         if t < T:
-            mean = (part[t] + part[t + 1]) / 2 if t + 1 < T else part[t]
+            mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]
         cuda.syncthreads()  # all have read their neighbour
         if t < T:
             part[t] = mean

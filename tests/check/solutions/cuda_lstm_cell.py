@@ -1,6 +1,6 @@
 import math
 
-from numba import cuda
+from numba import cuda, float32
 
 EXERCISE = "cuda_lstm_cell"
 THREADS = 8
@@ -8,7 +8,8 @@ THREADS = 8
 
 @cuda.jit(device=True)
 def sigmoid(a):
-    return 1 / (1 + math.exp(-a))
+    one = float32(1)  # 1 + a float32 is float64
+    return one / (one + math.exp(-a))
 
 
 @cuda.jit
