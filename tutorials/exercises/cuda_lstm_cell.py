@@ -29,7 +29,7 @@ def cuda_lstm_cell(z, c, c_after, h):
     Neighbouring threads read neighbouring elements of each gate. All that happens between z and h stays in registers:
     the judge counts 5 reads and 2 writes for each unit.
 
-    A helper function needs a decorator, too: @cuda.jit(device=True). In Numba, 1 plus a float32 number is float64, which
-    is slow on a GPU: write float32(1). The judge does not see this difference.
+    A helper function needs a decorator, too: @cuda.jit(device=True). In Numba, 1 plus a float32 number is float64,
+    which is slow on a GPU: write float32(1). The judge does not see this difference.
     """
     raise NotImplementedError
