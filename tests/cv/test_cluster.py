@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 import small_corpus
 import trees
+from small_corpus import SETTINGS, TIMES, measured
 
 from scratchser import corpus
 from scratchser.corpus import CorpusError
@@ -32,7 +33,6 @@ from scratchser.support.files import StorageError, plain
 CONFIG = with_settings(Config(epochs=20, patience=20), small_corpus.SMALL)
 ENDLESS = with_settings(Config(epochs=10**6, patience=10**6), small_corpus.SMALL)
 needs_dask = pytest.mark.skipif(not find_spec("distributed"), reason="the extra `cluster` is not installed")
-TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +47,6 @@ def jobs(folder, tmp_path_factory):
 def tasks(job, run, *numbers):
     folds = make_folds(job.corpus)
     return [Task(job, folds[number - 1], FoldDir(run, number, False)) for number in numbers]
-
-
-def measured(run):
-    """All that the folds of a run left on the disk, without times."""
-    found = {}
-    for fold in sorted((run / "folds").iterdir()):
-        rows = [{**json.loads(line), **TIMES} for line in (fold / "metrics.jsonl").read_text().splitlines()]
-        result = {**json.loads((fold / "result.json").read_text()), **TIMES}
-        found[fold.name] = rows, result, (fold / "predictions.csv").read_text()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +202,6 @@ def test_an_error_in_a_fold_comes_as_its_line_and_ends_the_others(address, jobs,
             run_until_an_epoch(
                 connected, jobs(ENDLESS), run, (1,), lambda task: task.folder.path.rename(tmp_path / "gone")
             )
-
-
-SETTINGS = ["--preset", "best", *(part for setting in small_corpus.SMALL for part in ("--set", setting))]
 
 
 def command(folder, run, *more):

@@ -14,13 +14,13 @@ import pytest
 import result_schema
 import small_corpus
 import soundfile
+from small_corpus import SETTINGS, TIMES, read_csv
 
 from scratchser.cv import __main__ as cv
 from scratchser.cv import experiment
 from scratchser.cv.command import default_preset
 from scratchser.report import page
 
-SETTINGS = ["--preset", "best", *(part for setting in small_corpus.SMALL for part in ("--set", setting))]
 THREE = [*SETTINGS, "--epochs", 3, "--folds", "1,3,4"]
 
 
@@ -36,10 +36,9 @@ def run(*arguments):
 
 def numbers(path):
     """All that a run measured, without its times."""
-    timing = {"seconds": 0, "frames_per_second": 0}
     result = json.loads((path / "result.json").read_text())
-    folds = [{**fold, **timing} for fold in result["folds"]]
-    rows = [{**json.loads(line), **timing} for line in (path / "metrics.jsonl").read_text().splitlines()]
+    folds = [{**fold, **TIMES} for fold in result["folds"]]
+    rows = [{**json.loads(line), **TIMES} for line in (path / "metrics.jsonl").read_text().splitlines()]
     return {**result, "folds": folds, "warnings": None}, rows, (path / "predictions.csv").read_text()
 
 
@@ -177,7 +176,7 @@ def test_groups_of_speakers(folder, tmp_path, capsys):
     assert [(fold["fold"], fold["test_speaker"]) for fold in folds] == [(1, "a"), (1, "b"), (3, "e"), (3, "f")]
     assert result["complete"] and result_schema.problems(result, "result.json") == []
     assert result["ua_mean"] == pytest.approx(sum(fold["ua"] for fold in folds) / 4)
-    table = list(csv.DictReader((out / "predictions.csv").read_text().splitlines()))
+    table = read_csv(out / "predictions.csv")
     for fold in folds:
         right = [row["predicted"] == row["truth"] for row in table if row["speaker"] == fold["test_speaker"]]
         assert len(right) == 8 == fold["n_test"] and fold["wa"] == sum(right) / 8

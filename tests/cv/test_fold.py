@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import small_corpus
+from small_corpus import TIMES
 
 from scratchser import corpus, metrics
 from scratchser.corpus.batches import Dataset
@@ -20,7 +21,6 @@ from scratchser.runs.fold_dir import FoldDir
 from scratchser.support import files
 
 CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
-TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A corpus of a few seconds as wav files and a manifest: chirps and buzzes, learnable in an epoch or two."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ SMALL = [
     "lstm_units=8",
     "batch_size=8",
 ]
+SETTINGS = ["--preset", "best", *(part for setting in SMALL for part in ("--set", setting))]
+TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
 def write(folder: Path, each: int = 2) -> Path:
@@ -36,3 +39,20 @@ def write(folder: Path, each: int = 2) -> Path:
     with open(folder / "manifest.csv", "w", newline="") as file:
         csv.writer(file).writerows([["path", "speaker", "emotion", "gender", "votes"], *rows])
     return folder
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def measured(run: Path) -> dict[str, tuple]:
+    """All that the folds of a run left on the disk, without times: metrics, result, predictions, checkpoint."""
+    found = {}
+    for fold in sorted((run / "folds").iterdir()):
+        rows = [{**json.loads(line), **TIMES} for line in (fold / "metrics.jsonl").read_text().splitlines()]
+        result = {**json.loads((fold / "result.json").read_text()), **TIMES}
+        with np.load(fold / "checkpoint.npz") as archive:
+            arrays = {name: archive[name].tobytes() for name in archive.files}
+        found[fold.name] = rows, result, (fold / "predictions.csv").read_text(), arrays
+    return found

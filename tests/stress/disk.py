@@ -22,7 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import small_corpus
-from kills import command, results
+from kills import command
+from small_corpus import measured
 
 NOBODY = 54321  # a user id without a name
 
@@ -51,7 +52,7 @@ def campaign(folder: Path, limits: int, seed: int) -> Counter[str]:
     corpus = small_corpus.write(folder / "corpus")
     straight = run(command(corpus, folder / "straight"))
     assert straight.returncode == 0, straight.stderr
-    expected = results(folder / "straight")
+    expected = measured(folder / "straight")
     largest = max(file.stat().st_size for file in (folder / "straight").rglob("*"))
     for number in range(limits):
         out = folder / f"full-{number}"
@@ -62,7 +63,7 @@ def campaign(folder: Path, limits: int, seed: int) -> Counter[str]:
         resume = ["--resume"] * (out / "config.json").exists()
         again = run([*command(corpus, out), *resume])
         assert again.returncode == 0, again.stderr
-        assert results(out) == expected, f"{out}: another result after a full disk"
+        assert measured(out) == expected, f"{out}: another result after a full disk"
     return counts
 
 

@@ -2,13 +2,12 @@
 
     python tests/stress/kills.py --moments 200 --seed 0
 
-Every second run trains in worker processes; half of these are killed as a whole process group, half of them lose the
-parent process alone. A third of the resumed runs are killed again. docs/verification.md has the figures of a long
+Every second run trains in worker processes; half of these lose the parent process alone, half of them are killed as a
+whole process group. A third of the resumed runs are killed again. docs/verification.md has the figures of a long
 campaign, test_stress.py is a short one.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -19,33 +18,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import small_corpus
+from small_corpus import measured
 
-SETTINGS = ["--preset", "best", *(part for setting in small_corpus.SMALL for part in ("--set", setting))]
-TIMES = ("seconds", "frames_per_second")
 LIMIT = 120  # seconds that the processes of a killed run may live on
 
 
 def command(corpus: Path, out: Path, workers: int = 1) -> list[str]:
     training = ["--epochs", "4", "--folds", "1,3,4", "--workers", str(workers)]
-    return [sys.executable, "-m", "scratchser.cv", str(corpus), *SETTINGS, *training, "--out", str(out)]
-
-
-def results(out: Path) -> dict:
-    """All that a run computed, without its times: metrics, predictions, and the arrays of all checkpoints."""
-    found = {"predictions": (out / "predictions.csv").read_text(encoding="utf-8")}
-    rows = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    found["rows"] = [{**json.loads(row), **dict.fromkeys(TIMES)} for row in rows]
-    folds = json.loads((out / "result.json").read_text(encoding="utf-8"))["folds"]
-    found["folds"] = [{**fold, **dict.fromkeys(TIMES)} for fold in folds]
-    for file in sorted(out.glob("folds/*/*.npz")):
-        with np.load(file) as archive:
-            found |= {f"{file.parent.name} {name}": archive[name].tobytes() for name in archive.files}
-    return found
+    return [sys.executable, "-m", "scratchser.cv", str(corpus), *small_corpus.SETTINGS, *training, "--out", str(out)]
 
 
 def interrupt(arguments: list[str], seconds: float, kill) -> int | None:
@@ -69,20 +52,20 @@ def campaign(folder: Path, moments: int, seed: int) -> Counter[str]:
     for name in ("compiled", "straight"):  # the first may compile kernels, which takes longer than any later run
         started = time.monotonic()
         subprocess.run(command(corpus, folder / name), check=True, capture_output=True)
-    seconds, expected = time.monotonic() - started, results(folder / "straight")
+    seconds, expected = time.monotonic() - started, measured(folder / "straight")
     for number in range(moments):
         out = folder / f"killed-{number}"
         done, kills = None, 0
         while done is None:
             began = (out / "config.json").exists()
-            arguments = command(corpus, out, workers=1 + number % 2) + ["--resume"] * began
+            arguments = command(corpus, out, workers=2 - number % 2) + ["--resume"] * began
             moment = rng.uniform(0.1, 1) * seconds if kills == 0 or rng.random() < 1 / 3 else 10 * seconds
-            done = interrupt(arguments, moment, os.kill if number % 4 == 1 else os.killpg)
+            done = interrupt(arguments, moment, os.kill if number % 4 == 0 else os.killpg)
             if done is None:
                 kills += 1
                 finished = len(list(out.glob("folds/*/result.json")))
                 counts[f"{finished} folds finished" if (out / "config.json").exists() else "no run yet"] += 1
-        assert results(out) == expected, f"{out}, seed {seed}, moment {number}: another result after {kills} kills"
+        assert measured(out) == expected, f"{out}, seed {seed}, moment {number}: another result after {kills} kills"
     return counts
 
 

@@ -7,7 +7,7 @@ import pytest
 
 
 def test_killed_runs_resume_to_the_same_bits(tmp_path):
-    assert kills.campaign(tmp_path, moments=2, seed=1).total() > 0
+    assert kills.campaign(tmp_path, moments=1, seed=1).total() > 0
 
 
 def test_mutated_files_are_read_or_refused(tmp_path):
@@ -16,6 +16,7 @@ def test_mutated_files_are_read_or_refused(tmp_path):
         assert found["read"] and found["problems"] + found["refused"] > 100, found
 
 
+@pytest.mark.slow  # test_files.py and test_fold.py have an error and a kill at each write
 def test_a_full_disk_ends_with_one_line(tmp_path):
     assert disk.campaign(tmp_path, limits=1, seed=1).total() > 0
 
