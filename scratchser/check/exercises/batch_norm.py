@@ -19,31 +19,70 @@ from scratchser.reference.batchnorm import mean_and_variance
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
 UNBIASED = "eq. (11) divides by the number of frames; n - 1 is for what inference remembers."
 THROUGH = "dx = s (g - mean of g - x̂ · mean of g x̂)."
-MISTAKES = {
-    "statistics treated as constants": f"mean and variance depend on x too: {THROUGH}",
-    "path through the mean forgotten": f"the mean depends on x too: {THROUGH}",
-    "path through the variance forgotten": f"the variance depends on x too: {THROUGH}",
-    "padding counted": PADDING,
-    "padding counted (divided by B T)": PADDING,
-    "padding counted (in the sums)": PADDING,
-    "padding counted (in dx too)": PADDING,
-    "variance divided by n - 1": UNBIASED,
-    "variance divided by n - 1 (all means)": UNBIASED,
-    "variance divided by n - 1 (0 / 0 for one frame)": UNBIASED,
-    "statistics of each frame": "that is eq. (7); here all frames share one mean and one variance.",
-    "statistics of all features together": "that is eq. (14); here each feature has its own.",
-    "statistics of each utterance": "the whole batch shares one mean and one variance.",
-    "square root forgotten": "s = 1 / √(variance + ε).",
-    "ε outside the root": "s = 1 / √(variance + ε), not 1 / (√variance + ε).",
-    "γ forgotten": "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.",
-    "x in place of x̂": "dγ is the sum of dy x̂: γ multiplies x̂.",
-    "writes past the end": "dx is 0 past the end of an utterance.",
-    **SUMS,
+AXES = {  # that a mean is taken over
+    "statistics of each frame": (0,),
+    "statistics of each utterance": (1,),
+    "statistics of all features together": (0, 1, 2),
+}
+PARTS = {
+    "dx": Part(
+        "On how many paths does x reach y, and what does each of them add to dx?",
+        f"{THROUGH} Here g = γ dy, s = 1 / √(variance + ε), and each mean is over all real frames.",
+        "dx[real] = s * (g - g.sum(axis=0) / n - hat * (g * hat).sum(axis=0) / n)",
+        {
+            "statistics treated as constants": f"mean and variance depend on x too: {THROUGH}",
+            "path through the mean forgotten": f"the mean depends on x too: {THROUGH}",
+            "path through the variance forgotten": f"the variance depends on x too: {THROUGH}",
+            "sign of a path (mean)": f"both paths are subtracted: {THROUGH}",
+            "sign of a path (variance)": f"both paths are subtracted: {THROUGH}",
+            "sum in place of a mean (both paths)": f"the paths subtract means, not sums: {THROUGH}",
+            "sum in place of a mean (mean)": f"the paths subtract means, not sums: {THROUGH}",
+            "sum in place of a mean (variance)": f"the paths subtract means, not sums: {THROUGH}",
+            "factor s forgotten": f"x̂ is s times what is centred: {THROUGH}",
+            "γ forgotten": "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.",
+            "γ applied twice": "y = γ x̂ + β, so γ appears once in dx, in g = γ dy.",
+            "writes past the end": "dx is 0 past the end of an utterance.",
+        },
+    ),
+    "statistics": Part(
+        "Over which elements are mean and variance taken, and by which number is each sum divided?",
+        "Each feature has one mean and one variance, over all real frames of the batch; n is the sum of the lengths.",
+        "a = x[np.arange(T) < lengths[:, None]], n = len(a), mean = a.sum(axis=0) / n",
+        {
+            "padding counted": PADDING,
+            "padding counted (divided by B T)": PADDING,
+            "padding counted (in the sums)": PADDING,
+            "padding counted (in dx too)": PADDING,
+            "variance divided by n - 1": UNBIASED,
+            "variance divided by n - 1 (all means)": UNBIASED,
+            "variance divided by n - 1 (0 / 0 for one frame)": UNBIASED,
+            "statistics of each frame": "that is eq. (7); here all frames share one mean and one variance.",
+            "statistics of all features together": "that is eq. (14); here each feature has its own.",
+            "statistics of each utterance": "the whole batch shares one mean and one variance.",
+            "square root forgotten": "s = 1 / √(variance + ε).",
+            "ε outside the root": "s = 1 / √(variance + ε), not 1 / (√variance + ε).",
+            "ε forgotten": "s = 1 / √(variance + ε).",
+            "mean not subtracted": "x̂ = (x - mean) s.",
+        },
+    ),
+    "dgamma, dbeta": Part(
+        "What does γ multiply, and what do dγ and dβ contain before the call?",
+        "dγ += Σ dy x̂ and dβ += Σ dy, over all real frames.",
+        "dgamma += (d * hat).sum(axis=0), dbeta += d.sum(axis=0)",
+        {
+            "x in place of x̂": "dγ is the sum of dy x̂: γ multiplies x̂.",
+            "γ in dγ": "dγ is the sum of dy x̂, without γ.",
+            "dγ and dβ exchanged": "dγ is the sum of dy x̂, dβ the sum of dy.",
+            "mean in place of a sum": "dγ and dβ are sums over all frames.",
+            **SUMS,
+        },
+    ),
 }
 
 
 def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
-    dy, x, lengths, gamma, epsilon = a["dy"], a["x"], a["lengths"], a["gamma"], a["epsilon"]
+    dy, x, lengths, gamma = a["dy"], a["x"], a["lengths"], a["gamma"]
+    epsilon = 0 if "ε forgotten" in mistakes else a["epsilon"]
     B, T, _ = x.shape
     bt = int(lengths.sum())
     real = (np.arange(T) < lengths[:, None])[:, :, None]
@@ -54,24 +93,10 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         summed = summed & (np.arange(B) == B - 1)[:, None, None]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        axis = choice(
-            mistakes,
-            {
-                "statistics of each frame": (0,),
-                "statistics of each utterance": (1,),
-                "statistics of all features together": (0, 1, 2),
-            },
-            (0, 1),
-        )
-        count = np.broadcast_to(averaged, values.shape).sum(axis=axis, keepdims=True)
-        count = choice(
-            mistakes,
-            {
-                "padding counted (divided by B T)": B * T,
-                "variance divided by n - 1 (all means)": max(bt - 1, 1),
-            },
-            np.maximum(count, 1),
-        )
+        axis = choice(mistakes, AXES, (0, 1))
+        count = np.maximum(np.broadcast_to(averaged, values.shape).sum(axis=axis, keepdims=True), 1)
+        other = {"padding counted (divided by B T)": B * T, "variance divided by n - 1 (all means)": max(bt - 1, 1)}
+        count = choice(mistakes, other, count)
         return np.where(averaged, values, 0).sum(axis=axis, keepdims=True) / count
 
     exact = bt > 1 and "variance divided by n - 1 (all means)" in mistakes  # the mean of x itself is right
@@ -81,26 +106,31 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         variance = variance * bt / max(bt - 1, 1)
     if "variance divided by n - 1 (0 / 0 for one frame)" in mistakes and bt == 1:
         variance = variance * np.nan
-    scale = choice(
-        mistakes,
-        {
-            "ε outside the root": 1 / (np.sqrt(variance) + epsilon),
-            "square root forgotten": 1 / (variance + epsilon),
-        },
-        1 / np.sqrt(variance + epsilon),
-    )
-    hat = centred * scale
+    roots = {"ε outside the root": np.sqrt(variance) + epsilon, "square root forgotten": variance + epsilon}
+    scale = 1 / choice(mistakes, roots, np.sqrt(variance + epsilon))
+    hat = (x if "mean not subtracted" in mistakes else centred) * scale
     g = dy if "γ forgotten" in mistakes else gamma * dy
-    dx = g.copy()
-    if not mistakes & {"statistics treated as constants", "path through the mean forgotten"}:
-        dx = dx - mean(g)
-    if not mistakes & {"statistics treated as constants", "path through the variance forgotten"}:
-        dx = dx - hat * mean(g * hat)
-    dx = scale * dx
+    of_mean, of_variance = mean(g), mean(g * hat)
+    if mistakes & {"statistics treated as constants", "path through the mean forgotten"}:
+        of_mean = 0 * of_mean
+    if mistakes & {"statistics treated as constants", "path through the variance forgotten"}:
+        of_variance = 0 * of_variance
+    if mistakes & {"sum in place of a mean (both paths)", "sum in place of a mean (mean)"}:
+        of_mean = of_mean * bt
+    if mistakes & {"sum in place of a mean (both paths)", "sum in place of a mean (variance)"}:
+        of_variance = of_variance * bt
+    of_mean = -of_mean if "sign of a path (mean)" in mistakes else of_mean
+    of_variance = -of_variance if "sign of a path (variance)" in mistakes else of_variance
+    dx = (1 if "factor s forgotten" in mistakes else scale) * (g - of_mean - hat * of_variance)
+    dx = dx * gamma if "γ applied twice" in mistakes else dx
     if not mistakes & {"writes past the end", "padding counted (in dx too)"}:
         dx = np.where(real, dx, 0)
-    dgamma = np.where(summed, dy * (x if "x in place of x̂" in mistakes else hat), 0).sum(axis=(0, 1))
-    dbeta = np.where(summed, dy, 0).sum(axis=(0, 1))
+    weight = (gamma if "γ in dγ" in mistakes else 1) * (x if "x in place of x̂" in mistakes else hat)
+    share = bt if "mean in place of a sum" in mistakes else 1
+    dgamma = np.where(summed, dy * weight, 0).sum(axis=(0, 1)) / share
+    dbeta = np.where(summed, dy, 0).sum(axis=(0, 1)) / share
+    if "dγ and dβ exchanged" in mistakes:
+        dgamma, dbeta = dbeta, dgamma
     return {"dx": dx, **added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistakes)}
 
 
@@ -143,7 +173,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments((3, 1, 1), F=1, seed=12),
     },
     reference=backward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"dx": ("utterance", "frame", "feature"), "dgamma": ("feature",), "dbeta": ("feature",)},
     gradients=gradients,
     timed=lambda: arguments((40, 30, 25, 10), F=64, seed=30),

@@ -4,7 +4,7 @@ import numpy as np
 
 from scratchser import reference
 from scratchser.check.exercises import conv2d_forward
-from scratchser.check.exercises.conv2d_forward import AXES, padding
+from scratchser.check.exercises.conv2d_forward import AXES, window
 from scratchser.check.exercises.exercise import (
     SUMS,
     Arguments,
@@ -26,44 +26,74 @@ LAST = {  # kept by = in place of +=, in the order of the loops
     "missing accumulate (last open position)": "= keeps the last position with an open ReLU: sum over all with +=.",
     "missing accumulate (last product)": "= keeps the last channel of the last position: sum over all with +=.",
 }
-MISTAKES = {
-    "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
-    "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
-    "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
-    "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
-    "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
-    "lengths ignored": "each utterance has its own length, in x and in dy.",
-    "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
-    "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier taps.",
-    "transposed index in W": "dx sums over output channels: dz @ W[i, j].T.",
-    "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
-    "strides exchanged": EXCHANGED,
-    "strides exchanged (lengths too)": EXCHANGED,
-    "off by one in time (late)": f"{MEETS} late.",
-    "off by one in time (early)": f"{MEETS} early.",
-    "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-    "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier, t · st - pt.",
-    "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: np.outer(x, dz).",
-    **SUMS,
-    **LAST,
-    "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
+PARTS = {
+    "mask": Part(
+        "Where is the ReLU closed, and which elements of dy exist at all?",
+        "dz = dy where y > 0, else 0, for the frames t < ⌈length / st⌉.",
+        "dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)",
+        {
+            "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
+            "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
+            "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
+            "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
+            "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
+            "lengths ignored": "each utterance has its own length, in x and in dy.",
+        },
+    ),
+    "window": Part(
+        "Which frame and which bin of x met tap (i, j) in the forward pass?",
+        "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋, if 0 ≤ u < length and 0 ≤ v < F.",
+        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2",
+        {
+            "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
+            "stride forgotten (time)": "output frame t came from around input frame t · st.",
+            "stride forgotten (frequency)": "output bin f came from around input bin f · sf.",
+            "strides exchanged": EXCHANGED,
+            "strides exchanged (lengths too)": EXCHANGED,
+            "off by one in time (late)": f"{MEETS} late.",
+            "off by one in time (early)": f"{MEETS} early.",
+            "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
+            "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+            "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
+        },
+    ),
+    "dx": Part(
+        "Through which elements of W does an element of x reach the outputs?",
+        "dx[b, u, v, c] = Σ dz[b, t, f, d] W[i, j, c, d], over d and all t, i, f, j that meet u and v.",
+        "dx[b, u, v] += W[i, j] @ dz",
+        {
+            "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier "
+            "taps.",
+            "transposed index in W": "dx sums over output channels: dz @ W[i, j].T.",
+            "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
+            "sign": "the gradients have the sign of dz.",
+        },
+    ),
+    "dW, dbias": Part(
+        "How often is each dz added, and what do dW and dbias contain before the call?",
+        "dW[i, j] += Σ x dzᵀ over all positions, dbias += Σ dz, each position once; what is there stays in the sum.",
+        "dW[i, j] += np.outer(x[b, u, v], dz), and outside of the loops over the taps: dbias += dz",
+        {
+            "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: "
+            "np.outer(x, dz).",
+            "added for every tap": "add dz to dbias once for each position, outside of the loops over the taps.",
+            "added for every tap (that meets x)": "add dz to dbias once for each position, outside of these loops.",
+            **SUMS,
+            **LAST,
+        },
+    ),
 }
 
 
 def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dy, x, y, lengths, W, (st, sf) = a["dy"], a["x"], a["y"], a["lengths"], a["W"], a["stride"]
-    (B, T, F, _), (I, J, C, D) = x.shape, W.shape
+    B, (I, J, C, D) = len(x), W.shape
     masks = {
         "ReLU mask forgotten": np.full(y.shape, True),
         "mask of the wrong array": dy > 0,
         "sign of the mask": ~(y > 0),
     }
-    dz = np.where(choice(mistakes, masks, y > 0), dy, 0)
-    pt, pf = padding(I, J, mistakes)
-    exchanged = mistakes & {"strides exchanged", "strides exchanged (lengths too)"}
-    step = choice(mistakes, {"stride forgotten": (1, 1)}, (sf, st) if exchanged else (st, sf))
-    divisor = sf if "strides exchanged (lengths too)" in mistakes else st
-    lowest = -1 - I - J if "negative index" in mistakes else 0
+    dz = np.where(choice(mistakes, masks, y > 0), -dy if "sign" in mistakes else dy, 0)
     kernel_turned = "transposed index in W (kernel)" in mistakes and I == J
     back = W[::-1, ::-1] if "kernel not flipped" in mistakes else W
     if "transposed index in W" in mistakes and C == D:
@@ -71,42 +101,33 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     if kernel_turned:
         back = back.swapaxes(0, 1)
     dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
-    last = mistakes & LAST.keys()
+    last, every_tap = mistakes & LAST.keys(), "added for every tap" in mistakes
     if last:  # a tap that meets no input and a channel that is never open keep their old values
         dW, dbias = a["dW"].copy(), a["dbias"].copy()
     for u in range(B):
-        end = T if mistakes & {"length mask forgotten", "lengths ignored"} else lengths[u]
-        frames = (
-            dy.shape[1]
-            if mistakes & {"lengths ignored", "lengths ignored (dy)"}
-            else min(-(-lengths[u] // divisor), dy.shape[1])
-        )
+        frames = -(-lengths[u] // (sf if "strides exchanged (lengths too)" in mistakes else st))
+        if mistakes & {"lengths ignored", "lengths ignored (dy)"} or frames > dy.shape[1]:
+            frames = dy.shape[1]
         if "missing accumulate (last utterance)" in mistakes:
             dW[:], dbias[:] = 0, 0
         for t in range(frames):
             for f in range(dy.shape[2]):
-                d = dz[u, t, f]
+                d, (taps, row, column) = dz[u, t, f], window(a, W, (u, t, f), mistakes)
                 kept = y[u, t, f] > 0 if "missing accumulate (last open position)" in mistakes else np.full(D, True)
-                if last:
-                    dbias[kept] = d[kept]
-                else:
-                    dbias = dbias + d
-                for i in range(I):
-                    for j in range(J):
-                        frame, bin = t * step[0] + i - pt, f * step[1] + j - pf
-                        if not (max(lowest, -T) <= frame < end and max(lowest, -F) <= bin < F):
-                            continue
-                        to_x, to_W = back[i, j] @ d, np.outer(x[u, frame, bin], d)
-                        if not last:
-                            dx[u, frame, bin] += to_x
-                            dW[i, j] += to_W
-                            continue
-                        dW[i, j][:, kept] = to_W[:, kept]
-                        if "missing accumulate (last position)" in mistakes:
-                            dx[u, frame, bin] = to_x
-                        elif kept.any():
-                            k = np.flatnonzero(kept)[-1]
-                            dx[u, frame, bin] = back[i, j, :, k] * d[k]
+                met = len(row) * len(column) if "added for every tap (that meets x)" in mistakes else 1
+                dbias[kept] = d[kept] if last else (dbias + d * (I * J if every_tap else met))[kept]
+                at, of_x = np.ix_(*taps), np.ix_([u], row, column)
+                to_x, to_W = back[at] @ d, x[of_x][0][..., None] * d
+                if not last:
+                    np.add.at(dx, of_x, to_x)
+                    dW[at] += to_W
+                    continue
+                dW[at] = np.where(kept, to_W, dW[at])
+                if "missing accumulate (last position)" in mistakes:
+                    dx[of_x] = to_x
+                elif kept.any():
+                    k = np.flatnonzero(kept)[-1]
+                    dx[of_x] = back[at][..., k] * d[k]
     dW = dW.swapaxes(0, 1) if kernel_turned else dW
     dW = dW.swapaxes(2, 3) if "transposed index in dW" in mistakes and C == D else dW
     if last:
@@ -155,7 +176,7 @@ def _differences(a: Arguments, directions: int | None) -> Differences:
 EXERCISE = CpuExercise(
     cases=cases,
     reference=backward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={
         "dx": AXES,
         "dW": ("kernel row", "kernel column", "input channel", "output channel"),

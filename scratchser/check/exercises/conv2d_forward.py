@@ -6,26 +6,63 @@ from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes
 from scratchser.kernels import conv2d
 
 AXES = ("utterance", "frame", "bin", "channel")
-MISTAKES = {
-    "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
-    "strides exchanged": "stride is (time, frequency): frames move by st, bins by sf.",
-    "kernel flipped": "go through kernel and window in the same direction.",
-    "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
-    "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
-    "off by one in time (late)": "every window begins one frame too late: frame t · st + i - ⌊(I - 1) / 2⌋.",
-    "off by one in time (early)": "every window begins one frame too early: frame t · st + i - ⌊(I - 1) / 2⌋.",
-    "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-    "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
-    "ReLU forgotten": "negative results become 0.",
-    "bias forgotten": "add bias[d] once to each output of channel d, before the ReLU.",
-    "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, not the padding.",
-    "writes past the end": "frames from ⌈length / st⌉ on stay 0: stop at the end of the utterance.",
-    "lengths ignored": "each utterance has its own length, for reading and for writing.",
-    "negative index": "NumPy reads index -1 as the last element: frames and bins below 0 must read 0.",
+CENTRE = "the window of output t begins at frame t · st - ⌊(I - 1) / 2⌋"
+LAST = {  # kept by = in place of +=
     "missing accumulate (last tap)": "= keeps the last tap only: add up the taps with +=.",
     "missing accumulate (last tap, then bias)": "= keeps the last tap only: add up the taps with +=.",
     "missing accumulate (last product)": "= keeps the last product only: add up taps and channels with +=.",
-    "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
+}
+PARTS = {
+    "y": Part(
+        "What happens to the sum over the window before it becomes y?",
+        "y = ReLU(bias[d] + Σ_i Σ_j Σ_c x W): the bias once, all products added up, then the ReLU.",
+        "total = bias[d], in the loops total += x[b, u, v, c] * W[i, j, c, d], then y[b, t, f, d] = max(total, 0)",
+        {
+            "ReLU forgotten": "negative results become 0.",
+            "bias forgotten": "add bias[d] once to each output of channel d, before the ReLU.",
+            "bias after the ReLU": "the ReLU comes last: y = ReLU(bias + sum).",
+            "bias added for every tap": "add bias[d] once to each output, outside of the loops over the window.",
+            "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
+            **LAST,
+        },
+    ),
+    "window": Part(
+        "Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
+        "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋.",
+        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2",
+        {
+            "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
+            "stride forgotten (time)": "output frame t reads around input frame t · st.",
+            "stride forgotten (frequency)": "output bin f reads around input bin f · sf.",
+            "strides exchanged": "stride is (time, frequency): frames move by st, bins by sf.",
+            "off by one in time (late)": f"here it begins one frame too late: {CENTRE}.",
+            "off by one in time (early)": f"here it begins one frame too early: {CENTRE}.",
+            "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
+            "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+        },
+    ),
+    "W": Part(
+        "Which index of W is which?",
+        "W is [kernel row, kernel column, input channel, output channel]; tap (i, j) meets row i and column j.",
+        "W[i, j, c, d]",
+        {
+            "kernel flipped": "go through kernel and window in the same direction.",
+            "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
+            "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
+        },
+    ),
+    "lengths": Part(
+        "Where does each utterance end, in x and in y?",
+        "Read only 0 ≤ u < length and 0 ≤ v < F; write only the frames t < ⌈length / st⌉.",
+        "if 0 <= u < lengths[b] and 0 <= v < F, and for t in range(-(-lengths[b] // st))",
+        {
+            "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, no padding.",
+            "writes past the end": "frames from ⌈length / st⌉ on stay 0: stop at the end of the utterance.",
+            "lengths ignored": "each utterance has its own length, for reading and for writing.",
+            "negative index": "NumPy reads index -1 as the last element: frames and bins below 0 must read 0.",
+            "border repeated": "outside of the utterance everything reads 0, not the nearest frame or bin.",
+        },
+    ),
 }
 
 
@@ -37,32 +74,45 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
         W = W.swapaxes(2, 3)
     if "kernel rows and columns exchanged" in mistakes and W.shape[0] == W.shape[1]:
         W = W.swapaxes(0, 1)
-    (B, T, F, _), (I, J, _, D) = x.shape, W.shape
-    pt, pf = padding(I, J, mistakes)
-    step = choice(mistakes, {"stride forgotten": (1, 1), "strides exchanged": (sf, st)}, (st, sf))
-    lowest = -1 - I - J if "negative index" in mistakes else 0
-    last_product = "missing accumulate (last product)" in mistakes
-    last_only = any(name.startswith("missing accumulate (last tap") for name in mistakes) or last_product
-    bias_last = "missing accumulate (last tap, then bias)" in mistakes
+    (B, T, F, _), D, last = x.shape, W.shape[3], mistakes & LAST.keys()
+    no_bias = mistakes & {"bias forgotten", "bias after the ReLU", "missing accumulate (last tap, then bias)"}
+    if mistakes & {"missing accumulate (last channel)", "missing accumulate (last product)"}:
+        x, W = x[..., -1:], W[:, :, -1:]
     y = np.zeros((B, -(-T // st), -(-F // sf), D), x.dtype)
     for u in range(B):
-        end = T if mistakes & {"length mask forgotten", "lengths ignored"} else lengths[u]
         frames = y.shape[1] if mistakes & {"writes past the end", "lengths ignored"} else -(-lengths[u] // st)
         for t in range(frames):
             for f in range(y.shape[2]):
-                pixel = np.zeros(D) if "bias forgotten" in mistakes or bias_last else bias.copy()
-                for i in range(I):
-                    for j in range(J):
-                        frame, bin = t * step[0] + i - pt, f * step[1] + j - pf
-                        if not (max(lowest, -T) <= frame < end and max(lowest, -F) <= bin < F):
-                            continue
-                        value = x[u, frame, bin] @ W[i, j]
-                        if mistakes & {"missing accumulate (last channel)", "missing accumulate (last product)"}:
-                            value = x[u, frame, bin, -1] * W[i, j, -1]
-                        pixel = value if last_only else pixel + value
-                pixel = pixel + bias if bias_last else pixel
-                y[u, t, f] = pixel if "ReLU forgotten" in mistakes else np.maximum(pixel, 0)
+                taps, row, column = window(a, W, (u, t, f), mistakes)
+                products = np.einsum("ijc,ijcd->ijd", x[u][np.ix_(row, column)], W[np.ix_(*taps)])
+                count = products.shape[0] * products.shape[1]
+                pixel = np.zeros(D) if no_bias else bias * (count if "bias added for every tap" in mistakes else 1)
+                if last and count:
+                    pixel = products[-1, -1]
+                elif count:
+                    pixel = pixel + products.sum(axis=(0, 1))
+                if "missing accumulate (last tap, then bias)" in mistakes:
+                    pixel = pixel + bias
+                pixel = pixel if "ReLU forgotten" in mistakes else np.maximum(pixel, 0)
+                y[u, t, f] = pixel + bias if "bias after the ReLU" in mistakes else pixel
     return {"y": y}
+
+
+def window(a: Arguments, W: np.ndarray, output: tuple[int, int, int], mistakes: Mistakes) -> tuple:
+    """For output frame t and bin f of utterance u: the taps that meet x, and the frames and bins that they meet."""
+    (u, t, f), (_, T, F, _), (I, J), (st, sf) = output, a["x"].shape, W.shape[:2], a["stride"]
+    if mistakes & {"strides exchanged", "strides exchanged (lengths too)"}:
+        st, sf = sf, st
+    st = 1 if mistakes & {"stride forgotten", "stride forgotten (time)"} else st
+    sf = 1 if mistakes & {"stride forgotten", "stride forgotten (frequency)"} else sf
+    end = T if mistakes & {"length mask forgotten", "lengths ignored"} else int(a["lengths"][u])
+    pt, pf = padding(I, J, mistakes)
+    row, column = t * st + np.arange(I) - pt, f * sf + np.arange(J) - pf
+    if "border repeated" in mistakes:
+        return (np.arange(I), np.arange(J)), np.clip(row, 0, end - 1), np.clip(column, 0, F - 1)
+    low_t, low_f = (-T, -F) if "negative index" in mistakes else (0, 0)
+    taps = tuple(np.flatnonzero((low <= i) & (i < high)) for i, low, high in ((row, low_t, end), (column, low_f, F)))
+    return taps, row[taps[0]], column[taps[1]]
 
 
 def padding(I: int, J: int, mistakes: Mistakes) -> tuple[int, int]:
@@ -101,7 +151,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments((5, 3, 8), 4, 1, 3, (1, 5), (2, 1), spare=1, seed=13),
     },
     reference=forward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"y": AXES},
     timed=lambda: arguments((20, 12), 16, 2, 4, (3, 3), (2, 2), seed=40),
     package=conv2d.forward,

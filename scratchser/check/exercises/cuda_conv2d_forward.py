@@ -11,13 +11,16 @@ from scratchser.check.exercises.exercise import (
     Launch,
     Mistakes,
     Outputs,
-    Part,
 )
 from scratchser.kernels.machine.device import blocks
 
-MISTAKES = {  # for the tracer, an index below 0 is out of range whatever the result is
-    mistake: hint for mistake, hint in conv2d_forward.MISTAKES.items() if mistake != "negative index"
+PARTS = {  # for the tracer, an index below 0 is out of range whatever the result is
+    **conv2d_forward.PARTS,
+    "lengths, index out of range": conv2d_forward.PARTS["lengths"]._replace(
+        mistakes={m: text for m, text in conv2d_forward.PARTS["lengths"].mistakes.items() if m != "negative index"}
+    ),
 }
+del PARTS["lengths"]
 
 
 def convolution(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
@@ -72,7 +75,7 @@ EXERCISE = CudaExercise(
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=convolution,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     counted="stride 2 x 3",
     cost=cost,
     wasteful="Add up in a variable and write y once. Read what is the same for every product, the length and the bias, "

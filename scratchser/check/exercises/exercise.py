@@ -44,7 +44,7 @@ class Exercise:
     """What exercises for the CPU and for CUDA have in common."""
 
     reference: Callable[..., Outputs]  # (arguments, mistakes) -> outputs with these mistakes and no others
-    parts: Mapping[str, Part]  # name of an output, of a fault of a kernel, or any other. The first one is the main part
+    parts: Mapping[str, Part]  # "dW, db": names of outputs, of faults of a kernel or others. The first part is the main
     axes: Mapping[str, tuple[str, ...]]  # output -> names of its indices
     name: str = ""  # of the exercise, its module and its function: `load` sets it
 
@@ -75,8 +75,9 @@ class Exercise:
 
     def hints(self, parts: Sequence[str] = ()) -> list[list[str]]:
         """What to look at, the ideas, the lines: of these parts, or of the main part if none of them is known."""
-        names = [name for name in parts if name in self.parts] or list(self.parts)[:1]
-        looks, ideas, lines, _ = zip(*map(self.parts.get, names), strict=True)
+        names = {name for part in parts for name in part.split(", ")}
+        known = [part for key, part in self.parts.items() if names & set(key.split(", "))]
+        looks, ideas, lines, _ = zip(*(known or list(self.parts.values())[:1]), strict=True)
         return [list(looks), list(ideas), list(lines)]
 
     @property

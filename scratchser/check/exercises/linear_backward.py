@@ -15,24 +15,50 @@ from scratchser.check.exercises.exercise import (
 )
 from scratchser.kernels import linear
 
-MISTAKES = {
-    **SUMS,
-    "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all of them with +=.",
-    "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
-    "transposed index in W": "dx = dy Wᵀ.",
-    "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
+PARTS = {
+    "dx": Part(
+        "Over which index does the sum for dx run, and which array does each factor come from?",
+        "dx[b, d] = Σ_k dy[b, k] W[d, k]: a sum over the classes.",
+        "dx[b, d] += dy[b, k] * W[d, k]",
+        {
+            "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
+            "transposed index in W": "dx = dy Wᵀ.",
+            "x in place of dy": "dx = dy Wᵀ: the gradient of the scores goes back through W.",
+        },
+    ),
+    "dW, db": Part(
+        "How often is each product added, and what do dW and db contain before the call?",
+        "dW[d, k] += Σ_b x[b, d] dy[b, k] and db[k] += Σ_b dy[b, k]: every utterance once, added to what is there.",
+        "dW[d, k] += x[b, d] * dy[b, k], and outside of the loop over d: db[k] += dy[b, k]",
+        {
+            **SUMS,
+            "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
+            "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
+            "added for every feature": "add dy to db once for each utterance: outside of the loop over the features.",
+            "W in place of x": "dW = xᵀ dy: the derivative of x W by W is x.",
+            "sign": "y = x W + b: all gradients have the sign of dy.",
+            "first utterance forgotten": "the loop over the utterances begins at 0.",
+            "last utterance forgotten": "the loop over the utterances ends at B, the number of rows of x.",
+        },
+    ),
 }
 
 
 def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
-    dy, x, W = a["dy"], a["x"], a["W"]
-    square = W.shape[0] == W.shape[1]
-    dx = dy @ (W if "transposed index in W" in mistakes and square else W.T)
-    dW, db = x.T @ dy, dy.sum(axis=0)
+    W, (B, D) = a["W"], a["x"].shape
+    rows = slice(int("first utterance forgotten" in mistakes), B - ("last utterance forgotten" in mistakes))
+    x, dy = a["x"][rows], (-a["dy"] if "sign" in mistakes else a["dy"])[rows]
+    square, dx = W.shape[1] == D, np.zeros_like(a["x"])
+    dx[rows] = dy @ (W if "transposed index in W" in mistakes and square else W.T)
+    if "x in place of dy" in mistakes:
+        dx[rows] = x * W.sum(axis=1)
     if "missing accumulate (last class)" in mistakes:
-        dx = np.outer(dy[:, -1], W[:, -1])
-    if mistakes & {"missing accumulate (last utterance)", "missing accumulate (last utterance, start lost)"}:
-        dW, db = np.outer(x[-1], dy[-1]), dy[-1]
+        dx[rows] = np.outer(dy[:, -1], W[:, -1])
+    last = mistakes & {"missing accumulate (last utterance)", "missing accumulate (last utterance, start lost)"}
+    x, dy = (x[-1:], dy[-1:]) if last else (x, dy)
+    dW, db = x.T @ dy, dy.sum(axis=0) * (D if "added for every feature" in mistakes else 1)
+    if "W in place of x" in mistakes:
+        dW = W * dy.sum(axis=0)
     if "transposed index in dW" in mistakes and square:
         dW = dW.T
     if "missing accumulate (last utterance, start lost)" in mistakes:
@@ -64,7 +90,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments(3, 8, 4, seed=6),
     },
     reference=backward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"dx": ("utterance", "feature"), "dW": ("feature", "class"), "db": ("class",)},
     gradients=gradients,
     timed=lambda: arguments(32, 64, 4),

@@ -5,42 +5,78 @@ import numpy as np
 from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.kernels import nesterov
 
-MISTAKES = {
-    "momentum without looking ahead": "W moves by ρ (g + μ v), not by ρ v, which is plain momentum.",
-    "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
-    "L2 forgotten": "g = dW + λ W.",
-    "factor 2 in L2": "g = dW + λ W, without a 2.",
-    "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
-    "sign": "W moves against the gradient: W - ρ (g + μ v).",
-    "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
-    "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
-    "gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it.",
-    "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
-    "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
+PARTS = {
+    "W": Part(
+        "How far does W move, in which direction, and with which v?",
+        "W = W - ρ (g + μ v), with the new v.",
+        "W[i] -= learning_rate[s] * (g + momentum * V[i])",
+        {
+            "momentum without looking ahead": "W moves by ρ (g + μ v) with the new v; ρ v is plain momentum.",
+            "momentum forgotten in the step": "W moves by ρ (g + μ v), not by ρ g.",
+            "sign": "W moves against the gradient: W - ρ (g + μ v).",
+            "learning rate forgotten": "W moves by ρ (g + μ v).",
+        },
+    ),
+    "V": Part(
+        "What is added to v, and which part of the old v stays?",
+        "g = dW + λ W, then v = μ v + g.",
+        "g = dW[i] + l2[s] * W[i], then V[i] = momentum * V[i] + g",
+        {
+            "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
+            "momentum factor forgotten": "only the part μ of the old v stays: v = μ v + g.",
+            "sign of the momentum": "v = μ v + g: the old v is added.",
+            "gradient times 1 - μ": "v = μ v + g: g counts fully.",
+            "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
+            "L2 forgotten": "g = dW + λ W.",
+            "factor 2 in L2": "g = dW + λ W, without a 2.",
+            "factor 1/2 in L2": "g = dW + λ W: the derivative of λ/2 W² is λ W.",
+            "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
+            "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
+            "L2 of the squared weights": "the derivative of the squares is linear in W: g = dW + λ W.",
+        },
+    ),
+    "segments": Part(
+        "Which learning rate and which L2 does element i have?",
+        "Segment s is [ends[s-1], ends[s]), and has learning_rate[s] and l2[s].",
+        "for s in range(len(ends)): for i in range(start, ends[s]): ..., then start = ends[s]",
+        {
+            "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
+            "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
+            "first segment only": "go through all segments: the next one begins at the end of this one.",
+        },
+    ),
+    "dW": Part(
+        "What must dW contain when the next step begins?",
+        "dW = 0 at the end: the next gradients are added to it.",
+        "dW[i] = 0",
+        {"gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it."},
+    ),
 }
 
 
 def step(a: Arguments, mistakes: Mistakes) -> Outputs:
-    W, V, dW, ends, mu = a["W"], a["V"], a["dW"], a["ends"], a["momentum"]
-    ends = ends + ("off by one at the segments' ends" in mistakes)
+    W, V, dW, mu = a["W"], a["V"], a["dW"], a["momentum"]
+    ends = a["ends"] + ("off by one at the segments' ends" in mistakes)
     segment = np.searchsorted(ends, np.arange(len(W)), side="right")
-    segment = np.zeros_like(segment) if "segments ignored" in mistakes else segment
+    done = segment == 0 if "first segment only" in mistakes else segment < len(ends)
+    segment = np.zeros_like(segment) if "segments ignored" in mistakes else np.minimum(segment, len(ends) - 1)
     learning_rate, l2 = a["learning_rate"][segment], a["l2"][segment]
-    factor = choice(
-        mistakes, {"L2 forgotten": 0, "factor 2 in L2": 2, "sign of L2": -1, "L2 outside of the momentum": 0}, 1
-    )
-    g = dW + factor * l2 * W
+    factors = {"L2 forgotten": 0, "factor 2 in L2": 2, "factor 1/2 in L2": 0.5, "sign of L2": -1}
+    decay = choice(mistakes, factors, 1) * l2 * (W**2 if "L2 of the squared weights" in mistakes else W)
+    outside = "L2 outside of the momentum" in mistakes
+    g = dW + (0 if outside else decay)
+    rate = np.ones_like(W) if "learning rate forgotten" in mistakes else learning_rate
     inside = "learning rate inside v" in mistakes
-    v = (learning_rate * g if inside else g) + (0 if "momentum forgotten" in mistakes else mu * V)
-    move = learning_rate * (g + mu * v)
-    if inside:
-        move = learning_rate * g + mu * v
+    g, rate = (rate * g, np.ones_like(W)) if inside else (g, rate)
+    kept = {"momentum forgotten": 0, "momentum factor forgotten": 1, "sign of the momentum": -mu}
+    v = choice(mistakes, kept, mu) * V + (1 - mu if "gradient times 1 - μ" in mistakes else 1) * g
+    move = g if "momentum forgotten in the step" in mistakes else g + mu * v
     if "momentum without looking ahead" in mistakes:
-        move = learning_rate * v
-    if "L2 outside of the momentum" in mistakes:
-        move = learning_rate * (g + mu * v + l2 * W)
+        move = v
+    move = rate * (move + decay if outside else move)
     new = W + move if "sign" in mistakes else W - move
-    return {"W": new, "V": v, "dW": dW.copy() if "gradient not cleared" in mistakes else np.zeros_like(dW)}
+    cleared = dW if "gradient not cleared" in mistakes else np.zeros_like(dW)
+    return {name: np.where(done, *pair) for name, pair in {"W": (new, W), "V": (v, V), "dW": (cleared, dW)}.items()}
 
 
 def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
@@ -61,7 +97,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments((6, 4), 12),
     },
     reference=step,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"W": ("parameter",), "V": ("parameter",), "dW": ("parameter",)},
     timed=lambda: arguments((3000, 40, 7000)),
     package=nesterov.step,

@@ -6,39 +6,74 @@ from scratchser import reference
 from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Mistakes, Outputs, Part, choice
 from scratchser.kernels import softmax
 
-MISTAKES = {
-    "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
-    "weights forgotten": "utterance b counts weight[b] times.",
-    "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
-    "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
-    "hard targets": "the target is a distribution: every class counts with its share, not the largest one only.",
-    "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
-    "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
-    "logarithm forgotten": "the cross-entropy is -Σ t log p.",
-    "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
-    "missing accumulate": "the loss is the sum over all utterances: use +=.",
-    "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
+PARTS = {
+    "loss": Part(
+        "Which sum, which sign and which divisor does the loss have?",
+        "loss = -1/B Σ_b w[b] Σ_k t[b, k] log p[b, k].",
+        "loss += -weight[b] / B * (target[b] * log_p).sum()",
+        {
+            "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
+            "weights forgotten": "utterance b counts weight[b] times.",
+            "weights applied twice": "utterance b counts weight[b] times, not weight[b]² times.",
+            "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
+            "divided by the number of classes": "divide by the batch size B only: the sum over classes is no mean.",
+            "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
+            "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
+            "logarithm forgotten": "the cross-entropy is -Σ t log p.",
+            "another base of the logarithm (10)": "take the natural logarithm.",
+            "another base of the logarithm (2)": "take the natural logarithm.",
+            "missing accumulate": "the loss is the sum over all utterances: use +=.",
+        },
+    ),
+    "dlogits": Part(
+        "What is the derivative of log p by a score? Do the targets sum to 1?",
+        "dlogits[b, k] = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k]).",
+        "dlogits[b] = weight[b] / B * (p * target[b].sum() - target[b])",
+        {
+            "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
+            "targets normalised": "use the targets as they are: their sum may be below 1.",
+            "hard targets": "the target is a distribution: every class counts with its share, not the largest only.",
+            "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
+        },
+    ),
+    "p": Part(
+        "Which numbers must sum to 1, and how large can exp become?",
+        "p = exp(z - max z) / Σ_j exp(z_j - max z), for each utterance: the maximum of its scores changes nothing.",
+        "z = logits[b] - logits[b].max(), then log_p = z - np.log(np.exp(z).sum())",
+        {
+            "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
+            "normalisation forgotten": "p = exp z / Σ_j exp z_j: divide by the sum.",
+            "maximum not subtracted": "exp overflows: subtract the largest score of the row first.",
+            "maximum not subtracted (log of the ratio)": "exp overflows: subtract the largest score of the row first.",
+        },
+    ),
 }
 
 
 def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
     z, t, w = a["logits"], a["target"], a["weight"]
-    B = len(z)
-    z = z - z.max(axis=1, keepdims=True)  # exp does not overflow
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    p = np.exp(log_p)
+    B, K = z.shape
+    overflow = mistakes & {"maximum not subtracted", "maximum not subtracted (log of the ratio)"}
+    with np.errstate(all="ignore"):
+        z = z if overflow else z - z.max(axis=1, keepdims=True)
+        e = np.exp(z)
+        total = np.ones((B, 1)) if "normalisation forgotten" in mistakes else e.sum(axis=1, keepdims=True)
+        log_p = np.log(e / total) if "maximum not subtracted (log of the ratio)" in mistakes else z - np.log(total)
+        p = e / total if overflow else np.exp(log_p)
     if "softmax over the wrong axis" in mistakes:
         e = np.exp(a["logits"] - a["logits"].max(axis=0))
         p = e / e.sum(axis=0)
         log_p = np.log(np.maximum(p, np.finfo(float).tiny))
     if "hard targets" in mistakes:
-        t = np.eye(t.shape[1])[t.argmax(axis=1)]
-    w = np.ones(B) if "weights forgotten" in mistakes else w
-    divisor = choice(mistakes, {"factor 1/B forgotten": 1, "divided by the sum of weights": w.sum()}, B)
-    rows = -(t * (p if "logarithm forgotten" in mistakes else log_p)).sum(axis=1)
-    if "p and t exchanged" in mistakes:
-        rows = -(p * log_p).sum(axis=1)
-    rows = w * rows / divisor
+        t = np.eye(K)[t.argmax(axis=1)]
+    if "targets normalised" in mistakes:
+        t = t / t.sum(axis=1, keepdims=True)
+    w = np.ones(B) if "weights forgotten" in mistakes else w**2 if "weights applied twice" in mistakes else w
+    divisor = choice(mistakes, {"factor 1/B forgotten": 1, "divided by the sum of weights": a["weight"].sum()}, B)
+    divisor = divisor * (K if "divided by the number of classes" in mistakes else 1)
+    bases = {"another base of the logarithm (10)": np.log(10), "another base of the logarithm (2)": np.log(2)}
+    log = p if "logarithm forgotten" in mistakes else log_p / choice(mistakes, bases, 1)
+    rows = w * -((p if "p and t exchanged" in mistakes else t) * log).sum(axis=1) / divisor
     mass = 1 if "targets assumed to sum to 1" in mistakes else t.sum(axis=1, keepdims=True)
     dz = w[:, None] / divisor * (p * mass - t)
     if "derivative of p twice" in mistakes:
@@ -74,7 +109,7 @@ EXERCISE = CpuExercise(
         "large scores: exp overflows": arguments(4, 3, 4, scale=1000),
     },
     reference=loss,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"loss": (), "dlogits": ("utterance", "class")},
     gradients=gradients,
     timed=lambda: arguments(64, 4),

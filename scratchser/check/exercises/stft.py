@@ -5,21 +5,48 @@ import numpy as np
 from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
 from scratchser.kernels import stft
 
-MISTAKES = {
-    "window forgotten": "multiply each frame by the window, sample by sample, before the transform.",
-    "window applied twice": "multiply the samples by the window once.",
-    "square forgotten": "take the logarithm of the power |X|², not of |X|.",
-    "imaginary part forgotten": "|X|² is the square of the real part plus that of the imaginary part.",
-    "decimal logarithm": "take the natural logarithm.",
-    "decibels": "take the natural logarithm of the power, without a factor.",
-    "logarithm forgotten": "Y is the logarithm of the power.",
-    "floor added": "powers below the floor count as the floor: take the larger of the two, not the sum.",
-    "hop forgotten (no overlap)": "frame t begins at sample t · hop; here it begins at t · N.",
-    "hop forgotten (hop 1)": "frame t begins at sample t · hop; here it begins at sample t.",
-    "off by one in time": "frame t begins at sample t · hop; here it begins one hop later.",
-    "divided by the window's length": "X is the plain sum, without 1 / N.",
-    "missing accumulate": "= keeps the last sample only: X is the sum over the window, use +=.",
-    "off by one in frequency": "the first bin is k = 0, the mean of the window.",
+PARTS = {
+    "Y": Part(
+        "What happens to the sum X on its way to Y, and in which order?",
+        "Y = log max(|X|², floor), with |X|² = (real part)² + (imaginary part)².",
+        "Y[t] = np.log(np.maximum(real**2 + imaginary**2, floor))",
+        {
+            "square forgotten": "take the logarithm of the power |X|², not of |X|.",
+            "imaginary part forgotten": "|X|² is the square of the real part plus that of the imaginary part.",
+            "square of the sum": "|X|² is the sum of two squares, not the square of the sum.",
+            "decimal logarithm": "take the natural logarithm.",
+            "decibels": "take the natural logarithm of the power, without a factor.",
+            "logarithm forgotten": "Y is the logarithm of the power.",
+            "floor added": "powers below the floor count as the floor: take the larger of the two, not the sum.",
+            "floor forgotten": "log 0 is infinite: powers below the floor count as the floor.",
+            "floor of the wrong quantity (|X|)": "the floor is one of the power |X|², not of |X|.",
+            "floor of the wrong quantity (Y)": "the floor is one of the power, before the logarithm.",
+        },
+    ),
+    "frames": Part(
+        "Which samples belong to frame t, and by what is each multiplied?",
+        "Frame t is x[t hop + n] window[n], n = 0 ... N - 1.",
+        "frame = x[t * hop : t * hop + N] * window",
+        {
+            "window forgotten": "multiply each frame by the window, sample by sample, before the transform.",
+            "window applied twice": "multiply the samples by the window once.",
+            "hop forgotten (no overlap)": "frame t begins at sample t · hop; here it begins at t · N.",
+            "hop forgotten (hop 1)": "frame t begins at sample t · hop; here it begins at sample t.",
+            "off by one in time": "frame t begins at sample t · hop; here it begins one hop later.",
+        },
+    ),
+    "X": Part(
+        "How far does the angle turn from one sample to the next, in bin k?",
+        "X[t, k] = Σ_n frame[n] exp(-2πi k n / N), for k = 0 ... bins - 1, a plain sum.",
+        "angle = -2 * np.pi * np.outer(np.arange(N), np.arange(bins)) / N",
+        {
+            "divided by the window's length": "X is the plain sum, without 1 / N.",
+            "divided by the window's length (X)": "X is the plain sum, without 1 / N.",
+            "missing accumulate": "= keeps the last sample only: X is the sum over the window, use +=.",
+            "off by one in frequency": "the first bin is k = 0, the mean of the window.",
+            "factor 2 in the angle forgotten": "the angle is 2π k n / N: bin 1 turns once in a window.",
+        },
+    ),
 }
 
 
@@ -28,23 +55,28 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     N, hop = len(window), int(a["hop"])
     T = 1 + (len(x) - N) // hop
     step = choice(mistakes, {"hop forgotten (no overlap)": N, "hop forgotten (hop 1)": 1}, hop)
-    padded = np.concatenate([x, np.zeros(T * N + hop)])
-    first = hop if "off by one in time" in mistakes else 0
+    padded = np.concatenate([x, np.zeros(T * N + N)])
+    first = step if "off by one in time" in mistakes else 0
     w = choice(mistakes, {"window forgotten": np.ones(N), "window applied twice": window**2}, window)
     frames = np.array([padded[first + t * step : first + t * step + N] * w for t in range(T)])
     if "missing accumulate" in mistakes:
         frames[:, :-1] = 0
     start = 1 if "off by one in frequency" in mistakes else 0
-    k = np.arange(start, bins + start)
+    k = np.arange(start, bins + start) / (2 if "factor 2 in the angle forgotten" in mistakes else 1)
     X = frames @ np.exp(-2j * np.pi * np.outer(np.arange(N), k) / N)
-    size = np.abs(X.real if "imaginary part forgotten" in mistakes else X)
+    X = X / N if "divided by the window's length (X)" in mistakes else X
+    size = choice(mistakes, {"imaginary part forgotten": X.real, "square of the sum": X.real + X.imag}, X)
+    size = np.abs(size)
+    size = np.maximum(size, floor) if "floor of the wrong quantity (|X|)" in mistakes else size
     power = size if "square forgotten" in mistakes else size**2
     power = power / N if "divided by the window's length" in mistakes else power
-    power = power + floor if "floor added" in mistakes else np.maximum(power, floor)
-    if "logarithm forgotten" in mistakes:
-        return {"Y": power}
+    after = mistakes & {"floor forgotten", "floor of the wrong quantity (Y)", "floor of the wrong quantity (|X|)"}
+    if not after:
+        power = power + floor if "floor added" in mistakes else np.maximum(power, floor)
     scale = choice(mistakes, {"decimal logarithm": 1 / np.log(10), "decibels": 10 / np.log(10)}, 1)
-    return {"Y": scale * np.log(power)}
+    with np.errstate(divide="ignore"):
+        Y = power if "logarithm forgotten" in mistakes else scale * np.log(power)
+    return {"Y": np.maximum(Y, floor) if "floor of the wrong quantity (Y)" in mistakes else Y}
 
 
 def arguments(samples: int, N: int, hop: int, bins: int, seed: int = 0) -> Arguments:
@@ -65,7 +97,7 @@ EXERCISE = CpuExercise(
         "random shape 4": arguments(52, 16, 3, 1, 13),
     },
     reference=forward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"Y": ("frame", "bin")},
     timed=lambda: arguments(1200, 128, 64, 65),
     package=stft.forward,

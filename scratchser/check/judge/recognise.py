@@ -1,6 +1,6 @@
 """Which known mistakes, alone or together, give a learner's numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,11 @@ def recognised(exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[st
     for size in range(1, MOST + 1):
         together = search.of_size(size)
         if together:
-            parts = {o: [s for s in search.found[o] if any(s <= t for t in together)] for o in wrong}
-            return {output: _common(exercise, sets) for output, sets in parts.items()}
-        if size > 1 and all(search.found[output] for output in wrong):
+            found = {output: [s for s in search.found[output] if any(s <= t for t in together)] for output in wrong}
+            return {output: _common(exercise, sets) for output, sets in found.items()}
+        if all(search.found.values()):
             break
-    return {output: _common(exercise, search.found[output]) for output in wrong}
+    return {output: _common(exercise, sets) for output, sets in search.found.items()}
 
 
 def _common(exercise: Exercise, sets: Sequence[Mistakes]) -> list[str]:
@@ -42,7 +42,7 @@ def _common(exercise: Exercise, sets: Sequence[Mistakes]) -> list[str]:
 class _Search:
     """Tries sets of mistakes in the order of their size.
 
-    found   wrong output -> sets that give its numbers in every case; a set with a smaller one in it is not among them
+    found   wrong output -> the sets of the smallest size that give its numbers in every case
     """
 
     def __init__(self, exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[str]) -> None:
@@ -54,61 +54,58 @@ class _Search:
         self.trials = sorted(trials, key=cost)  # small wrong cases first: most sets are ruled out there
         self.found: dict[str, list[Mistakes]] = {output: [] for output in wrong}
         self.calls = 0
-        self.visible: list[Mistakes | None] = [None for _ in trials]
-        self.known: dict[tuple[int, Mistakes], frozenset[str]] = {}
+        self.agreeing: dict[tuple[int, Mistakes], frozenset[str]] = {}
+        self.changed: dict[int, dict[str, frozenset[str]]] = {}
 
     def of_size(self, size: int) -> list[Mistakes]:
-        """Add the sets of this size to `found`, and return those that explain all outputs."""
+        """Look for sets of this size, for outputs without a smaller one. Return those that explain all outputs."""
+        open_outputs = frozenset(output for output, sets in self.found.items() if not sets)
         together: list[Mistakes] = []
-        smaller = {output: list(sets) for output, sets in self.found.items()}
         for mistakes in map(frozenset, combinations(self.exercise.mistakes, size)):
-            agreeing = self._agreeing(mistakes, exact=size == 1)
-            if size > 1 and agreeing & set(self.wrong):
-                agreeing = self._agreeing(mistakes, exact=True)
-            for output in self.wrong:
-                if output in agreeing and not any(mistakes > other for other in smaller[output]):
-                    self.found[output].append(mistakes)
+            if size > 1 and not self._agreeing(mistakes, open_outputs, exact=False):
+                continue
+            agreeing = self._agreeing(mistakes, open_outputs, exact=True)
+            for output in agreeing & open_outputs:
+                self.found[output].append(mistakes)
             if agreeing == self.exercise.axes.keys():
                 together.append(mistakes)
         return together
 
-    def _agreeing(self, mistakes: Mistakes, exact: bool) -> frozenset[str]:
-        """Outputs, right ones too, in which the learner's numbers are those of the mistakes in every case.
+    def _agreeing(self, mistakes: Mistakes, open_outputs: Set[str], exact: bool) -> frozenset[str]:
+        """Outputs in which the learner's numbers are those of the mistakes in every case; none without an open one.
 
-        Unless it must be exact, mistakes that alone change nothing in a case are left out there, which saves calls.
+        Unless it must be exact, mistakes that alone change no open output of a case are left out, which saves calls.
         """
         agreeing = frozenset(self.exercise.axes)
         for number in range(len(self.trials)):
-            agreeing &= self._in_case(number, mistakes if exact else mistakes & self._visible(number))
-            if not agreeing & set(self.wrong):
+            made = mistakes
+            if not exact:
+                changed = self._changed(number)
+                made = frozenset(mistake for mistake in mistakes if changed[mistake] & open_outputs)
+            agreeing &= self._in_case(number, made)
+            if not agreeing & open_outputs:
                 return frozenset()
         return agreeing
 
-    def _visible(self, number: int) -> Mistakes:
-        """Mistakes that alone change something in this case."""
-        visible = self.visible[number]
-        if visible is None:
+    def _changed(self, number: int) -> dict[str, frozenset[str]]:
+        """Mistake -> the outputs that it alone changes in this case."""
+        if number not in self.changed:
             trial = self.trials[number]
-            outputs = {mistake: self._outputs(trial, {mistake}) for mistake in self.exercise.mistakes}
-            visible = self.visible[number] = frozenset(
-                mistake
-                for mistake, values in outputs.items()
-                if not all(trial.close(name, value, trial.expected[name]).all() for name, value in values.items())
-            )
-        return visible
+            self.changed[number] = {
+                mistake: frozenset(trial.expected) - self._same(trial, trial.expected, frozenset({mistake}))
+                for mistake in self.exercise.mistakes
+            }
+        return self.changed[number]
 
     def _in_case(self, number: int, mistakes: Mistakes) -> frozenset[str]:
-        key = number, mistakes
-        if key not in self.known:
-            if self.calls > CALLS:
-                return frozenset()
-            trial = self.trials[number]
-            outputs = self._outputs(trial, mistakes)
-            same = [name for name, value in outputs.items() if trial.close(name, trial.outputs[name], value).all()]
-            self.known[key] = frozenset(same)
-        return self.known[key]
+        key, trial = (number, mistakes), self.trials[number]
+        if key not in self.agreeing and self.calls < CALLS:
+            self.agreeing[key] = self._same(trial, trial.outputs, mistakes)
+        return self.agreeing.get(key, frozenset())
 
-    def _outputs(self, trial: "Trial", mistakes: Mistakes) -> Outputs:
+    def _same(self, trial: "Trial", outputs: Outputs, mistakes: Mistakes) -> frozenset[str]:
+        """Outputs that are as those of a function with these mistakes."""
         self.calls += 1
         with np.errstate(all="ignore"):  # several mistakes together may overflow
-            return self.exercise.reference(trial.arguments, mistakes)
+            values = self.exercise.reference(trial.arguments, mistakes)
+        return frozenset(name for name, value in values.items() if trial.close(name, outputs[name], value).all())
