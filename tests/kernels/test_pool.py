@@ -47,14 +47,18 @@ class Case:
         return {"x": pool.backward(dy, x, self.frames, self.window)}
 
     def kinks(self, x):
-        """Another maximum can come where the order of two elements of a window changes."""
-        (I, J), seen = self.window, []
-        for u, length in enumerate(self.lengths):
-            for t in range(0, length, I):
-                for f in range(0, self.F, J):
-                    window = x[u, t : min(t + I, length), f : f + J].reshape(-1, self.C)
-                    seen.append((window[:, None] - window[None, :]).ravel())
-        return np.concatenate(seen)
+        return differences(x, self.lengths, self.window)
+
+
+def differences(x, lengths, window):
+    """Of the elements of each window: another one can be the maximum where the order of two changes."""
+    (I, J), seen = window, []
+    for u, length in enumerate(lengths):
+        for t in range(0, length, I):
+            for f in range(0, x.shape[2], J):
+                elements = x[u, t : min(t + I, length), f : f + J].reshape(-1, x.shape[3])
+                seen.append((elements[:, None] - elements[None, :]).ravel())
+    return np.concatenate(seen)
 
 
 CASES = {
