@@ -1,11 +1,10 @@
 """The gradient checks of the package: markers, a line for each gradient, and the examples of docs/gradcheck.md."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
@@ -13,9 +12,7 @@ PAGE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
 
 def test_verbose_runs_print_a_line_for_each_gradient():
     arguments = ["-v", "-p", "no:cacheprovider", "-m", "gradcheck and linear", "tests/kernels/test_linear.py"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    lines = python("-m", "pytest", *arguments, cwd=ROOT).stdout.splitlines()
     (index,) = (i for i, line in enumerate(lines) if "test_gradients[odd]" in line)
     found = [line for line in lines[index + 1 : index + 6] if line.startswith("    ok   d")]
     assert [line.split(":")[0].strip() for line in found] == ["ok   dx", "ok   dW", "ok   db"]

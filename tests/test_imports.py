@@ -2,11 +2,10 @@
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 from scratchser import __version__
 
@@ -98,19 +97,15 @@ def test_nothing_imports_paper_or_bench():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_quick(name):
     before = os.times()
-    done = subprocess.run([sys.executable, "-m", f"scratchser.{name}", "--help"], capture_output=True, text=True)
+    done = python("-m", f"scratchser.{name}", "--help")
     after = os.times()
-    assert done.returncode == 0 and f"python -m scratchser.{name}" in done.stdout
+    assert f"python -m scratchser.{name}" in done.stdout
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
 
 
 def test_the_list_of_commands():
-    def run(*arguments):
-        return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True)
-
     folders = {file.parent.name for file in (ROOT / "scratchser").glob("*/__main__.py")}
-    listed = run("scratchser").stdout
+    listed = python("-m", "scratchser").stdout
     assert folders == set(COMMANDS) and all(f"python -m scratchser.{name} " in listed for name in COMMANDS)
-    assert run("scratchser", "--version").stdout == f"scratchser {__version__}\n"
-    other = run("scratchser.model")
-    assert other.returncode == 1 and "scratchser.model is not a command" in other.stderr
+    assert python("-m", "scratchser", "--version").stdout == f"scratchser {__version__}\n"
+    assert "scratchser.model is not a command" in python("-m", "scratchser.model", code=1).stderr

@@ -15,16 +15,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 RATE, SAMPLES = 16000, 32 + 7 * 16  # 8 frames of 17 bins
-SETTINGS = [
-    "window_ms=2",
-    "shift_ms=1",
-    "conv_channels=[3,2]",
-    "conv_kernels=[[3,5],[2,3]]",
-    "conv_strides=[[2,2],[1,2]]",
-    "lstm_units=3",
-    "batch_size=4",
-    "selection_share=1.0",
-]
+CONV = "conv_channels=[3,2]", "conv_kernels=[[3,5],[2,3]]", "conv_strides=[[2,2],[1,2]]"
+SETTINGS = ["window_ms=2", "shift_ms=1", *CONV, "lstm_units=3", "batch_size=4", "selection_share=1.0"]
 
 
 @pytest.fixture

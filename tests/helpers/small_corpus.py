@@ -9,14 +9,8 @@ import soundfile
 
 RATE = 16000
 SPEAKERS = {"a": "F", "b": "M", "c": "F", "d": "M", "e": "F", "f": "M"}
-SMALL = [
-    "frequency_khz=4",
-    "conv_channels=[8]",
-    "conv_kernels=[[3,5]]",
-    "conv_strides=[[2,8]]",
-    "lstm_units=8",
-    "batch_size=8",
-]
+CONV = "conv_channels=[8]", "conv_kernels=[[3,5]]", "conv_strides=[[2,8]]"
+SMALL = ["frequency_khz=4", *CONV, "lstm_units=8", "batch_size=8"]
 SETTINGS = ["--preset", "best", *(part for setting in SMALL for part in ("--set", setting))]
 TIMES = {"seconds": 0, "frames_per_second": 0}
 

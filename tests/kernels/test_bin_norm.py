@@ -33,7 +33,7 @@ def test_agrees_with_numpy(dtype, offset):
     assert not mean[1].any() and not variance[1].any()
 
 
-def test_frames_of_other_utterances_do_not_matter():
+def test_frames_of_other_utterances_and_the_number_of_threads_do_not_matter(same_with_two_threads):
     x, starts, lengths = corpus(np.float32)
     chosen = [0, 2]
     before = bin_norm.mean_and_variance(x, starts[chosen], lengths[chosen], GROUPS[chosen])
@@ -41,9 +41,6 @@ def test_frames_of_other_utterances_do_not_matter():
     after = bin_norm.mean_and_variance(x, starts[chosen], lengths[chosen], GROUPS[chosen])
     np.testing.assert_array_equal(before[1], after[1])
     np.testing.assert_array_equal(before[2], after[2])
-
-
-def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     given = corpus(np.float32, 3)
     same_with_two_threads(lambda: bin_norm.mean_and_variance(*given, GROUPS)[2])
 

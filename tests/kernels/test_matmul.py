@@ -54,7 +54,7 @@ def test_float32_stays_within_its_rounding():
     assert np.all(error <= 1584 * 2.0**-24 * (np.abs(A).astype(float) @ np.abs(B)))
 
 
-def test_a_rows_bits_do_not_depend_on_the_rows_beside_it():
+def test_a_rows_bits_depend_neither_on_the_rows_beside_it_nor_on_threads(same_with_two_threads):
     rng = np.random.default_rng(1)
     A, B = rng.standard_normal((13, 600)).astype(np.float32), rng.standard_normal((600, 33)).astype(np.float32)
     C = np.zeros((13, 33))
@@ -63,9 +63,6 @@ def test_a_rows_bits_do_not_depend_on_the_rows_beside_it():
         alone = product(A[row : row + 1], B, C[row : row + 1], np.float32)
         assert np.array_equal(alone[0], whole[row]), row
 
-
-def test_same_bits_for_any_number_of_threads(same_with_two_threads):
-    rng = np.random.default_rng(2)
     A, B = rng.standard_normal((50, 700)).astype(np.float32), rng.standard_normal((700, 130)).astype(np.float32)
     C = rng.standard_normal((50, 130))
     same_with_two_threads(lambda: product(A, B, C, np.float32))

@@ -28,15 +28,12 @@ def test_agrees_with_numpy(dtype, chosen, offset):
     assert variance == pytest.approx(expected.var(), rel=1e-9)
 
 
-def test_others_do_not_matter():
+def test_others_and_the_number_of_threads_do_not_matter(same_with_two_threads):
     values, starts, lengths = corpus(np.float32, 0)
     before = mean_variance.mean_and_variance(values, starts[[0, 2]], lengths[[0, 2]])
     values[starts[1] : starts[1] + lengths[1]] = np.nan
     values[starts[3] :] = np.nan
     assert mean_variance.mean_and_variance(values, starts[[0, 2]], lengths[[0, 2]]) == before
-
-
-def test_same_bits_for_any_number_of_threads(same_with_two_threads):
     given = corpus(np.float32, 3)
     same_with_two_threads(lambda: mean_variance.mean_and_variance(*given))
 

@@ -112,14 +112,8 @@ SMALL = {
 
 def config(name):
     channels, kernels, strides, layers = SMALL[name]
-    return Config(
-        frequency_khz=4,
-        conv_channels=channels,
-        conv_kernels=kernels,
-        conv_strides=strides,
-        lstm_layers=layers,
-        lstm_units=4,
-    )
+    conv = {"conv_channels": channels, "conv_kernels": kernels, "conv_strides": strides}
+    return Config(**conv, frequency_khz=4, lstm_layers=layers, lstm_units=4)
 
 
 def shape(step, T):

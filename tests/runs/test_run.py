@@ -15,7 +15,7 @@ from scratchser.corpus.table import Corpus, Problem
 from scratchser.presets import PRESETS
 from scratchser.runs import run as run_dir
 from scratchser.runs.fold_dir import FoldDir
-from scratchser.runs.folder import RunError, begin, check
+from scratchser.runs.folder import RunError
 from scratchser.support.files import StorageError
 
 
@@ -118,17 +118,6 @@ def test_resume_with_a_moved_corpus(tmp_path, corpus):
     with run_dir.open_run(tmp_path, moved, made_up.ENVIRONMENT, resume=True) as run:
         assert run.warnings == []
         assert run.settings["corpus"]["root"] == str(tmp_path / "old")
-
-
-def test_any_folder_of_results_can_begin_and_continue(tmp_path):
-    folder, settings = tmp_path / "claims", {"vtlp": {"seeds": [1, 2]}}
-    with begin(folder, settings, {"cpu": "one"}, resume=False) as saved:
-        assert saved == settings
-    check(folder, settings, resume=True)
-    with pytest.raises(RunError, match=r"vtlp.seeds was \[1, 2\] and is now \[1\]"):
-        check(folder, {"vtlp": {"seeds": [1]}}, resume=True)
-    with begin(folder, settings, {"cpu": "two"}, resume=True):
-        assert json.loads((folder / "environment.json").read_text()) == [{"cpu": "one"}, {"cpu": "two"}]
 
 
 def test_a_warning_for_another_machine(tmp_path, corpus):

@@ -150,7 +150,7 @@ def campaign(folder: Path, inputs: int, seed: int) -> dict[str, Counter[str]]:
     return counts
 
 
-def main() -> None:
+if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--inputs", type=int, default=100_000)
     p.add_argument("--seed", type=int, default=0)
@@ -163,7 +163,3 @@ def main() -> None:
     print(f"{args.inputs} inputs in {time.monotonic() - started:.0f} s, at most {peak / 2**20:.0f} MB: no traceback")
     for kind, found in counts.items():
         print(f"{kind:12s} {', '.join(f'{count} {what}' for what, count in sorted(found.items()))}")
-
-
-if __name__ == "__main__":
-    main()

@@ -69,7 +69,7 @@ def campaign(folder: Path, moments: int, seed: int) -> Counter[str]:
     return counts
 
 
-def main() -> None:
+if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--moments", type=int, default=200)
     p.add_argument("--seed", type=int, default=0)
@@ -79,7 +79,3 @@ def main() -> None:
     print(f"{counts.total()} kills of {args.moments} runs, every result with the same bits")
     for state, count in sorted(counts.items()):
         print(f"{count:5d}  {state}")
-
-
-if __name__ == "__main__":
-    main()

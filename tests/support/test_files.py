@@ -4,12 +4,11 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from process import python
 
 from scratchser.support import files
 
@@ -53,8 +52,7 @@ save(2)
 )
 def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path, moment, epoch):
     path = tmp_path / "checkpoint.npz"
-    done = subprocess.run([sys.executable, "-c", KILLED, moment, str(path)], timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    python("-c", KILLED, moment, path, code=-signal.SIGKILL)
     arrays, meta = files.load_npz(path)
     assert meta == {"epoch": epoch}
     np.testing.assert_array_equal(arrays["w"], np.full(50_000, float(epoch)))

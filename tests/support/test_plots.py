@@ -1,8 +1,6 @@
 """What the user has set for matplotlib has no influence on a command."""
 
-import os
-import subprocess
-import sys
+from process import python
 
 PROGRAM = """
 from scratchser.support.plots import import_matplotlib
@@ -14,9 +12,8 @@ print([key for key in differ if key != "backend"])
 
 
 def settings_that_differ(cwd, **environment):
-    environment = {**os.environ, **environment}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
+    done = python("-c", PROGRAM, cwd=cwd, **environment)
+    assert done.stderr == ""
     return done.stdout.strip()
 
 
@@ -29,6 +26,5 @@ def test_a_matplotlibrc_here_or_elsewhere_and_a_notebooks_backend(tmp_path):
 def test_no_folder_for_fonts_is_one_line():
     program = "from scratchser.support import plots; plots.import_matplotlib()"
     program = f"import tempfile; tempfile._get_default_tempdir = lambda: open('/nowhere/x'); {program}"
-    environment = {**os.environ, "NUMBA_CACHE_DIR": "/dev/null/x", "HOME": "/dev/null", "XDG_CACHE_HOME": ""}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    done = python("-c", program, code=1, NUMBA_CACHE_DIR="/dev/null/x", HOME="/dev/null", XDG_CACHE_HOME="")
     assert done.stderr.splitlines()[-1].startswith("scratchser.support.errors.UsageError: Matplotlib requires access")

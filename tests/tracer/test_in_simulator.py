@@ -3,9 +3,6 @@
 Numba reads NUMBA_ENABLE_CUDASIM when it is imported, so these tests run in a separate process.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 from launches import random
 from numba import config
 from planted import block_sum, convolution, matmul
+from process import python
 
 from scratchser.tracer import trace
 
@@ -21,11 +19,8 @@ pytest.importorskip("numba.cuda", reason="this Numba has no CUDA target, so no s
 
 @pytest.mark.skipif(bool(config.ENABLE_CUDASIM), reason="is this process")
 def test_the_tracer_works_in_numbas_simulator():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).parent)]
-    command += ["-k", "simulator or barrier or uninitialised or shared or factory"]
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = "-m", "pytest", "-q", "-p", "no:cacheprovider", Path(__file__).parent
+    python(*command, "-k", "simulator or barrier or uninitialised or shared or factory", NUMBA_ENABLE_CUDASIM="1")
 
 
 @pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="test_the_tracer_works_in_numbas_simulator runs it")

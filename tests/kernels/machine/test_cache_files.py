@@ -1,11 +1,11 @@
 """A compile cache that is damaged, cannot be written or lies on a full disk stops no command."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 from scratchser.kernels.machine import cache_files
 
@@ -20,10 +20,7 @@ print(x.sum(), sum(contiguous.fill_range.stats.cache_hits.values()) if contiguou
 
 
 def run(folder, before="", **changes):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), **changes}
-    command = [sys.executable, "-c", before + PROGRAM]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=changes.get("TMPDIR"))
-    assert done.returncode == 0, done.stderr
+    done = python("-c", before + PROGRAM, cwd=changes.get("TMPDIR"), NUMBA_CACHE_DIR=str(folder), **changes)
     return done.stdout.split(), done.stderr
 
 

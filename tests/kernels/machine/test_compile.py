@@ -1,12 +1,10 @@
 """How kernels are compiled must not show in their results."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 from scratchser.kernels import norms
 from scratchser.kernels.machine import compile
@@ -40,11 +38,7 @@ def test_cuda_kernels_are_cached_in_the_same_folder_whoever_compiles_them():
 @pytest.mark.slow
 def test_same_bits_compiled_here_and_loaded_from_the_cache(tmp_path):
     """With contraction allowed, f c + i g was fused one way in the first process and the other way in the next."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    runs = [
-        subprocess.run([sys.executable, DIGEST], env=environment, capture_output=True, text=True, check=True)
-        for _ in range(2)
-    ]
-    (first, cached_first), (second, cached_second) = (run.stdout.splitlines() for run in runs)
+    runs = [python(DIGEST, NUMBA_CACHE_DIR=str(tmp_path)).stdout.splitlines() for _ in range(2)]
+    (first, cached_first), (second, cached_second) = runs
     assert (cached_first, cached_second) == ("0", "1")
     assert first == second

@@ -1,35 +1,30 @@
 """Where Numba has no CUDA target, as later releases will not: everything imports, and the tracer runs the kernels."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 from scratchser.kernels.machine import no_cuda
 
 ROOT = Path(__file__).parents[3]
 
 
-def without_target(program):
-    """Runs a program where `import numba.cuda` fails; its CompletedProcess."""
+def without_target(program, code=0):
+    """A process where `import numba.cuda` fails."""
     text = f"import sys; sys.modules['numba.cuda'] = None\n{program}"
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
-    command = [sys.executable, "-c", text]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    return python("-c", text, code=code, cwd=ROOT, NUMBA_ENABLE_CUDASIM="0")
 
 
 def test_the_tracer_runs_the_kernels_all_the_same():
     files = [f"tests/kernels/cuda/test_{op}_cuda.py" for op in ("linear", "norms")]  # device functions, barriers
     done = without_target(f"import pytest; sys.exit(pytest.main(['-q', *{files}]))")
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+    assert " passed" in done.stdout
 
 
 def test_a_learners_kernel_is_judged_all_the_same():
     program = "from pathlib import Path; from scratchser.check.judge.judge import judge; verdict = judge(Path({!r}))"
-    done = without_target(program.format("tests/check/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
-    assert done.returncode == 0, done.stdout + done.stderr
+    without_target(program.format("tests/check/solutions/cuda_block_sum.py") + "; sys.exit(not verdict.passed)")
 
 
 # As numba-cuda 0.30.3 beside Numba 0.68.1
@@ -45,8 +40,9 @@ sys.meta_path.insert(0, Broken())
 
 @pytest.mark.parametrize("broken", ["", BROKEN])
 def test_the_main_job_starts_and_reports_that_there_is_no_gpu(broken):
-    done = without_target(f"{broken}from scratchser.cv import __main__ as cv; sys.exit(cv.main(['--device', 'cuda']))")
-    assert done.returncode == 2 and "is not available" in done.stderr and "Traceback" not in done.stderr
+    main = "from scratchser.cv import __main__ as cv; sys.exit(cv.main(['--device', 'cuda']))"
+    done = without_target(broken + main, code=2)
+    assert "is not available" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_launch_says_what_is_missing():

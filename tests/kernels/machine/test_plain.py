@@ -4,14 +4,12 @@ Numba reads the switch when it is imported. So small tests of all that is made o
 that has it.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import config
+from process import python
 
 from scratchser.kernels.machine import expm1
 from scratchser.kernels.parts import tile
@@ -54,8 +52,5 @@ def test_plain_copy_of_a_few_columns_fills_up_with_zeros():
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="is this process")
 def test_small_tests_pass_without_compilation():
-    tests = [str(Path(__file__).parents[1] / test) for test in SMALL]
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    tests = [Path(__file__).parents[1] / test for test in SMALL]
+    python("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, NUMBA_DISABLE_JIT="1")

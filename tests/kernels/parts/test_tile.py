@@ -1,16 +1,14 @@
 """The tile's sums stay in registers, and both sizes of it give the same bits."""
 
-import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import njit
 from numba.core import registry
+from process import python
 
 from scratchser.kernels.parts import tile as _tile
 
@@ -19,20 +17,14 @@ HASWELL = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,
 DIGEST = Path(__file__).parents[2] / "helpers" / "digest.py"
 
 
-def run(*command, **changes):
-    return subprocess.run(
-        [sys.executable, *command], env={**os.environ, **changes}, capture_output=True, text=True, check=True
-    ).stdout
-
-
 @pytest.mark.slow
 @pytest.mark.skipif("+avx512f" not in FEATURES, reason="this processor has one size of tile only")
 def test_both_sizes_of_the_tile_give_the_same_bits(tmp_path):
     avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL, "NUMBA_CACHE_DIR": str(tmp_path)}
-    (high, here, _), (low, by_avx2, _) = run(DIGEST).split(), run(DIGEST, **avx2).split()
+    (high, here, _), (low, by_avx2, _) = (python(DIGEST, **changes).stdout.split() for changes in ({}, avx2))
     assert (high, low) == ("12", "6")
     assert here == by_avx2
-    run("-m", "pytest", "-q", os.path.join(os.path.dirname(__file__), "..", "test_matmul.py"), **avx2)
+    python("-m", "pytest", "-q", Path(__file__).parents[1] / "test_matmul.py", **avx2)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the assembly of x86")
