@@ -1,6 +1,6 @@
 """Backpropagation through time with lengths, one direction of an LSTM."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,30 +21,90 @@ from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
 from scratchser.kernels import lstm
 
 WRAPS = "NumPy reads index -1 as the last frame: before the first step the states are h0 and c0."
-MISTAKES = {
-    **SWAPPED,
-    "off by one in time (h)": "dWh pairs dz[n] with h[n-1], the state before step n, not with h[n].",
-    "off by one in time (c)": "the forget gate multiplied c[n-1], not c[n].",
-    "off by one in time (f)": "dc comes from step n+1 times f[n+1], the gate of that step.",
-    "cell state not carried": "dc of step n+1, times f[n+1], is a part of dc of step n.",
-    "state not carried": "dz of step n+1 is a part of dh of step n: dh = dy[n] + dz[n+1] Whᵀ.",
-    "forget gate forgotten": "multiply dc of step n+1 by f[n+1] before it is used in step n.",
-    "initial state forgotten (h)": "before the first step of an utterance the state is h0.",
-    "initial state forgotten (c)": "before the first step of an utterance the cell state is c0.",
-    "negative index (y)": WRAPS,
-    "negative index (c)": WRAPS,
-    "negative index (both)": WRAPS,
-    "length mask forgotten": "the time loop of an utterance begins at its own last frame, length - 1.",
-    "state of another utterance": "dh and dc are 0 when the time loop of an utterance begins.",
-    "derivative of tanh c forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
-    "derivative of σ forgotten": "from i to its z: multiply by i (1 - i); likewise for f and o.",
-    "derivative of tanh for g forgotten": "from g to its z: multiply by 1 - g².",
-    "missing accumulate (last dy)": "add the dy of every frame to dh, not only that of the last one.",
-    "missing accumulate (dy)": "dh is the sum of dy[n] and what comes from step n+1: one does not replace the other.",
-    "missing accumulate (dc)": "dc is the sum of two parts, from h and from step n+1: one does not replace the other.",
-    **SUMS,
-    "missing accumulate (last step)": "= keeps the first frame of the last utterance only: sum over all with +=.",
-    "transposed index in Wx": "dx = dz Wxᵀ.",
+SLOPES: dict[str, Callable] = {  # in place of 1 - tanh² c
+    "derivative of tanh c forgotten": lambda c, tanh_c: 1,
+    "square forgotten in the derivative of tanh c": lambda c, tanh_c: 1 - tanh_c,
+    "tanh forgotten in the derivative of tanh c": lambda c, tanh_c: 1 - c**2,
+}
+PARTS = {
+    "dx, dh": Part(
+        "From which two places does dh come in each step?",
+        "dh = dy[n] + dz[n+1] Whᵀ; dx[n] = dz[n] Wxᵀ; at the end dh0 = dz[0] Whᵀ.",
+        "dh = dh + dy[b, t] at the beginning of the step, dx[b, t] = dz @ Wx.T and dh = dz @ Wh.T at its end",
+        {
+            "state not carried": "dz of step n+1 is a part of dh of step n: dh = dy[n] + dz[n+1] Whᵀ.",
+            "missing accumulate (last dy)": "add the dy of every frame to dh, not only that of the last one.",
+            "missing accumulate (dy)": "dh is the sum of dy[n] and what comes from step n+1, which replaces nothing.",
+            "transposed index in Wx": "dx = dz Wxᵀ.",
+        },
+    ),
+    "dc, dc0": Part(
+        "From which two places does dc come in each step, and by which gate is it multiplied on the way?",
+        "dc = dh o (1 - tanh² c[n]) + f[n+1] dc[n+1]; at the end dc0 = f[0] dc[0].",
+        "dc = dc + dh * o * (1 - np.tanh(c[b, t])**2), and at the end of the step dc = dc * f",
+        {
+            "off by one in time (f)": "dc comes from step n+1 times f[n+1], the gate of that step.",
+            "cell state not carried": "dc of step n+1, times f[n+1], is a part of dc of step n.",
+            "forget gate forgotten": "multiply dc of step n+1 by f[n+1] before it is used in step n.",
+            "input gate in place of the forget gate": "dc goes back through f: c[n] = f c[n-1] + i g.",
+            "missing accumulate (dc)": "dc is the sum of two parts, from h and from step n+1, which replace nothing.",
+            "output gate forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
+            "derivative of tanh c forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
+            "square forgotten in the derivative of tanh c": "the derivative of tanh c is 1 - tanh² c.",
+            "tanh forgotten in the derivative of tanh c": "the derivative of tanh c is 1 - tanh² c, not 1 - c².",
+            "tanh applied twice": "c is the state before its tanh: apply it once.",
+        },
+    ),
+    "gates": Part(
+        "What did each gate multiply in the forward pass, and what is the derivative of its σ or tanh?",
+        "dz[n] = (dc g i (1-i), dc c[n-1] f (1-f), dc i (1-g²), dh tanh c[n] o (1-o)).",
+        "di = dc * g * i * (1 - i), df = dc * c_before * f * (1 - f), dg = dc * i * (1 - g**2), "
+        "do = dh * tanh_c * o * (1 - o)",
+        {
+            **SWAPPED,
+            "derivative of σ forgotten": "from i to its z: multiply by i (1 - i); likewise for f and o.",
+            "derivative of tanh in place of that of σ": "from i to its z: multiply by i (1 - i), not by 1 - i².",
+            "derivative of tanh for g forgotten": "from g to its z: multiply by 1 - g².",
+            "derivative of σ in place of that of tanh": "from g to its z: multiply by 1 - g², not by g (1 - g).",
+            "tanh of the cell state forgotten": "o multiplied tanh c: do = dh tanh c.",
+            "i and g exchanged": "i multiplied g: the gradient of i is dc g, that of g is dc i.",
+        },
+    ),
+    "before": Part(
+        "Which h and c entered step n, and which ones the first step?",
+        "Step n used h[n-1] and c[n-1]; the first step of an utterance used h0 and c0.",
+        "h_before = y[b, t - 1] if t > 0 else h0[b], c_before = c[b, t - 1] if t > 0 else c0[b]",
+        {
+            "off by one in time (h)": "dWh pairs dz[n] with h[n-1], the state before step n, not with h[n].",
+            "off by one in time (c)": "the forget gate multiplied c[n-1], not c[n].",
+            "initial state forgotten (h)": "before the first step of an utterance the state is h0.",
+            "initial state forgotten (c)": "before the first step of an utterance the cell state is c0.",
+            "negative index (y)": WRAPS,
+            "negative index (c)": WRAPS,
+            "negative index (both)": WRAPS,
+        },
+    ),
+    "time": Part(
+        "With which frame does the time loop of an utterance begin and end, and what are dh and dc then?",
+        "The time loop goes from n = length - 1 down to 0, and begins with dh = dc = 0.",
+        "for t in range(lengths[b] - 1, -1, -1), with dh and dc set to 0 before it",
+        {
+            "length mask forgotten": "the time loop of an utterance begins at its own last frame, length - 1.",
+            "state of another utterance": "dh and dc are 0 when the time loop of an utterance begins.",
+            "forward in time": "backpropagation goes from the last frame to the first one.",
+            "last frame forgotten": "the time loop begins at frame length - 1.",
+            "first frame forgotten": "the time loop ends with frame 0: range(length - 1, -1, -1).",
+        },
+    ),
+    "dWx, dWh, db": Part(
+        "Over which steps and utterances do the sums run, and what do they contain before the call?",
+        "dWx += Σ x[n]ᵀ dz[n], dWh += Σ h[n-1]ᵀ dz[n], db += Σ dz[n], over all utterances and steps.",
+        "dWx += np.outer(x[b, t], dz), dWh += np.outer(h_before, dz), db += dz",
+        {
+            **SUMS,
+            "missing accumulate (last step)": "= keeps the first frame of the last utterance only: use +=.",
+        },
+    ),
 }
 
 
@@ -78,21 +138,29 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         if "missing accumulate (last utterance)" in mistakes:
             dWx[:], dWh[:], db[:] = 0, 0, 0
         frames = T if "length mask forgotten" in mistakes else int(lengths[u])
-        for t in reversed(range(frames)):
+        times = list(range(frames) if "forward in time" in mistakes else reversed(range(frames)))
+        times = times[1:] if "last frame forgotten" in mistakes else times
+        for t in times[:-1] if "first frame forgotten" in mistakes else times:
             parts = np.split(gates[u, t], 4)
             i, f, g, o = (parts[order.index(gate)] for gate in range(4))
             h_before, c_before = _before(a, u, t, mistakes)
             if "missing accumulate (dy)" in mistakes:
-                dh = dy[u, t] if t == frames - 1 else dh
-            elif "missing accumulate (last dy)" not in mistakes or t == frames - 1:
+                dh = dy[u, t] if t == times[0] else dh
+            elif "missing accumulate (last dy)" not in mistakes or t == times[0]:
                 dh = dh + dy[u, t]
-            tanh_c = np.tanh(c[u, t])
-            from_h = dh * o * (1 if "derivative of tanh c forgotten" in mistakes else 1 - tanh_c**2)
+            tanh_c = np.tanh(np.tanh(c[u, t])) if "tanh applied twice" in mistakes else np.tanh(c[u, t])
+            slope = choice(mistakes, SLOPES, lambda c, tanh_c: 1 - tanh_c**2)(c[u, t], tanh_c)
+            from_h = dh * (1 if "output gate forgotten" in mistakes else o) * slope
             from_next = dc * f if "off by one in time (f)" in mistakes else dc
             dc = from_h if "missing accumulate (dc)" in mistakes else from_h + from_next
-            slopes = [1, 1, 1] if "derivative of σ forgotten" in mistakes else [s * (1 - s) for s in (i, f, o)]
-            slope_g = 1 if "derivative of tanh for g forgotten" in mistakes else 1 - g**2
-            parts = [dc * g * slopes[0], dc * c_before * slopes[1], dc * i * slope_g, dh * tanh_c * slopes[2]]
+            slopes = [s * (1 - s) for s in (i, f, o)]
+            slopes = [1 - s**2 for s in (i, f, o)] if "derivative of tanh in place of that of σ" in mistakes else slopes
+            slopes = [1, 1, 1] if "derivative of σ forgotten" in mistakes else slopes
+            of_g = {"derivative of tanh for g forgotten": 1, "derivative of σ in place of that of tanh": g * (1 - g)}
+            of_i, of_candidate = (i, g) if "i and g exchanged" in mistakes else (g, i)
+            of_o = c[u, t] if "tanh of the cell state forgotten" in mistakes else tanh_c
+            parts = [dc * of_i * slopes[0], dc * c_before * slopes[1]]
+            parts += [dc * of_candidate * choice(mistakes, of_g, 1 - g**2), dh * of_o * slopes[2]]
             dz = np.concatenate([parts[gate] for gate in order])
             dx[u, t] = dz @ (Wx if "transposed index in Wx" in mistakes and Wx.shape[0] == 4 * H else Wx.T)
             step = np.outer(x[u, t], dz), np.outer(h_before, dz), dz
@@ -101,10 +169,9 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
             else:
                 dWx, dWh, db = dWx + step[0], dWh + step[1], db + step[2]
             dh = np.zeros(H) if "state not carried" in mistakes else dz @ Wh.T
-            if "cell state not carried" in mistakes:
-                dc = np.zeros(H)
-            elif not mistakes & {"forget gate forgotten", "off by one in time (f)"}:
-                dc = dc * f
+            kept = {"cell state not carried": 0 * f, "input gate in place of the forget gate": i}
+            if not mistakes & {"forget gate forgotten", "off by one in time (f)"}:
+                dc = dc * choice(mistakes, kept, f)
         dh0[u], dc0[u] = dh, dc
     sums = {"dWx": dWx, "dWh": dWh, "db": db}
     if "missing accumulate (last step)" not in mistakes:
@@ -184,7 +251,7 @@ def both_directions(a: Arguments) -> Sequence:
 EXERCISE = CpuExercise(
     cases=cases,
     reference=backward,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={
         "dx": ("utterance", "frame", "feature"),
         "dh0": ("utterance", "unit"),

@@ -14,16 +14,49 @@ SWAPPED = {
     mistake: f"the four parts are i f g o; these numbers follow from {mistake[-5:-1]}, one gate after the other."
     for mistake in ORDERS
 }
-MISTAKES = {
-    **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # that is f and i exchanged
-    "σ in place of tanh for g": "the candidate g goes through tanh: it may be negative.",
-    "σ forgotten": "i, f and o go through σ, g through tanh.",
-    "tanh of the cell state forgotten": "h = o tanh c.",
-    "off by one step": "h is computed from the new cell state, not from the previous one.",
-    "missing accumulate": "c = f c_before + i g: the old state is missing.",
-    "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
-    "input gate forgotten": "multiply the candidate by i before you add it.",
-    "forget gate forgotten": "multiply the old state by f before you add the candidate.",
+PARTS = {
+    "gates": Part(
+        "Which part of z belongs to which gate, and through which function does it go?",
+        "i, f, g, o = σ, σ, tanh, σ of the four parts of z, in this order.",
+        "i, f, g, o = np.split(z, 4, axis=1), then σ of i, f, o and tanh of g",
+        {
+            **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # f and i exchanged
+            "σ in place of tanh for g": "the candidate g goes through tanh: it may be negative.",
+            "tanh in place of σ": "i, f and o go through σ: they lie between 0 and 1.",
+            "σ forgotten": "i, f and o go through σ, g through tanh.",
+            "σ applied twice": "i, f and o go through σ once.",
+            "tanh of g forgotten": "g goes through tanh.",
+            "tanh applied twice (g)": "g goes through tanh once.",
+            "tanh applied twice (g, for c only)": "g went through tanh already.",
+            "sign in σ": "σ(z) = 1 / (1 + exp(-z)).",
+            "z returned as gates": "the gates are the numbers after their σ and tanh.",
+        },
+    ),
+    "c_after": Part(
+        "What does the cell keep of its old state, and what comes new?",
+        "c_after = f c + i g.",
+        "c_after = f * c + i * g",
+        {
+            "missing accumulate": "c = f c_before + i g: the old state is missing.",
+            "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
+            "input gate forgotten": "multiply the candidate by i before you add it.",
+            "forget gate forgotten": "multiply the old state by f before you add the candidate.",
+            "forget gate times both": "f multiplies the old state only: c = f c_before + i g.",
+        },
+    ),
+    "h": Part(
+        "From which cell state is h computed, and through which function does it go?",
+        "h = o tanh c_after.",
+        "h = o * np.tanh(c_after)",
+        {
+            "tanh of the cell state forgotten": "h = o tanh c.",
+            "tanh applied twice (h)": "h = o tanh c, with one tanh.",
+            "tanh of the product": "h = o tanh c: o is outside of the tanh.",
+            "σ in place of tanh for c": "h = o tanh c.",
+            "output gate forgotten": "h = o tanh c.",
+            "off by one step": "h is computed from the new cell state, not from the previous one.",
+        },
+    ),
 }
 
 
@@ -31,22 +64,34 @@ def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
     order, before = choice(mistakes, ORDERS, (0, 1, 2, 3)), a["c"]
     parts = np.split(a["z"], 4, axis=1)
     i, f, g, o = (parts[order.index(gate)] for gate in range(4))
-    g = sigmoid(g) if "σ in place of tanh for g" in mistakes else np.tanh(g)
+    g = g if "tanh of g forgotten" in mistakes else (sigmoid if "σ in place of tanh for g" in mistakes else np.tanh)(g)
+    g = np.tanh(g) if "tanh applied twice (g)" in mistakes else g
+    sign = -1 if "sign in σ" in mistakes else 1
+    squash = np.tanh if "tanh in place of σ" in mistakes else sigmoid
     if "σ forgotten" not in mistakes:
-        i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
-    c = choice(
-        mistakes,
-        {
-            "missing accumulate": i * g,
-            "f and i exchanged": i * before + f * g,
-            "input gate forgotten": f * before + g,
-            "forget gate forgotten": before + i * g,
-        },
-        f * before + i * g,
-    )
+        i, f, o = squash(sign * i), squash(sign * f), squash(sign * o)
+    if "σ applied twice" in mistakes:
+        i, f, o = squash(sign * i), squash(sign * f), squash(sign * o)
+    candidate = np.tanh(g) if "tanh applied twice (g, for c only)" in mistakes else g
+    new = candidate if "input gate forgotten" in mistakes else i * candidate
+    changes = {
+        "missing accumulate": new,
+        "f and i exchanged": i * before + f * candidate,
+        "forget gate forgotten": before + new,
+        "forget gate times both": f * (before + new),
+    }
+    c = choice(mistakes, changes, f * before + new)
     state = before if "off by one step" in mistakes else c
-    h = o * (state if "tanh of the cell state forgotten" in mistakes else np.tanh(state))
-    return {"gates": np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1), "c_after": c, "h": h}
+    outside = np.ones_like(o) if "output gate forgotten" in mistakes else o
+    squashed = sigmoid(state) if "σ in place of tanh for c" in mistakes else np.tanh(state)
+    squashed = np.tanh(squashed) if "tanh applied twice (h)" in mistakes else squashed
+    h = outside * (state if "tanh of the cell state forgotten" in mistakes else squashed)
+    gates = np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1)
+    return {
+        "gates": a["z"].copy() if "z returned as gates" in mistakes else gates,
+        "c_after": c,
+        "h": np.tanh(outside * state) if "tanh of the product" in mistakes else h,
+    }
 
 
 def arguments(B: int, H: int, seed: int = 0) -> Arguments:
@@ -64,7 +109,7 @@ EXERCISE = CpuExercise(
         "random shape 3": arguments(2, 2, seed=5),
     },
     reference=cell,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     axes={"gates": ("utterance", "gate unit"), "c_after": ("utterance", "unit"), "h": ("utterance", "unit")},
     timed=lambda: arguments(16, 64),
 )
