@@ -179,21 +179,6 @@ def test_scores_do_not_depend_on_the_batch(conv, lstm, pool, batchnorm):
     assert np.array_equal(model.forward(x, lengths, training=True), together) == (batchnorm == "off")
 
 
-def test_gradients_accumulate_over_batches():
-    model, (x, lengths, target, weight) = stack(2, 2, dtype=np.float64), batch(np.float64)
-
-    def gradient_of(rows):
-        logits = model.forward(x[rows], lengths[rows])
-        model.backward(softmax.loss(logits, target[rows], weight[rows])[1] * len(rows) / 3)
-
-    gradient_of([0, 1, 2])
-    whole = model.parameters.gradients.copy()
-    model.parameters.gradients[:] = 0
-    gradient_of([0, 2])
-    gradient_of([1])
-    np.testing.assert_allclose(model.parameters.gradients, whole, rtol=1e-10, atol=1e-13 * np.abs(whole).max())
-
-
 def test_more_parameters_than_int32_can_index_are_refused():
     assert sum(spec.size for spec in tensors(Config(lstm_units=14000), 257, 4)) <= MAX_PARAMETERS
     with pytest.raises(SettingError, match=r"the largest tensor is lstm1.Wh of shape \(2, 17000, 68000\)"):

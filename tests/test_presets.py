@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import fields, replace
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -127,7 +128,7 @@ def test_settings_of_an_older_version_get_defaults_and_their_new_names():
 
 # ---- other depths ---------------------------------------------------------------------------------------------------
 
-EVERY = pytest.mark.parametrize("preset", ["best", "best-4khz", "demo"])
+EVERY = pytest.mark.parametrize(("preset", "conv"), product(["best", "best-4khz", "demo"], range(1, 7)))
 
 
 def after_each(config, axis, size):
@@ -140,7 +141,6 @@ def after_each(config, axis, size):
 
 
 @EVERY
-@pytest.mark.parametrize("conv", range(1, 7))
 def test_at_every_depth_the_lstm_gets_as_much(preset, conv):
     own = PRESETS[preset]
     config = of_depth(own, conv, 3)
@@ -157,7 +157,6 @@ def test_at_every_depth_the_lstm_gets_as_much(preset, conv):
 
 
 @EVERY
-@pytest.mark.parametrize("conv", range(1, 7))
 def test_pooling_takes_half_of_the_strides_and_keeps_all_sizes(preset, conv):
     strided = of_depth(PRESETS[preset], conv, 1)
     config = pooled(strided)

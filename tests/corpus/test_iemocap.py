@@ -3,15 +3,14 @@
 import os
 from dataclasses import replace
 
+import made_up
 import numpy as np
 import pytest
 from trees import agreed, block, dialog, wav
 
 from scratchser.corpus import CorpusError, load
 from scratchser.corpus.readers import expected_counts, iemocap
-from scratchser.corpus.table import CLASSES, Utterance
-
-UNANIMOUS = (331, 51, 312, 138)
+from scratchser.corpus.table import Utterance
 
 
 @pytest.fixture
@@ -164,15 +163,7 @@ def test_a_label_file_in_the_wrong_folder_is_reported(tmp_path):
 
 
 def release():
-    """The improvised utterances of a complete release."""
-    left, rows = dict(zip(CLASSES, UNANIMOUS, strict=True)), []
-    for speaker, counts in expected_counts.IMPROVISED_SPEAKERS.items():
-        for label, (word, count) in enumerate(zip(CLASSES, counts, strict=True)):
-            for _ in range(count):
-                votes = ((word,), (word, "other"), (word if left[word] > 0 else "surprise",))
-                left[word] -= 1
-                rows.append(Utterance(f"u{len(rows):04d}", None, speaker, speaker[1], speaker[0], label, votes))
-    return rows
+    return list(made_up.all_of_iemocap(votes=True).utterances)
 
 
 def differ(counts):
@@ -182,7 +173,9 @@ def differ(counts):
 def test_known_counts_of_the_improvised_dialogs():
     counts = expected_counts.compare(release(), False, False)
     assert np.sum([*expected_counts.IMPROVISED_SPEAKERS.values()], axis=0).tolist() == [1099, 284, 608, 289]
-    assert len(counts) == 5 + 5 + 50 and not differ(counts)
+    assert (
+        len(counts) == 5 + 5 + 50 and not differ(counts)
+    )
     assert expected_counts.compare(release(), False, True) == ()  # no known counts for this choice
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scratchser.corpus.baselines import Baseline
-from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS
+from scratchser.corpus.readers.expected_counts import IMPROVISED_SPEAKERS, IMPROVISED_UNANIMOUS
 from scratchser.corpus.split import Fold, make_folds
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
 from scratchser.cv.prepare import Prepared
@@ -34,14 +34,17 @@ def corpus(name: str = "csv", lacking: tuple[str, str] | None = None) -> Corpus:
     return Corpus(name, CLASSES, tuple(sorted(rows, key=lambda u: u.name)))
 
 
-def all_of_iemocap() -> Corpus:
-    """As many utterances of each speaker and class as the improvised part of IEMOCAP has."""
-    rows = [
-        Utterance(f"{speaker}_{label}_{i:03d}", None, speaker, speaker[1], speaker[0], label)
-        for speaker, counts in IMPROVISED_SPEAKERS.items()
-        for label, count in enumerate(counts)
-        for i in range(count)
-    ]
+def all_of_iemocap(votes: bool = False) -> Corpus:
+    """As many utterances of each speaker and class as the improvised part of IEMOCAP has, and as many that are
+    unanimous if there are votes."""
+    left, rows = list(IMPROVISED_UNANIMOUS), []
+    for speaker, counts in IMPROVISED_SPEAKERS.items():
+        for label, (word, count) in enumerate(zip(CLASSES, counts, strict=True)):
+            for i in range(count):
+                given = ((word,), (word, "other"), (word if left[label] > 0 else "surprise",)) if votes else ()
+                left[label] -= 1
+                name = f"{speaker}_{label}_{i:03d}"
+                rows.append(Utterance(name, None, speaker, speaker[1], speaker[0], label, given))
     return Corpus("iemocap", CLASSES, tuple(rows))
 
 

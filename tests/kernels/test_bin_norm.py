@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
+from test_mean_variance import OUTSIDE, corpus
 
 from scratchser.kernels import bin_norm
 
 GROUPS = np.array([0, 2, 0, 2])  # no utterance of group 1
-
-
-def corpus(dtype, offset=0, lengths=(3, 1, 700, 40), F=7, seed=1):
-    lengths = np.array(lengths)
-    x = (offset + np.random.default_rng(seed).standard_normal((lengths.sum(), F))).astype(dtype)
-    return x, np.cumsum(lengths) - lengths, lengths
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -45,13 +40,8 @@ def test_frames_of_other_utterances_and_the_number_of_threads_do_not_matter(same
     same_with_two_threads(lambda: bin_norm.mean_and_variance(*given, GROUPS)[2])
 
 
-@pytest.mark.parametrize(
-    ("starts", "lengths", "message"),
-    [([-1], [2], "outside"), ([0], [800], "outside"), ([0], [-1], "outside"), ([5], [0], "no fra"), ([], [], "no fra")],
-)
+@pytest.mark.parametrize(("starts", "lengths", "message"), OUTSIDE)
 def test_what_it_refuses(starts, lengths, message):
     groups = np.zeros(len(starts), np.int64)
     with pytest.raises(ValueError, match=message):
-        bin_norm.mean_and_variance(
-            corpus(np.float32)[0], np.array(starts, np.int64), np.array(lengths, np.int64), groups
-        )
+        bin_norm.mean_and_variance(corpus(np.float32)[0], np.int64(starts), np.int64(lengths), groups)

@@ -6,7 +6,8 @@ import pytest
 from scratchser.kernels import mean_variance
 
 
-def corpus(dtype, offset, lengths=(3, 1, 700, 40), F=7, seed=1):
+def corpus(dtype, offset=0, lengths=(3, 1, 700, 40), F=7, seed=1):
+    """Frames, and each utterance's start and length."""
     lengths = np.array(lengths)
     values = (offset + np.random.default_rng(seed).standard_normal((lengths.sum(), F))).astype(dtype)
     return values, np.cumsum(lengths) - lengths, lengths
@@ -38,12 +39,10 @@ def test_others_and_the_number_of_threads_do_not_matter(same_with_two_threads):
     same_with_two_threads(lambda: mean_variance.mean_and_variance(*given))
 
 
-@pytest.mark.parametrize(
-    ("starts", "lengths", "message"),
-    [([-1], [2], "outside"), ([0], [800], "outside"), ([0], [-1], "outside"), ([5], [0], "no utt"), ([], [], "no utt")],
-)
+OUTSIDE = [([-1], [2], "outside"), ([0], [800], "outside"), ([0], [-1], "outside"), ([5], [0], "no "), ([], [], "no ")]
+
+
+@pytest.mark.parametrize(("starts", "lengths", "message"), OUTSIDE)
 def test_what_it_refuses(starts, lengths, message):
     with pytest.raises(ValueError, match=message):
-        mean_variance.mean_and_variance(
-            corpus(np.float32, 0)[0], np.array(starts, np.int64), np.array(lengths, np.int64)
-        )
+        mean_variance.mean_and_variance(corpus(np.float32)[0], np.int64(starts), np.int64(lengths))

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+import made_up
 import pytest
 from trees import agreed, block, dialog
 
 from scratchser.corpus import CLASSES, CorpusError, load
-from scratchser.corpus.readers.expected_counts import IMPROVISED, IMPROVISED_UNANIMOUS
 from scratchser.corpus.table import SYNTHETIC_MARKER, Corpus, Problem, Utterance
 from scratchser.paper.figures import figure1
 from scratchser.paper.tables import table4, table5
@@ -31,18 +31,11 @@ def row(made, name):
     return tuple(found[1:])
 
 
-def release(**changes):
-    """Utterances as in the improvised dialogs of the real release: the paper's numbers, the first ones unanimous."""
-    rows = []
-    for label, (word, total, agree) in enumerate(zip(CLASSES, IMPROVISED, IMPROVISED_UNANIMOUS, strict=True)):
-        for n in range(total):
-            votes = (word,), (word, "other") if n < agree else ("other",)
-            rows.append(Utterance(f"{word}{n}", None, "1F", "F", "1", label, votes))
-    return replace(Corpus("iemocap", CLASSES, tuple(rows)), **changes)
+RELEASE = made_up.all_of_iemocap(votes=True)
 
 
 def test_table_4_of_the_whole_release_is_the_papers():
-    made = table4.build(release()).tables["table4"]
+    made = table4.build(RELEASE).tables["table4"]
     for name, figures in PAPER_4.items():
         assert row(made, name) == (*figures.split(), *figures.split())  # ours, and the paper's beside it
     assert [cells[0] for cells in made.rows] == [*CLASSES, "total"]
@@ -55,11 +48,12 @@ def test_a_class_without_utterances_has_no_share(tmp_path):
 
 
 def test_the_papers_figures_stand_beside_the_papers_corpus_only(tmp_path):
-    part = table4.build(release(utterances=release().utterances[:1100], notes=("a note",))).tables["table4"]
+    by_class = sorted(RELEASE.utterances, key=lambda u: u.label)
+    part = table4.build(replace(RELEASE, utterances=tuple(by_class[:1100]), notes=("a note",))).tables["table4"]
     assert row(part, "happiness")[:5] == ("1", "100.0", "0", "0.0", "1") and part.notes[-1] == "a note"
     assert row(part, "anger")[5:] == tuple(PAPER_4["anger"].split())
     (tmp_path / SYNTHETIC_MARKER).touch()
-    for other in (release(root=tmp_path), release(classes=("a", "b", "c", "d"))):
+    for other in (replace(RELEASE, root=tmp_path), replace(RELEASE, classes=("a", "b", "c", "d"))):
         made = table4.build(other).tables["table4"]
         assert len(made.columns) == 6 and "paper" not in str(made)
         assert ("SYNTHETIC" in made.notes[-1]) == ("synthetic" in made.title) == other.synthetic

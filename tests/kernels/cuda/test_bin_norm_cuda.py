@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_mean_variance import corpus
 
 from scratchser.kernels import bin_norm
 
@@ -17,9 +18,7 @@ def small_blocks(on_gpu, monkeypatch):
 
 
 def draw(lengths, F, dtype):
-    lengths = np.array(lengths)
-    x = (5 + np.random.default_rng(2).standard_normal((lengths.sum(), F))).astype(dtype)
-    return x, np.cumsum(lengths) - lengths, lengths, np.arange(len(lengths)) % 2
+    return *corpus(dtype, 5, lengths, F), np.arange(len(lengths)) % 2
 
 
 def both(upload, x, *utterances):

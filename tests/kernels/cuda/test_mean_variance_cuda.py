@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_mean_variance import corpus
 
 from scratchser.kernels import mean_variance
 
@@ -15,17 +16,11 @@ def small_blocks(on_gpu, monkeypatch):
         monkeypatch.setattr(mean_variance, "THREADS", 8)
 
 
-def draw(lengths, F, dtype, offset=50):
-    lengths = np.array(lengths)
-    values = (offset + np.random.default_rng(2).standard_normal((lengths.sum(), F))).astype(dtype)
-    return values, np.cumsum(lengths) - lengths, lengths
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_agrees_with_the_cpu(device, dtype, monkeypatch):
     monkeypatch.setattr(mean_variance, "CHUNK", 300)
     for lengths, F in device.sizes(SMALL, LARGE):
-        values, starts, lengths = draw(lengths, F, dtype)
+        values, starts, lengths = corpus(dtype, 50, lengths, F)
         chosen = np.arange(0, len(lengths), 2)
         got = mean_variance.mean_and_variance(device.arrays(values), starts[chosen], lengths[chosen])
         expected = mean_variance.mean_and_variance(values, starts[chosen], lengths[chosen])
@@ -45,5 +40,5 @@ FAULTS = [
 
 def test_a_planted_fault_is_caught(check_fault, monkeypatch):
     monkeypatch.setattr(mean_variance, "CHUNK", 40)
-    values, *ranges = draw((9, 5), 7, np.float64, offset=1)
+    values, *ranges = corpus(np.float64, 1, (9, 5))
     check_fault(lambda upload: [mean_variance.mean_and_variance(upload(values), *ranges)], mean_variance)

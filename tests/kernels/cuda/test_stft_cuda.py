@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from test_stft import FLOOR, noise
 
 from scratchser import reference
 from scratchser.kernels import stft
 
-FLOOR = 1e-6  # of the presets
 THREADS = stft.THREADS
 
 
@@ -15,10 +15,6 @@ def small_blocks(on_gpu, monkeypatch):
     """Without a GPU: their threads cost more than their work. So each has several turns in every loop."""
     if not on_gpu:
         monkeypatch.setattr(stft, "THREADS", 6)
-
-
-def noise(samples, dtype=np.float64, seed=0):
-    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(dtype)
 
 
 def forward(device, x, window, *arguments):
