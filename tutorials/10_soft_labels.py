@@ -1,18 +1,26 @@
-# %% [markdown]
-# # 10. Soft labels: the target when the annotators disagree
-#
-# You will see where a label comes from (three annotators, who may each give several labels, also outside our four
-# emotions); the examples of the paper's table 5 with hard label, soft label and weight, unanimous or ambiguous; and how
-# a soft target changes the loss, its gradient and the best output.
-#
-# It builds on the loss that tutorial 9 minimised, and explains where its targets come from.
+"""
+10. Soft labels
+===============
+
+You will see where a label comes from: three annotators, who may give several labels each and who
+often disagree. You will turn their answers into a hard label, a soft label and a weight, and see
+how a soft label changes the loss, its gradient and the best possible output.
+
+You need the loss that tutorial 9 minimised. This tutorial explains where its targets come from.
+"""
 
 # %%
+# Three people listen
+# -------------------
+#
+# In the IEMOCAP corpus, three annotators listened to each utterance and chose one or more emotions from
+# a list. The list is longer than the four classes of the paper. These are the examples of the paper's
+# table 5. ("Other" in its last row stands for two labels in the release, disgust and frustration.)
+
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _figures import save
 from scipy.special import log_softmax
 
 from scratchser import reference
@@ -22,31 +30,21 @@ from scratchser.corpus.votes import soft_label, unanimous
 from scratchser.gradcheck import check, complex_step, require
 from scratchser.kernels import softmax
 
-# %% [markdown]
-# ## From three people to a target
-#
-# - **Hard label**: the label that at least two annotators gave, if there is exactly one such label. All other
-#   information is lost.
-# - **Soft label**: each annotator has a mass of 1 and spreads it evenly over all labels given, also those outside the
-#   four. With m(c) the mean mass of class c over the annotators,
-#
-#       weight = Σ m(c)            soft(c) = m(c) / weight            over the four classes c
-#
-#   Mass on other emotions makes the utterance count less. It does not change the target.
-# - **Unanimous**: every annotator's labels *contain* the hard label. Otherwise it is **ambiguous**. An annotator who
-#   gives "sad" and "angry" still agrees on sad.
-#
-# The paper shows four examples in its table 5. "Other" in the last row stands for disgust and frustration in the
-# IEMOCAP release: two labels with one vote each.
+VOTES = {
+    "Ses01F_impro05_M020": (["frustration"], ["neutral", "sadness"], ["neutral"]),
+    "Ses02M_impro08_F023": (["happiness"], ["happiness"], ["neutral"]),
+    "Ses02M_impro06_M012": (["sadness", "anger"], ["sadness"], ["sadness"]),
+    "Ses01F_impro01_M011": (["anger"], ["disgust", "anger"], ["frustration"]),
+}
+for name, votes in VOTES.items():
+    print(name, *(" + ".join(labels) for labels in votes), sep=" | ")
 
 # %%
-NEU, HAP, SAD, ANG, FRU = "neutral", "happiness", "sadness", "anger", "frustration"
-TABLE_5 = {  # three annotators; hard label, soft label of NEU HAP SAD ANG, weight, unanimous
-    "Ses01F_impro05_M020": ([FRU], [NEU, SAD], [NEU], NEU, (0.75, 0, 0.25, 0), 0.67, False),
-    "Ses02M_impro08_F023": ([HAP], [HAP], [NEU], HAP, (0.33, 0.67, 0, 0), 1, False),
-    "Ses02M_impro06_M012": ([SAD, ANG], [SAD], [SAD], SAD, (0, 0, 0.83, 0.17), 1, True),
-    "Ses01F_impro01_M011": ([ANG], ["disgust", ANG], [FRU], ANG, (0, 0, 0, 1), 0.5, False),
-}
+# The hard label
+# --------------
+#
+# The **hard label** is the label that at least two annotators gave, if there is exactly one such
+# label. All other information is lost. What are the four hard labels? Write them down first.
 
 
 def hard_label(votes):
@@ -55,114 +53,319 @@ def hard_label(votes):
     return agreed[0] if len(agreed) == 1 else None
 
 
-for name, (*votes, hard, printed, weight, agreement) in TABLE_5.items():
-    soft, found = soft_label(votes, CLASSES)
-    print(f"{name}: {hard:9} soft {soft.round(2)} weight {found:.2f} {'una' if agreement else 'amb'}")
-    exact = [sum(Fraction(c in given, len(given)) for given in votes) / 3 for c in CLASSES]
-    assert np.allclose(soft, [float(m / sum(exact)) for m in exact], atol=1e-15)
-    assert np.array_equal(soft.round(2), printed) and round(found, 2) == weight  # to the digits that the paper prints
-    assert unanimous(votes, hard) is agreement and hard_label(votes) == hard
-
-# %% [markdown]
-# ## The loss
-#
-# Cross-entropy takes a distribution as well as a one-hot target; the weight w multiplies the utterance's term:
-#
-#     L     = 1/B Σ_b w[b] Σ_k -t[b, k] log p[b, k]              p = softmax of the scores z
-#     dz    = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k])
-#
-# With Σ t = 1 that is *the prediction minus the votes*. It is zero only at p = t: the best output for a soft target is
-# the soft target itself.
-
-# %% against SciPy, finite differences and the complex step
-rng = np.random.default_rng(10)
-logits = rng.standard_normal((4, 4))
-target, weight = (np.array(a) for a in zip(*(soft_label(row[:3], CLASSES) for row in TABLE_5.values()), strict=True))
-loss, dlogits = softmax.loss(logits, target, weight)
-scipys = -(weight * (target * log_softmax(logits, axis=1)).sum(axis=1)).sum() / 4
-assert abs(loss - scipys) < 1e-14
-
-
-def forward(logits):
-    return softmax.loss(logits, target, weight)[0]
-
-
-def backward(dy, logits):
-    return {"logits": dy * softmax.loss(logits, target, weight)[1]}
-
-
-moved = check(forward, backward, {"logits": logits})
-exact = complex_step(lambda logits: reference.softmax.loss(logits, target, weight), backward, {"logits": logits})
-print(f"loss {loss:.6f}, by SciPy {scipys:.6f}; gradient by differences, by complex step:", *moved, *exact, sep="\n")
-require(moved + exact)
-
-# %% gradient descent on the scores themselves: where do they end?
-for name, t in (("hard", np.eye(4)[[CLASSES.index(row[3]) for row in TABLE_5.values()]]), ("soft", target)):
-    z = np.zeros((4, 4))
-    for _ in range(2000):
-        now, dz = softmax.loss(z, t, np.ones(4))
-        z -= 4 * dz
-    entropy, off = abs(np.sum(t * np.log(np.where(t > 0, t, 1)))) / 4, np.abs(softmax.forward(z) - t).max()
-    print(f"{name}: ends {off:.4f} from its target, at loss {now:.4f}; no answer can be better than {entropy:.4f}")
-    assert off < 1e-3 and entropy <= now < entropy + 1e-3
-
-# %% [markdown]
-# With a soft target, the smallest loss is the target's entropy, not 0. So losses with soft labels and with hard labels
-# cannot be compared.
-#
-# ## How often does it matter?
-#
-# Among the paper's utterances 36.5 % are unanimous, among the happy ones 18 %. The built-in corpus has simulated
-# annotators, who agree more often; the mechanism is the same.
+hard = [hard_label(votes) for votes in VOTES.values()]
+print(*hard, sep="\n")
+assert hard == ["neutral", "happiness", "sadness", "anger"]
 
 # %%
+# Do the annotators agree?
+# ------------------------
+#
+# An utterance is **unanimous** if the labels of every annotator *contain* the hard label. Otherwise
+# it is **ambiguous**. Someone who answers "sadness and anger" still agrees on sadness. Which of the
+# four utterances is unanimous?
+
+for name, votes in VOTES.items():
+    agreed = unanimous(votes, hard_label(votes))
+    print(name, "unanimous" if agreed else "ambiguous")
+assert [unanimous(votes, hard_label(votes)) for votes in VOTES.values()] == [False, False, True, False]
+
+# %%
+# The soft label and its weight
+# -----------------------------
+#
+# Each annotator has one vote and spreads it evenly over all labels given, also over those outside the
+# four classes. Let m(c) be the mean vote for class c over the annotators. Then
+#
+# .. math:: \mathrm{weight} = \sum_c m(c), \qquad \mathrm{soft}(c) = \frac{m(c)}{\mathrm{weight}}
+#
+# where both run over the four classes only. The **soft label** says what the annotators heard, if it
+# was one of the four emotions. The **weight** says which part of the votes fell on them. So votes for
+# other emotions make the utterance count less, but they do not change the target.
+
+
+# sphinx_gallery_start_ignore
+COLOURS = ("tab:gray", "gold", "tab:blue", "tab:red")
+
+
+def draw_votes():
+    others = "white"
+    colour = dict(zip(CLASSES, COLOURS, strict=True))
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), sharey=True, layout="constrained", width_ratios=(1.25, 1))
+    for row, votes in enumerate(VOTES.values()):
+        for annotator, labels in enumerate(votes):
+            for part, label in enumerate(labels):
+                width = 1 / len(labels)
+                left = annotator * 1.08 + part * width
+                axes[0].barh(row, width, 0.6, left=left, fc=colour.get(label, others), ec="black")
+                if label not in colour:
+                    axes[0].text(left + width / 2, row, label[:5], ha="center", va="center", fontsize=7)
+        soft, weight = soft_label(votes, CLASSES)
+        axes[1].barh(row, soft, 0.6 * weight, left=np.cumsum(soft) - soft, color=COLOURS, ec="black")
+        axes[1].text(1.03, row, f"{weight:.2f}", va="center")
+    axes[0].set_yticks(range(len(VOTES)), [f"{name[:6]}\n{name[7:]}" for name in VOTES], fontsize=9)
+    axes[0].invert_yaxis()
+    axes[0].set_xticks([0.5, 1.58, 2.66], [f"annotator {n}" for n in (1, 2, 3)])
+    axes[0].set_title("votes", fontsize=11)
+    axes[1].set(xlim=(0, 1.2), xticks=(0, 0.5, 1), xlabel="soft label")
+    axes[1].set_title("soft label, and weight (height, number)", fontsize=11)
+    for axis in axes:
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    handles = [plt.Rectangle((0, 0), 1, 1, fc=c) for c in COLOURS]
+    figure.legend(handles, CLASSES, ncols=4, frameon=False, loc="outside lower center")
+
+
+# sphinx_gallery_end_ignore
+PRINTED = [(0.75, 0, 0.25, 0), (0.33, 0.67, 0, 0), (0, 0, 0.83, 0.17), (0, 0, 0, 1)]  # the paper's table 5
+WEIGHTS = [0.67, 1, 1, 0.5]
+for (name, votes), printed, weight in zip(VOTES.items(), PRINTED, WEIGHTS, strict=True):
+    soft, found = soft_label(votes, CLASSES)
+    exact = [sum(Fraction(c in given, len(given)) for given in votes) / 3 for c in CLASSES]
+    print(name, soft.round(2), f"weight {found:.2f}")
+    assert np.allclose(soft, [float(m / sum(exact)) for m in exact], atol=1e-15)
+    assert np.array_equal(soft.round(2), printed) and round(found, 2) == weight
+draw_votes()
+plt.show()
+
+# %%
+# These are the numbers that the paper prints.
+#
+# The loss
+# --------
+#
+# Cross-entropy accepts a distribution t as well as a single class. The weight w multiplies the term of
+# its utterance. With the probabilities p, the softmax of the scores z:
+#
+# .. math:: L = \frac{1}{B} \sum_b w_b \sum_k -t_{bk} \log p_{bk}, \qquad
+#           \frac{\partial L}{\partial z_{bk}} = \frac{w_b}{B} \left(p_{bk} - t_{bk}\right)
+#
+# So the gradient is *the prediction minus the votes*. It is zero only where p = t: **the best output
+# for a soft label is the soft label itself**, not its largest class. The figure shows the loss of two
+# classes, for three targets. Where is each minimum, and how low is it?
+
+
+# sphinx_gallery_start_ignore
+def draw_loss():
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    p = np.linspace(0.005, 0.995, 300)
+    for n, t in enumerate((1.0, 0.75, 0.5)):
+        cost = -(t * np.log(p) + (1 - t) * np.log(1 - p))
+        axis.plot(p, cost, color=f"C{n}", label=f"target {t:.2f}, {1 - t:.2f}")
+        axis.plot(p[cost.argmin()], cost.min(), "o", color=f"C{n}")
+    axis.set(xlabel="probability of the first class", ylabel="cross-entropy, nats", ylim=(0, 3))
+    axis.legend(frameon=False)
+
+
+# sphinx_gallery_end_ignore
+draw_loss()
+plt.show()
+
+# %%
+# The loss of a soft label never reaches 0. Its smallest value is the entropy of the label: 0.56 for
+# (0.75, 0.25), and ln 2 = 0.69 for (0.5, 0.5). So a loss with soft labels and a loss with hard labels
+# cannot be compared.
+#
+# Is the kernel right? We compare its loss with SciPy, and its gradient with differences of the loss and
+# with the complex step (``docs/gradcheck.md``).
+
+rng = np.random.default_rng(10)
+scores = rng.standard_normal((4, 4))
+target = np.array([soft_label(votes, CLASSES)[0] for votes in VOTES.values()])
+weight = np.array([soft_label(votes, CLASSES)[1] for votes in VOTES.values()])
+loss, dscores = softmax.loss(scores, target, weight)
+by_scipy = -(weight * (target * log_softmax(scores, axis=1)).sum(axis=1)).sum() / 4
+print(f"loss {loss:.6f}, by SciPy {by_scipy:.6f}")
+assert abs(loss - by_scipy) < 1e-14
+
+
+def forward(scores):
+    return softmax.loss(scores, target, weight)[0]
+
+
+def backward(dy, scores):
+    return {"scores": dy * softmax.loss(scores, target, weight)[1]}
+
+
+def slow(scores):
+    return reference.softmax.loss(scores, target, weight)
+
+
+reports = check(forward, backward, {"scores": scores}) + complex_step(slow, backward, {"scores": scores})
+print(*reports, sep="\n")
+require(reports)
+
+# %%
+# Where does descent end?
+# -----------------------
+#
+# We descend on the scores themselves, once with the hard and once with the soft labels. What will the
+# probabilities of the first utterance be in the end?
+
+
+def descend(target, steps=2000):
+    """Probabilities (steps, 4, 4) and losses on the way."""
+    z = np.zeros((4, 4))
+    path, losses = [], []
+    for _ in range(steps):
+        loss, dz = softmax.loss(z, target, np.ones(4))
+        path.append(softmax.forward(z))
+        losses.append(loss)
+        z -= 4 * dz
+    return np.array(path), np.array(losses)
+
+
+# sphinx_gallery_start_ignore
+def draw_descent(paths):
+    _, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
+    for axis, (name, (path, _)) in zip(axes, paths.items(), strict=True):
+        for k in range(4):
+            axis.semilogx(np.arange(1, len(path) + 1), path[:, 0, k], color=COLOURS[k], label=CLASSES[k], lw=2)
+        axis.set_xlabel("step")
+        axis.set_title(f"{name} label", fontsize=11)
+    axes[0].set_ylabel("probability, first utterance")
+    axes[0].legend(frameon=False, fontsize=9)
+
+
+# sphinx_gallery_end_ignore
+one_hot = np.eye(4)[[CLASSES.index(label) for label in hard]]
+paths = {"hard": descend(one_hot), "soft": descend(target)}
+for name, t in (("hard", one_hot), ("soft", target)):
+    path, losses = paths[name]
+    entropy = -np.sum(t * np.log(np.where(t > 0, t, 1))) / 4
+    print(f"{name}: probabilities {path[-1, 0].round(3)}, loss {losses[-1]:.4f}, smallest {abs(entropy):.4f}")
+    assert np.abs(path[-1] - t).max() < 1e-3
+    assert entropy <= losses[-1] < entropy + 1e-3
+draw_descent(paths)
+plt.show()
+
+# %%
+# What the weight does
+# --------------------
+#
+# The gradient of an utterance is w / B times prediction minus votes. So a weight of one half is a
+# smaller step towards the same target. The figure shows the gradients of our four utterances while
+# all classes have the probability 1/4. A negative gradient raises the score. The weight 0.5 of the
+# last utterance halves its bars. Which bars would change if you set all weights to 1?
+
+
+# sphinx_gallery_start_ignore
+def draw_gradients(gradients):
+    _, axes = plt.subplots(1, 4, figsize=(8, 2.8), sharey=True, layout="constrained")
+    for axis, (name, votes), row in zip(axes, VOTES.items(), gradients, strict=True):
+        axis.bar(range(4), row, color=COLOURS, ec="black")
+        axis.axhline(0, color="black", lw=0.8)
+        axis.set_xticks(range(4), [c[:3] for c in CLASSES])
+        axis.set_title(f"{name[7:]}\nweight {soft_label(votes, CLASSES)[1]:.2f}", fontsize=10)
+    axes[0].set_ylabel("gradient of the score")
+
+
+# sphinx_gallery_end_ignore
+_, gradients = softmax.loss(np.zeros((4, 4)), target, weight)
+assert np.allclose(gradients, weight[:, None] / 4 * (0.25 - target))
+draw_gradients(gradients)
+plt.show()
+
+# %%
+# Those of the first and of the last utterance. (Where is the bar of sadness of the first one? Its
+# soft label is exactly 1/4, so its gradient is zero already.)
+#
+# How often does it matter?
+# -------------------------
+#
+# Of the paper's utterances 36.5 % are unanimous, and of the happy ones only 18 %. The built-in corpus
+# has simulated annotators, who agree more often. The mechanism is the same: a weak expression of an
+# emotion is taken for a related one.
+
 corpus = synthetic.load()
 labels = np.array([u.label for u in corpus.utterances])
 agreed = np.array([unanimous(u.votes, corpus.classes[u.label]) for u in corpus.utterances])
 pairs = [soft_label(u.votes, corpus.classes) for u in corpus.utterances]
-soft, weights = (np.array(part) for part in zip(*pairs, strict=True))
+soft = np.array([target for target, _ in pairs])
+weights = np.array([weight for _, weight in pairs])
+print("class       utterances  unanimous  mean weight")
+for k, name in enumerate(corpus.classes):
+    of = labels == k
+    print(f"{name:10}  {of.sum():10}  {agreed[of].mean():9.0%}  {weights[of].mean():11.2f}")
+assert (soft.argmax(axis=1) == labels).all()
+
+# %%
+# In this corpus the largest class of the soft label is always the hard label. So soft labels do not
+# change *which* class is right. But they move mass between the classes. From which class to which?
+# Think of an annotator who is not sure that an utterance is happy.
+
+
+# sphinx_gallery_start_ignore
+def draw_shares(share_hard, share_soft):
+    flow = np.array([(weights[labels == k, None] * soft[labels == k]).sum(axis=0) for k in range(4)])
+    flow /= flow.sum(axis=1, keepdims=True)
+    names = [name[:3] for name in corpus.classes]
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.1), layout="constrained", width_ratios=(1, 1.2))
+    left.imshow(flow, cmap="Blues", vmin=0, vmax=1)
+    for i in range(4):
+        for j in range(4):
+            left.text(j, i, f"{flow[i, j]:.2f}", ha="center", va="center", color="white" if i == j else "black")
+    left.set_xticks(range(4), names)
+    left.set_yticks(range(4), names)
+    left.set(xlabel="mass of the soft labels", ylabel="hard label")
+    for n, (name, share) in enumerate((("hard", share_hard), ("soft", share_soft))):
+        right.bar(np.arange(4) + 0.4 * n - 0.2, 100 * share, 0.38, label=f"{name} labels")
+    right.set_xticks(range(4), corpus.classes)
+    right.set_ylabel("share of all targets, %")
+    right.legend(frameon=False)
+
+
+# sphinx_gallery_end_ignore
 share_hard = np.bincount(labels) / len(labels)
 share_soft = (weights[:, None] * soft).sum(axis=0) / weights.sum()
 for k, name in enumerate(corpus.classes):
-    of = labels == k
-    print(f"{name:10}: {of.sum():3} utterances, {100 * agreed[of].mean():.0f} % unanimous, mean weight", end=" ")
-    print(f"{weights[of].mean():.2f}; share of all targets: {share_hard[k]:.3f} hard, {share_soft[k]:.3f} soft")
-assert (soft.argmax(axis=1) == labels).all()  # but hap / sad, neu, ang / sad, fru would differ
+    print(f"{name:10} {share_hard[k]:.3f} of the hard, {share_soft[k]:.3f} of the soft labels")
 assert share_soft[0] > share_hard[0] and share_soft[1] < share_hard[1]
-
-# %% [markdown]
-# Doubt is not distributed evenly: annotators who are not sure of happiness choose neutral. So the mass of the targets
-# moves towards the class that is already the largest. The paper found the same (its table 6): with soft labels the
-# recall of neutral is 69.4 % instead of 60.2 %, that of happiness 15.5 % instead of 28.9 %; WA rises by 2.0 points, UA
-# falls by 2.6.
+draw_shares(share_hard, share_soft)
+plt.show()
 
 # %%
-figure, (table, curve) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", width_ratios=(1.3, 1))
-starts = np.cumsum(target, axis=1) - target
-for k, colour in enumerate(("tab:grey", "gold", "tab:blue", "tab:red")):
-    table.barh(range(4), target[:, k], left=starts[:, k], color=colour, label=CLASSES[k])
-rows = [f"{name[:6]} {name[7:14]}\nweight {w:.2f}" for name, w in zip(TABLE_5, weight, strict=True)]
-table.set_yticks(range(4), rows, fontsize="small")
-table.invert_yaxis()
-table.set(title="the soft labels of table 5", xlabel="share of the target", xlim=(0, 1))
-table.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=4, frameon=False)
-p = np.linspace(0.005, 0.995, 300)
-for t, colour in ((1.0, "tab:red"), (0.75, "tab:blue"), (0.5, "tab:green")):
-    cost = -(t * np.log(p) + (1 - t) * np.log(1 - p))
-    curve.plot(p, cost, color=colour, label=f"target {t:.2f}, {1 - t:.2f}")
-    curve.plot(p[cost.argmin()], cost.min(), "o", color=colour)
-curve.set(title="the loss of two classes", xlabel="probability of the first", ylabel="cross-entropy, nats", ylim=(0, 3))
-curve.legend(frameon=False)
-save(figure, "10_soft_labels")
-
-# %% [markdown]
-# ## What to try
+# Annotators who are not sure of happiness choose neutral. So mass moves to the class that is already
+# the largest. The paper found what one should then expect (its table 6): with soft labels the recall
+# of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 % to 15.5 %. WA
+# rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12 explains these two
+# measures.
 #
-# - Three annotators say happiness, excited, excited. What are the soft label and the weight? (Happiness 1, weight 1/3.
-#   But the hard label is excited, outside the four, so the utterance is not in the table at all.)
-# - Why is the loss divided by B and not by Σ w? (So that a doubtful utterance counts less in any batch. With Σ w, a
-#   batch of only doubtful utterances would count as much as a batch of certain ones.)
-# - Is weight 0.5 and target 1 the same as weight 1 and target (0.5, 0.5)? (No: the first gradient is zero at p = 1, the
-#   second at p = 0.5. A smaller weight does not change the target.)
-# - Your turn: `tutorials/exercises/softmax_loss.py`, with scores that may be large, judged by
-#   `python -m scratchser.check tutorials/exercises/softmax_loss.py`.
+# What to try
+# -----------
+#
+# 1. Three annotators say happiness, excited, excited. What are the soft label and the weight?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       Happiness has the soft label 1 and the weight 1/3. But the hard label is excited, outside the
+#       four classes, so this utterance is not in the training data at all.
+#
+# 2. Is the largest class of a soft label always the hard label? Take the votes happiness and sadness,
+#    neutral, anger and sadness, as three annotators.
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       No. The hard label is sadness, which two of them gave, but neutral has a whole vote and
+#       sadness two halves: both have the mean vote 1/3. If you add frustration to the labels of the
+#       third one, sadness falls to 5/18, and neutral is ahead.
+#
+# 3. Why is the loss divided by B, and not by the sum of the weights?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       So that an utterance in doubt counts less in any batch. Divided by the sum of the weights, a
+#       batch of only doubtful utterances would count as much as a batch of certain ones.
+#
+# 4. Is the weight 0.5 with the target (1, 0) the same as the weight 1 with the target (0.5, 0.5)?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       No. The gradient of the first is zero at p = (1, 0), that of the second at p = (0.5, 0.5). A
+#       smaller weight does not change the target.
+#
+# Your turn: ``tutorials/exercises/softmax_loss.py``, with scores that may be large, judged by
+# ``python -m scratchser.check tutorials/exercises/softmax_loss.py``.
