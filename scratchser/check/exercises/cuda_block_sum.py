@@ -15,38 +15,58 @@ from scratchser.check.exercises.exercise import (
 )
 from scratchser.kernels.machine.device import blocks
 
-MISTAKES = {
-    "one halving too few": "halve until one element is left: while half > 0.",
-    "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
-    "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
-    "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
-    "block index forgotten": "every block sums the elements of block 0: the index of a thread is cuda.grid(1).",
-    "divided by the number of threads": "the result is the sum, not the mean.",
-    "off by one at the end": "the element of the last thread belongs to the sum.",
-    "off by one at the beginning": "the element of thread 0 belongs to the sum.",
-    "sign": "the other half is subtracted: add the halves with +=.",
+PARTS = {
+    "sums": Part(
+        "What is added to what in each halving, and which elements are there at the beginning?",
+        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
+        "while half > 0: if t < half: part[t] += part[t + half]",
+        {
+            "one halving too few": "halve until one element is left: while half > 0.",
+            "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
+            "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
+            "divided by the number of threads": "the result is the sum, not the mean.",
+            "off by one at the end": "the element of the last thread belongs to the sum.",
+            "off by one at the beginning": "the element of thread 0 belongs to the sum.",
+            "sign": "the other half is subtracted: add the halves with +=.",
+        },
+    ),
+    "index, index out of range": Part(
+        "Which element of x does thread t of block b load, and where does its block write?",
+        "Thread t of block b has x[cuda.grid(1)], or 0 past the end; block b writes sums[b].",
+        "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)",
+        {
+            "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
+            "block index forgotten": "every block sums the elements of block 0: the index is cuda.grid(1).",
+            "block index forgotten (output)": "every block writes sums[0]: block b writes sums[cuda.blockIdx.x].",
+        },
+    ),
+    "race, unwritten read, divergent barrier": Part(
+        "Which thread reads an element that another one wrote, and what makes it wait?",
+        "A barrier stands after the loading and after each halving, where all threads of the block reach it.",
+        "cuda.syncthreads() after part[t] = ..., and as the last line of the loop, outside of the if",
+    ),
 }
 
 
 def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
-    x = a["x"].astype(np.float64)
-    padded = np.zeros((a["sums"].size, THREADS))
+    x, sums = a["x"].astype(np.float64), np.full(a["sums"].size, UNWRITTEN)
+    padded = np.zeros((sums.size, THREADS))
     padded.flat[: x.size] = x
-    sums = choice(
-        mistakes,
-        {
-            "one halving too few": padded[:, ::2].sum(axis=1),
-            "missing accumulate (first)": padded[:, 0],
-            "missing accumulate (last)": padded[:, -1],
-            "every block sums all": np.full(len(padded), x.sum()),
-            "block index forgotten": np.full(len(padded), padded[0].sum()),
-            "divided by the number of threads": padded.sum(axis=1) / THREADS,
-            "off by one at the end": padded[:, :-1].sum(axis=1),
-            "off by one at the beginning": padded[:, 1:].sum(axis=1),
-            "sign": padded @ [(-1) ** t.bit_count() for t in range(THREADS)],  # one sign for each halving
-        },
-        padded.sum(axis=1),
-    )
+    if "block index forgotten" in mistakes:
+        padded[:] = padded[0]
+    if "every block sums all" in mistakes:
+        padded[:] = padded.sum(axis=0)
+    padded[:, THREADS - ("off by one at the end" in mistakes) :] = 0
+    padded[:, : int("off by one at the beginning" in mistakes)] = 0
+    signs = [(-1) ** t.bit_count() if "sign" in mistakes else 1 for t in range(THREADS)]  # one sign for each halving
+    step = 2 if "one halving too few" in mistakes else 1
+    ends = {"missing accumulate (first)": padded[:, 0], "missing accumulate (last)": padded[:, -1]}
+    result = choice(mistakes, ends, (padded * signs)[:, ::step].sum(axis=1))
+    result = result / THREADS if "divided by the number of threads" in mistakes else result
+    if "block index forgotten (output)" in mistakes:
+        sums[0] = result[-1]
+    else:
+        sums[:] = result
     return {"sums": sums.astype(np.float32)}
 
 
@@ -70,7 +90,7 @@ EXERCISE = CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=block_sum,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     counted="3 blocks",
     cost=cost,
     wasteful="Read each element from global memory once, into shared memory; add up the halves there, and let one "

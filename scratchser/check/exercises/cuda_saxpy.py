@@ -2,40 +2,57 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Mistakes, Outputs, Part
 from scratchser.kernels.machine.device import blocks
 
-MISTAKES = {
-    "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
-    "factor forgotten": "x is multiplied by a.",
-    "x and y exchanged": "y = a x + y, not a y + x.",
-    "sign": "y = a x + y, not y - a x.",
-    "off by one at the end": "the guard must include the last element: i < x.shape[0].",
-    "off by one at the beginning": "thread 0 of block 0 has element 0.",
-    "block index forgotten": "the index is cuda.grid(1): threadIdx.x begins at 0 in every block.",
-    "off by one in the index": "y[i] is computed from x[i], here from x[i + 1].",
+PARTS = {
+    "y": Part(
+        "What does y contain before the call, and what must become of it?",
+        "y[i] = a x[i] + y[i], with the old y[i] on the right.",
+        "y[i] = a * x[i] + y[i]",
+        {
+            "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
+            "factor forgotten": "x is multiplied by a.",
+            "factor of the sum": "y = a x + y, not a (x + y).",
+            "x and y exchanged": "y = a x + y, not a y + x.",
+            "product in place of a sum": "y = a x + y, not a x y.",
+            "sign": "y = a x + y, not y - a x.",
+            "sign of y": "y = a x + y, not a x - y.",
+        },
+    ),
+    "index, index out of range, race": Part(
+        "Which element has thread t of block b, and what do the threads without an element do?",
+        "The element is b BLOCK + t, which is cuda.grid(1); threads from x.shape[0] on do nothing.",
+        "i = cuda.grid(1), then if i < x.shape[0]:",
+        {
+            "off by one at the end": "the guard must include the last element: i < x.shape[0].",
+            "off by one at the beginning": "thread 0 of block 0 has element 0.",
+            "block index forgotten": "the index is cuda.grid(1): threadIdx.x begins at 0 in every block.",
+            "thread index forgotten": "the index is cuda.grid(1): blockIdx.x is the same for all threads of a block.",
+            "off by one in the index": "y[i] is computed from x[i], here from x[i + 1].",
+        },
+    ),
 }
 
 
 def saxpy(arguments: Arguments, mistakes: Mistakes, BLOCK: int) -> Outputs:
     a, x, y = arguments["a"], arguments["x"], arguments["y"]
-    result = choice(
-        mistakes,
-        {
-            "missing accumulate": a * x,
-            "factor forgotten": x + y,
-            "x and y exchanged": a * y + x,
-            "sign": y - a * x,
-            "off by one in the index": a * np.append(x[1:], 0) + y,
-        },
-        a * x + y,
-    )
-    if "block index forgotten" in mistakes:  # every block adds to the same elements
-        result = np.where(np.arange(len(x)) < BLOCK, y + blocks(len(x), BLOCK) * a * x, y)
-    if "off by one at the end" in mistakes:
-        result[-1] = y[-1]
-    if "off by one at the beginning" in mistakes:
-        result[0] = y[0]
+    n, result = len(x), y.copy()
+    grid = blocks(n, BLOCK)
+    x = np.append(x[1:], 0) if "off by one in the index" in mistakes else x
+    a = 1 if "factor forgotten" in mistakes else a
+    times, end = 1, n - ("off by one at the end" in mistakes)
+    if "block index forgotten" in mistakes:  # every block works on the same elements
+        times, end = grid, min(BLOCK, end)
+    if "thread index forgotten" in mistakes:  # every thread of a block works on the same element
+        times, end = BLOCK, min(grid, end)
+    own = slice(int("off by one at the beginning" in mistakes), end)
+    for _ in range(times):
+        ax, old = (a * result, x) if "x and y exchanged" in mistakes else (a * x, result)
+        old = a * old if "factor of the sum" in mistakes else old
+        ax, old = -ax if "sign" in mistakes else ax, -old if "sign of y" in mistakes else old
+        new = ax * old if "product in place of a sum" in mistakes else ax + old
+        result[own] = (ax if "missing accumulate" in mistakes else new)[own]
     return {"y": result.astype(y.dtype)}
 
 
@@ -57,7 +74,7 @@ EXERCISE = CudaExercise(
     constant=("BLOCK", 1, 64),
     cases=cases,
     reference=saxpy,
-    parts={"": Part("", "", "", MISTAKES)},
+    parts=PARTS,
     counted="3 blocks and a half",
     cost=cost,
     wasteful="A thread reads its x and its y once and writes its y once; keep what it needs twice in a variable.",
