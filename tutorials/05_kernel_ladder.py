@@ -1,55 +1,479 @@
-# %% [markdown]
-# # 5. A ladder of kernels
-#
-# You will see why the same multiplications in another order take much less time. On a CPU we measure the time; for a
-# GPU we count memory accesses, which needs no GPU. The ladder leads from the loops that everybody writes to the
-# package's tile.
-#
-# It builds on the tracer of tutorial 1 and the convolution of tutorial 4. Everything runs on one core.
+"""
+5. A ladder of kernels
+======================
+
+You will see how the same multiplications, in another order, take a fraction of the time. The ladder
+has five steps: naive, coalesced, shared-memory tile, register tile, vectors. Each step has a
+picture, an expectation and a result. For a GPU we count what moves, which needs no GPU. For a CPU
+we count *and* measure.
+
+You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
+"""
 
 # %%
+# The task
+# --------
+#
+# The matrix product is the heart of a network: dense layers, LSTM and convolutions are made of it.
+#
+# .. math:: C[i, j] = \sum_k A[i, k] \, B[k, j]
+#
+# For matrices of 256 x 256 these are 256³ products, about 17 million, in any order. All versions
+# below do exactly these products. They differ in what they load for them.
+
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy's product, which is the goal
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy, and before NumPy is imported
+
+import time
+from collections import Counter, defaultdict
 
 import matplotlib.pyplot as plt
 import numba
 import numpy as np
-from _figures import save
-from _timing import race
 from numba import cuda, float32, njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from scratchser.kernels import conv2d, matmul
 from scratchser.kernels.matmul import Operand
-from scratchser.kernels.parts.tile_cuda import THREADS, tiles
+from scratchser.kernels.parts import tile, tile_cuda, windows_cuda
 from scratchser.tracer import trace
+from scratchser.tracer.drawing import draw
 
-numba.set_num_threads(1)
 rng = np.random.default_rng(0)
+A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
+right = A.astype(np.float64) @ B
 
-# %% [markdown]
-# ## The matrix product: measured time
+# %%
+# How to count on a GPU
+# ---------------------
 #
-#     C[i, j] = Σ_k A[i, k] B[k, j]          2 M N K operations, whatever the order of the three loops
+# We count as in tutorial 1. From the tracer's log we collect the *requests* of each warp. A request
+# to global memory costs the sectors of 32 bytes that it touches. A request to shared memory costs
+# the passes of its busiest bank. Both are divided by the number of products.
 #
-# **By element**: C[i, j] is a sum over k. In a column of B, each step jumps over a whole row in memory. And since each
-# addition waits for the one before, the vector units, which add 8 or 16 elements at a time, are not used.
-#
-# **By row** exchanges two loops: a row of B, times one element of A, is added to a row of C. The elements of a row are
-# neighbours in memory, and their sums do not wait for each other. But C is loaded and stored again and again, two
-# accesses for each product.
+# We count the accesses to A and B, and to the parts of them in shared memory, which are called a
+# and b in all kernels. C is written once, however long the sum over k is.
+
+SECTOR = 32  # bytes
+BANKS = 32
+
+
+def requests(report, names):
+    """{(block, warp, source line, turn): byte offsets in these arrays that the threads of the warp access}"""
+    log = report.log
+    accesses = log.accesses()
+    sites = log.sites  # a site is a source line that reads or writes one array
+    turns = Counter()  # how often a thread has been at a site
+    found = defaultdict(list)
+    for address, site, thread in zip(accesses.address, accesses.site, accesses.thread, strict=True):
+        memory = sites[site].memory
+        if memory.name in names:
+            block, number = divmod(thread, log.launch.threads)
+            found[block, number // 32, site, turns[thread, site]].append(address - memory.start)
+            turns[thread, site] += 1
+    return found
+
+
+def passes(offsets):
+    elements = {int(offset) // 4 for offset in offsets}
+    return max(Counter(element % BANKS for element in elements).values())
+
+
+counted = {}  # name -> bytes of global memory and passes of shared memory, for each product
+
+
+def count(name, report, products):
+    report.require_clean()
+    sectors = sum(len({int(offset) // SECTOR for offset in one}) for one in requests(report, "AB").values())
+    shared = sum(passes(one) for one in requests(report, "ab").values())
+    counted[name] = sectors * SECTOR / products, shared / products
+    print(f"{name:20} {counted[name][0]:7.3f} bytes and {counted[name][1]:.4f} passes for each product")
 
 
 # %%
+# The matrices for counting are small: 64 x 32 times 32 x 64. We check each result.
+
+M, N, K = 64, 64, 32
+small_A = A[:M, :K].copy()
+small_B = B[:K, :N].copy()
+small_C = np.zeros((M, N), np.float32)
+
+
+def run(kernel, grid, block):
+    small_C[:] = np.nan
+    report = trace(kernel, grid, block, small_A, small_B, small_C)
+    assert np.abs(small_C - small_A @ small_B).max() < 1e-5
+    return report
+
+
+# %%
+# Step 1, GPU: a thread for each element
+# --------------------------------------
+#
+# The loops over i and j disappear, as in tutorial 1. A launch in two dimensions gives each thread
+# two indices. Threads with neighbouring x are neighbours in a warp. In this first version x runs
+# down the rows: the threads of a warp have 32 different i and the same j.
+#
+# In each step of k, the warp reads 32 elements of A and one of B. How many sectors are that?
+
+
+@cuda.jit
+def naive(A, B, C):
+    i, j = cuda.grid(2)  # the first index changes fastest
+    total = float32(0)
+    for k in range(A.shape[1]):
+        total += A[i, k] * B[k, j]
+    C[i, j] = total
+
+
+report = run(naive, (2, 2), (32, 32))
+count("naive", report, M * N * K)
+
+# sphinx_gallery_start_ignore
+
+
+def draw_requests(report, arrays):
+    """What the first warp touches in one step of k: dark elements are read, pale ones are fetched with them."""
+    first = {}
+    sites = report.log.sites
+    for (block, warp, site, turn), offsets in requests(report, "AB").items():
+        if block == warp == 0 and turn == 3:
+            first[sites[site].memory.name] = offsets
+    _, axes = plt.subplots(1, len(arrays), figsize=(8, 3.6), layout="constrained")
+    for axis, (name, array) in zip(axes, arrays.items(), strict=True):
+        image = np.ones((*array.shape, 3))
+        wanted = np.array([int(offset) // 4 for offset in first[name]])
+        fetched = np.unique(wanted // 8)
+        flat = image.reshape(-1, 3)
+        for sector in fetched:
+            flat[8 * sector : 8 * sector + 8] = (0.66, 0.8, 0.9)
+        flat[wanted] = (0.12, 0.47, 0.71)
+        axis.imshow(image, interpolation="nearest")
+        axis.set(title=f"{name}: {len(fetched)} sectors", xlabel="column", ylabel="row")
+
+
+# sphinx_gallery_end_ignore
+draw_requests(report, {"A": small_A, "B": small_B})
+plt.show()
+assert counted["naive"][0] == 33
+
+# %%
+# 32 elements of a *column* of A lie in 32 sectors, and B adds one. That makes 33 sectors for 32
+# products: 33 bytes for each product. Dark cells are read, pale cells are fetched in vain.
+#
+# Step 2, GPU: coalesced
+# ----------------------
+#
+# Exchange the two indices. Now the threads of a warp have the same i and 32 neighbouring j. Predict
+# the sectors of A and of B.
+
+
+@cuda.jit
+def coalesced(A, B, C):
+    j, i = cuda.grid(2)
+    total = float32(0)
+    for k in range(A.shape[1]):
+        total += A[i, k] * B[k, j]
+    C[i, j] = total
+
+
+report = run(coalesced, (2, 2), (32, 32))
+count("coalesced", report, M * N * K)
+draw_requests(report, {"A": small_A, "B": small_B})
+plt.show()
+assert counted["coalesced"][0] == 5
+
+# %%
+# One sector of A, which all threads share, and four sectors of B. That is 5 bytes instead of 33 for
+# each product: an **expected gain of 6.6**, for two letters.
+#
+# Step 3, GPU: a tile in shared memory
+# ------------------------------------
+#
+# Each element of B is still read by each of the 64 rows of C. Let the threads of a block share:
+# they load a tile of A and a tile of B into shared memory, wait, and multiply from there. Each
+# element that is loaded serves all threads of a row or a column of the block.
+#
+# With tiles of 32 x 32, by what factor does the traffic fall?
+
+
+def shared_tile(T):
+    """The kernel for tiles of T x T, with T x T threads in a block."""
+
+    @cuda.jit
+    def kernel(A, B, C):
+        a = cuda.shared.array((T, T), float32)
+        b = cuda.shared.array((T, T), float32)
+        x = cuda.threadIdx.x
+        y = cuda.threadIdx.y
+        j, i = cuda.grid(2)
+        total = float32(0)
+        for k in range(0, A.shape[1], T):
+            a[y, x] = A[i, k + x]
+            b[y, x] = B[k + y, j]
+            cuda.syncthreads()  # both tiles are complete
+            for n in range(T):
+                total += a[y, n] * b[n, x]
+            cuda.syncthreads()  # all threads have read them
+        C[i, j] = total
+
+    return kernel
+
+
+count("shared tile", run(shared_tile(32), (2, 2), (32, 32)), M * N * K)
+assert counted["shared tile"][0] == 1 / 4
+
+# %%
+# Here is the kernel with tiles of 2 x 2 for matrices of 4 x 4. Block 0 computes the upper left part
+# of C. Follow thread 3, at the lower right of its block: what does it load, and what does it read
+# after the barrier?
+
+report = trace(shared_tile(2), (2, 2), (2, 2), A[:4, :4].copy(), B[:4, :4].copy(), np.zeros((4, 4), np.float32))
+report.require_clean()
+draw(report, "tiles of 2 x 2")
+plt.show()
+
+# %%
+# It loads one element of each tile, and reads a row of ``a`` and a column of ``b``.
+#
+# The traffic of global memory falls to a quarter of a byte for each product: an **expected gain of
+# 20**. It is less than 32, because the requests before shared their element of A already.
+#
+# But shared memory is not free. Each product still needs two reads of it: two passes for the 32
+# products of a warp, 0.0625 for each, and a little for loading.
+#
+# Step 4, GPU: a tile in registers
+# --------------------------------
+#
+# A register is faster than any memory, and each thread has many. So let a thread compute not one
+# element of C, but 4 x 4 of them. For each n it reads 4 elements of ``a`` and 4 of ``b`` and does
+# 16 products: 8 reads instead of 32.
+
+
+def register_tile(T, R):
+    """The kernel for tiles of T x T, with R x R elements of C for each thread."""
+    side = T // R
+
+    @cuda.jit
+    def kernel(A, B, C):
+        a = cuda.shared.array((T, T + 1), float32)  # one more, against bank conflicts
+        b = cuda.shared.array((T, T), float32)
+        sums = cuda.local.array((R, R), float32)  # these become registers
+        row_of_b = cuda.local.array(R, float32)
+        x = cuda.threadIdx.x
+        y = cuda.threadIdx.y
+        t = y * side + x
+        i0 = cuda.blockIdx.y * T
+        j0 = cuda.blockIdx.x * T
+        for p in range(R):
+            for q in range(R):
+                sums[p, q] = 0
+        for k in range(0, A.shape[1], T):
+            for e in range(t, T * T, side * side):  # neighbouring threads load neighbouring elements
+                row = e // T
+                column = e % T
+                a[row, column] = A[i0 + row, k + column]
+                b[row, column] = B[k + row, j0 + column]
+            cuda.syncthreads()  # both tiles are complete
+            for n in range(T):
+                for q in range(R):
+                    row_of_b[q] = b[n, x + q * side]
+                for p in range(R):
+                    left = a[y + p * side, n]
+                    for q in range(R):
+                        sums[p, q] += left * row_of_b[q]
+            cuda.syncthreads()  # all threads have read them
+        for p in range(R):
+            for q in range(R):
+                C[i0 + y + p * side, j0 + x + q * side] = sums[p, q]
+
+    return kernel
+
+
+count("register tile", run(register_tile(32, 4), (2, 2), (8, 8)), M * N * K)
+assert counted["shared tile"][1] / counted["register tile"][1] > 3
+
+# %%
+# The drawing shows tiles of 4 x 4 with 2 x 2 elements of C for each of 4 threads. After the first
+# barrier, each element of ``a`` is read by two threads only: the two that lie side by side.
+
+report = trace(register_tile(4, 2), 1, (2, 2), A[:4, :4].copy(), B[:4, :4].copy(), np.zeros((4, 4), np.float32))
+report.require_clean()
+draw(report, "registers of 2 x 2")
+plt.show()
+
+# %%
+# The passes fall by a factor of 3.7, the **expected gain** where shared memory is the limit. Loading
+# the tiles costs passes too, so it is not quite 4. The extra column of ``a`` matters: without it,
+# four threads of a warp would meet in one bank (tutorial 1).
+#
+# Step 5, GPU: vectors
+# --------------------
+#
+# One instruction can read 16 bytes, which are four neighbouring float32. For this the elements that
+# a thread needs must be neighbours. So the kernel of this project, ``kernels/parts/tile_cuda.py``,
+# gives each thread 8 x 4 *neighbouring* elements of C, and it stores the tile of A turned: its
+# columns become rows. The 12 reads for 32 products become 3 instructions, an **expected gain of 4**
+# in the number of instructions that read.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_vectors():
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    for axis, turned in zip(axes, (False, True), strict=True):
+        reads = 0
+        for row in range(8):
+            for column in range(8):
+                inside = (row if not turned else column) < 8 and (column if not turned else row) == 2
+                colour = "C0" if inside else "#efefef"
+                axis.add_patch(plt.Rectangle((column, row), 0.92, 0.92, color=colour))
+        boxes = [(2, row, 1, 1) for row in range(8)] if not turned else [(0, 2, 4, 1), (4, 2, 4, 1)]
+        for x, y, width, height in boxes:
+            axis.add_patch(plt.Rectangle((x - 0.04, y - 0.04), width, height, fill=False, color="C1", lw=2.5))
+            reads += 1
+        axis.set(xlim=(-0.2, 8.1), ylim=(8.1, -0.2), aspect="equal", xticks=[], yticks=[])
+        axis.set(xlabel="k" if not turned else "row of A", ylabel="row of A" if not turned else "k")
+        axis.set_title(f"{'stored turned' if turned else 'stored as in A'}: {reads} instructions")
+        axis.spines[:].set_visible(False)
+    figure.suptitle("a thread reads 8 elements of A for one k")
+
+
+# sphinx_gallery_end_ignore
+draw_vectors()
+plt.show()
+
+# %%
+# The tracer counts elements, not instructions: joining the reads is the work of the compiler. So it
+# shows the larger tile of 64 x 32 elements, but not the vectors.
+
+tiles = tile_cuda.tiles(M, N)
+operands = (
+    small_A.ravel(),
+    K,
+    1,
+    0,
+    small_B.ravel(),
+    N,
+    1,
+    0,
+)  # each flat, with the steps between rows, columns, matrices
+zeros = np.zeros(N, np.float32)  # what C begins with
+small_C[:] = np.nan
+report = trace(matmul.product_cuda, (tiles, 1), 64, *operands, zeros, 0, 0, small_C.ravel(), 0, M, N, K, K)
+assert np.abs(small_C - small_A @ small_B).max() < 1e-5
+count("matmul.product_cuda", report, M * N * K)
+assert counted["matmul.product_cuda"][0] == 4 * (64 + 32) / (64 * 32)
+
+# sphinx_gallery_start_ignore
+
+
+def draw_counted():
+    names = list(counted)
+    _, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
+    titles = "global memory, bytes per product", "shared memory, passes per product"
+    for axis, title, values in zip(axes, titles, zip(*counted.values(), strict=True), strict=True):
+        bars = axis.barh(names, values, color=[f"C{i}" for i in range(len(names))])
+        axis.bar_label(bars, labels=[f"{value:.3g}" if value else "none" for value in values], padding=3)
+        axis.set(title=title, xscale="log", xlim=(min(v for v in values if v) / 2, 6 * max(values)))
+        axis.invert_yaxis()
+    axes[0].invert_yaxis()
+
+
+# sphinx_gallery_end_ignore
+draw_counted()
+plt.show()
+
+# %%
+# What do we expect on a card?
+# ----------------------------
+#
+# *Arithmetic intensity* is the number of operations for each byte that is moved. A product and its
+# addition are two operations. A GPU can do a certain number of operations in the time in which it
+# moves one byte: about 20 for an H100, by ``docs/kernels.md``. Below this number memory is the
+# limit, above it arithmetic.
+
+intensity = {name: 2 / moved for name, (moved, _) in counted.items()}
+for name, value in intensity.items():
+    print(f"{name:20} {value:6.2f} operations for each byte")
+assert list(intensity.values()) == sorted(intensity.values())
+assert intensity["matmul.product_cuda"] < 20
+
+# sphinx_gallery_start_ignore
+
+
+def draw_roofline(balance=20):
+    _, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    x = np.geomspace(0.03, 100, 200)
+    axis.loglog(x, 100 * np.minimum(1, x / balance), color="black", label="limit of the card")
+    for i, (name, value) in enumerate(intensity.items()):
+        axis.plot(value, 100 * min(1, value / balance), "o", ms=9, color=f"C{i}", label=name)
+    axis.axvline(balance, color="grey", ls=":")
+    axis.set(xlabel="operations per byte", ylabel="% of the arithmetic rate")
+    axis.legend(loc="lower right")
+
+
+# sphinx_gallery_end_ignore
+draw_roofline()
+plt.show()
+
+# %%
+# This is an expectation, and a pessimistic one: it counts every request as if it went to memory.
+# Caches answer many of them.
+#
+# What was measured? ``docs/gpu.md`` has times of the last step on one NVIDIA H200:
+# ``matmul.product_cuda`` does 1514 GFLOP/s in a training step of the paper's network, and
+# ``conv2d.forward_cuda``, which uses the same tile, 2511 GFLOP/s. The steps 1 to 4 have not been
+# run on a card. So from here on we measure on a CPU, where every reader can repeat it.
+#
+# How to count on a CPU
+# ---------------------
+#
+# A CPU moves *cache lines* of 64 bytes, which are 16 float32. And it has vector instructions that
+# compute with 8 or 16 neighbouring elements at once. So the rule is the same: neighbours are cheap.
+#
+# The tracer can run a CPU function as a kernel with one thread. We count a line whenever a place in
+# the program leaves the line that it has used last.
+
+
+def lines(function, products, *arrays):
+    """Cache lines for each product."""
+    log = trace(function, 1, 1, *arrays).log
+    accesses = log.accesses()
+    sites = log.sites
+    last = {}
+    total = 0
+    for address, site in zip(accesses.address, accesses.site, strict=True):
+        line = (address - sites[site].memory.start) // 64
+        total += last.get(site) != line
+        last[site] = line
+    return total / products
+
+
+# %%
+# Step 1, CPU: by element
+# -----------------------
+#
+# The three loops, as everybody writes them first.
+
+
 @njit
 def by_element(A, B, C):
     for i in range(C.shape[0]):
         for j in range(C.shape[1]):
-            C[i, j] = 0
+            total = np.float32(0)
             for k in range(A.shape[1]):
-                C[i, j] += A[i, k] * B[k, j]
-    return C
+                total += A[i, k] * B[k, j]
+            C[i, j] = total
+
+
+# %%
+# Step 2, CPU: by row
+# -------------------
+#
+# Exchange two loops, as we exchanged two indices on the GPU. The inner loop now runs along a row of
+# B and a row of C. How many cache lines does it need for 16 products?
 
 
 @njit
@@ -57,43 +481,358 @@ def by_row(A, B, C):
     C[:] = 0
     for i in range(C.shape[0]):
         for k in range(A.shape[1]):
+            a = A[i, k]
             for j in range(C.shape[1]):
-                C[i, j] += A[i, k] * B[k, j]
-    return C
+                C[i, j] += a * B[k, j]
 
 
-# %% [markdown]
-# **Ours** is `kernels/matmul.py`: a tile of 6 or 12 rows and 16 columns of C stays in registers for the whole of k, and
-# is loaded and stored once. One vector of B serves all rows of the tile, with one fused multiply-add for each row.
-# Numba does not compile loops to this, so the tile is written in LLVM's instructions. The goal is the speed of NumPy's
-# BLAS, the work of many years.
+# sphinx_gallery_start_ignore
+
+
+def draw_paths():
+    _, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, name, down in zip(axes, ("by element: a column of B", "by row: a row of B"), (True, False), strict=True):
+        for row in range(8):
+            for line in range(2):
+                axis.add_patch(plt.Rectangle((16 * line + 0.1, row + 0.08), 15.8, 0.84, fill=False, color="grey"))
+        path = [(5.5, k + 0.5) for k in range(8)] if down else [(j + 0.5, 2.5) for j in range(32)]
+        touched = {(int(x) // 16, int(y)) for x, y in path}
+        for line, row in touched:
+            axis.add_patch(plt.Rectangle((16 * line + 0.1, row + 0.08), 15.8, 0.84, color="C0", alpha=0.25))
+        axis.plot(*zip(*path, strict=True), ".-", color="C3")
+        axis.set(xlim=(0, 32), ylim=(8, 0), title=name, xlabel="column (boxes are cache lines)", ylabel="row")
+
+
+# sphinx_gallery_end_ignore
+draw_paths()
+plt.show()
 
 # %%
-A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
+# Three lines: it reads one of B, and reads and writes one of C. Before, it was about one line for
+# *each* product.
+#
+# There is a second gain. In ``by_element`` each addition waits for the addition before it, because
+# they add to the same total. In ``by_row`` the 16 sums of a line are independent, so the compiler
+# uses vector instructions.
+#
+# Step 3, CPU: a tile in the cache
+# --------------------------------
+#
+# A CPU has no shared memory that we fill by hand. Its caches do this by themselves. But we can
+# choose an order in which a part of B, here 64 x 128 elements or 32 KB, is used by all rows before
+# the next part is needed. Then it stays in the nearest cache.
+#
+# The number of lines is the same, they only come from nearer. Do you expect a gain?
+
+
+@njit
+def cache_tile(A, B, C):
+    C[:] = 0
+    for k0 in range(0, A.shape[1], 64):
+        for j0 in range(0, C.shape[1], 128):
+            for i in range(C.shape[0]):
+                c = C[i, j0 : j0 + 128]
+                for k in range(k0, min(k0 + 64, A.shape[1])):
+                    a = A[i, k]
+                    b = B[k, j0 : j0 + 128]
+                    for j in range(len(b)):
+                        c[j] += a * b[j]
+
+
+# %%
+# Step 4, CPU: a tile in registers
+# --------------------------------
+#
+# Hold 4 x 4 elements of A in registers. One line of each of 4 rows of B and 4 rows of C then serves
+# 16 x 16 products.
+
+
+@njit
+def register_rows(A, B, C):
+    C[:] = 0
+    for i in range(0, C.shape[0], 4):
+        c0, c1, c2, c3 = C[i], C[i + 1], C[i + 2], C[i + 3]
+        for k in range(0, A.shape[1], 4):
+            b0, b1, b2, b3 = B[k], B[k + 1], B[k + 2], B[k + 3]
+            p0, p1, p2, p3 = A[i, k], A[i, k + 1], A[i, k + 2], A[i, k + 3]
+            q0, q1, q2, q3 = A[i + 1, k], A[i + 1, k + 1], A[i + 1, k + 2], A[i + 1, k + 3]
+            r0, r1, r2, r3 = A[i + 2, k], A[i + 2, k + 1], A[i + 2, k + 2], A[i + 2, k + 3]
+            s0, s1, s2, s3 = A[i + 3, k], A[i + 3, k + 1], A[i + 3, k + 2], A[i + 3, k + 3]
+            for j in range(C.shape[1]):
+                x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
+                c0[j] += p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
+                c1[j] += q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3
+                c2[j] += r0 * x0 + r1 * x1 + r2 * x2 + r3 * x3
+                c3[j] += s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
+
+
+# %%
+# Now the counts. A is 32 x 32 and B is 32 x 64 for them.
+
+part = A[:32, :32].copy(), B[:32, :64].copy(), C[:32, :64].copy()
+functions = {"by element": by_element, "by row": by_row, "cache tile": cache_tile, "register tile": register_rows}
+line_counts = {name: lines(function, 32 * 32 * 64, *part) for name, function in functions.items()}
+for name, value in line_counts.items():
+    print(f"{name:14} {value:.4f} lines for each product")
+assert 1 < line_counts["by element"] < 1.2
+assert 3 / 16 < line_counts["by row"] < 3.3 / 16
+assert abs(line_counts["cache tile"] / line_counts["by row"] - 1) < 0.02
+assert 3 < line_counts["by row"] / line_counts["register tile"] < 4.1
+
+# %%
+# Step 5, CPU: vectors by hand
+# ----------------------------
+#
+# The last version keeps a tile of **C** in registers for the whole of k. It loads and stores C only
+# once. Numba does not compile loops to this, so ``kernels/parts/tile.py`` writes the vector
+# instructions itself. For each k it loads one line of B, and each of 6 or 12 elements of A is copied
+# to all 16 lanes and multiplied by it. How many rows depends on the processor.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_register_tile(rows):
+    _, axis = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    for lane in range(16):
+        axis.add_patch(plt.Rectangle((3 + lane, 0), 0.9, 0.9, color="C1", alpha=0.8))
+    axis.text(19.3, 0.45, "a line of B, loaded once", va="center")
+    for row in range(rows):
+        y = 1.6 + row
+        axis.add_patch(plt.Rectangle((0.6, y), 0.9, 0.9, color="C2", alpha=0.8))
+        axis.annotate("", (2.9, y + 0.45), (1.6, y + 0.45), arrowprops={"arrowstyle": "-|>"})
+        for lane in range(16):
+            axis.add_patch(plt.Rectangle((3 + lane, y), 0.9, 0.9, color="C0", alpha=0.6))
+    axis.text(19.3, 1.6 + rows / 2, f"{rows} x 16 sums of C,\nin registers\nfor the whole of k", va="center")
+    axis.text(0.4, 1.6 + rows / 2, f"{rows} elements of A", va="center", ha="right", rotation=90)
+    axis.set(xlim=(-0.8, 27), ylim=(rows + 1.8, -0.2))
+    axis.axis("off")
+
+
+# sphinx_gallery_end_ignore
+draw_register_tile(tile.ROWS)
+plt.show()
+line_counts["vectors"] = (1 + tile.ROWS / 16) / (tile.ROWS * 16)
+print(f"vectors: {line_counts['vectors']:.4f} lines for each product, by this formula")
+
+# %%
+# How to measure
+# --------------
+#
+# Four rules make a measurement worth something:
+#
+# 1. **First check, then time.** A wrong result is often fast.
+# 2. **Compile before.** The first call of a Numba function compiles it.
+# 3. **Take turns.** If the machine is busy for a while, all versions suffer.
+# 4. **Take the median,** and on a shared machine the processor time instead of the time on the
+#    clock.
+
+
+def measure(functions, right, rounds=9):
+    """Median processor time of each function in milliseconds. A function returns its result."""
+    for name, function in functions.items():
+        error = np.abs(function() - right).max()  # this call compiles, too
+        assert error < 1e-5 * np.abs(right).max(), f"{name} is wrong by {error}"
+    seconds = defaultdict(list)
+    for _ in range(rounds):
+        for name, function in functions.items():
+            started = time.process_time()
+            function()
+            seconds[name].append(time.process_time() - started)
+    return {name: 1000 * float(np.median(one)) for name, one in seconds.items()}
+
+
+threads = numba.get_num_threads()
+numba.set_num_threads(1)
 
 
 def ours(A, B, C):
     C[:] = 0
-    a, b = Operand(A.ravel(), A.shape[1], 1), Operand(B.ravel(), B.shape[1], 1)
+    a = Operand(A.ravel(), A.shape[1], 1)
+    b = Operand(B.ravel(), B.shape[1], 1)
     matmul.add_product(a, b, C.reshape(-1), len(A), B.shape[1], len(B))
     return C
 
 
-rungs = {"by element": by_element, "by row": by_row, "ours": ours, "NumPy's BLAS": np.matmul}
-rungs = {name: lambda rung=rung: rung(A, B, C) for name, rung in rungs.items()}
-products = race(rungs, A.astype(np.float64) @ B, 2 * 256**3)
+def returning(function):
+    def call():
+        function(A, B, C)
+        return C
 
-# %% [markdown]
-# ## The convolution is a matrix product
-#
-# Its windows are the rows of a matrix, one for each output position, with I J C elements each. The loops **as written**
-# do not use this. In **windows copied**, the windows are copied into such a matrix (im2col). With stride 1 each element
-# of x is copied I J = 25 times, which costs memory but saves time. **Ours**, `kernels/conv2d.py`, makes no such copy:
-# the elements of a window that meet one row of the convolution kernel are already contiguous in x, so the tile reads
-# them directly from x.
+    return call
 
+
+contestants = {name: returning(function) for name, function in functions.items()}
+contestants["vectors"] = lambda: ours(A, B, C)
+contestants["NumPy's BLAS"] = lambda: A @ B
+measured = measure(contestants, right)
+for name, milliseconds in measured.items():
+    print(f"{name:14} {milliseconds:8.3f} ms, {2 * 256**3 / milliseconds / 1e6:7.1f} GFLOP/s")
 
 # %%
+# NumPy calls a *BLAS* library, the work of many experts over many years. The best time of all is our
+# limit of the arithmetic.
+#
+# Expected against measured
+# -------------------------
+#
+# Our expectation is simple: time is proportional to cache lines, but not below the limit of the
+# arithmetic. One step must fix the scale, and we take "by row". Where will this be wrong?
+
+limit = min(measured.values())
+scale = measured["by row"] / line_counts["by row"]
+expected = {name: max(scale * moved, limit) for name, moved in line_counts.items()}
+
+# sphinx_gallery_start_ignore
+
+
+def draw_comparison(expected, measured, title):
+    names = list(expected)
+    _, axis = plt.subplots(figsize=(8, 0.7 + 0.62 * len(names)), layout="constrained")
+    rows = np.arange(len(names))
+    for shift, numbers, label in ((-0.2, expected, "expected"), (0.2, measured, "measured")):
+        values = [numbers[name] for name in names]
+        bars = axis.barh(rows + shift, values, 0.38, label=label)
+        axis.bar_label(bars, fmt="%.3g", padding=3)
+    every = [*expected.values(), *(measured[name] for name in names)]
+    axis.set(yticks=rows, xscale="log", xlim=(min(every) / 2, 3 * max(every)), xlabel="processor time, ms", title=title)
+    axis.set_yticklabels(names)
+    axis.invert_yaxis()
+    axis.legend(loc="lower right")
+
+
+# sphinx_gallery_end_ignore
+draw_comparison(expected, measured, "matrix product, 256 x 256")
+plt.show()
+before = "by element"
+for name in ("by row", "cache tile", "register tile", "vectors"):
+    gains = [times[before] / times[name] for times in (expected, measured)]
+    print(f"{before:13} to {name:13} expected gain {gains[0]:5.2f}, measured {gains[1]:5.2f}")
+    before = name
+
+# %%
+# When this text was written, on a shared Intel Xeon with AVX-512, we saw this. Compare it with your
+# own numbers above.
+#
+# - **By row** gained 13 instead of the expected 5.6. The count ignores that ``by_element`` waits for
+#   each addition, and that it uses no vectors.
+# - **The cache tile** gained nothing, as expected: B has 256 KB and lies in the second cache, which
+#   is near enough when it is read in order. On a GPU the same idea is worth a factor of 20.
+# - **The register tile** gained 2.6 instead of 4. When memory is no longer the limit, arithmetic
+#   begins to be.
+# - **Vectors by hand** gained another 1.5, the same as expected, because both stop at the
+#   arithmetic.
+#
+# A wrong expectation is not a failure. It shows which limit we have forgotten.
+#
+# The convolution: windows
+# ------------------------
+#
+# A convolution is a matrix product, too. Each output position has a *window* of the input. Written
+# as a row of I J C elements, the windows form a matrix, and the product of this matrix and the
+# weights is the result (tutorial 4). There are two ways to get the matrix:
+#
+# - **im2col**: copy the windows. With stride 1 and a kernel of 5 x 5, each element of x is copied
+#   25 times.
+# - **in place**: read the windows where they lie. With the channels last, the elements of a window
+#   in one frame are neighbours already. The next window begins C elements later and overlaps.
+
+# sphinx_gallery_start_ignore
+
+
+def draw_windows(frames=3, bins=5, channels=2, taps=3):
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained", width_ratios=[1, 1.6])
+    number = np.arange(frames * bins * channels).reshape(frames, bins * channels)
+    for t in range(frames):
+        for e in range(bins * channels):
+            left.add_patch(plt.Rectangle((e, t), 0.95, 0.95, color="#e4e4e4"))
+            left.text(e + 0.47, t + 0.5, f"{number[t, e]}", ha="center", va="center", fontsize=8)
+    for window in range(3):
+        first = window * channels
+        for t in range(frames):
+            box = plt.Rectangle((first + 0.07 * window, t + 0.07 * window), taps * channels - 0.1, 0.8, fill=False)
+            box.set(color=f"C{window}", lw=2)
+            left.add_patch(box)
+        row = number[:, first : first + taps * channels].ravel()
+        for e, element in enumerate(row):
+            right.add_patch(plt.Rectangle((e, window), 0.95, 0.9, color=f"C{window}", alpha=0.35))
+            right.text(e + 0.47, window + 0.45, f"{element}", ha="center", va="center", fontsize=8)
+    left.set(xlim=(-0.2, bins * channels + 0.2), ylim=(frames + 0.2, -0.2), title="in place: 30 elements")
+    left.set(xlabel="bin and channel", ylabel="frame")
+    right.set(xlim=(-0.2, len(row) + 0.2), ylim=(3.2, -0.2), title="im2col: 54 elements", ylabel="window")
+    right.set(xlabel="element of the window")
+    for axis in (left, right):
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+
+
+# sphinx_gallery_end_ignore
+draw_windows()
+plt.show()
+
+# %%
+# The numbers are addresses in x: three frames of five bins and two channels, with a 3 x 3 kernel.
+# On the left the three windows are the coloured outlines. On the right the same windows are copied.
+#
+# First the GPU, counted. A small convolution has 8 x 8 positions, 4 channels, a 3 x 3 kernel and 8
+# output channels. The kernel ``im2col`` makes the matrix, and the product from above does the rest.
+# ``conv2d.forward_cuda`` reads in place. How much less does it access?
+
+T, F, CHANNELS, TAPS, OUTPUTS = 8, 8, 4, 3, 8
+x = rng.standard_normal((1, T, F, CHANNELS)).astype(np.float32)
+W = rng.standard_normal((TAPS, TAPS, CHANNELS, OUTPUTS)).astype(np.float32)
+bias = np.zeros(OUTPUTS, np.float32)
+y = conv2d.forward(x, np.array([T]), W, bias, (1, 1), relu=False)
+
+
+@cuda.jit
+def im2col(x, rows):
+    """Row t F + f of the matrix, a thread for each of its elements."""
+    T, F, C = x.shape
+    n, e = cuda.grid(2)
+    t = n // F + e // (3 * C) - 1
+    f = n % F + e // C % 3 - 1
+    if 0 <= t < T and 0 <= f < F:
+        rows[n, e] = x[t, f, e % C]
+    else:
+        rows[n, e] = 0
+
+
+rows = np.zeros((T * F, TAPS * TAPS * CHANNELS), np.float32)
+copying = trace(im2col, (T * F // 4, rows.shape[1] // 4), (4, 4), x[0], rows)
+product = np.zeros((T * F, OUTPUTS), np.float32)
+depth = rows.shape[1]
+operands = rows.ravel(), depth, 1, 0, W.ravel(), OUTPUTS, 1, 0
+multiplying = trace(
+    matmul.product_cuda, (1, 1), 64, *operands, bias, 0, 0, product.ravel(), 0, T * F, OUTPUTS, depth, depth
+)
+assert np.abs(product - y.reshape(product.shape)).max() < 1e-4
+
+in_place = np.zeros(y.size, np.float32)
+frames = windows_cuda.frames_of(np.array([T]), 1)
+sizes = T, F, CHANNELS, TAPS, TAPS, OUTPUTS, 1, 1
+lowest = np.float32(-np.inf)  # no ReLU
+reading = trace(conv2d.forward_cuda, 1, 64, x.ravel(), frames, W.ravel(), bias, lowest, in_place, *sizes)
+assert np.abs(in_place - y.ravel()).max() < 1e-4
+
+
+def accesses(*reports):
+    for report in reports:
+        report.require_clean()
+    return sum(report.counts.global_reads.total + report.counts.global_writes.total for report in reports)
+
+
+with_copy = accesses(copying, multiplying)
+without = accesses(reading)
+print(f"im2col: {with_copy} accesses to global memory, in place: {without}, gain {with_copy / without:.2f}")
+assert with_copy > 2 * without
+
+# %%
+# In place needs less than half of the accesses, and no memory for the matrix.
+#
+# Now the CPU, measured. The convolution has 32 x 32 positions, 16 channels, a 5 x 5 kernel and 32
+# output channels. The first version has the loops as they are written in the formula.
+
+
 @njit
 def as_written(x, W, y):
     (T, F, C), (I, J, _, D) = x.shape, W.shape
@@ -108,71 +847,90 @@ def as_written(x, W, y):
     return y
 
 
-x, W, y = (rng.standard_normal(s).astype(np.float32) for s in ((32, 32, 16), (5, 5, 16, 32), (32, 32, 32)))
+x = rng.standard_normal((32, 32, 16)).astype(np.float32)
+W = rng.standard_normal((5, 5, 16, 32)).astype(np.float32)
+y = np.zeros((32, 32, 32), np.float32)
+bias = np.zeros(32, np.float32)
 
 
-def windows_copied():
+def copied():
     windows = sliding_window_view(np.pad(x, ((2, 2), (2, 2), (0, 0))), (5, 5), (0, 1))
-    rows = windows.transpose(0, 1, 3, 4, 2).reshape(1024, 400)  # which copies
+    rows = windows.transpose(0, 1, 3, 4, 2).reshape(1024, 400)  # this copies
     return ours(rows, W.reshape(400, 32), y.reshape(1024, 32)).reshape(y.shape)
 
 
-rungs = {"as written": lambda: as_written(x, W, y), "windows copied": windows_copied}
-rungs["ours"] = lambda: conv2d.forward(x[None], np.array([32]), W, np.zeros(32, np.float32), (1, 1), relu=False)[0]
-right = as_written(x.astype(np.float64), W.astype(np.float64), np.empty(y.shape))
-convolutions = race(rungs, right, 2 * y.size * 400)
-
-# %% [markdown]
-# ## On a GPU: count what is loaded
-#
-# On a GPU, arithmetic waits for memory, so we count accesses instead of time: how many elements of global memory are
-# read for each product? With **a thread for each element** of C it is two. In **ours**, `matmul.product_cuda`, a block
-# loads parts of A and B into shared memory for a tile of 64 x 32 elements: (64 + 32) / (64 · 32), and 1 / K for the
-# initial value of C. From shared memory a thread reads 8 + 4 elements for the 8 x 4 products that it does with them.
-
+convolutions = {
+    "as written": lambda: as_written(x, W, y),
+    "im2col": copied,
+    "in place": lambda: conv2d.forward(x[None], np.array([32]), W, bias, (1, 1), relu=False)[0],
+}
+exact = as_written(x.astype(np.float64), W.astype(np.float64), np.zeros(y.shape))
+convolution_times = measure(convolutions, exact)
+numba.set_num_threads(threads)  # as before
 
 # %%
-@cuda.jit
-def thread_for_each(A, B, C):
-    j, i = cuda.grid(2)
-    total = float32(0)
-    for k in range(A.shape[1]):
-        total += A[i, k] * B[k, j]
-    C[i, j] = total
+# The expectation uses the same scale as above. "As written" moves lines like "by row". Both others
+# are limited by arithmetic, and im2col also reads and writes the matrix once, 2 · 1024 · 400
+# elements.
 
-
-M, N, K = 64, 32, 32
-A, B, C = A[:M, :K].copy(), B[:K, :N].copy(), C[:M, :N].copy()
-# flat, each with the steps from row to row, column to column, matrix to matrix; C begins with zeros; all of k at once
-flat = A.ravel(), K, 1, 0, B.ravel(), N, 1, 0, np.zeros(N, np.float32), 0, 0, C.ravel(), 0, M, N, K, K
-launches = {"a thread for each": (thread_for_each, (4, 8), (8, 8), A, B, C)}
-launches["ours"], reads = (matmul.product_cuda, (tiles(M, N), 1), THREADS, *flat), {}
-for name, launch in launches.items():
-    C[:] = np.nan
-    (report := trace(*launch)).require_clean()
-    assert np.abs(C - A @ B).max() < 1e-5
-    reads[name], shared = (n.total / (M * N * K) for n in (report.counts.global_reads, report.counts.shared_reads))
-    print(f"{name:20}{reads[name]:7.3f} global and {shared:.3f} shared reads for each product")
-assert list(reads.values()) == [2, (64 + 32) / (64 * 32) + 1 / K]
+products = 1024 * 400 * 32
+few = x[:4, :4], W[:3, :3, :, :16].copy(), np.zeros((4, 4, 16), np.float32)
+inside = 10 * 10 * 16 * 16  # products of this small one: 10 of 12 (position, tap) pairs lie inside, along each axis
+line_count = lines(as_written, inside, *few)
+arithmetic = limit * products / 256**3
+per_line = scale / 256**3
+convolution_expected = {
+    "as written": max(per_line * line_count * products, arithmetic),
+    "im2col": arithmetic + per_line * 2 * 1024 * 400 / 16,
+    "in place": arithmetic,
+}
+for name, milliseconds in convolution_times.items():
+    print(f"{name:12} expected {convolution_expected[name]:7.3f} ms, measured {milliseconds:7.3f} ms")
+draw_comparison(convolution_expected, convolution_times, "convolution, 32 x 32 positions, 5 x 5 x 16 to 32")
+plt.show()
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-panels = {"matrix product, ms": products, "convolution, ms": convolutions, "GPU: reads for each product": reads}
-for axis, (title, numbers) in zip(axes, panels.items(), strict=True):
-    bars = axis.barh(list(numbers), list(numbers.values()), log=True, color=[f"C{i}" for i in range(len(numbers))])
-    axis.bar_label(bars, fmt="%.3g", padding=3)
-    axis.set(title=title, xlabel="logarithmic", xlim=(min(numbers.values()) / 3, 4 * max(numbers.values())))
-    axis.tick_params(which="both", bottom=False, labelbottom=False)
-    axis.invert_yaxis()
-save(figure, "05_kernel_ladder")
-
-# %% [markdown]
-# ## What to try
+# The loops as written are slow for the same reason as ``by_row``, or slower: the inner loop is only
+# 32 elements long. The copy costs more than we expected, because NumPy copies short ranges of
+# 16 elements. Reading in place has no copy at all, and this is why ``kernels/conv2d.py`` does it.
 #
-# - Let "by row" take four rows at a time, so that each loaded element of B serves four products. How much does it help?
-#   (In our measurement it took 0.65 ms, "by row" 0.98 ms and ours 0.37 ms.)
-# - Let a thread of `thread_for_each` compute four neighbouring elements of a row. How many reads are there for each
-#   product? (5 / 4: an element of A serves four products.) And if a block loads tiles of 8 x 8? (1 / 4.) Write this
-#   kernel yourself:
-# - Your turn: `tutorials/exercises/cuda_matmul_tiled.py`, judged by
-#   `python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py`.
+# What to try
+# -----------
+#
+# 1. Give each thread of ``coalesced`` four neighbouring elements of a row of C. How many elements
+#    does it read for each product?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    5 for 4 products, since one element of A serves four of B. It was 2 for each product.
+#
+# 2. Change the ``T + 1`` of ``register_tile`` to ``T``. What happens to the passes?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    The four rows of ``a`` that a warp reads at a time begin in the same bank. Each read of ``a``
+#    takes 4 passes instead of 1, and the gain of step 4 is nearly lost.
+#
+# 3. Why not make the register tile 16 x 16? It would need only 32 reads for 256 products.
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    A thread has at most 255 registers, and the sums alone would need 256. The compiler would move
+#    some of them to memory. Long before that, fewer blocks fit on a multiprocessor (occupancy,
+#    tutorial 1).
+#
+# 4. Time the CPU versions with 512 x 512 matrices. Does the cache tile gain now?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    On the machine described above it did not: B has 1 MB then, and still lies in the second cache
+#    of 2 MB. Try it on yours.
+#
+# **Your turn.** Write step 3 yourself, for matrices of any size, in
+# ``tutorials/exercises/cuda_matmul_tiled.py``. This command judges it without a GPU::
+#
+#     python -m scratchser.check tutorials/exercises/cuda_matmul_tiled.py
