@@ -13,9 +13,10 @@ You need the loss that tutorial 9 minimised. This tutorial explains where its ta
 # Three people listen
 # -------------------
 #
-# In the IEMOCAP corpus, three annotators listened to each utterance and chose one or more emotions from
-# a list. The list is longer than the four classes of the paper. These are the examples of the paper's
-# table 5. ("Other" in its last row stands for two labels in the release, disgust and frustration.)
+# In the IEMOCAP corpus, three annotators listened to each utterance and chose one or more emotions
+# from a list. The list is longer than the four classes of the paper. These are the examples of the
+# paper's table 5. ("Other" in its last row stands for two labels in the release, disgust and
+# frustration.)
 
 from fractions import Fraction
 
@@ -74,14 +75,14 @@ assert [unanimous(votes, hard_label(votes)) for votes in VOTES.values()] == [Fal
 # The soft label and its weight
 # -----------------------------
 #
-# Each annotator has one vote and spreads it evenly over all labels given, also over those outside the
-# four classes. Let m(c) be the mean vote for class c over the annotators. Then
+# Each annotator has one vote and spreads it evenly over all labels given, also over those outside
+# the four classes. Let m(c) be the mean vote for class c over the annotators. Then
 #
 # .. math:: \mathrm{weight} = \sum_c m(c), \qquad \mathrm{soft}(c) = \frac{m(c)}{\mathrm{weight}}
 #
-# where both run over the four classes only. The **soft label** says what the annotators heard, if it
-# was one of the four emotions. The **weight** says which part of the votes fell on them. So votes for
-# other emotions make the utterance count less, but they do not change the target.
+# where both run over the four classes only. The **soft label** says what the annotators heard, if
+# it was one of the four emotions. The **weight** says which part of the votes fell on them. So
+# votes for other emotions make the utterance count less, but they do not change the target.
 
 
 # sphinx_gallery_start_ignore
@@ -133,15 +134,15 @@ plt.show()
 # The loss
 # --------
 #
-# Cross-entropy accepts a distribution t as well as a single class. The weight w multiplies the term of
-# its utterance. With the probabilities p, the softmax of the scores z:
+# Cross-entropy accepts a distribution t as well as a single class. The weight w multiplies the term
+# of its utterance. With the probabilities p, the softmax of the scores z:
 #
 # .. math:: L = \frac{1}{B} \sum_b w_b \sum_k -t_{bk} \log p_{bk}, \qquad
 #           \frac{\partial L}{\partial z_{bk}} = \frac{w_b}{B} \left(p_{bk} - t_{bk}\right)
 #
-# So the gradient is *the prediction minus the votes*. It is zero only where p = t: **the best output
-# for a soft label is the soft label itself**, not its largest class. The figure shows the loss of two
-# classes, for three targets. Where is each minimum, and how low is it?
+# So the gradient is *the prediction minus the votes*. It is zero only where p = t: **the best
+# output for a soft label is the soft label itself**, not its largest class. The figure shows the
+# loss of two classes, for three targets. Where is each minimum, and how low is it?
 
 
 # sphinx_gallery_start_ignore
@@ -162,11 +163,11 @@ plt.show()
 
 # %%
 # The loss of a soft label never reaches 0. Its smallest value is the entropy of the label: 0.56 for
-# (0.75, 0.25), and ln 2 = 0.69 for (0.5, 0.5). So a loss with soft labels and a loss with hard labels
-# cannot be compared.
+# (0.75, 0.25), and ln 2 = 0.69 for (0.5, 0.5). So a loss with soft labels and a loss with hard
+# labels cannot be compared.
 #
-# Is the kernel right? We compare its loss with SciPy, and its gradient with differences of the loss and
-# with the complex step (``docs/gradcheck.md``).
+# Is the kernel right? We compare its loss with SciPy, and its gradient with differences of the loss
+# and with the complex step (``docs/gradcheck.md``).
 
 rng = np.random.default_rng(10)
 scores = rng.standard_normal((4, 4))
@@ -198,8 +199,8 @@ require(reports)
 # Where does descent end?
 # -----------------------
 #
-# We descend on the scores themselves, once with the hard and once with the soft labels. What will the
-# probabilities of the first utterance be in the end?
+# We descend on the scores themselves, once with the hard and once with the soft labels. What will
+# the probabilities of the first utterance be in the end?
 
 
 def descend(target, steps=2000):
@@ -272,9 +273,9 @@ plt.show()
 # How often does it matter?
 # -------------------------
 #
-# Of the paper's utterances 36.5 % are unanimous, and of the happy ones only 18 %. The built-in corpus
-# has simulated annotators, who agree more often. The mechanism is the same: a weak expression of an
-# emotion is taken for a related one.
+# Of the paper's utterances 36.5 % are unanimous, and of the happy ones only 18 %. The built-in
+# corpus has simulated annotators, who agree more often. The mechanism is the same: a weak
+# expression of an emotion is taken for a related one.
 
 corpus = synthetic.load()
 labels = np.array([u.label for u in corpus.utterances])
@@ -324,11 +325,11 @@ draw_shares(share_hard, share_soft)
 plt.show()
 
 # %%
-# Annotators who are not sure of happiness choose neutral. So mass moves to the class that is already
-# the largest. The paper found what one should then expect (its table 6): with soft labels the recall
-# of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 % to 15.5 %. WA
-# rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12 explains these two
-# measures.
+# Annotators who are not sure of happiness choose neutral. So mass moves to the class that is
+# already the largest. The paper found what one should then expect (its table 6): with soft labels
+# the recall of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 %
+# to 15.5 %. WA rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12
+# explains these two measures.
 #
 # What to try
 # -----------
@@ -338,11 +339,11 @@ plt.show()
 #    .. admonition:: Answer
 #       :class: dropdown
 #
-#       Happiness has the soft label 1 and the weight 1/3. But the hard label is excited, outside the
-#       four classes, so this utterance is not in the training data at all.
+#       Happiness has the soft label 1 and the weight 1/3. But the hard label is excited, outside
+#       the four classes, so this utterance is not in the training data at all.
 #
-# 2. Is the largest class of a soft label always the hard label? Take the votes happiness and sadness,
-#    neutral, anger and sadness, as three annotators.
+# 2. Is the largest class of a soft label always the hard label? Take the votes happiness and
+#    sadness, neutral, anger and sadness, as three annotators.
 #
 #    .. admonition:: Answer
 #       :class: dropdown

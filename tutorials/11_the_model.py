@@ -1,88 +1,272 @@
-# %% [markdown]
-# # 11. The whole model
-#
-# You will see what shape the data has after each layer, and which layers have the most parameters; one training step
-# that lowers the loss by as much as the gradient predicts; the gradient of *every* parameter, checked at once; and that
-# an utterance gets the same scores, bit by bit, alone and in any batch.
-#
-# It builds on all tutorials before: 2 (spectrograms), 4 and 5 (convolutions), 6 and 7 (Bi-LSTM), 9 (update), 10 (loss).
+"""
+11. The model
+=============
+
+You will see the whole network in one diagram, the shape of a batch on its way through it, and which
+layers have the most parameters. Then come the four checks that a network should pass before a long
+training: a small step lowers the loss by as much as the gradient predicts, every gradient is right,
+an utterance gets the same scores alone and in a batch, and the network can memorise a few
+utterances.
+
+The parts were explained before: tutorials 2 (spectrogram), 4 and 5 (convolution), 6 and 7
+(Bi-LSTM), 9 (update) and 10 (loss). Here they are put on top of each other.
+"""
 
 # %%
+# The network
+# -----------
+#
+# The paper's best model has four convolutions and one Bi-LSTM. The diagram shows it from the
+# sound's spectrogram (left) to the probabilities of the four emotions (right). Below each box is
+# the shape of what comes out of it: utterances x frames x frequency bins x channels, and so on. The
+# paper does not print the sizes of its figure 3. These are ours, chosen by experiments
+# (``docs/experiments.md``).
+
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _figures import save
 
 from scratchser.corpus import synthetic
-from scratchser.corpus.batches import Dataset, assemble
 from scratchser.corpus.features import extract
-from scratchser.corpus.normalisation import Normalisation
 from scratchser.gradcheck import check, require
 from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model
 from scratchser.optim import Optimiser
 from scratchser.presets import PAPER_BEST, PRESETS
 
-# %% [markdown]
-# ## Shapes
-#
-#     (B, T, F, 1) ─ convolutions ─▶ (B, T', F', C) ─ one vector a frame ─▶ (B, T', F' C)
-#                  ─ Bi-LSTM ─▶ (B, T', 2H) ─ last states ─▶ (B, 2H) ─ dense ─▶ (B, 4)
-#
-# A convolution with stride s turns T frames into ⌈T / s⌉, and the real frames of an utterance into ⌈length / s⌉. So the
-# Bi-LSTM has to remember over T' = T / 8 steps, not over T (tutorial 7 showed how gradients fade). The paper's figure 3
-# does not show channels, kernels and strides; ours were chosen by experiment: `docs/experiments.md`.
+
+# sphinx_gallery_start_ignore
+def draw_network():
+    boxes = [
+        ("log\nspectrogram", "B × T × 513 × 1", "0.85"),
+        ("conv 1\nReLU", "B × T/2 × 65 × 48", "#9ecae1"),
+        ("conv 2\nReLU", "B × T/4 × 33 × 64", "#9ecae1"),
+        ("conv 3\nReLU", "B × T/8 × 17 × 96", "#9ecae1"),
+        ("conv 4\nReLU", "B × T/8 × 9 × 96", "#9ecae1"),
+        ("one vector\nfor each frame", "B × T/8 × 864", "0.85"),
+        ("Bi-LSTM\n2 × 128 units", "B × T/8 × 256", "#fdae6b"),
+        ("last states", "B × 256", "0.85"),
+        ("dense", "B × 4", "#a1d99b"),
+        ("softmax", "B × 4", "0.85"),
+    ]
+    _, axis = plt.subplots(figsize=(8, 3.3), layout="constrained")
+    for n, (name, shape, colour) in enumerate(boxes):
+        x, y = 1.32 * (n % 5), 0 if n < 5 else -1.5
+        axis.add_patch(plt.Rectangle((x - 0.52, y - 0.3), 1.04, 0.6, fc=colour, ec="black"))
+        axis.text(x, y, name, ha="center", va="center", fontsize=10)
+        axis.text(x, y - 0.4, shape, ha="center", va="top", fontsize=9)
+        if n % 5 < 4:
+            axis.annotate("", (x + 0.8, y), (x + 0.52, y), arrowprops={"arrowstyle": "-|>", "color": "black"})
+    axis.plot([5.8, 6.0, 6.0, -0.75, -0.75], [0, 0, -0.85, -0.85, -1.5], color="black", lw=1)
+    axis.annotate("", (-0.52, -1.5), (-0.76, -1.5), arrowprops={"arrowstyle": "-|>", "color": "black"})
+    axis.set(xlim=(-0.85, 6.1), ylim=(-2.15, 0.4))
+    axis.axis("off")
+
+
+# sphinx_gallery_end_ignore
+draw_network()
+plt.show()
 
 # %%
-frames, bins = 100, 64 * PAPER_BEST.frequency_khz + 1
-model = Model(PAPER_BEST, bins, classes=4)
-print(f"{frames} frames of {bins} bins, {len(model.parameters.values)} parameters in all")
-for layer in [*model.convs, *model.lstms, model.dense]:
-    size, shape = sum(W.size for name, W in model.parameters.W.items() if name.startswith(layer.name)), (4,)
-    if layer in model.convs:
-        frames, bins, _ = shape = layer.output_shape(frames, bins)
-    elif layer in model.lstms:
-        shape = frames, 2 * PAPER_BEST.lstm_units
-    print(f"    {layer.name:6} -> {' x '.join(map(str, shape)):12} {size:8} parameters")
-assert frames == 13
-
-# %% [markdown]
-# ## One training step
+# The convolutions halve the time axis three times, so the Bi-LSTM has to remember over T/8 steps
+# and not over T (tutorial 7 showed how gradients fade with the steps). They also turn 513 frequency
+# bins into 9 positions with 96 channels. Each frame is then one vector of 9 · 96 = 864 features.
 #
-# One step with eight utterances of the built-in corpus: forward, loss, backward, update. The gradient predicts that the
-# loss changes by dW · step, and a small step must give this change: a quick check, in float32 and with real shapes.
+# Where are the parameters?
+# -------------------------
+#
+# Which layer has the most? Write down your guess, and its share of all parameters.
+
+model = Model(PAPER_BEST, bins=513, classes=4)
+layers = [*model.convs, *model.lstms, model.dense]
+sizes = {}
+for layer in layers:
+    sizes[layer.name] = sum(W.size for name, W in model.parameters.W.items() if name.startswith(layer.name))
+    tensors = [f"{name.split('.')[1]} {W.shape}" for name, W in model.parameters.W.items() if layer.name in name]
+    print(f"{layer.name:6}{sizes[layer.name]:9,}  {', '.join(tensors)}")
+total = len(model.parameters.values)
+assert sum(sizes.values()) == total
+
+
+# sphinx_gallery_start_ignore
+def draw_sizes():
+    _, axis = plt.subplots(figsize=(8, 2.6), layout="constrained")
+    for n, (name, size) in enumerate(sizes.items()):
+        axis.barh(n, size / 1000, color={"c": "#9ecae1", "l": "#fdae6b", "d": "#a1d99b"}[name[0]], ec="black")
+        share = f"{size / total:.0%}" if size > 0.005 * total else "less than 1%"
+        axis.text(size / 1000 + 8, n, f"{size:,} ({share})", va="center", fontsize=9)
+    axis.set_yticks(range(len(sizes)), sizes)
+    axis.invert_yaxis()
+    axis.set(xlabel="parameters, thousands", xlim=(0, 1.25 * max(sizes.values()) / 1000))
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+# sphinx_gallery_end_ignore
+draw_sizes()
+plt.show()
+print(f"{total:,} parameters in all")
+assert sizes["lstm1"] > 0.7 * total
 
 # %%
-config = replace(PRESETS["demo"], l2=0.0, conv_l2=0.0, momentum=0.0)
-corpus, chosen = synthetic.load(size=10), np.arange(8)
-data = Dataset.of(corpus.classes, corpus.utterances, extract(corpus, config), config)
-normalisation = Normalisation.of(data.features, chosen, "fold")
-x, lengths = assemble(data.features, normalisation, chosen, np.ones(8))
-targets, weights = data.targets[chosen], data.weights[chosen]
-model = Model(config, x.shape[2], len(corpus.classes), seed=0)
-optimiser, before = Optimiser(model.parameters, config), model.parameters.values.copy()
-now, dlogits = softmax.loss(model.forward(x, lengths), targets, weights)
-model.backward(dlogits)
-gradient = model.parameters.gradients.astype(np.float64)  # a copy: the update clears them
-optimiser.step(0.01)  # a hundredth of the learning rates
-predicted = gradient @ (model.parameters.values - before)
-got = softmax.loss(model.forward(x, lengths), targets, weights)[0] - now
-print(f"x {x.shape}, loss {now:.4f}, ln 4 {np.log(4):.4f}; predicted change {predicted:.2e}, change {got:.2e}")
-assert got < 0 and abs(got / predicted - 1) < 0.1
-
-# %% [markdown]
-# ## Every parameter
+# The Bi-LSTM has almost three quarters of them, and nearly all of these are its input weights: 864
+# features, two directions, four gates of 128 units. The convolutions have few parameters, because
+# the same kernel is used at every position. They do most of the arithmetic.
 #
-# Now the strict check: a small model in float64, unequal lengths, NaN past the ends, soft targets and weights; all
-# parameter arrays, along three random directions each. `kinks` returns the inputs of the ReLUs, so that the checker can
-# avoid steps across 0.
+# A batch on its way
+# ------------------
+#
+# For the rest we take a smaller network, the preset ``demo``, and eight utterances of the built-in
+# corpus. Everything is in float64, so that the checks can be strict. The spectrograms are padded
+# with zeros to the longest utterance.
+
+config = replace(PRESETS["demo"], l2=0.0, conv_l2=0.0)
+corpus = synthetic.load(size=10)
+features = extract(corpus, config)
+chosen = np.arange(8)
+lengths = features.lengths[chosen]
+x = np.zeros((8, lengths.max(), features.values.shape[1], 1))
+for row, utterance in enumerate(chosen):
+    S = features.of(utterance)
+    x[row, : len(S), :, 0] = (S - features.values.mean()) / features.values.std()
+labels = np.array([corpus.utterances[n].label for n in chosen])
+targets, weights = np.eye(4)[labels], np.ones(8)
+model = Model(config, bins=x.shape[2], classes=4, seed=0, dtype=np.float64)
+scores = model.forward(x, lengths)
 
 # %%
+# The layers keep their activations, since backward needs them. So we can look at the batch after
+# each layer. Time runs downwards, and the width shows how many numbers a frame has. The first
+# utterance is in front, the others behind it, and what is hatched lies past the end of an
+# utterance. A layer with time stride 2 turns T frames into ⌈T / 2⌉, and the length of each
+# utterance goes the same way.
+
+
+# sphinx_gallery_start_ignore
+def draw_shapes(stages):
+    _, axes = plt.subplots(1, len(stages), figsize=(8, 3.8), layout="constrained")
+    longest = max(shape[1] for _, shape, _ in stages if len(shape) > 2)
+    for axis, (name, shape, real) in zip(axes, stages, strict=True):
+        width = max(0.22, np.prod(shape[2:]) ** 0.5 / 70) if len(shape) > 2 else 0.22
+        for b in reversed(range(shape[0])):
+            left, top = 0.1 * b, -0.055 * b
+            height = shape[1] / longest * 1.6 if len(shape) > 2 else 0.05
+            axis.add_patch(plt.Rectangle((left, top), width, height, fc="white", ec="0.4", lw=0.7, hatch="////"))
+            done = height * (real[b] / shape[1] if real is not None else 1)
+            axis.add_patch(
+                plt.Rectangle((left, top), width, done, fc="#fdd0a2" if "LSTM" in name else "#c6dbef", ec="k")
+            )
+        axis.set(xlim=(-0.05, 1.55), ylim=(1.75, -0.5))
+        axis.axis("off")
+        axis.set_title(name + "\n" + "\n× ".join(map(str, shape)), fontsize=9)
+
+
+# sphinx_gallery_end_ignore
+stages = [("input", x.shape, lengths)]
+real = lengths
+for layer in model.convs:
+    real = conv2d.output_lengths(real, layer.stride[0])
+    stages.append((layer.name, layer.y.shape, real))
+flat = (*layer.y.shape[:2], layer.y.shape[2] * layer.y.shape[3])
+stages.append(("vectors", flat, real))
+stages.append(("Bi-LSTM", model.lstms[0].cache.y.shape, real))
+stages.append(("scores", scores.shape, None))
+for name, shape, _ in stages:
+    print(f"{name:8} {shape}")
+draw_shapes(stages)
+plt.show()
+assert flat[1] == -(-x.shape[1] // 8)
+
+# %%
+# And this is what the longest utterance looks like on its way. The network has not been trained
+# yet: its first layer already finds edges by chance, and the Bi-LSTM's states are smooth curves.
+
+
+# sphinx_gallery_start_ignore
+def draw_activations():
+    u = int(lengths.argmax())
+    maps = {"input": x[u, :, :, 0], "conv1, mean channel": model.convs[0].y[u].mean(axis=2)}
+    maps |= {"conv4, mean channel": model.convs[-1].y[u].mean(axis=2), "states": model.lstms[0].cache.y[u]}
+    _, axes = plt.subplots(1, 4, figsize=(8, 2.7), layout="constrained")
+    for axis, (title, values), row in zip(axes, maps.items(), ("bin", "position", "position", "unit"), strict=True):
+        extent = (0, lengths[u] * 0.032, 0, values.shape[1])
+        colours = "RdBu_r" if title == "states" else "magma"
+        axis.imshow(values.T, aspect="auto", origin="lower", cmap=colours, extent=extent)
+        axis.set(xlabel="time, s", ylabel=row)
+        axis.set_title(title, fontsize=9)
+
+
+# sphinx_gallery_end_ignore
+draw_activations()
+plt.show()
+
+# %%
+# Check 1: a small step does what the gradient says
+# -------------------------------------------------
+#
+# A gradient predicts how the loss changes by a small step: by the sum of gradient times step over
+# all parameters. One backward pass gives the prediction for every step size. How does the error of
+# the prediction depend on the step size? We go against the gradient with steps of different sizes.
+
+
+def loss_now():
+    return softmax.loss(model.forward(x, lengths), targets, weights)
+
+
+start = model.parameters.values.copy()
+loss, dscores = loss_now()
+model.parameters.gradients[:] = 0
+model.backward(dscores)
+gradient = model.parameters.gradients.copy()
+print(f"loss {loss:.4f}, ln 4 {np.log(4):.4f}")
+learning_rates = np.geomspace(1e-7, 1e-1, 13)
+changes, predictions = [], []
+for learning_rate in learning_rates:
+    model.parameters.values[:] = start - learning_rate * gradient
+    changes.append(loss_now()[0] - loss)
+    predictions.append(-learning_rate * gradient @ gradient)
+model.parameters.values[:] = start
+errors = np.abs(np.array(changes) / predictions - 1)
+
+
+# sphinx_gallery_start_ignore
+def draw_steps():
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    left.loglog(learning_rates, -np.array(predictions), "-", label="predicted")
+    down = np.array(changes) < 0
+    left.loglog(learning_rates[down], -np.array(changes)[down], "o", label="measured")
+    left.set(xlabel="learning rate", ylabel="decrease of the loss, nats")
+    left.legend(frameon=False)
+    right.loglog(learning_rates, errors, "o-")
+    right.set(xlabel="learning rate", ylabel="relative error of the prediction")
+
+
+# sphinx_gallery_end_ignore
+draw_steps()
+plt.show()
+assert errors[0] < 1e-4 < 1e-2 < errors[-1]
+
+# %%
+# The prediction is good to as many digits as you like if the step is small. If a gradient were
+# wrong, the error would stay at the same value for all small steps. For a large step the loss is
+# curved, and the prediction says little. This check needs one line and works on a real batch. But
+# it sums over all parameters, so a small mistake in a small tensor can hide.
+#
+# Check 2: every gradient
+# -----------------------
+#
+# Now the strict check. A small network with the same layers, utterances of unequal lengths, NaN
+# past their ends (it must not matter), soft targets and weights. ``scratchser.gradcheck`` moves
+# each tensor in three random directions, and compares the change of the loss with the gradient to a
+# hundred-millionth. ``kinks`` gives it the values that enter the ReLUs, so that it can avoid a step
+# across zero.
+
 kernels, strides = ((3, 5), (2, 3), (3, 2), (1, 3)), ((2, 2), (1, 2), (2, 1), (1, 2))
 tiny = replace(config, conv_channels=(2, 3, 2, 2), conv_kernels=kernels, conv_strides=strides, lstm_units=4)
-small, rng = Model(tiny, bins=11, classes=4, seed=3, dtype=np.float64), np.random.default_rng(11)
-short, z = np.array([13, 1, 8, 5]), rng.standard_normal((4, 13, 11, 1))
+small = Model(tiny, bins=11, classes=4, seed=3, dtype=np.float64)
+rng = np.random.default_rng(11)
+short = np.array([13, 1, 8, 5])
+z = rng.standard_normal((4, 13, 11, 1))
 z[np.arange(13) >= short[:, None]] = np.nan
 soft, weight = rng.dirichlet(np.ones(4), 4), rng.uniform(0.3, 1, 4)
 small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)  # biases of 0 would hide terms
@@ -94,6 +278,10 @@ def loss_of(arrays):
     return softmax.loss(small.forward(z, short), soft, weight)
 
 
+def forward(**arrays):
+    return loss_of(arrays)[0]
+
+
 def backward(dy, **arrays):
     small.parameters.gradients[:] = 0
     small.backward(dy * loss_of(arrays)[1])
@@ -101,67 +289,134 @@ def backward(dy, **arrays):
 
 
 def kinks(**arrays):
-    signs, _ = [], loss_of(arrays)  # every layer keeps its input
+    loss_of(arrays)  # every layer keeps its input
+    before = []
     for layer in small.convs:
-        pre = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
-        signs += [pre[u, :n].ravel() for u, n in enumerate(conv2d.output_lengths(layer.lengths, layer.stride[0]))]
-    return np.concatenate(signs)
+        values = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
+        frames = conv2d.output_lengths(layer.lengths, layer.stride[0])
+        before += [values[u, :n].ravel() for u, n in enumerate(frames)]
+    return np.concatenate(before)
 
 
-start = {name: value.copy() for name, value in small.parameters.W.items()}
-reports = check(lambda **arrays: loss_of(arrays)[0], backward, start, directions=3, kinks=kinks)
-print("against differences of the loss:", *reports, sep="\n")
+tensors = {name: value.copy() for name, value in small.parameters.W.items()}
+reports = check(forward, backward, tensors, directions=3, kinks=kinks)
+print(*reports, sep="\n")
 require(reports)
 
-# %% [markdown]
-# ## Alone and in a batch: the same bits
-#
-# The scores of an utterance must not depend on the rest of its batch, or else a result depends on the batch size.
-# Padding can change the scores if a window or a time loop reads past the end, and sums in another order differ in the
-# last bits. Neither happens here. The paper masks before the Bi-LSTM only; we mask before every layer.
+# %%
+# Test the tester: what would this check say about a mistake? We plant one. The layers of a network
+# pass their gradients on, so we let the Bi-LSTM pass on only 99 % of its gradient. Which tensors
+# will fail?
+
+
+def wrong_backward(dy, **arrays):
+    layer = small.lstms[0]
+    right = layer.backward
+    layer.backward = lambda dh: 0.99 * right(dh)
+    try:
+        return backward(dy, **arrays)
+    finally:
+        del layer.backward  # the method of the class again
+
+
+reports = check(forward, wrong_backward, tensors, directions=1, kinks=kinks)
+print(*reports, sep="\n")
+failed = [report.name for report in reports if not report.passed]
+assert failed == [name for name in tensors if name.startswith("conv")]
 
 # %%
+# All tensors *below* the mistake fail, each with the factor 0.99, and all above it pass. So read
+# such a list from the top of the network: the first layer that fails got a wrong gradient from the
+# layer above.
+#
+# Check 3: alone and in a batch
+# -----------------------------
+#
+# The scores of an utterance must not depend on the other utterances of its batch. Otherwise a
+# result depends on the batch size. Two things can go wrong. A window or a time loop can read past
+# the end. And a sum in another order differs in the last digits. Do you expect equal scores, or
+# almost equal ones?
+
 together = model.forward(x, lengths).copy()
 for u, length in enumerate(lengths):
     alone = model.forward(np.ascontiguousarray(x[u : u + 1, :length]), lengths[u : u + 1])
     assert np.array_equal(alone[0], together[u])
-padded = np.pad(x, ((0, 0), (0, 40), (0, 0), (0, 0)), constant_values=np.nan)  # more padding
-assert np.array_equal(model.forward(padded[::-1].copy(), lengths[::-1].copy())[::-1], together)
-print("alone, in a batch, in another order, with more padding: the same bits")
-
-# %% [markdown]
-# ## Memorising eight utterances
-#
-# The last check before a long training: a model that cannot memorise a few utterances cannot learn. The converse is not
-# true.
+padded = np.pad(x, ((0, 0), (0, 40), (0, 0), (0, 0)), constant_values=np.nan)
+reverse = model.forward(padded[::-1].copy(), lengths[::-1].copy())[::-1]
+assert np.array_equal(reverse, together)
+print("alone, in a batch, in another order, with more padding: equal in every bit")
 
 # %%
-optimiser, losses = Optimiser(model.parameters, PRESETS["demo"]), []
-for _ in range(40):
-    now, dlogits = softmax.loss(model.forward(x, lengths), targets, weights)
-    model.backward(dlogits)
-    optimiser.step(1.0)
-    losses.append(now)
-print(f"40 steps: loss {losses[0]:.2f} -> {losses[-1]:.4f}")
-assert np.array_equal(model.forward(x, lengths).argmax(axis=1), data.labels[chosen]) and losses[-1] < 0.1
-u, first, last = int(lengths.argmax()), model.convs[0], model.convs[-1]
-maps = {"input: log power": x[u, :, :, 0], "conv1: mean of its channels": first.y[u].mean(axis=2)}
-maps |= {"conv4: mean of its channels": last.y[u].mean(axis=2), "Bi-LSTM: states": model.lstms[0].cache.y[u]}
-figure, axes = plt.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
-for panel, (title, values), rows in zip(axes, maps.items(), ("bin", "position", "position", "unit"), strict=False):
-    size, colours = (0, lengths[u] * 0.032, 0, values.shape[1]), "RdBu_r" if "LSTM" in title else "magma"
-    panel.imshow(values.T, aspect="auto", origin="lower", cmap=colours, extent=size)  # a frame each 32 ms
-    panel.set(title=title, xlabel="time, s", ylabel=rows)
-axes[4].semilogy(losses)
-axes[4].set(title="memorising eight utterances", xlabel="steps taken", ylabel="loss, nats")
-save(figure, "11_the_model")
-
-# %% [markdown]
-# ## What to try
+# They are equal in every bit. The paper masks the padding before the Bi-LSTM only; we mask it
+# before every layer.
 #
-# - Where are the parameters of the best model? (73 % in the Bi-LSTM, and 87 % of those in Wx: it reads 9 · 96 = 864
-#   features per frame.)
-# - Why is the first loss above ln 4? (The first scores are not 0, and a preference for a wrong class costs more than no
-#   preference.)
-# - Your turn: `tutorials/exercises/linear_backward.py`, the top layer, judged by
-#   `python -m scratchser.check tutorials/exercises/linear_backward.py`.
+# Check 4: memorise eight utterances
+# ----------------------------------
+#
+# A network that cannot memorise a few utterances cannot learn anything. If it can, that does not
+# show that it learns anything about emotions. We train once with the labels, and once with *wrong*
+# labels, shifted by one class. What do you expect from the second training?
+
+
+def memorise(labels, steps=40):
+    model = Model(config, bins=x.shape[2], classes=4, seed=0, dtype=np.float64)
+    optimiser = Optimiser(model.parameters, config)
+    losses = []
+    for _ in range(steps):
+        loss, dscores = softmax.loss(model.forward(x, lengths), np.eye(4)[labels], weights)
+        model.backward(dscores)
+        optimiser.step(1.0)
+        losses.append(loss)
+    return losses
+
+
+# sphinx_gallery_start_ignore
+def draw_memory(runs):
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    for (name, losses), style in zip(runs.items(), ("-", "--"), strict=True):
+        axis.semilogy(losses, style, label=name)
+    axis.set(xlabel="step", ylabel="loss, nats")
+    axis.legend(frameon=False)
+
+
+# sphinx_gallery_end_ignore
+runs = {"labels": memorise(labels), "wrong labels": memorise((labels + 1) % 4)}
+for name, losses in runs.items():
+    print(f"{name:12} loss {losses[0]:.2f} -> {losses[-1]:.4f}")
+    assert losses[-1] < 0.1
+draw_memory(runs)
+plt.show()
+
+# %%
+# It memorises both. That is why tutorial 12 tests on speakers that the network has never heard.
+#
+# What to try
+# -----------
+#
+# 1. Why is the first loss above ln 4, the loss of a network that prefers no class?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       The first scores are not 0. A preference for a wrong class costs more than a preference for
+#       the right class saves, because the logarithm is curved.
+#
+# 2. In check 2, plant the mistake in the dense layer: let ``small.dense.backward`` pass on 0.99 of
+#    its gradient. Which tensors fail?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       Those of the Bi-LSTM and of all convolutions. Only ``dense.W`` and ``dense.b`` pass.
+#
+# 3. How would the diagram change with a second Bi-LSTM (``lstm_layers=2``)? How many parameters
+#    would it have?
+#
+#    .. admonition:: Answer
+#       :class: dropdown
+#
+#       It reads the 256 states of each frame of the first one and gives 256 again. It has
+#       256 · 2 · 512 input weights, 2 · 128 · 512 recurrent weights and 2 · 512 biases: 394,240.
+#
+# Your turn: ``tutorials/exercises/linear_backward.py``, the top layer, judged by
+# ``python -m scratchser.check tutorials/exercises/linear_backward.py``.
