@@ -46,7 +46,7 @@ print(y)
 #
 # .. math:: i = \mathtt{blockIdx} \cdot \mathtt{blockDim} + \mathtt{threadIdx}
 #
-# The word ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and what
+# The expression ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and what
 # should the last ones do?
 
 

@@ -140,7 +140,8 @@ def draw_requests(report, arrays):
     for (block, warp, site, turn), offsets in requests(report, "AB").items():
         if block == warp == 0 and turn == 3:
             first[sites[site].memory.name] = offsets
-    _, axes = plt.subplots(1, len(arrays), figsize=(8, 3.6), layout="constrained")
+    widths = [array.shape[1] for array in arrays.values()]
+    _, axes = plt.subplots(1, len(arrays), figsize=(8, 3.4), layout="constrained", width_ratios=widths)
     for axis, (name, array) in zip(axes, arrays.items(), strict=True):
         image = np.ones((*array.shape, 3))
         wanted = np.array([int(offset) // 4 for offset in first[name]])
@@ -150,7 +151,7 @@ def draw_requests(report, arrays):
             flat[8 * sector : 8 * sector + 8] = (0.66, 0.8, 0.9)
         flat[wanted] = (0.12, 0.47, 0.71)
         axis.imshow(image, interpolation="nearest")
-        axis.set(title=f"{name}: {len(fetched)} sectors", xlabel="column", ylabel="row")
+        axis.set(title=f"{name}, sectors: {len(fetched)}", xlabel="column", ylabel="row", ylim=(31.5, -0.5))
 
 
 # sphinx_gallery_end_ignore
@@ -186,7 +187,7 @@ assert counted["coalesced"][0] == 5
 
 # %%
 # One sector of A, which all threads share, and four sectors of B. That is 5 bytes instead of 33 for
-# each product: an **expected gain of 6.6**, for two letters.
+# each product: an **expected gain of 6.6**, for exchanging two indices.
 #
 # Step 3, GPU: a tile in shared memory
 # ------------------------------------
@@ -374,9 +375,12 @@ def draw_counted():
     _, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
     titles = "global memory, bytes per product", "shared memory, passes per product"
     for axis, title, values in zip(axes, titles, zip(*counted.values(), strict=True), strict=True):
-        bars = axis.barh(names, values, color=[f"C{i}" for i in range(len(names))])
-        axis.bar_label(bars, labels=[f"{value:.3g}" if value else "none" for value in values], padding=3)
-        axis.set(title=title, xscale="log", xlim=(min(v for v in values if v) / 2, 6 * max(values)))
+        axis.barh(names, values, color=[f"C{i}" for i in range(len(names))])
+        left = min(value for value in values if value > 0) / 2
+        for row, value in enumerate(values):
+            text = f"{value:.3g}" if value > 0 else "uses none"
+            axis.text(1.1 * max(value, left), row, text, va="center")
+        axis.set(title=title, xscale="log", xlim=(left, 6 * max(values)))
         axis.invert_yaxis()
     axes[0].invert_yaxis()
 
@@ -408,7 +412,7 @@ def draw_roofline(balance=20):
     x = np.geomspace(0.03, 100, 200)
     axis.loglog(x, 100 * np.minimum(1, x / balance), color="black", label="limit of the card")
     for i, (name, value) in enumerate(intensity.items()):
-        axis.plot(value, 100 * min(1, value / balance), "o", ms=9, color=f"C{i}", label=name)
+        axis.plot(value, 100 * min(1, value / balance), "o", ms=14 - 2 * i, color=f"C{i}", label=name)
     axis.axvline(balance, color="grey", ls=":")
     axis.set(xlabel="operations per byte", ylabel="% of the arithmetic rate")
     axis.legend(loc="lower right")
@@ -455,7 +459,7 @@ def lines(function, products, *arrays):
 # Step 1, CPU: by element
 # -----------------------
 #
-# The three loops, as everybody writes them first.
+# The three loops, as the formula suggests them.
 
 
 @njit
@@ -696,6 +700,7 @@ def draw_comparison(expected, measured, title):
     every = [*expected.values(), *(measured[name] for name in names)]
     axis.set(yticks=rows, xscale="log", xlim=(min(every) / 2, 3 * max(every)), xlabel="processor time, ms", title=title)
     axis.set_yticklabels(names)
+    axis.tick_params(axis="x", which="minor", labelbottom=False)
     axis.invert_yaxis()
     axis.legend(loc="lower right")
 
@@ -710,17 +715,16 @@ for name in ("by row", "cache tile", "register tile", "vectors"):
     before = name
 
 # %%
-# When this text was written, on a shared Intel Xeon with AVX-512, we saw this. Compare it with your
+# When this text was written, on a busy Intel Xeon with AVX-512, we saw this. Compare it with your
 # own numbers above.
 #
-# - **By row** gained 13 instead of the expected 5.6. The count ignores that ``by_element`` waits for
-#   each addition, and that it uses no vectors.
+# - **By row** gained about 12 instead of the expected 5.6. The count ignores that ``by_element``
+#   waits for each addition, and that it uses no vectors.
 # - **The cache tile** gained nothing, as expected: B has 256 KB and lies in the second cache, which
-#   is near enough when it is read in order. On a GPU the same idea is worth a factor of 20.
-# - **The register tile** gained 2.6 instead of 4. When memory is no longer the limit, arithmetic
-#   begins to be.
-# - **Vectors by hand** gained another 1.5, the same as expected, because both stop at the
-#   arithmetic.
+#   is near enough when it is read in order. On a GPU we expect a factor of 20 from the same idea.
+# - **The register tile** gained about 2.7 instead of 3.6. When memory is no longer the limit,
+#   arithmetic begins to be.
+# - **Vectors by hand** gained about 1.5, as expected: here both are near the limit of the arithmetic.
 #
 # A wrong expectation is not a failure. It shows which limit we have forgotten.
 #
@@ -874,8 +878,8 @@ numba.set_num_threads(threads)  # as before
 # elements.
 
 products = 1024 * 400 * 32
-few = x[:4, :4], W[:3, :3, :, :16].copy(), np.zeros((4, 4, 16), np.float32)
-inside = 10 * 10 * 16 * 16  # products of this small one: 10 of 12 (position, tap) pairs lie inside, along each axis
+few = x[:4, :4].copy(), W[:3, :3].copy(), np.zeros((4, 4, 32), np.float32)
+inside = 10 * 10 * 16 * 32  # products of this small one: 10 of 12 (position, tap) pairs lie inside, along each axis
 line_count = lines(as_written, inside, *few)
 arithmetic = limit * products / 256**3
 per_line = scale / 256**3
@@ -890,9 +894,10 @@ draw_comparison(convolution_expected, convolution_times, "convolution, 32 x 32 p
 plt.show()
 
 # %%
-# The loops as written are slow for the same reason as ``by_row``, or slower: the inner loop is only
-# 32 elements long. The copy costs more than we expected, because NumPy copies short ranges of
-# 16 elements. Reading in place has no copy at all, and this is why ``kernels/conv2d.py`` does it.
+# In our measurement, the loops as written took about as long as expected, since they move as many
+# lines as ``by_row``. The copy of im2col took much longer than expected: it consists of short
+# ranges, and NumPy needs many steps for them. Reading in place has no copy at all. That is why
+# ``kernels/conv2d.py`` does it.
 #
 # What to try
 # -----------
@@ -911,7 +916,7 @@ plt.show()
 #    :class: dropdown
 #
 #    The four rows of ``a`` that a warp reads at a time begin in the same bank. Each read of ``a``
-#    takes 4 passes instead of 1, and the gain of step 4 is nearly lost.
+#    takes 4 passes instead of 1, and the gain of step 4 falls from 3.7 to 1.6.
 #
 # 3. Why not make the register tile 16 x 16? It would need only 32 reads for 256 products.
 #
