@@ -102,7 +102,7 @@ def mean_and_variance(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns frames (G,) int64, mean and variance (G, F), with G = groups.max() + 1; 0 for a group without frames.
 
-    Raises ValueError if there are no utterances or if one lies outside of x.
+    Raises ValueError for other dtypes than above, without utterances, and if one lies outside of x.
     """
     chunks = _chunks(x, starts, lengths, groups)
     frames = np.bincount(groups, lengths).astype(np.int64)
@@ -129,6 +129,9 @@ def normalise(
 
 def _chunks(x: np.ndarray, starts: np.ndarray, lengths: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The frames of all utterances as chunks (P, 3), see above."""
+    expect("x", x, x.shape, np.dtype(np.float64 if x.dtype == np.float64 else np.float32))
+    for name, array in (("starts", starts), ("lengths", lengths), ("groups", groups)):
+        expect(name, array, starts.shape, np.dtype(np.int64))
     if len(starts) == 0 or lengths.sum() == 0:
         raise ValueError("no frames: their mean and variance are undefined")
     if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > len(x)).any() or (groups < 0).any():

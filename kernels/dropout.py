@@ -6,8 +6,8 @@
 
 x, y, dx, dy   (B, D)   activations of B utterances and their gradients; float32 or float64
 m              (B, D)   the mask; it is not stored, backward computes it again
-rows           (B,)     number of each utterance in the corpus, 0 <= rows[b] < 2³²; int64, NumPy's
-key            ()       selects the masks, such as one per layer and step; 0 <= key < 2⁶⁴
+rows           (B,)     number of each utterance, such as its position in the epoch, 0 <= rows[b] < 2³²; int64, NumPy's
+key            ()       selects the masks, such as one per epoch; 0 <= key < 2⁶⁴
 p              ()       0 <= p < 1; p = 0 leaves every value as it is
 
 philox is Philox 4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. It turns a counter of four

@@ -12,7 +12,8 @@ count             (G,)   int64    rows of each group; NumPy's
 
 All arrays of one dtype but these two, float32 or float64, C-contiguous, without unit. The paper has no such layer. A
 group of one row becomes 0. Each sum runs over the rows of its group in the order of the batch, so the bits do not
-depend on the number of threads. For inference, where the statistics come from elsewhere, there is `apply`.
+depend on the number of threads. In inference, `shrink` mixes the statistics of a small group with others, and `apply`
+normalises by given statistics.
 """
 
 import math
@@ -173,6 +174,28 @@ def statistics(x: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarra
     else:
         launch(statistics_cuda, blocks(mean.size, THREADS), THREADS, x, rows, starts, mean, variance)
     return count, mean, variance
+
+
+def shrink(
+    count: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    prior: float,
+    its_mean: np.ndarray,
+    its_variance: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and variance (G, D) of the mixture of each group with a prior.
+
+    The group counts n / (n + prior) and the prior the rest. The distance of their means adds to the variance.
+
+    count                    (G,) int64, rows n of each group
+    mean, variance           (G, D) float64 of the groups, NumPy's
+    prior                    number of rows that the prior counts as
+    its_mean, its_variance   (D,) float64 of the prior, NumPy's
+    """
+    own = (count / (count + prior))[:, None]
+    mixed = own * mean + (1 - own) * its_mean
+    return mixed, own * (variance + (mean - mixed) ** 2) + (1 - own) * (its_variance + (its_mean - mixed) ** 2)
 
 
 def apply(x: np.ndarray, groups: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -120,7 +120,9 @@ def squares(dW: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def clip(dW: np.ndarray, ends: np.ndarray, limit: float) -> None:
-    """Scale dW in place so that its norm is at most `limit`. Errors as in `squares`."""
+    """Scale dW in place so that its norm is at most `limit`, which must be positive. Errors as in `squares`."""
+    if not limit > 0:
+        raise ValueError(f"limit is {limit}, expected a positive number")
     norm = float(np.sqrt(device_of(dW).download(squares(dW, ends)).sum()))
     factor = dW.dtype.type(limit / max(limit, norm))
     if on_cpu(dW):

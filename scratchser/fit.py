@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchser import metrics
 from scratchser.corpus.batches import Dataset, minibatches, rng_of, validation_alphas
-from scratchser.corpus.normalisation import PRIOR, Bins, Normalisation
+from scratchser.corpus.normalisation import PER_BIN, Bins, Normalisation
 from scratchser.corpus.split import Fold
 from scratchser.evaluate import embeddings, scores
 from scratchser.kernels import average, softmax
@@ -38,13 +38,12 @@ class Training:
 
     def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, device: Device = CPU) -> None:
         self.fold, self.config, self.seed, self.device = fold, config, seed, device
-        self.train, self.validation = data.of_speakers(*fold.train), data.of_speakers(fold.validation)
-        if config.average_epochs:  # no epoch is selected
-            self.train, self.validation = data.of_speakers(*fold.train, fold.validation), self.validation[:0]
+        self.train = data.of_speakers(*fold.training(config))
+        self.validation = data.of_speakers(*() if config.average_epochs else (fold.validation,))
         features = data.features.at(device)
         normalised_over = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
         self.normalisation = Normalisation.of(features, normalised_over, config.normalisation)
-        self.bins = Bins.of(features, self.train) if config.normalisation in PRIOR else None
+        self.bins = Bins.of(features, self.train) if config.normalisation in PER_BIN else None
         if self.bins:
             features = self.bins.normalise(features, data.voices, config)
         self.data = replace(data, features=features)

@@ -21,7 +21,7 @@ STEPS = 256  # time steps with separate running statistics (frame-wise kinds); l
 class Spec:
     """One tensor: its name "layer.tensor", its shape, its group, and whether L2 applies.
 
-    The groups are "conv" and "rest" (section 3.2), and "statistics": running statistics, which `forward` updates. Their
+    The groups are "conv" and "rest" (section 3.2), and "statistics", which a layer computes from data. Their
     gradient and learning rate are always 0; they are among the parameters so that checkpoints hold them.
     """
 
@@ -206,9 +206,9 @@ class StatisticsPool:
 class SpeakerNorm:
     """Normalises z (B, D) over the utterances of each speaker.
 
-    In training, these are the utterances of the minibatch. In inference, the statistics of a speaker with n utterances
-    are shrunk towards those of the training speakers, as if PRIOR utterances of theirs were added. `fit` sets these
-    after training: mean (D,), the mean over the speakers of their means, and variance (D,), that of their variances.
+    In training, these are the utterances of the minibatch. In inference, the statistics of a speaker are mixed with a
+    prior that counts as PRIOR utterances. `fit` sets it after training: mean (D,), the mean over the training speakers
+    of their means, and variance (D,), the mean of their variances.
     """
 
     PRIOR = 2.0
@@ -231,11 +231,9 @@ class SpeakerNorm:
             y, self.cache = group_norm.forward(z, speakers)
             return y
         count, mean, variance = self._statistics(z, speakers)
-        prior_mean, prior_variance = self.device.download(self.mean), self.device.download(self.variance)
-        own = (count / (count + self.PRIOR))[:, None]
-        mixed = own * mean + (1 - own) * prior_mean
-        spread = own * (variance + (mean - mixed) ** 2) + (1 - own) * (prior_variance + (prior_mean - mixed) ** 2)
-        return group_norm.apply(z, speakers, *(self.device.upload(a.astype(z.dtype)) for a in (mixed, spread)))
+        prior = self.device.download(self.mean), self.device.download(self.variance)
+        mixed = group_norm.shrink(count, mean, variance, self.PRIOR, *prior)
+        return group_norm.apply(z, speakers, *(self.device.upload(array.astype(z.dtype)) for array in mixed))
 
     def backward(self, dy: Array) -> Array:
         return group_norm.backward(dy, self.cache)

@@ -72,8 +72,8 @@ class Model:
     ) -> Array:
         """Scores (B, K) of x (B, T, F, 1) with lengths (B,) int64; what lies past an utterance's end has no influence.
 
-        x and the scores are on the model's device, lengths is NumPy's. With batch normalisation, an utterance's scores
-        depend on its batch only in `training`, and `backward` needs `training`. For speakers, see `classify`.
+        x and the scores are on the model's device, lengths is NumPy's. `backward` needs a forward in `training`. With
+        batch normalisation, an utterance's scores depend on its batch only in `training`. For speakers, see `classify`.
         """
         return self.classify(self.embed(x, lengths, training), speakers, training)
 

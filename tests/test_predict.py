@@ -1,6 +1,5 @@
 """A run's models on files: the numbers of the run's own tests, for any form of sound, and what is refused."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -55,7 +54,7 @@ def ask(capsys):
 
 
 def rows(run, fold):
-    return list(csv.DictReader((run / "folds" / f"{fold:02d}" / "predictions.csv").read_text().splitlines()))
+    return small_corpus.read_csv(run / "folds" / f"{fold:02d}" / "predictions.csv")
 
 
 @pytest.mark.parametrize("fold", [1, 4])
@@ -87,7 +86,8 @@ def test_a_voice_is_normalised_by_its_own_files(folder, tmp_path, ask):
             np.float32(row[f"p_{name}"]) for name in answer["classes"]
         ]
     assert "transductive" in ensemble.text(answer)
-    assert error.count("less than 10 s: add recordings") == 3
+    assert error.count("give at least 3, and 10 s") == 3
+    assert ask(run, folder / "e31.wav", "--voice", folder / "e31.wav")[2].endswith("is given for two voices\n")
     joined = ask(run, folder / "e31.wav", *voice)[1]["files"][1]["probabilities"]
     assert joined != answer["files"][1]["probabilities"]
 

@@ -57,7 +57,7 @@ def _show(args: argparse.Namespace) -> int:
     from scratchser.corpus.check import describe, read_audio
     from scratchser.corpus.split import Fold, FoldsError, class_warnings, make_folds
     from scratchser.corpus.summary import render, summarise
-    from scratchser.presets import TUNED_ON
+    from scratchser.presets import TUNED_ON, Config
 
     corpus = load(args)
     report = AudioReport()
@@ -69,7 +69,7 @@ def _show(args: argparse.Namespace) -> int:
     folds: tuple[Fold, ...] = ()
     try:
         folds = make_folds(good, args.groups)
-        summary["warnings"] += class_warnings(good, folds)
+        summary["warnings"] += class_warnings(good, folds, Config())
     except FoldsError as error:
         if args.groups is not None:
             raise

@@ -113,7 +113,8 @@ class Features:
 def _source(corpus: Corpus, config: Config) -> dict[str, Any]:
     signal = Signal.of(config)
     settings = {"window": signal.window, "hop": signal.hop, "number of bins": signal.bins, "log floor": signal.floor}
-    settings |= {"mel bands": signal.bands}
+    if signal.bands:  # not there in runs of earlier versions
+        settings["mel bands"] = signal.bands
     return {"corpus": corpus.fingerprint(), "rate": RATE, **settings}
 
 

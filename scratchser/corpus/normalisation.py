@@ -13,8 +13,8 @@ Ours, applied to each frequency bin before the warp, with the mean and deviation
     utterance      of the utterance itself
 
 "speaker" also uses the other recordings of a test speaker, but no label: it is transductive. The statistics of a
-speaker or an utterance with n frames are shrunk towards those of the training speakers, as if k frames of theirs were
-added: the mean is (n mean + k mean of training) / (n + k), and the variance is that of the mixture.
+speaker or an utterance are shrunk towards those of the training speakers, which count as PRIOR seconds
+(group_norm.shrink).
 """
 
 import math
@@ -24,11 +24,12 @@ from typing import Self
 import numpy as np
 
 from scratchser.corpus.features import Features
-from scratchser.kernels import bin_norm, mean_variance
+from scratchser.kernels import bin_norm, group_norm, mean_variance
 from scratchser.presets import Config
 
 EPSILON = 1e-8  # avoids division by zero
-PRIOR = {"bin": math.inf, "speaker": 10.0, "utterance": 1.0}  # k in seconds, of the kinds for each bin
+PER_BIN = "bin", "speaker", "utterance"  # the kinds that normalise each bin by itself
+PRIOR = {"speaker": 10.0, "utterance": 1.0}  # seconds
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,9 @@ class Bins:
         """
         kind, U = config.normalisation, len(features.starts)
         groups = {"bin": np.zeros(U, np.int64), "speaker": voices, "utterance": np.arange(U)}[kind]
-        ranges = features.starts, features.lengths
-        frames, mean, variance = bin_norm.mean_and_variance(features.values, *ranges, groups)
-        own = (frames / (frames + PRIOR[kind] * 1000 / config.shift_ms))[:, None]
-        mixed = own * mean + (1 - own) * self.mean
-        spread = own * (variance + (mean - mixed) ** 2) + (1 - own) * (self.variance + (self.mean - mixed) ** 2)
-        scale = 1 / np.sqrt(spread + EPSILON)
-        return replace(features, values=bin_norm.normalise(features.values, *ranges, groups, mixed, scale))
+        ranges, mean, variance = (features.starts, features.lengths), self.mean[None], self.variance[None]
+        if kind in PRIOR:
+            own = bin_norm.mean_and_variance(features.values, *ranges, groups)
+            mean, variance = group_norm.shrink(*own, PRIOR[kind] * 1000 / config.shift_ms, self.mean, self.variance)
+        scale = 1 / np.sqrt(variance + EPSILON)
+        return replace(features, values=bin_norm.normalise(features.values, *ranges, groups, mean, scale))

@@ -1,7 +1,8 @@
 """Leave-one-speaker-out (LOSO) cross-validation, section 3 of the paper: one fold per speaker.
 
 The test speaker of a fold is one of a session, the validation speaker is the other one of the same session, and the
-speakers of all other sessions train. So training contains no voice and no conversation of the test.
+speakers of all other sessions train. So training contains no voice and no conversation of the test. If no epoch is
+selected (average_epochs), the validation speaker trains too, unless a conversation was shared with the test speaker.
 
 A corpus with many speakers can be split into groups instead (--groups): the speakers of a group are tested in one fold.
 """
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scratchser.corpus.table import Corpus, natural
+from scratchser.presets import Config
 from scratchser.support.errors import UsageError
 
 
@@ -29,6 +31,11 @@ class Fold:
     validation: str
     train: tuple[str, ...]
     more: tuple[str, ...] = ()  # the other test speakers of a group
+    partners: bool = False  # the test and the validation speaker are of one session of the corpus
+
+    def training(self, config: Config) -> tuple[str, ...]:
+        """The speakers who train: the validation speaker too, if no epoch is selected and they shared no session."""
+        return (*self.train, self.validation) if config.average_epochs and not self.partners else self.train
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -43,7 +50,7 @@ def make_folds(corpus: Corpus, groups: int | None = None) -> tuple[Fold, ...]:
     the next session for validation, who then does not train.
 
     With `groups`, one fold for each group of `split`. The validation speaker of fold n is number n of the next group,
-    counted on from its first speaker after the last one: women and men in turn.
+    counted on from its first speaker after the last one.
 
     Raises FoldsError if a session has more than two speakers, no speaker is left to train on, there is only one class,
     or the corpus cannot be split into so many groups.
@@ -55,7 +62,7 @@ def make_folds(corpus: Corpus, groups: int | None = None) -> tuple[Fold, ...]:
             raise FoldsError("--groups is for corpora without sessions: groups would separate speakers of a session")
         if not 2 <= groups <= len(genders):
             raise FoldsError(f"--groups {groups}: should be from 2 to {len(genders)}, the number of speakers")
-    sessions = sessions or pair(genders)
+    real, sessions = bool(sessions), sessions or pair(genders)
     order = sorted(sessions, key=natural)
     chosen: list[tuple[str, tuple[str, ...], str]] = []  # session, test speakers and validation speaker
     if groups is None:
@@ -74,12 +81,14 @@ def make_folds(corpus: Corpus, groups: int | None = None) -> tuple[Fold, ...]:
         apart = {test, *more, validation}
         train = tuple(speaker for name in order for speaker in sessions[name] if speaker not in apart)
         if not train:
+            remedy = "use more --groups" if groups and len(genders) > 2 else "add recordings of others"
             raise FoldsError(
                 f"{corpus.root or corpus.name}: too few speakers, {len(genders)}: one tests, one validates, others"
-                " must train; add recordings of others"
+                f" must train; {remedy}"
             )
         gender = "" if more else genders[test]
-        folds.append(Fold(len(folds) + 1, session, gender, test, validation, train, tuple(more)))
+        partners = real and validation in sessions[session]
+        folds.append(Fold(len(folds) + 1, session, gender, test, validation, train, tuple(more), partners))
     classes = {corpus.classes[u.label] for u in corpus.utterances}
     if len(classes) < 2:
         raise FoldsError(
@@ -89,12 +98,13 @@ def make_folds(corpus: Corpus, groups: int | None = None) -> tuple[Fold, ...]:
     return tuple(folds)
 
 
-def class_warnings(corpus: Corpus, folds: Sequence[Fold]) -> tuple[str, ...]:
+def class_warnings(corpus: Corpus, folds: Sequence[Fold], config: Config) -> tuple[str, ...]:
     """A sentence for each class that the models of some folds cannot learn."""
     warnings = []
+    training = {str(fold.number): fold.training(config) for fold in folds}
     for label, name in enumerate(corpus.classes):
         speakers = {u.speaker for u in corpus.utterances if u.label == label}
-        if without := [str(fold.number) for fold in folds if speakers and speakers.isdisjoint(fold.train)]:
+        if without := [number for number, train in training.items() if speakers and speakers.isdisjoint(train)]:
             warnings.append(f"no training speaker has {name}, which cannot be learned, in folds: {', '.join(without)}")
     return tuple(warnings)
 
@@ -116,7 +126,7 @@ def pair(genders: dict[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def split(genders: dict[str, str], groups: int) -> tuple[tuple[str, ...], ...]:
-    """Groups of speakers in the order of their names.
+    """Groups of speakers, for each gender in the order of the names.
 
     Their sizes differ by at most one, and so do their numbers of women and of men: places are dealt to the groups in
     turn, first for the women, then for the men, then for the others.

@@ -75,18 +75,20 @@ def classify(x: np.ndarray, labels: np.ndarray, test_x: np.ndarray) -> np.ndarra
     """The classes of `test_x` (n, D), (n,) int64. `x` (m, D) and `labels` (m,) train."""
     from sklearn.svm import SVC
 
+    if len(set(labels)) == 1:  # which SVC refuses
+        return np.full(len(test_x), labels[0])
     return np.asarray(SVC(C=1.0, kernel="rbf", class_weight="balanced").fit(x, labels).predict(test_x))
 
 
 def standardised(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """x (U, D) with mean 0 and deviation 1 over these rows (U,) bool. A feature that is constant there becomes 0."""
+    """x (U, D) with mean 0 and standard deviation 1 over these rows (U,) bool; a feature that is constant becomes 0."""
     mean, deviation = x[rows].mean(axis=0), x[rows].std(axis=0)
     varies = deviation > 1e-10 * np.abs(mean)  # rounding alone deviates by less
     return np.where(varies, (x - mean) / np.where(varies, deviation, 1.0), 0.0)
 
 
 def per_speaker(x: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """x (U, D) with mean 0 and deviation 1 over the rows of each of the speakers (U,)."""
+    """x (U, D) with mean 0 and standard deviation 1 over the rows of each of the speakers (U,)."""
     normalised = np.empty_like(x)
     for speaker in np.unique(speakers):
         own = speakers == speaker

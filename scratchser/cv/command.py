@@ -27,7 +27,10 @@ def default_preset(args: Namespace) -> str:
     elif kind == "iemocap":
         preset, why = "best", "the paper's best settings, for the paper's corpus"
     else:
-        preset, why = "mel", "our settings for small corpora; with several recordings of each speaker, try mel-speaker"
+        preset, why = (
+            "mel",
+            "our settings for small corpora; mel-speaker is better if all recordings of a speaker may be used",
+        )
     say(f"preset {preset}: {why}")
     return preset
 

@@ -101,6 +101,7 @@ def _test(training: Training, folder: FoldDir) -> dict[str, Any]:
         "seconds": sum(row["seconds"] for row in rows) + time.perf_counter() - started,
         "frames_per_second": float(np.mean([row["frames_per_second"] for row in rows])),
     }
+    fold = replace(fold, train=fold.training(training.config))
     genders = {u.speaker: u.gender for u in data.utterances}
     entries = []
     for speaker in fold.tested:

@@ -15,9 +15,11 @@ from scratchser.cv import options
 from scratchser.cv.experiment import RunFolds
 from scratchser.cv.workers import run_folds
 from scratchser.presets import Config
+from scratchser.runs import result
 from scratchser.runs.tuned_settings import TunedSettings
 from scratchser.support.environment import cores
 from scratchser.support.errors import ProcessingError
+from scratchser.support.files import plain
 from scratchser.support.gpu import choose
 from scratchser.support.terminal import bar, say
 
@@ -77,7 +79,11 @@ def prepare(
     for note in notes:  # before the folds: the warnings can explain why there are none
         say(f"warning: {note}")
     folds = choose_folds(corpus, args.folds, args.groups)
-    unlearned = class_warnings(corpus, folds)
+    if config.readout_norm == "speaker" and len(corpus.utterances) == len(corpus.speakers):
+        raise FoldsError("readout_norm normalises over several utterances of a speaker, but each has only one: use mel")
+    for note in result.transductive(plain(config)):
+        say(f"note: {note}")
+    unlearned = class_warnings(corpus, folds, config)
     for note in unlearned:
         say(f"warning: {note}")
     notes = (*notes, *unlearned)

@@ -83,7 +83,8 @@ def run_folds(
         return
     context = multiprocessing.get_context("spawn")  # a forked copy of a process with running threads hangs
     rows, stop = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (rows, stop, threads(workers)))
+    interruptible = signal.getsignal(signal.SIGINT) != signal.SIG_IGN  # ignored in a job that a script runs with &
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (rows, stop, threads(workers), interruptible))
     try:
         # workers inherit that Ctrl-C is ignored: while they import, it would print a traceback for each of them
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -115,11 +116,12 @@ _rows: Any = None  # in a worker: the queue of the process that started it
 _stop: Any = None  # in a worker: set when that process wants no more epochs
 
 
-def _start_worker(rows: Any, stop: Any, share: int) -> None:
+def _start_worker(rows: Any, stop: Any, share: int, interruptible: bool) -> None:
     global _rows, _stop
     _rows, _stop = rows, stop
     numba.set_num_threads(share)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: only the first one prints about it
+    if interruptible:  # Ctrl-C reaches all processes: only the first one prints about it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -34,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("run", type=Path, metavar="RUN", help="folder of a run of python -m scratchser.cv")
-    p.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a sound file, one utterance; all of one voice")
+    p.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a sound file, one utterance; those before --voice are one voice",
+    )
     voice = "files of another voice; can be repeated. It matters for runs that normalise over speakers"
     p.add_argument("--voice", type=Path, nargs="+", action="append", default=[], metavar="FILE", help=voice)
     p.add_argument("--fold", type=int, metavar="K", help="only the model of this fold (default: of all finished folds)")

@@ -15,15 +15,17 @@ import numpy as np
 from scratchser.corpus.audio import check_audio
 from scratchser.corpus.check import conversions, sound_warnings
 from scratchser.corpus.features import Signal, extract
-from scratchser.corpus.normalisation import PRIOR, Bins, Normalisation
+from scratchser.corpus.normalisation import PER_BIN, PRIOR, Bins, Normalisation
 from scratchser.corpus.table import Corpus, Utterance
 from scratchser.evaluate import copies, copy_probabilities, vote
+from scratchser.layers import SpeakerNorm
 from scratchser.model import Model
 from scratchser.presets import Config, from_json
 from scratchser.report.text import counted, percent
 from scratchser.runs.fold_dir import FoldDir
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
+from scratchser.support.errors import UsageError
 from scratchser.support.files import StorageError, plain
 from scratchser.support.terminal import bar, table
 
@@ -71,14 +73,21 @@ def _load(folder: FoldDir, config: Config, classes: int) -> FoldModel:
         )
     model.device.copy(best, values)
     saved = checkpoint[0]
-    bins = Bins(saved["bin_mean"], saved["bin_variance"]) if config.normalisation in PRIOR else None
+    bins = Bins(saved["bin_mean"], saved["bin_variance"]) if config.normalisation in PER_BIN else None
     return FoldModel(folder.number, model, Normalisation(**result["normalisation"]), bins)
 
 
 def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequence[Path]]) -> dict[str, Any]:
-    """What --json prints (docs/predict.md), for the files of each voice. Files with a problem get no prediction."""
+    """What --json prints (docs/predict.md), for the files of each voice. Files with a problem get no prediction.
+
+    Raises UsageError for a file of two voices.
+    """
     config, trained_on = from_json(record.settings["config"]), record.settings["corpus"]
-    voice_of = {str(file): number for number, voice in enumerate(voices, start=1) for file in voice}
+    voice_of: dict[str, int] = {}
+    for number, voice in enumerate(voices, start=1):
+        for file in voice:
+            if voice_of.setdefault(str(file), number) != number:
+                raise UsageError(f"{file} is given for two voices")
     files = [file for voice in voices for file in voice]
     utterances = tuple(Utterance(str(file), file, "", "", "", 0, source=str(file)) for file in dict.fromkeys(files))
     corpus = Corpus("files", tuple(trained_on["classes"]), utterances)
@@ -128,15 +137,16 @@ def predict(record: Record, models: Sequence[FoldModel], voices: Sequence[Sequen
 
 def _short_voices(config: Config, voices: Sequence[Sequence[Path]], seconds: Mapping[str, float]) -> list[str]:
     """The voices whose own statistics count less than those of the training speakers."""
-    if "speaker" not in (config.normalisation, config.readout_norm):
-        return []
-    totals = [sum(seconds.get(str(file), 0) for file in set(voice)) for voice in voices]
-    return [
-        f"voice {number}: {total:.1f} s of sound, less than {PRIOR['speaker']:.0f} s: add recordings of this voice,"
-        " since they are normalised by their mean and deviation"
-        for number, total in enumerate(totals, start=1)
-        if total < PRIOR["speaker"]
-    ]
+    found = []
+    for number, voice in enumerate(voices, start=1):
+        known = [seconds[str(file)] for file in set(voice) if str(file) in seconds]
+        few_seconds = config.normalisation == "speaker" and sum(known) < PRIOR["speaker"]
+        if few_seconds or (config.readout_norm == "speaker" and len(known) <= SpeakerNorm.PRIOR):
+            found.append(
+                f"voice {number}: {counted(len(known), 'recording')}, {sum(known):.1f} s in all. The model normalises a"
+                f" voice by its recordings: give at least {SpeakerNorm.PRIOR + 1:.0f}, and {PRIOR['speaker']:.0f} s"
+            )
+    return found
 
 
 def text(answer: dict[str, Any]) -> str:

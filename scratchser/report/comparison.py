@@ -11,6 +11,7 @@ import numpy as np
 from scratchser.presets import completed
 from scratchser.report.templates import render
 from scratchser.report.text import SYNTHETIC, percent, setting
+from scratchser.runs import result
 from scratchser.runs.folder import RunError
 from scratchser.runs.run import Record
 from scratchser.support.files import exists, read_json
@@ -136,6 +137,9 @@ def notes(runs: Sequence[ComparedRun]) -> list[str]:
         found.append("the runs do not all have the same utterances; no difference is given for those that differ")
     if grouped := [run.label for run in runs if "groups" in run.record.settings]:
         found.append(f"a fold tests several speakers (--groups) in {', '.join(grouped)}: folds here are test speakers")
+    transductive = {run.label: result.transductive(completed(run.result["config"])) for run in runs}
+    for note in dict.fromkeys(chain(*transductive.values())):
+        found.append(f"{', '.join(label for label, own in transductive.items() if note in own)}: {note}")
     if unfinished := [run.label for run in runs if not run.result["complete"]]:
         found.append(f"not finished yet: {', '.join(unfinished)}")
     return [*found, "two seeds of the same settings also differ; compare several seeds before trusting a difference"]

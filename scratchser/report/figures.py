@@ -95,7 +95,7 @@ def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
 
 
 def parts(result: Mapping[str, Any]) -> dict[str, str]:
-    """PARTS, but with average_epochs nobody validates."""
+    """PARTS; with average_epochs there is no validation."""
     return {part: PARTS[part] for part in PARTS if part == "train" or not result["config"]["average_epochs"]}
 
 

@@ -157,11 +157,14 @@ def _paper(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"column": column, "wa_mean": wa, "ua_mean": ua, "folds": folds}
 
 
-def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
-    config = settings["config"]
+def transductive(config: Mapping[str, Any]) -> list[str]:
+    """What the results mean if the settings use unlabelled recordings of the test speakers."""
     notes = [NORMALISED[config["normalisation"]]] if config["normalisation"] in NORMALISED else []
-    notes += [READOUT_NORMALISED] if config["readout_norm"] == "speaker" else []
-    return notes + [
+    return notes + ([READOUT_NORMALISED] if config["readout_norm"] == "speaker" else [])
+
+
+def _warnings(settings: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    return transductive(settings["config"]) + [
         f"fold {fold['fold']}: speaker {fold['test_speaker']} has no {' and no '.join(fold['missing_classes'])};"
         " the fold's UA is the mean over the other classes"
         for fold in folds

@@ -5,6 +5,7 @@ import pytest
 from scratchser.corpus.readers.emodb import GENDERS
 from scratchser.corpus.split import class_warnings, make_folds, pair
 from scratchser.corpus.table import CLASSES, Corpus, Utterance
+from scratchser.presets import PRESETS
 
 
 def corpus(*speakers: tuple[str, str, str]) -> Corpus:
@@ -25,6 +26,7 @@ def test_the_order_of_the_papers_table_2():
         assert fold.validation == fold.session + {"F": "M", "M": "F"}[fold.gender]
         assert set(fold.train) == {s for s in IEMOCAP.speakers if s[0] != fold.session}
         assert len(fold.train) == len(set(fold.train))
+        assert fold.training(PRESETS["mel"]) == fold.train  # no conversation of the test speaker, selected epoch or not
 
 
 def test_emodb_is_paired_as_agreed():
@@ -40,6 +42,7 @@ def test_an_odd_speaker_takes_the_first_of_the_next_pair():
     assert {test: fold.validation for test, fold in folds.items()} == {"a": "b", "b": "a", "c": "d", "d": "c", "e": "a"}
     assert folds["e"].train == ("b", "c", "d")
     assert folds["a"].train == ("c", "d", "e")
+    assert [set(folds["a"].training(PRESETS[name])) for name in ("best", "mel")] == [set("cde"), set("bcde")]
 
 
 def test_without_a_partner_of_the_other_gender_names_decide():
@@ -116,5 +119,5 @@ def test_one_class_is_nothing_to_learn():
 ])  # fmt: skip
 def test_classes_that_a_fold_cannot_learn_are_named(speakers, folds):
     data = labelled(**speakers)
-    found = class_warnings(data, make_folds(data))
+    found = class_warnings(data, make_folds(data), PRESETS["best"])
     assert {warning.split()[4].strip(","): warning.rpartition(": ")[2] for warning in found} == folds

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import result_schema
 import small_corpus
 import soundfile
+from process import exit_code
 from small_corpus import SETTINGS, TIMES, read_csv
 
 from scratchser.cv import __main__ as cv
@@ -30,8 +32,7 @@ def no_page(monkeypatch):
     monkeypatch.setattr(page, "write", lambda *arguments, **options: None)
 
 
-def run(*arguments):
-    return cv.main([str(argument) for argument in arguments])
+run = partial(exit_code, cv.main)
 
 
 def numbers(path):
@@ -118,12 +119,14 @@ def test_a_run_with_an_empty_cache_says_once_that_it_compiles(folder, tmp_path, 
 def test_ctrl_c_ends_with_one_line_that_names_the_run(folder, tmp_path):
     command = [folder, *SETTINGS, "--epochs", 10**6, "--set", f"patience={10**6}", "--folds", "1,3", "--workers", 2]
     words = [sys.executable, "-m", "scratchser.cv", *map(str, command)]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if a script runs the tests with &
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path) as process:
         try:
             any("epoch 2/" in line for line in process.stderr)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             message = process.communicate(timeout=60)[1]  # stderr ends when the last of its processes ends
         finally:
+            signal.signal(signal.SIGINT, before)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     (out,) = (tmp_path / "runs").iterdir()
@@ -230,9 +233,6 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
     ],
 )
 def test_wrong_commands_end_with_one_line(folder, tmp_path, capsys, arguments, message):
-    try:
-        code = run(folder, *arguments, *([] if "--resume" in arguments else ["--out", tmp_path / "run"]))
-    except SystemExit as exit:  # argparse's own
-        code = exit.code
+    code = run(folder, *arguments, *([] if "--resume" in arguments else ["--out", tmp_path / "run"]))
     error = capsys.readouterr().err
     assert code == 2 and message in error and "Traceback" not in error

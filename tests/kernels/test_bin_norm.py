@@ -45,3 +45,5 @@ def test_what_it_refuses(starts, lengths, message):
     groups = np.zeros(len(starts), np.int64)
     with pytest.raises(ValueError, match=message):
         bin_norm.mean_and_variance(corpus(np.float32)[0], np.int64(starts), np.int64(lengths), groups)
+    with pytest.raises(ValueError, match="expected float32"):
+        bin_norm.mean_and_variance(np.ones((3, 2), np.int64), *np.ones((3, 1), np.int64))
