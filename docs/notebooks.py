@@ -3,7 +3,7 @@
 import ast
 import re
 from pathlib import Path
-from textwrap import dedent, indent
+from textwrap import dedent
 
 from sphinx.errors import ExtensionError
 from sphinx_gallery import gen_rst
@@ -27,8 +27,8 @@ LITERAL = re.compile(r"^(?! *\.\. )(.*):: *$", re.MULTILINE)  # a line that anno
 
 def folded(match: re.Match) -> str:
     """An answer as <details>, which notebooks show folded."""
-    indentation, title, body = match.groups()
-    return indent(f"<details><summary>{title}</summary>\n\n{dedent(body).strip()}\n\n</details>\n\n", indentation)
+    _, title, body = match.groups()
+    return f"<details><summary>{title}</summary>\n\n{dedent(body).strip()}\n\n</details>\n\n"
 
 
 def notebook(script: Path) -> dict:
