@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from process import exit_code
 from trees import agreed, block, dialog, sentence, wav
 
 from scratchser.corpus import CorpusError, detect, load, svm, wants_synthetic
@@ -37,11 +38,7 @@ def tree(tmp_path):
 
 def run(capsys, *arguments):
     """Exit code, standard output, error output."""
-    try:
-        code = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    return code, *capsys.readouterr()
+    return exit_code(main, *arguments), *capsys.readouterr()
 
 
 class TestKinds:

@@ -1,6 +1,5 @@
 """The paper's claims on synthetic corpora: the intervals, the independence of the corpora, the arms, the training."""
 
-import csv
 import json
 import re
 from argparse import Namespace
@@ -10,6 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from scipy import stats
+from small_corpus import read_csv
 
 from scratchser.corpus import synthetic
 from scratchser.corpus.batches import Dataset, training_order
@@ -253,14 +253,9 @@ def values(out, number):
     return [[difference.value(trial) for trial in trials] for difference in DIFFERENCES]
 
 
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_planted_effect_is_found_and_a_planted_null_is_covered(stubbed, tmp_path):
     run(tmp_path, 30)
-    effect, null = rows(tmp_path / "claims.csv")
+    effect, null = read_csv(tmp_path / "claims.csv")
     low, high = map(float, effect["95 % interval"].split(" ... "))
     assert effect["covers 0"] == "no" and low < PLANTED < high
     assert null["covers 0"] == "yes"
@@ -298,7 +293,7 @@ def test_other_settings_are_refused_and_more_corpora_are_added(stubbed, tmp_path
         with pytest.raises(RunError, match="other settings"):
             run(tmp_path, 3, [changed], resume=True)
     run(tmp_path, 5, resume=True)
-    assert values(tmp_path, 3) == few and len(rows(tmp_path / "claims_corpora.csv")) == 5 * len(DIFFERENCES)
+    assert values(tmp_path, 3) == few and len(read_csv(tmp_path / "claims_corpora.csv")) == 5 * len(DIFFERENCES)
 
 
 # ---- experiments with training
@@ -340,9 +335,9 @@ def test_all_claims_end_to_end(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.startswith("0 corpora to go, 0 trainings; 4 claims")
     with pytest.raises(RunError, match="--resume"):
         run(tmp_path, 3, claims, dry_run=True)
-    found = rows(tmp_path / "claims.csv")
+    found = read_csv(tmp_path / "claims.csv")
     assert [(row["claim"], row["kind"]) for row in found] == [(c.name, d.kind) for c in claims for d in c.differences]
-    (ratio,) = rows(tmp_path / "claims_gradients.csv")
+    (ratio,) = read_csv(tmp_path / "claims_gradients.csv")
     assert ratio["layer"] == "conv1" and float(ratio["ratio"]) > 0
     assert (tmp_path / "claims.png").exists() and not list(tmp_path.rglob("checkpoint.npz"))
     # a finished experiment gives the same tables without any training

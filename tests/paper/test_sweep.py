@@ -1,15 +1,16 @@
 """The runs behind a table: shared, continued after an interruption to the same bits, and never confused."""
 
-import csv
 import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import made_up
 import numpy as np
 import pytest
 import small_corpus
+from process import exit_code
 
 from scratchser import corpus
 from scratchser.corpus.features import extract
@@ -40,16 +41,7 @@ def empty_page():
         yield
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
-
-
-def run(*arguments):
-    try:
-        return paper.main([str(argument) for argument in arguments])
-    except SystemExit as exit:  # argparse's own
-        return exit.code
+run = partial(exit_code, paper.main)
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +248,6 @@ def test_commands_that_need_no_runs(folder, tmp_path, capsys):
     assert "Figure 1" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure1.csv", "figure1.md", "figure1.png"}
     assert run("figure3", folder, "--set", "lstm_units=8", "--out", tmp_path / "out") == 0
-    with open(tmp_path / "out" / "figure3.csv", newline="") as file:
-        assert {row["layer"]: row["width"] for row in csv.DictReader(file)}["lstm1"] == "2 x 8 units"
+    layers = small_corpus.read_csv(tmp_path / "out" / "figure3.csv")
+    assert {row["layer"]: row["width"] for row in layers}["lstm1"] == "2 x 8 units"
     assert run("figure1", "--dry-run", folder) == 0  # DIR may stand after an option

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import made_up
 import numpy as np
 import pytest
+from small_corpus import read_csv
 
 from scratchser.corpus.table import CLASSES
 from scratchser.metrics import interval
@@ -39,11 +40,6 @@ def accuracies(rows):
         if of_class:
             recalls.append(sum(of_class) / len(of_class))
     return sum(right) / len(right), sum(recalls) / len(recalls)
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def read(run):

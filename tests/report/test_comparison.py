@@ -9,6 +9,7 @@ from pathlib import Path
 import made_up
 import page_check
 import pytest
+from process import exit_code
 
 from scratchser.corpus.split import make_folds
 from scratchser.corpus.table import Corpus
@@ -131,9 +132,6 @@ def test_errors_end_in_a_line(two, capsys, monkeypatch, arguments, code, message
     monkeypatch.chdir(two[0].parent)
     Path("started").mkdir(exist_ok=True)
     shutil.copy("first/config.json", "started")
-    try:
-        found = __main__.main(arguments)
-    except SystemExit as exit:  # argparse's own
-        found = exit.code
+    found = exit_code(__main__.main, *arguments)
     error = capsys.readouterr().err
     assert found == code and message in error and "Traceback" not in error

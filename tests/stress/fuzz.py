@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def read(path: Path, kind: str) -> str:
     return "problems" if problems else "read"
 
 
+def try_one(file: Path, valid: list[bytes], start: int, corpus: Path, kind: str, rng: random.Random) -> str:
+    """Read a corpus whose `file` is a mutated valid one."""
+    chosen = rng.choice(valid) if len(valid) > 1 else valid[0]
+    file.write_bytes(mutated(chosen, rng, start))
+    return read(corpus, kind)
+
+
 def label_files(folder: Path) -> Callable[[random.Random], str]:
     stem = "Ses01F_impro01"
     blocks = [trees.agreed(f"{stem}_F{n:03d}", word) for n, word in enumerate(("Neutral", "Sadness", "Anger"))]
@@ -82,12 +90,7 @@ def label_files(folder: Path) -> Callable[[random.Random], str]:
     for n in range(3):
         trees.wav(trees.sentence(folder, f"{stem}_F{n:03d}"), seconds=0.1)
     valid = file.read_bytes()
-
-    def one(rng: random.Random) -> str:
-        file.write_bytes(mutated(valid, rng, len(valid)))
-        return read(folder, "iemocap")
-
-    return one
+    return partial(try_one, file, [valid], len(valid), folder, "iemocap")
 
 
 def manifests(folder: Path) -> Callable[[random.Random], str]:
@@ -95,29 +98,17 @@ def manifests(folder: Path) -> Callable[[random.Random], str]:
     valid = "\n".join(["path,speaker,emotion,gender", *rows, ""]).encode()
     for name in "abc":
         trees.wav(folder / f"{name}.wav", seconds=0.1)
-    file = folder / "manifest.csv"
-
-    def one(rng: random.Random) -> str:
-        file.write_bytes(mutated(valid, rng, len(valid)))
-        return read(file, "csv")
-
-    return one
+    return partial(try_one, folder / "manifest.csv", [valid], len(valid), folder / "manifest.csv", "csv")
 
 
 def sound_files(folder: Path) -> Callable[[random.Random], str]:
     sound = np.random.default_rng(0).normal(0, 0.1, 3200)
-    valid = {}
+    valid = []
     for kind in FORMATS:
-        file = folder / f"valid.{kind.lower()}"
-        soundfile.write(file, sound, 16000, format=kind)
-        valid[kind] = file.read_bytes()
+        soundfile.write(folder / "valid", sound, 16000, format=kind)
+        valid.append((folder / "valid").read_bytes())
     (folder / "manifest.csv").write_text("path,speaker,emotion\na.wav,a,anger\n", encoding="utf-8")
-
-    def one(rng: random.Random) -> str:
-        (folder / "a.wav").write_bytes(mutated(valid[rng.choice(FORMATS)], rng, 100))
-        return read(folder / "manifest.csv", "csv")
-
-    return one
+    return partial(try_one, folder / "a.wav", valid, 100, folder / "manifest.csv", "csv")
 
 
 KINDS = {"label files": label_files, "manifests": manifests, "sound files": sound_files}
