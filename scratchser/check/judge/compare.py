@@ -22,9 +22,10 @@ class Trial:
     tolerance: float  # relative to the largest expected number
 
     def close(self, output: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Element by element; NaN equals only NaN."""
-        finite = self.expected[output][np.isfinite(self.expected[output])]
-        return np.isclose(a, b, rtol=0, atol=self.tolerance * np.abs(finite).max(initial=0.0), equal_nan=True)
+        """Element by element, relative to the largest number expected or in b; NaN equals only NaN."""
+        pair = np.stack([self.expected[output], b])
+        largest = np.abs(pair).max(initial=0.0, where=np.isfinite(pair))
+        return np.isclose(a, b, rtol=0, atol=self.tolerance * largest, equal_nan=True)
 
     def right(self, output: str) -> np.ndarray:
         """Which elements are right."""
