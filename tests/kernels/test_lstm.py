@@ -67,7 +67,6 @@ CASES = {
     "17 units": Case((3, 5), D=1, H=17, spare=1),
     "one long utterance": Case((40, 25), D=2, H=3),
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 anything = st.builds(
     Case,
@@ -76,12 +75,6 @@ anything = st.builds(
     H=st.sampled_from([1, 3, 7, 16, 17]),
     spare=st.integers(0, 3),
 )
-
-
-@cases
-def test_forward(case):
-    inputs = case.draw()
-    np.testing.assert_allclose(case.forward(**inputs), case.reference(**inputs), rtol=1e-12, atol=1e-14)
 
 
 def test_states_not_given_are_zero():
@@ -93,9 +86,11 @@ def test_states_not_given_are_zero():
 
 
 @pytest.mark.gradcheck
-@cases
-def test_gradients(case):
-    require(check(case.forward, case.backward, case.draw(), time_axis={"x": 1}))
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_forward_and_gradients(case):
+    inputs = case.draw()
+    np.testing.assert_allclose(case.forward(**inputs), case.reference(**inputs), rtol=1e-12, atol=1e-14)
+    require(check(case.forward, case.backward, inputs, time_axis={"x": 1}))
 
 
 @pytest.mark.gradcheck

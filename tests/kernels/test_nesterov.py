@@ -52,28 +52,18 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
         np.testing.assert_allclose(V, -v / learning_rate, rtol=1e-10, atol=1e-12)
 
 
-def test_same_bits_for_any_number_of_threads(same_with_two_threads):
-    n = 100_003
-    ends, learning_rate, l2 = np.array([7, 50_001, n]), np.array([0.1, 0.01, 0.3]), np.array([0.0, 0.1, 0.01])
+def test_every_parameter_of_many_chunks_gets_its_segments_settings_with_any_number_of_threads(same_with_two_threads):
+    n = 3 * nesterov.CHUNK + 5
+    ends, learning_rate = np.array([7, nesterov.CHUNK, n - 9_000, n]), np.array([0.1, 0.01, 0.3, 0.2])
 
     def step():
-        W, V = (a.astype(np.float32) for a in draw(n))
-        nesterov.step(W, V, np.sin(W), ends, learning_rate, l2, MOMENTUM)
-        return W, V
+        W, V = draw(n)
+        dW = np.sin(W)
+        nesterov.step(W, V, dW, ends, learning_rate, np.full(4, 0.1), MOMENTUM)
+        return W, V, dW
 
     same_with_two_threads(step)
-
-
-def test_every_parameter_of_many_chunks_gets_its_segments_settings():
-    n = 3 * nesterov.CHUNK + 5
-    ends, learning_rate, l2 = (
-        np.array([7, nesterov.CHUNK, n - 9_000, n]),
-        np.array([0.1, 0.01, 0.3, 0.2]),
-        np.full(4, 0.1),
-    )
-    W, V = draw(n)
-    dW, before, velocity = np.sin(W), W.copy(), V.copy()
-    nesterov.step(W, V, dW, ends, learning_rate, l2, MOMENTUM)
+    (W, V, dW), (before, velocity) = step(), draw(n)
     assert not dW.any()
     g = np.sin(before) + 0.1 * before
     np.testing.assert_allclose(V, MOMENTUM * velocity + g, rtol=1e-12, atol=1e-14)

@@ -83,12 +83,6 @@ anything = st.builds(
 )
 
 
-@cases
-def test_forward(case):
-    inputs = case.draw()
-    np.testing.assert_array_equal(case.forward(**inputs), case.reference(**inputs))
-
-
 @settings(max_examples=60, deadline=None)
 @given(case=anything, seed=st.integers(0, 99), ties=st.booleans())
 def test_forward_and_backward_of_any_shape(case, seed, ties):
@@ -107,8 +101,10 @@ def test_gradients(case):
 @pytest.mark.gradcheck
 @cases
 @pytest.mark.parametrize("ties", [False, True], ids=["", "ties"])
-def test_gradients_against_the_complex_step(case, ties):
-    require(complex_step(case.reference, case.backward, case.draw(ties=ties)))
+def test_forward_and_gradients_against_the_reference(case, ties):
+    inputs = case.draw(ties=ties)
+    np.testing.assert_array_equal(case.forward(**inputs), case.reference(**inputs))
+    require(complex_step(case.reference, case.backward, inputs))
 
 
 def test_of_equal_numbers_the_first_gets_the_gradient():

@@ -94,4 +94,3 @@ def test_what_does_not_fit_is_refused(function, arrays):
         for other in wrong(function, name, array):
             with pytest.raises(ValueError, match=r"expected|contiguous|lengths|cover"):
                 function(**(arrays | {name: other}))
-                print(name, other.dtype, other.shape, other.flags.c_contiguous, function)
