@@ -54,13 +54,6 @@ def test_a_removed_barrier_after_reading(T):
     assert {fault.array for fault in only(report, "races")} == {"a", "b"}
 
 
-def test_a_divergent_barrier_inside_an_if(T):
-    report, *_ = product(plant(matmul, {USED_UP: "if y == 0: cuda.syncthreads()"}), T)
-    (fault,) = report.divergence
-    assert "thread (0, 0) of block (0, 0) waits at planted.py:" in str(fault)
-    assert f"thread (0, 1) of block (0, 0) waits at {line_of(matmul, COMPLETE)}" in str(fault)
-
-
 def test_a_barrier_after_an_early_return(N):
     line = "cuda.syncthreads()  # all parts are there"
     report, *_ = sums(plant(block_sum, {line: f"{line[:18]} if i < x.shape[0] else None"}), N, n=2 * N - 1)
