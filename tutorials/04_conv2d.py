@@ -62,17 +62,17 @@ assert np.sum(window * W) == 8
 
 # %%
 # Why does the network use the same weights at all positions, and not separate weights for each
-# position? A pattern of speech can come early or late in an utterance. What the network learns about
-# the pattern in one place is then known in all places. It also needs far fewer weights.
+# position? A pattern of speech can come early or late in an utterance. What the network learns
+# about the pattern in one place is then known in all places. It also needs far fewer weights.
 #
 # Same padding
 # ------------
 #
 # A window of three weights has seven positions inside nine inputs, so the output would be shorter
 # than the input. To avoid this, we continue the input with zeros on both sides. With :math:`I`
-# weights, the first window begins :math:`p = \lfloor (I - 1) / 2 \rfloor` elements before the input.
-# Now there are as many windows as inputs, and the output has the *same* length. This is why it is
-# called same padding.
+# weights, the first window begins :math:`p = \lfloor (I - 1) / 2 \rfloor` elements before the
+# input. Now there are as many windows as inputs, and the output has the *same* length. This is why
+# it is called same padding.
 #
 # In the drawing, each row is one position of the window. Grey inputs are the added zeros.
 
@@ -119,9 +119,10 @@ draw_windows(x, W, stride=2)
 #
 # .. math:: y[t] = \sum_i W[i] \; x[t s + i - p]
 #
-# where :math:`x` is zero outside of the input. A layer also adds a bias, the same to all outputs; it
-# is zero here. The loops below are this formula. The package's ``conv2d.forward`` works on batches of
-# spectrograms, so we give it the nine numbers as one utterance with one frequency bin and one channel.
+# where :math:`x` is zero outside of the input. A layer also adds a bias, the same to all outputs;
+# it is zero here. The loops below are this formula. The package's ``conv2d.forward`` works on
+# batches of spectrograms, so we give it the nine numbers as one utterance with one frequency bin
+# and one channel.
 
 
 def convolve(x, W, stride):
@@ -150,8 +151,8 @@ assert np.allclose(y, correlate(np.pad(x, 1), W, "valid")[::2])  # SciPy compute
 # --------------------------------
 #
 # One output of one layer sees three inputs. When layers are stacked, an output of the second layer
-# sees three outputs of the first layer, and each of these sees three inputs. The windows overlap, so
-# this makes fewer than nine. What an output sees is called its *receptive field*.
+# sees three outputs of the first layer, and each of these sees three inputs. The windows overlap,
+# so this makes fewer than nine. What an output sees is called its *receptive field*.
 #
 # The drawing shows three layers with stride 2 on top of 24 frames. How many frames does the marked
 # output of layer 3 see? First guess the number, then follow the lines.
@@ -187,8 +188,8 @@ def draw_receptive_field(T, layers, marked):
 draw_receptive_field(T=24, layers=3, marked=1)
 
 # %%
-# We can also measure it. Set one frame to 1 and all others to 0, run the layers, and look whether the
-# marked output is different from 0. With weights that are all 1, nothing can cancel out.
+# We can also measure it. Set one frame to 1 and all others to 0, run the layers, and look whether
+# the marked output is different from 0. With weights that are all 1, nothing can cancel out.
 
 
 def three_layers(x):
@@ -210,15 +211,15 @@ assert seen == list(range(1, 16))
 
 # %%
 # The receptive field grows from 3 to 7 to 15 frames: each layer doubles it and adds one. Frames are
-# 32 ms apart and 64 ms long, so 15 frames are about half a second of speech. This is what strides are
-# good for. Without them, three layers would see only 7 frames.
+# 32 ms apart and 64 ms long, so 15 frames are about half a second of speech. This is what strides
+# are good for. Without them, three layers would see only 7 frames.
 #
 # The sum as a table
 # ------------------
 #
-# Now to the gradients. We write down which input enters which output with which weight. In the table
-# below, row :math:`t` belongs to output :math:`t` and column :math:`u` to input :math:`u`. An entry is
-# the weight between the two. Empty means 0: this input does not enter this output.
+# Now to the gradients. We write down which input enters which output with which weight. In the
+# table below, row :math:`t` belongs to output :math:`t` and column :math:`u` to input :math:`u`. An
+# entry is the weight between the two. Empty means 0: this input does not enter this output.
 #
 # Call this table :math:`M`. Then the whole convolution is the matrix product :math:`y = M x`.
 
@@ -273,8 +274,8 @@ plt.show()
 # - **Output** :math:`y[t]` is the sum of its **row**, over :math:`W[i] \, x[u]`.
 # - **Input** :math:`x[u]` occurs in its **column**. So :math:`dx[u]` is the sum of the column, over
 #   :math:`dy[t] \, W[i]`.
-# - **Weight** :math:`W[i]` occurs on a **diagonal**, once in each window. So :math:`dW[i]` is the sum
-#   of the diagonal, over :math:`dy[t] \, x[u]`.
+# - **Weight** :math:`W[i]` occurs on a **diagonal**, once in each window. So :math:`dW[i]` is the
+#   sum of the diagonal, over :math:`dy[t] \, x[u]`.
 
 # sphinx_gallery_start_ignore
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.4), layout="constrained")
@@ -312,10 +313,10 @@ assert np.count_nonzero(M[:, 3]) == 2
 assert np.count_nonzero(M[:, 4]) == 1
 
 # %%
-# With stride 2, an input at an even position reaches one output, through the middle weight ``W[1]``.
-# An input at an odd position reaches two outputs, through ``W[2]`` and ``W[0]``. So the positions fall
-# into two classes, and each class has its own small kernel. The package computes ``dx`` in this way,
-# class by class: ``input_gradient_cpu`` in ``kernels/conv2d.py``.
+# With stride 2, an input at an even position reaches one output, through the middle weight
+# ``W[1]``. An input at an odd position reaches two outputs, through ``W[2]`` and ``W[0]``. So the
+# positions fall into two classes, and each class has its own small kernel. The package computes
+# ``dx`` in this way, class by class: ``input_gradient_cpu`` in ``kernels/conv2d.py``.
 #
 # The bias is added to each output with factor 1, so its gradient is the sum of all ``dy``. The
 # package's backward pass agrees with our loops:
@@ -337,8 +338,8 @@ assert dbias[0] == dy.sum() == 2.5
 
 # %%
 # The weights are shared, so their gradients are added up: over all stops, over the utterances of a
-# batch, and in the package also over calls. ``conv2d.backward`` adds to ``dW`` and ``dbias``, so they
-# have to be set to zero before each batch. ``dx`` is written, not added to.
+# batch, and in the package also over calls. ``conv2d.backward`` adds to ``dW`` and ``dbias``, so
+# they have to be set to zero before each batch. ``dx`` is written, not added to.
 #
 # ReLU and its mask
 # -----------------
@@ -346,8 +347,9 @@ assert dbias[0] == dy.sum() == 2.5
 # Two convolutions in a row are again a convolution, only with a larger kernel. To compute more than
 # this, a layer sets negative outputs to zero. This function is called ReLU: :math:`y = \max(0, z)`.
 #
-# In the backward pass, ask again: if :math:`z[t]` grows a little, what happens to :math:`y[t]`? Where
-# :math:`z` is positive, :math:`y` grows equally. Where :math:`z` is negative, :math:`y` stays zero. So
+# In the backward pass, ask again: if :math:`z[t]` grows a little, what happens to :math:`y[t]`?
+# Where :math:`z` is positive, :math:`y` grows equally. Where :math:`z` is negative, :math:`y` stays
+# zero. So
 #
 # .. math:: dz[t] = dy[t] \text{ where } y[t] > 0, \text{ else } 0
 #
@@ -394,13 +396,13 @@ plt.show()
 #    y[b, t, f, d] = \mathrm{ReLU}\Big( \mathrm{bias}[d] + \sum_i \sum_j \sum_c
 #    x[b,\; t s_t + i - p_t,\; f s_f + j - p_f,\; c] \; W[i, j, c, d] \Big)
 #
-# Here :math:`b` is the utterance of the batch. An input has :math:`C` channels, counted by :math:`c`: the
-# spectrogram is one channel, and each kernel of a layer makes one output channel, counted by
-# :math:`d`.
+# Here :math:`b` is the utterance of the batch. An input has :math:`C` channels, counted by
+# :math:`c`: the spectrogram is one channel, and each kernel of a layer makes one output channel,
+# counted by :math:`d`.
 #
 # We load three synthetic utterances and compute their spectrograms. They have different lengths, so
-# the batch is padded. We write NaN ("not a number") into the padding on purpose. A sum with a NaN is
-# NaN, so if a kernel ever reads the padding, we will see it.
+# the batch is padded. We write NaN ("not a number") into the padding on purpose. A sum with a NaN
+# is NaN, so if a kernel ever reads the padding, we will see it.
 
 corpus = synthetic.load(size=10)
 spectrograms = []
@@ -422,7 +424,8 @@ assert rate == 16000
 # bins each:
 #
 # - *rise*: the last frame minus the first one. It answers where the sound becomes louder.
-# - *ridge*: the middle bins minus the outer bins. It answers at lines along time, such as harmonics.
+# - *ridge*: the middle bins minus the outer bins. It answers at lines along time, such as
+#   harmonics.
 #
 # The stride is 1 in time and 2 in frequency. What shape do you expect for the output?
 
@@ -509,9 +512,10 @@ def draw_lengths(lengths, layers):
 draw_lengths(np.array([16, 9, 5]), layers=3)
 
 # %%
-# What happens at the end of an utterance that is shorter than its batch? Its last window reaches into
-# the padding. There it has to read zeros, exactly as it would at the end of the batch. The package
-# does this at every layer. It also computes nothing for the outputs past the end; they are 0.
+# What happens at the end of an utterance that is shorter than its batch? Its last window reaches
+# into the padding. There it has to read zeros, exactly as it would at the end of the batch. The
+# package does this at every layer. It also computes nothing for the outputs past the end; they are
+# 0.
 #
 # So an utterance has the same outputs alone and in any batch. Not only nearly: every bit is equal.
 # And no NaN of the padding has reached the result.
@@ -527,10 +531,10 @@ assert np.all(y[shortest, frames:] == 0)
 
 # %%
 # There is a second condition for this: the padding *before* the first frame has to be fixed. Some
-# libraries compute it from the length of the whole batch. They pad as little as possible and put half
-# of it in front. For three weights and stride 2 this is one zero in front of 9 inputs, but none in
-# front of 8. So all windows of an utterance move by one frame if its batch has an odd length. How
-# large is the effect? We compute the outputs of 8 inputs with both kinds of padding.
+# libraries compute it from the length of the whole batch. They pad as little as possible and put
+# half of it in front. For three weights and stride 2 this is one zero in front of 9 inputs, but
+# none in front of 8. So all windows of an utterance move by one frame if its batch has an odd
+# length. How large is the effect? We compute the outputs of 8 inputs with both kinds of padding.
 
 odd_batch = correlate(np.pad(x[:8], (1, 1)), W, "valid")[::2]  # one zero in front
 even_batch = correlate(np.pad(x[:8], (0, 1)), W, "valid")[::2]  # none
@@ -591,8 +595,8 @@ assert all(report.error < report.limit / 1000 for report in reports)
 # Each line names the largest error and the limit that it has to stay below. The errors are more
 # than a thousand times smaller than the limits.
 #
-# A test is worth something only if it fails for wrong programs. So we plant a mistake: a backward pass
-# without the mask of ReLU. Which of the three gradients will be wrong?
+# A test is worth something only if it fails for wrong programs. So we plant a mistake: a backward
+# pass without the mask of ReLU. Which of the three gradients will be wrong?
 
 
 def without_mask(dy, x, W, bias):
@@ -608,9 +612,9 @@ for report in wrong:
 assert not any(report.passed for report in wrong)
 
 # %%
-# All three, because ``dz`` enters all three sums. The factor at the end of each line compares the wrong
-# value with the right one. It is a different number each time, which says: this is not a forgotten
-# constant.
+# All three, because ``dz`` enters all three sums. The factor at the end of each line compares the
+# wrong value with the right one. It is a different number each time, which says: this is not a
+# forgotten constant.
 #
 # One more thing can be wrong: the forward pass itself. A gradient check does not see this, since it
 # only compares the two passes with each other. So we compare the forward pass with another
@@ -647,17 +651,17 @@ assert difference < 1e-12
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    The utterance ends in silence. We subtracted the mean, so silence has negative values. The zeros
-#    past the end are larger than these, and the kernel sees a rise.
+#    The utterance ends in silence. We subtracted the mean, so silence has negative values. The
+#    zeros past the end are larger than these, and the kernel sees a rise.
 #
 # 4. Why is there no ReLU in the table :math:`M`?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    A matrix can only describe a linear function, and ReLU is not linear. Its effect on the gradient
-#    is one more factor for each output, 0 or 1.
+#    A matrix can only describe a linear function, and ReLU is not linear. Its effect on the
+#    gradient is one more factor for each output, 0 or 1.
 #
 # 5. Your turn: write the convolution (``tutorials/exercises/conv2d_forward.py``), its gradients
-#    (``conv2d_backward.py``) and a CUDA kernel (``cuda_conv2d_forward.py``). Judge them by, for example,
-#    ``python -m scratchser.check tutorials/exercises/conv2d_backward.py``.
+#    (``conv2d_backward.py``) and a CUDA kernel (``cuda_conv2d_forward.py``). Judge them by, for
+#    example, ``python -m scratchser.check tutorials/exercises/conv2d_backward.py``.

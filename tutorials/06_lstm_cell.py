@@ -29,13 +29,13 @@ from scratchser.kernels.parts import cell
 # A simple recurrent network forgets
 # ----------------------------------
 #
-# A network that reads frame by frame needs a *state*: a number that carries what it has read so far.
-# The simplest network computes the new state from the new frame and the old state:
+# A network that reads frame by frame needs a *state*: a number that carries what it has read so
+# far. The simplest network computes the new state from the new frame and the old state:
 #
 # .. math:: h[n] = \tanh(w \, x[n] + u \, h[n-1])
 #
-# How long does it remember? We run it on two sequences that are equal except for the first frame. As
-# long as the two states differ, the network still remembers something of the first frame.
+# How long does it remember? We run it on two sequences that are equal except for the first frame.
+# As long as the two states differ, the network still remembers something of the first frame.
 #
 # The difference is about 0.9 at the start. How large will it be after 10 frames? Write down your
 # guess, then run the cell.
@@ -70,26 +70,26 @@ axis.grid(alpha=0.3)
 plt.show()
 
 # %%
-# Each step multiplies the difference by about :math:`u \, (1 - h^2)`, the derivative of the new state
-# with respect to the old one. This factor is never larger than :math:`u`, and it is small where the
-# tanh is saturated. A product of many factors below 1 vanishes quickly. The gradient has to take the
-# same way back, so the network also cannot *learn* that the first frame mattered.
+# Each step multiplies the difference by about :math:`u \, (1 - h^2)`, the derivative of the new
+# state with respect to the old one. This factor is never larger than :math:`u`, and it is small
+# where the tanh is saturated. A product of many factors below 1 vanishes quickly. The gradient has
+# to take the same way back, so the network also cannot *learn* that the first frame mattered.
 #
 # The reason is that each step replaces the state by something new.
 #
 # A memory with gates
 # -------------------
 #
-# The LSTM (long short-term memory) has a second state, the *cell state* :math:`c`. It is not replaced
-# in each step. Instead, the network answers three questions in each step, each by a number between 0
-# (no) and 1 (yes). These numbers are called *gates*:
+# The LSTM (long short-term memory) has a second state, the *cell state* :math:`c`. It is not
+# replaced in each step. Instead, the network answers three questions in each step, each by a number
+# between 0 (no) and 1 (yes). These numbers are called *gates*:
 #
 # - the **forget gate** :math:`f`: how much of the old cell state do we keep?
 # - the **input gate** :math:`i`: how much of the new candidate :math:`g` do we write?
 # - the **output gate** :math:`o`: how much of the cell state do we show?
 #
-# In the drawing, the cell state runs along the top. There is only one multiplication and one addition
-# on its way.
+# In the drawing, the cell state runs along the top. There is only one multiplication and one
+# addition on its way.
 
 # sphinx_gallery_start_ignore
 NODES = {
@@ -165,8 +165,8 @@ draw_lstm(FORWARD)
 
 # %%
 # In formulas: each gate is computed from a weighted sum :math:`z` of the new frame and the last
-# output. The function :math:`\sigma(z) = 1 / (1 + e^{-z})` turns any number into one between 0 and 1,
-# and tanh turns it into one between -1 and 1.
+# output. The function :math:`\sigma(z) = 1 / (1 + e^{-z})` turns any number into one between 0 and
+# 1, and tanh turns it into one between -1 and 1.
 #
 # .. math::
 #    i = \sigma(z_i) \qquad f = \sigma(z_f) \qquad g = \tanh(z_g) \qquad o = \sigma(z_o)
@@ -202,8 +202,8 @@ assert np.allclose(by_package, (i, f, g, o, c, h), rtol=1e-14)
 # A memory made by hand
 # ---------------------
 #
-# Can a cell with fixed weights do something useful? We give it this task: each frame has a value and
-# a mark. The cell has to remember the value of the last marked frame, and to ignore all others.
+# Can a cell with fixed weights do something useful? We give it this task: each frame has a value
+# and a mark. The cell has to remember the value of the last marked frame, and to ignore all others.
 #
 # There are 60 frames, and frames 10 and 38 are marked.
 
@@ -278,9 +278,9 @@ draw_gates(axes)
 plt.show()
 
 # %%
-# In the middle, yellow is 1 and dark blue is 0. At a mark, the gates change their roles for one frame:
-# the old value is forgotten and the new one is written. Between the marks, the cell state does not
-# move, whatever the other values are.
+# In the middle, yellow is 1 and dark blue is 0. At a mark, the gates change their roles for one
+# frame: the old value is forgotten and the new one is written. Between the marks, the cell state
+# does not move, whatever the other values are.
 #
 # What is stored is tanh of the value, since the candidate passes through a tanh. The output passes
 # through a second one. So 0.9 is shown as:
@@ -294,9 +294,9 @@ by_loops = reference.lstm.forward(x, [T], Wx, Wh, b, *np.zeros((2, 2, 1, 1)))
 assert np.allclose(y, by_loops, rtol=0, atol=1e-13)
 
 # %%
-# ``lstm.forward`` runs a second cell from the last frame to the first. The two outputs of a frame, one
-# of each direction, are put side by side. This is called a bidirectional LSTM, or Bi-LSTM. What do you
-# expect from the second cell in frame 20: 0.9, -0.6, or nothing?
+# ``lstm.forward`` runs a second cell from the last frame to the first. The two outputs of a frame,
+# one of each direction, are put side by side. This is called a bidirectional LSTM, or Bi-LSTM. What
+# do you expect from the second cell in frame 20: 0.9, -0.6, or nothing?
 
 # sphinx_gallery_start_ignore
 _, axis = plt.subplots(figsize=(8, 2.8), layout="constrained")
@@ -318,9 +318,9 @@ assert y[0, 20, 0] > 0.6 and y[0, 20, 1] < -0.4
 # What the forget gate remembers
 # ------------------------------
 #
-# The memory above has :math:`f = \sigma(10) = 0.99995` between the marks. What happens with a smaller
-# bias? After :math:`n` frames without a mark, :math:`f^n` of the cell state is left. Half of it is gone
-# after :math:`\log 0.5 / \log f` frames.
+# The memory above has :math:`f = \sigma(10) = 0.99995` between the marks. What happens with a
+# smaller bias? After :math:`n` frames without a mark, :math:`f^n` of the cell state is left. Half
+# of it is gone after :math:`\log 0.5 / \log f` frames.
 #
 # How many frames do you expect for a bias of 2, where :math:`f` is 0.88?
 
@@ -356,23 +356,24 @@ plt.show()
 # parts of the network give us. For one step these are two numbers:
 #
 # - :math:`dh`, the gradient of the loss with respect to this step's output,
-# - :math:`dc`, the gradient with respect to this step's cell state, as far as it is used by the *next*
-#   step.
+# - :math:`dc`, the gradient with respect to this step's cell state, as far as it is used by the
+#   *next* step.
 #
 # Now go through the forward formulas from the last one to the first. For each product, ask what
 # happens to the result when one factor grows by a small number.
 #
-# 1. **The output is** :math:`o` **times** :math:`\tanh c`. If :math:`o` grows by :math:`\varepsilon`,
-#    the output grows by :math:`\varepsilon \tanh c`. So the gradient of :math:`o` is :math:`dh` times
-#    the other factor. The same holds for :math:`\tanh c`: its gradient is :math:`dh` times :math:`o`.
-# 2. **Through the tanh.** The slope of tanh is 1 minus its square. It is 1 in the middle and almost 0
-#    where the tanh is saturated.
-# 3. **The cell state is used twice**: in this step's output, and by the next step. Its gradient is the
-#    *sum* of both.
+# 1. **The output is** :math:`o` **times** :math:`\tanh c`. If :math:`o` grows by
+#    :math:`\varepsilon`, the output grows by :math:`\varepsilon \tanh c`. So the gradient of
+#    :math:`o` is :math:`dh` times the other factor. The same holds for :math:`\tanh c`: its
+#    gradient is :math:`dh` times :math:`o`.
+# 2. **Through the tanh.** The slope of tanh is 1 minus its square. It is 1 in the middle and almost
+#    0 where the tanh is saturated.
+# 3. **The cell state is used twice**: in this step's output, and by the next step. Its gradient is
+#    the *sum* of both.
 # 4. **The cell state is a sum.** An addition passes the gradient to both parts unchanged.
 # 5. **Each part is a product.** Again, each factor gets the gradient times the other factor. So the
-#    forget gate gets :math:`dc` times the old cell state, and the old cell state gets :math:`dc` times
-#    the forget gate.
+#    forget gate gets :math:`dc` times the old cell state, and the old cell state gets :math:`dc`
+#    times the forget gate.
 # 6. **Through the gates.** The slope of :math:`\sigma` is :math:`\sigma (1 - \sigma)`: 0.25 in the
 #    middle, almost 0 where the gate is fully open or fully closed.
 #
@@ -432,9 +433,9 @@ assert np.allclose(by_hand, by_package, rtol=1e-14)
 # By finite differences
 # ---------------------
 #
-# Is this right? Use only the forward step, and change each input by a tiny amount in both directions.
-# The loss of this little experiment is :math:`dh \cdot h + dc \cdot c`: its gradient with respect to
-# :math:`h` and :math:`c` is exactly what we assumed.
+# Is this right? Use only the forward step, and change each input by a tiny amount in both
+# directions. The loss of this little experiment is :math:`dh \cdot h + dc \cdot c`: its gradient
+# with respect to :math:`h` and :math:`c` is exactly what we assumed.
 
 point = [zi, zf, zg, zo, c_before]
 tiny = 1e-5
@@ -456,8 +457,8 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc before")):
     assert abs(by_hand[n] - difference) < 1e-9
 
 # %%
-# The two agree. The package's ``check`` does the same with a better formula, a random loss and a strict
-# limit. Here it checks our step with 1000 units at once, each with other random numbers:
+# The two agree. The package's ``check`` does the same with a better formula, a random loss and a
+# strict limit. Here it checks our step with 1000 units at once, each with other random numbers:
 
 rng = np.random.default_rng(0)
 inputs = {name: rng.standard_normal(1000) for name in ("zi", "zf", "zg", "zo", "c_before")}
@@ -485,9 +486,9 @@ require(reports)
 # A mistake
 # ---------
 #
-# What if we forget sentence 3, and *replace* the :math:`dc` from the next step instead of adding to it?
-# Which of the five gradients become wrong, and which one stays right? Look at the drawing, write down
-# your guess, then run the cell.
+# What if we forget sentence 3, and *replace* the :math:`dc` from the next step instead of adding to
+# it? Which of the five gradients become wrong, and which one stays right? Look at the drawing,
+# write down your guess, then run the cell.
 
 
 def replaced(dy, **inputs):
@@ -502,18 +503,19 @@ assert [report.name for report in wrong if report.passed] == ["zo"]
 
 # %%
 # Only the output gate stays right, because it does not lie on the way of :math:`dc`. This is how a
-# gradient check helps to find a mistake: look at which gradients are right, and which way they have in
-# common.
+# gradient check helps to find a mistake: look at which gradients are right, and which way they have
+# in common.
 #
-# With this mistake, a step gets no gradient from what later steps do with its cell state. A network can
-# still learn from the rest, so a falling loss does not show the mistake.
+# With this mistake, a step gets no gradient from what later steps do with its cell state. A network
+# can still learn from the rest, so a falling loss does not show the mistake.
 #
 # A derivative without a difference
 # ---------------------------------
 #
-# There is an even more exact test. Add a tiny *imaginary* number to one input. The imaginary part of
-# the loss, divided by this number, is the derivative. Nothing is subtracted, so no digits are lost, and
-# the number can be as small as :math:`10^{-30}`. The forward step only has to work for complex numbers.
+# There is an even more exact test. Add a tiny *imaginary* number to one input. The imaginary part
+# of the loss, divided by this number, is the derivative. Nothing is subtracted, so no digits are
+# lost, and the number can be as small as :math:`10^{-30}`. The forward step only has to work for
+# complex numbers.
 
 
 def complex_step(zi, zf, zg, zo, c_before):
@@ -535,13 +537,13 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc before")):
 # ------------------------------
 #
 # Look again at the top of the drawing: on its way to the step before, :math:`dc` is multiplied by
-# :math:`f` and by nothing else. After :math:`n` steps, the product of :math:`n` forget gates is left. So
-# the forget gate decides how far back the cell can *learn*, exactly as it decides how long the cell
-# remembers.
+# :math:`f` and by nothing else. After :math:`n` steps, the product of :math:`n` forget gates is
+# left. So the forget gate decides how far back the cell can *learn*, exactly as it decides how long
+# the cell remembers.
 #
-# Before training, the weights are small, and :math:`z_f` is about equal to its bias. With a bias of 0,
-# half of the gradient is lost in each step. For this reason, the package starts with a bias of 1. We
-# compare this with the simple network, for states of 0.7.
+# Before training, the weights are small, and :math:`z_f` is about equal to its bias. With a bias of
+# 0, half of the gradient is lost in each step. For this reason, the package starts with a bias of
+# 1. We compare this with the simple network, for states of 0.7.
 
 left = {"simple network": (u * (1 - 0.7**2)) ** np.arange(41)}
 for name, bias in (("bias 0", 0.0), ("bias 1", 1.0), ("memory, bias 10", 10.0)):
@@ -584,27 +586,28 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Without a mark, the gate is now :math:`\sigma(-2) = 0.12` open. Each frame adds 12 % of its value,
-#    and the forget gate keeps all of it. So the memory moves like a random walk.
+#    Without a mark, the gate is now :math:`\sigma(-2) = 0.12` open. Each frame adds 12 % of its
+#    value, and the forget gate keeps all of it. So the memory moves like a random walk.
 #
-# 3. Set all gates to 1 by hand, so that :math:`c[n] = c[n-1] + g`. The gradient then never vanishes. Why
-#    do we need gates at all?
-#
-# .. admonition:: Answer
-#    :class: dropdown
-#
-#    Such a cell can only add. It cannot forget, and it cannot ignore a frame: the first and the last
-#    frame count equally, noise included. The first LSTM of 1997 had no forget gate; it was added in 2000
-#    for long sequences.
-#
-# 4. A gate that is fully open has a slope of almost 0. What does this mean for the weights made by hand,
-#    if you wanted to train them further?
+# 3. Set all gates to 1 by hand, so that :math:`c[n] = c[n-1] + g`. The gradient then never
+#    vanishes. Why do we need gates at all?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    For :math:`z = 10` the slope :math:`\sigma (1 - \sigma)` is 0.00005. The gradients of these gates
-#    are nearly zero, and training would hardly change them. So networks begin with small weights.
+#    Such a cell can only add. It cannot forget, and it cannot ignore a frame: the first and the
+#    last frame count equally, noise included. The first LSTM of 1997 had no forget gate; it was
+#    added in 2000 for long sequences.
+#
+# 4. A gate that is fully open has a slope of almost 0. What does this mean for the weights made by
+#    hand, if you wanted to train them further?
+#
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    For :math:`z = 10` the slope :math:`\sigma (1 - \sigma)` is 0.00005. The gradients of these
+#    gates are nearly zero, and training would hardly change them. So networks begin with small
+#    weights.
 #
 # 5. Your turn: ``tutorials/exercises/lstm_cell_forward.py``, judged by
 #    ``python -m scratchser.check tutorials/exercises/lstm_cell_forward.py``.
