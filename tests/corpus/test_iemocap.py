@@ -173,9 +173,7 @@ def differ(counts):
 def test_known_counts_of_the_improvised_dialogs():
     counts = expected_counts.compare(release(), False, False)
     assert np.sum([*expected_counts.IMPROVISED_SPEAKERS.values()], axis=0).tolist() == [1099, 284, 608, 289]
-    assert (
-        len(counts) == 5 + 5 + 50 and not differ(counts)
-    )
+    assert len(counts) == 5 + 5 + 50 and not differ(counts)
     assert expected_counts.compare(release(), False, True) == ()  # no known counts for this choice
 
 

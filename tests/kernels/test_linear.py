@@ -40,18 +40,13 @@ def test_parameter_gradients_accumulate_and_dx_does_not():
     np.testing.assert_allclose(db, 2 * dy.sum(axis=0), rtol=1e-12)
 
 
-def test_a_row_has_the_same_bits_alone_and_in_any_batch():
+def test_float32_stays_within_its_rounding_of_float64_and_a_row_has_the_same_bits_alone():
     inputs = draw(SHAPES["paper"])
-    single = {name: a.astype(np.float32) for name, a in inputs.items()}
-    together = linear.forward(**single)
-    for u in range(16):
-        np.testing.assert_array_equal(linear.forward(single["x"][u : u + 1], single["W"], single["b"])[0], together[u])
-
-
-def test_float32_stays_within_its_rounding_of_float64():
-    inputs = draw(SHAPES["paper"])
-    single = linear.forward(**{name: a.astype(np.float32) for name, a in inputs.items()})
+    given = {name: a.astype(np.float32) for name, a in inputs.items()}
+    single = linear.forward(**given)
     assert single.dtype == np.float32
+    for u in range(16):
+        np.testing.assert_array_equal(linear.forward(given["x"][u : u + 1], given["W"], given["b"])[0], single[u])
     # 257 rounded additions, each at most half an ulp of a partial sum, and the rounding of the operands themselves
     bound = 260 * 2.0**-24 * (abs(inputs["x"]) @ abs(inputs["W"]) + abs(inputs["b"]))
     assert (abs(single - reference.linear.forward(**inputs)) <= bound).all()

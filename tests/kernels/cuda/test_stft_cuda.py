@@ -58,16 +58,12 @@ def test_the_block_size_does_not_change_a_bit(device, monkeypatch, threads, N):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_silence_is_the_floor_and_what_lies_above_is_not_touched(device, dtype):
+def test_the_floor_is_that_of_the_cpu(device, dtype):
+    """In frames of silence, and in half of the bins of the others."""
     x = noise(500, dtype)
     x[100:300] = 0
-    exact = forward(device, x, stft.hann(64, dtype), 32, 20, 1e-30)
-    floor = dtype(np.exp(np.median(exact)))
-    Y = forward(device, x, stft.hann(64, dtype), 32, 20, floor)
-    below = exact < np.log(floor)
-    assert 0.2 < below.mean() < 0.8
-    np.testing.assert_allclose(Y[below], np.log(floor), rtol=4 * np.finfo(dtype).eps)
-    np.testing.assert_array_equal(Y[~below], exact[~below])
+    given = x, stft.hann(64, dtype), 32, 20, np.exp(np.median(stft.forward(x, stft.hann(64, dtype), 32, 20, 1e-9)))
+    np.testing.assert_allclose(forward(device, *given), stft.forward(*given), rtol=0, atol=1e3 * np.finfo(dtype).eps)
 
 
 def test_the_window_may_live_on_the_gpu(device):
