@@ -82,9 +82,9 @@ model = Model(PAPER_BEST, bins=513, classes=4)
 layers = [*model.convs, *model.lstms, model.dense]
 sizes = {}
 for layer in layers:
-    sizes[layer.name] = sum(W.size for name, W in model.parameters.W.items() if name.startswith(layer.name))
-    tensors = [f"{name.split('.')[1]} {W.shape}" for name, W in model.parameters.W.items() if layer.name in name]
-    print(f"{layer.name:6}{sizes[layer.name]:9,}  {', '.join(tensors)}")
+    tensors = {name: W for name, W in model.parameters.W.items() if name.startswith(layer.name)}
+    sizes[layer.name] = sum(W.size for W in tensors.values())
+    print(f"{layer.name:6}{sizes[layer.name]:9,} ", *(f"{name} {W.shape}" for name, W in tensors.items()))
 total = len(model.parameters.values)
 assert sum(sizes.values()) == total
 
@@ -269,7 +269,8 @@ short = np.array([13, 1, 8, 5])
 z = rng.standard_normal((4, 13, 11, 1))
 z[np.arange(13) >= short[:, None]] = np.nan
 soft, weight = rng.dirichlet(np.ones(4), 4), rng.uniform(0.3, 1, 4)
-small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)  # biases of 0 would hide terms
+# biases of 0 would hide terms
+small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)
 
 
 def loss_of(arrays):

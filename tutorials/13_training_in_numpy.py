@@ -91,7 +91,7 @@ def draw_spectrograms(shown):
 
 # sphinx_gallery_end_ignore
 hann = np.sin(np.pi * np.arange(1024) / 1023) ** 2
-slow = reference.stft.forward(sounds[0], hann, 512, 257, 1e-2)  # the sum of tutorial 2, without a fast transform
+slow = reference.stft.forward(sounds[0], hann, 512, 257, 1e-2)  # the plain sum of tutorial 2
 assert np.abs(spectrogram(sounds[0]) - slow).max() < 1e-4
 draw_spectrograms([train[labels[train] == k][0] for k in range(4)])
 plt.show()
@@ -161,8 +161,10 @@ def initial(rng):
         p[f"conv{n + 1}.b"] = np.zeros(CHANNELS[n])
         bins, channels = -(-bins // STRIDES[n][1]), CHANNELS[n]
     features = bins * channels
-    p["lstm1.Wx"] = glorot(rng, features, UNITS, (features, 2, 4 * UNITS))  # two directions, gates i f g o
-    p["lstm1.Wh"] = np.concatenate([np.linalg.qr(rng.standard_normal((2, UNITS, UNITS)))[0] for _ in range(4)], axis=2)
+    # two directions, and the gates i f g o of each side by side
+    p["lstm1.Wx"] = glorot(rng, features, UNITS, (features, 2, 4 * UNITS))
+    rotations = [np.linalg.qr(rng.standard_normal((2, UNITS, UNITS)))[0] for _ in range(4)]
+    p["lstm1.Wh"] = np.concatenate(rotations, axis=2)
     p["lstm1.b"] = np.zeros((2, 4 * UNITS))
     p["lstm1.b"][:, UNITS : 2 * UNITS] = 1  # the forget gate begins open
     p["dense.W"] = glorot(rng, 2 * UNITS, 4, (2 * UNITS, 4))
@@ -262,19 +264,25 @@ def lstm_forward(x, real, Wx, Wh, b):
 # goes into ``kept``.
 
 
+def direction(p, d):
+    """Wx, Wh and b of one direction."""
+    return p["lstm1.Wx"][:, d], p["lstm1.Wh"][d], p["lstm1.b"][d]
+
+
 def forward(p, x, lengths):
     """Scores (B, 4) of a batch."""
     convs = []
     for n in range(2):
         shape = x.shape
-        x, lengths, padded = conv_forward(x, lengths, p[f"conv{n + 1}.W"], p[f"conv{n + 1}.b"], STRIDES[n])
+        W, b = p[f"conv{n + 1}.W"], p[f"conv{n + 1}.b"]
+        x, lengths, padded = conv_forward(x, lengths, W, b, STRIDES[n])
         convs.append((x, shape, padded))
     B, T = x.shape[:2]
     real = frames_of(lengths, T)
     order = np.where(real, lengths[:, None] - 1 - np.arange(T), np.arange(T))
     turn = np.arange(B)[:, None], order  # x[turn]: each utterance backwards
     inputs = [x.reshape(B, T, -1), x.reshape(B, T, -1)[turn]]
-    lstms = [lstm_forward(inputs[d], real, p["lstm1.Wx"][:, d], p["lstm1.Wh"][d], p["lstm1.b"][d]) for d in range(2)]
+    lstms = [lstm_forward(inputs[d], real, *direction(p, d)) for d in range(2)]
     h = np.concatenate([state for state, _ in lstms], axis=1)
     return h @ p["dense.W"] + p["dense.b"], (convs, real, turn, inputs, lstms, h)
 
@@ -314,8 +322,11 @@ def lstm_backward(dh, x, real, steps, Wx, Wh):
         h, c, i, f, g, o, squashed = steps[t]
         now = real[:, t, None]
         dnew = dc + dh * o * (1 - squashed**2)
-        gates = dnew * g * i * (1 - i), dnew * c * f * (1 - f), dnew * i * (1 - g**2), dh * squashed * o * (1 - o)
-        dz[:, t] = np.concatenate(gates, axis=1) * now
+        di = dnew * g * i * (1 - i)
+        df = dnew * c * f * (1 - f)
+        dg = dnew * i * (1 - g**2)
+        do = dh * squashed * o * (1 - o)
+        dz[:, t] = np.concatenate([di, df, dg, do], axis=1) * now
         dWh += h.T @ dz[:, t]
         dh = np.where(now, dz[:, t] @ Wh.T, dh)
         dc = np.where(now, dnew * f, dc)
@@ -343,9 +354,10 @@ def backward(p, dscores, kept):
     convs, real, turn, inputs, lstms, h = kept
     d = {"dense.W": h.T @ dscores, "dense.b": dscores.sum(axis=0)}
     dh = np.split(dscores @ p["dense.W"].T, 2, axis=1)
-    found = [
-        lstm_backward(dh[n], inputs[n], real, lstms[n][1], p["lstm1.Wx"][:, n], p["lstm1.Wh"][n]) for n in range(2)
-    ]
+    found = []
+    for n in range(2):
+        Wx, Wh, _ = direction(p, n)
+        found.append(lstm_backward(dh[n], inputs[n], real, lstms[n][1], Wx, Wh))
     dx = found[0][0] + found[1][0][turn]  # turned round twice is the order of the beginning
     d["lstm1.Wx"] = np.stack([found[0][1], found[1][1]], axis=1)
     d["lstm1.Wh"] = np.stack([found[0][2], found[1][2]])
@@ -353,7 +365,8 @@ def backward(p, dscores, kept):
     for n in reversed(range(2)):
         y, shape, padded = convs[n]
         dy, W = dx.reshape(y.shape), p[f"conv{n + 1}.W"]
-        dx, d[f"conv{n + 1}.W"], d[f"conv{n + 1}.b"] = conv_backward(dy, y, shape, padded, W, STRIDES[n], n == 0)
+        dx, dW, db = conv_backward(dy, y, shape, padded, W, STRIDES[n], n == 0)
+        d[f"conv{n + 1}.W"], d[f"conv{n + 1}.b"] = dW, db
     return d
 
 
@@ -365,11 +378,11 @@ def backward(p, dscores, kept):
 gradients = backward(p, dscores, kept)
 rng = np.random.default_rng(1)
 for name, W in p.items():
-    direction = rng.standard_normal(W.shape)
-    ahead, _ = loss_of(forward({**p, name: W + 1e-7 * direction}, x, lengths)[0], labels[train[:16]])
-    behind, _ = loss_of(forward({**p, name: W - 1e-7 * direction}, x, lengths)[0], labels[train[:16]])
-    measured = (ahead - behind) / 2e-7
-    predicted = np.sum(gradients[name] * direction)
+    towards = rng.standard_normal(W.shape)
+    ahead, _ = forward({**p, name: W + 1e-7 * towards}, x, lengths)
+    behind, _ = forward({**p, name: W - 1e-7 * towards}, x, lengths)
+    measured = (loss_of(ahead, labels[train[:16]])[0] - loss_of(behind, labels[train[:16]])[0]) / 2e-7
+    predicted = np.sum(gradients[name] * towards)
     print(f"{name:9} predicted {predicted:+.8f}, measured {measured:+.8f}")
     assert abs(measured - predicted) < 1e-5 * np.linalg.norm(gradients[name])
 

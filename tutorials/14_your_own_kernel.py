@@ -2,12 +2,13 @@
 14. A kernel of your own
 ========================
 
-You will write a kernel that is not in the package, and prove that it is right: a reference in NumPy, a
-forward and a backward pass for the CPU with Numba, a gradient check, and a CUDA kernel that runs
-without a GPU. On the way we plant typical mistakes, to see what each tool says about them and which
-mistakes it cannot see. At the end you meet the judge of the exercises, and know where to begin.
+You will write a kernel that is not in the package, and show that it is right: a reference in NumPy,
+a forward and a backward pass for the CPU with Numba, a gradient check, and a CUDA kernel that runs
+without a GPU. On the way we plant typical mistakes, to see what each tool says about them and
+which mistakes it cannot see. At the end you meet the judge of the exercises, and see where to
+begin.
 
-You need tutorial 1 for the CUDA part. The idea of a gradient check was used in the tutorials 4 to 11.
+You need tutorial 1 for the CUDA part. Tutorials 4 to 11 used the same gradient check.
 """
 
 # %%
@@ -298,7 +299,7 @@ assert report.counts.global_writes.total == 60
 # %%
 # For a picture we take a smaller batch: two utterances of two frames, the second with one real
 # frame, and two units. So there are eight elements, and two of them are padding. Which elements of
-# x are read by nobody?
+# x does no thread read?
 
 tiny = x[:2, :2, [0, 1, D, D + 1]].copy()
 tiny_y = np.empty((2, 2, 2))
