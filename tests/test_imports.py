@@ -59,6 +59,7 @@ ALLOWED = {  # __version__ may be imported anywhere
     "cv": BELOW_CV,
     "predict": BELOW_CV,
     "paper": BELOW_CV | {"cv"},
+    "bench": {"corpus", "kernels", "model", "optim", "presets", "support"},
     "gradcheck": set(),
     "reference": set(),
     "tracer": {"kernels"},
