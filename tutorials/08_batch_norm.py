@@ -86,7 +86,9 @@ def draw_block(group=None):
     marked = real & np.array(group(u, t, f) if group else np.zeros(real.shape, bool))
     colours = np.where(marked[..., None], (0.99, 0.55, 0.24, 1.0), (0.62, 0.79, 0.88, 0.22 if group else 0.75))
     axis.voxels(real, facecolors=colours, edgecolor=(0.3, 0.3, 0.3, 0.5), linewidth=0.6, shade=False)
-    axis.set(xlabel="frame", ylabel="utterance", zlabel="feature")
+    axis.set_xlabel("frame", labelpad=7)
+    axis.set_ylabel("utterance", labelpad=7)
+    axis.set_zlabel("feature")
     for name, size in (("x", 6), ("y", 4), ("z", 3)):
         axis.set(**{f"{name}ticks": np.arange(size) + 0.5, f"{name}ticklabels": range(size)})
     axis.set_box_aspect((6, 4, 3), zoom=0.85)
@@ -219,10 +221,11 @@ assert np.all(frame_wise[0, 25:] == 0)
 assert np.allclose(np.abs(frame_wise[:2, 18:19, 0]), 1, atol=1e-2)
 
 # %%
-# **Frame-wise**, the rise is gone. While three utterances run, only their order is visible. When
-# two are left, one of them is +1 and the other -1, however far apart they are. When one is left,
-# the result is 0. And at frames 15 and 25 there are jumps, only because *other* utterances end. The
-# paper calls this the most destructive kind.
+# **Frame-wise**, the straight lines are gone. While three utterances run, a curve only says where
+# its utterance lies relative to the two others. When two are left, one of them is +1 and the other
+# -1, however far apart they are. When one is left, the result is 0. And at frames 15 and 25 there
+# are jumps, only because *other* utterances end. The paper calls this kind potentially the most
+# destructive one.
 #
 # **Sequence-wise**, the rise and the fall are kept, but both features now have the same scale.
 #
