@@ -9,7 +9,7 @@ from scratchser.kernels.parts import tile_cuda, windows_cuda
 
 SMALL = {
     "even kernel": Case((5, 2, 1), F=7, C=2, D=2, kernel=(4, 2), stride=(2, 2), spare=2),
-    "kernel below stride": Case((4, 1), F=5, C=3, D=3, kernel=(2, 1), stride=(3, 2), spare=1),
+    "kernel below stride": Case((4, 1), F=5, C=3, D=3, kernel=(2, 1), stride=(3, 3), spare=1),
     "one bin": Case((3, 1), F=1, C=1, D=1, kernel=(3, 7), stride=(1, 2)),
     "many channels out": Case((2, 1), F=3, C=1, D=34, kernel=(1, 2), stride=(1, 2)),
     "many channels in": Case((2, 1), F=2, C=34, D=1, kernel=(1, 2), stride=(1, 1)),
