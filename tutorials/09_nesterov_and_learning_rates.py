@@ -57,9 +57,9 @@ def plain(learning_rate, steps):
 
 
 # %%
-# We try three learning rates, 24 steps each. In every step, :math:`w_0` is multiplied by :math:`1 -
-# 30 \rho`, and :math:`w_1` by :math:`1 - \rho`. Which of 0.01, 0.06 and 0.07 is too large? Decide
-# before you run the cell.
+# We try three learning rates, 24 steps each. In every step, :math:`w_0` is multiplied by
+# :math:`1 - 30 \rho`, and :math:`w_1` by :math:`1 - \rho`. Which of 0.01, 0.06 and 0.07 is too
+# large? Decide before you run the cell.
 
 
 # sphinx_gallery_start_ignore
@@ -201,8 +201,8 @@ assert needed["Nesterov"] < needed["momentum"] < needed["plain"]
 # On such a loss, each step multiplies :math:`(w, v)` of each direction by a fixed 2 x 2 matrix. The
 # largest absolute eigenvalue of this matrix is the factor by which the distance shrinks per step,
 # in the long run. It depends only on the product of learning rate and curvature, :math:`\rho a`.
-# Below 1 the method converges, above 1 it diverges. For plain descent the factor is :math:`|1 -
-# \rho a|`.
+# Below 1 the method converges, above 1 it diverges. For plain descent the factor is
+# :math:`|1 - \rho a|`.
 
 
 def factor(name, product):
@@ -422,5 +422,5 @@ assert all(loss[-1] < loss[0] for trainings in runs.values() for loss, _ in trai
 #       ReLU towards zero.
 #
 # Your turn: ``tutorials/exercises/nesterov.py``, one step over all parameters, each tensor with its
-# own learning rate and L2, judged by ``python -m scratchser.check
-# tutorials/exercises/nesterov.py``.
+# own learning rate and L2, judged by
+# ``python -m scratchser.check tutorials/exercises/nesterov.py``.

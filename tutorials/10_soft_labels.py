@@ -369,4 +369,5 @@ plt.show()
 #       smaller weight does not change the target.
 #
 # Your turn: ``tutorials/exercises/softmax_loss.py``, with scores that may be large, judged by
-# ``python -m scratchser.check tutorials/exercises/softmax_loss.py``.
+# ``python -m scratchser.check tutorials/exercises/softmax_loss.py``. In ``softmax_loss_derive.py``
+# you find the formula yourself, and in ``cuda_row_softmax.py`` you write the softmax for CUDA.

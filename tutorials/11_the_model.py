@@ -420,4 +420,6 @@ plt.show()
 #       256 · 2 · 512 input weights, 2 · 128 · 512 recurrent weights and 2 · 512 biases: 394,240.
 #
 # Your turn: ``tutorials/exercises/linear_backward.py``, the top layer, judged by
-# ``python -m scratchser.check tutorials/exercises/linear_backward.py``.
+# ``python -m scratchser.check tutorials/exercises/linear_backward.py``. In
+# ``linear_backward_derive.py`` you find the formulas yourself. ``cuda_weight_gradient.py`` is the
+# gradient of the weights for CUDA.

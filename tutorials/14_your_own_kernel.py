@@ -384,7 +384,8 @@ assert np.abs(on_gpu - once).max() < 1e-12
 
 # %%
 # D threads are few for a GPU. The next step would be a block for each unit, whose threads share the
-# frames and add their parts in shared memory: the exercise ``cuda_block_sum``.
+# frames and add their parts in shared memory: the exercises ``cuda_block_sum`` and
+# ``cuda_reduction``.
 #
 # Three kinds of evidence
 # -----------------------
@@ -433,10 +434,11 @@ assert "FAIL" in done.stdout
 # signature.
 #
 # - **You want an easy start**: ``linear_backward.py``. Three lines of NumPy are enough.
-# - **You want to derive gradients**: ``softmax_loss.py``, then ``conv2d_backward.py`` and
-#   ``lstm_backward.py``.
-# - **You want to write CUDA**: ``cuda_saxpy.py``, then ``cuda_block_sum.py`` and
-#   ``cuda_matmul_tiled.py``.
+# - **You want to derive gradients**: ``softmax_loss_derive.py``, then ``conv2d_backward_derive.py``
+#   and ``lstm_backward_derive.py``. They do not give the formula. The files without ``_derive`` do.
+# - **You want to write CUDA**: ``cuda_saxpy.py``, then ``cuda_block_sum.py``, ``cuda_reduction.py``
+#   and ``cuda_matmul_tiled.py``.
+# - **You want to find a mistake**: ``cuda_find_the_race.py``.
 #
 # ``python -m scratchser.check tutorials/exercises/linear_backward.py`` judges one file, and with
 # ``--draw mine.svg`` it draws the reads and writes of a CUDA kernel. ``docs/exercises.md`` has all
@@ -453,8 +455,8 @@ assert "FAIL" in done.stdout
 #       The derivative of the tanh is 1 - s², so dg = dy a (1 - s²). If you forget it, the gradient
 #       check fails for x (its gate half) and for beta, and passes for the value half.
 #
-# 2. In ``forward_cuda``, let the thread's number count frames first: ``t = n % T``, ``d = n // T %
-#    D``. Is the kernel still right? What does it cost on a GPU?
+# 2. In ``forward_cuda``, let the thread's number count frames first: ``t = n % T``, and ``d = n //
+#    T % D``. Is the kernel still right? What does it cost on a GPU?
 #
 #    .. admonition:: Answer
 #       :class: dropdown
