@@ -33,7 +33,7 @@ def test_a_tutorial_has_its_form_and_names_existing_files(script):
     assert re.search(r"\b[Yy]ou (will see|need)\b", ast.get_docstring(ast.parse(text))), "and with what it teaches"
     last = text.rpartition("# %%\n")[2]
     assert "# What to try\n# -----------\n" in last and last.count("?") >= 2
-    assert text.count(".. admonition:: Answer\n#    :class: dropdown\n#\n") >= 2
+    assert len(re.findall(r"^# +\.\. admonition:: Answer\n# +:class: dropdown\n#\n", last, re.MULTILINE)) >= 2
     assert "assert" in text and "savefig" not in text
     assert not re.search(r"^(?:from|import) _", text, re.MULTILINE), "a notebook has no file beside it"
     paths = re.findall(r"``((?:scratchser|kernels|docs|tests|tutorials)/[\w/.-]+)``", text)
