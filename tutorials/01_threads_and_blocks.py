@@ -46,8 +46,8 @@ print(y)
 #
 # .. math:: i = \mathtt{blockIdx} \cdot \mathtt{blockDim} + \mathtt{threadIdx}
 #
-# The expression ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and what
-# should the last ones do?
+# The expression ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and
+# what should the last ones do?
 
 
 @cuda.jit

@@ -305,9 +305,9 @@ draw(report, "registers of 2 x 2")
 plt.show()
 
 # %%
-# The passes fall by a factor of 3.7, the **expected gain** where shared memory is the limit. Loading
-# the tiles costs passes too, so it is not quite 4. The extra column of ``a`` matters: without it,
-# four threads of a warp would meet in one bank (tutorial 1).
+# The passes fall by a factor of 3.7, the **expected gain** where shared memory is the limit. It is
+# not quite 4, because loading the tiles costs passes too. The extra column of ``a`` matters:
+# without it, four threads of a warp would meet in one bank (tutorial 1).
 #
 # Step 5, GPU: vectors
 # --------------------
@@ -589,8 +589,8 @@ assert 3 < line_counts["by row"] / line_counts["register tile"] < 4.1
 #
 # The last version keeps a tile of **C** in registers for the whole of k. It loads and stores C only
 # once. Numba does not compile loops to this, so ``kernels/parts/tile.py`` writes the vector
-# instructions itself. For each k it loads one line of B, and each of 6 or 12 elements of A is copied
-# to all 16 lanes and multiplied by it. How many rows depends on the processor.
+# instructions itself. For each k it loads one line of B, and each of 6 or 12 elements of A is
+# copied to all 16 lanes and multiplied by it. How many rows depends on the processor.
 
 # sphinx_gallery_start_ignore
 
@@ -673,8 +673,8 @@ for name, milliseconds in measured.items():
     print(f"{name:14} {milliseconds:8.3f} ms, {2 * 256**3 / milliseconds / 1e6:7.1f} GFLOP/s")
 
 # %%
-# NumPy calls a *BLAS* library, the work of many experts over many years. The best time of all is our
-# limit of the arithmetic.
+# NumPy calls a *BLAS* library, the work of many experts over many years. The best time of all is
+# our limit of the arithmetic.
 #
 # Expected against measured
 # -------------------------
@@ -724,7 +724,8 @@ for name in ("by row", "cache tile", "register tile", "vectors"):
 #   is near enough when it is read in order. On a GPU we expect a factor of 20 from the same idea.
 # - **The register tile** gained about 2.7 instead of 3.6. When memory is no longer the limit,
 #   arithmetic begins to be.
-# - **Vectors by hand** gained about 1.5, as expected: here both are near the limit of the arithmetic.
+# - **Vectors by hand** gained about 1.5, as expected: here both are near the limit of the
+#   arithmetic.
 #
 # A wrong expectation is not a failure. It shows which limit we have forgotten.
 #
