@@ -36,10 +36,13 @@ def cases_of(name):
 def test_every_mistake_changes_the_numbers_and_different_names_have_different_numbers(name):
     """Otherwise the judge would name a mistake that is none, or the wrong one."""
     cases, reference_of = cases_of(name)
-    numbers = {
-        mistake: [np.concatenate([np.ravel(v) for v in reference_of(a, {mistake}).values()]) for a in cases.values()]
-        for mistake in ["", *load(name).mistakes]
-    }
+    with np.errstate(all="ignore"):  # a forgotten ε divides by 0
+        numbers = {
+            mistake: [
+                np.concatenate([np.ravel(v) for v in reference_of(a, {mistake}).values()]) for a in cases.values()
+            ]
+            for mistake in ["", *load(name).mistakes]
+        }
 
     def same(one, other):
         return all(np.allclose(p, q, rtol=1e-6, atol=1e-9, equal_nan=True) for p, q in zip(one, other, strict=True))
@@ -53,7 +56,7 @@ def test_every_mistake_changes_the_numbers_and_different_names_have_different_nu
 
 def test_every_exercise_has_a_stub_a_solution_and_a_line_in_the_page():
     names = sorted(NAMES)
-    assert names == sorted(file.stem for file in STUBS.glob("*.py"))
+    assert names == sorted(file.stem for file in STUBS.glob("*.py") if not file.stem.endswith("_derive"))
     assert names == sorted(file.stem for file in SOLUTIONS.glob("*.py"))
     page = (ROOT / "docs" / "exercises.md").read_text(encoding="utf-8")
     assert [name for name in NAMES if f"`{name}.py`" not in page] == []

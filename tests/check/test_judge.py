@@ -61,7 +61,9 @@ REPORTS = [  # file, what the finding contains, what its hints contain
     (linear("dy, x, W, dW", "x, dy, W, dW"), "has the parameters (x, dy, W, dW, db)", "the order counts"),
     (linear("x[b, d] * dy[b, k]", "x[b, d] * dy[b, k + 1]"), "IndexError: index", "is out of range"),
     (HEAD + "    return x @ dy\n", "line 4: return x @ dy\nValueError: matmul", "must be transposed"),
-    (linear("    return dx\n", ""), "returns nothing, but must return dx", ""),
+    (linear("    return dx\n", ""), "must return dx; it writes to dW, db in place\nit has no return statement", ""),
+    (linear("    return dx\n", "    return\n"), "in place\nline 15: return has no value", ""),
+    (linear("    return", "    if not len(x):\n        return"), "the return in line 16 is not reached", ""),
     (linear("return dx", "return dx, dW"), "returns 2 arrays, but must return dx; it writes to dW, db in place", ""),
     (HEAD + "    return np.zeros((7, 7))\n", "dx has shape (7, 7), should be (4, 3)", ""),
     (linear("zeros_like(x)", "zeros(x.shape)"), "dx is float64, but all arguments are float32", "np.zeros_like(x)"),
@@ -112,6 +114,16 @@ def test_an_error_of_the_judge_is_not_reported_as_the_learners(judged, monkeypat
     monkeypatch.setattr(cpu, "compare", broken)
     with pytest.raises(RuntimeError, match="an error of the judge"):
         judged(LINEAR)
+
+
+def test_one_cause_is_shown_and_the_rest_is_counted(judged):
+    verdict = judged(linear("dW[d, k] +=", "dW[k, d] +=").replace("db[k] +=", "db[k] ="))
+    text, everything = verdict.as_text(everything=False, hint=3), verdict.as_text()
+    assert text.count("FAIL") == 1 and "2 more checks failed, shown by --all." in text
+    assert "-> transposed index in dW: " in text and "hint 3 of 3: dW[d, k] += x[b, d] * dy[b, k]" in text
+    assert everything.count("FAIL") == 3 and "hint" not in everything and "--all" not in everything
+    assert text.splitlines()[-1].endswith("Recognised: transposed index in dW, missing accumulate.")
+    assert all("transposed" not in line for line in verdict.hints[0]), "a nudge does not tell the mistake"
 
 
 # ---- wrong numbers --------------------------------------------------------------------------------------------------

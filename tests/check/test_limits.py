@@ -185,11 +185,26 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
     assert "5 files" in capsys.readouterr().out
 
 
+def test_a_folder_of_exercises_is_shown_in_the_order_of_the_tutorials(tmp_path, capsys):
+    stub = 'EXERCISE = "stft"\ndef stft(x, window, hop, bins, floor):\n    raise NotImplementedError\n'
+    for name, text in {"a": stub, "b": "x = 1\n", "c": CELL, "d": SUM}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    assert command.main([str(tmp_path)]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["d.py", "solved"],
+        ["a.py", "not"],
+        ["c.py", "solved"],
+        ["b.py", "not"],
+    ]
+    assert last == "2 of 4 solved, next: a.py"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere.py"], "nowhere.py does not exist"),
-        ([str(SOLUTIONS)], "is a folder: say where to write the table, --csv grades.csv"),
+        ([str(SOLUTIONS), "--hint", "1"], "--all and --hint need one file to judge"),
         ([str(SOLUTIONS / "stft.py"), "--csv", "g.csv"], "--csv needs a folder"),
         ([str(SOLUTIONS / "cuda_saxpy.py"), "--draw", "out.txt"], "a name that ends in .svg or .png"),
         ([str(SOLUTIONS / "stft.py"), "--seconds", "0"], "0 is not at least 1"),

@@ -233,7 +233,6 @@ WRONG = {
         ("off by one step", "np.tanh(c_after)", "np.tanh(c)"),
         (ACCUMULATE, "f * c + i * g", "i * g"),
         ("output gate forgotten", "o * np.tanh", "np.tanh"),
-        ("z returned as gates", "[i, f, g, o], axis=1)", "[z], axis=1)"),
         ("forget gate times both", "f * c + i * g", "f * (c + i * g)"),
         ("", "f * c + i * g", "f * c + (1 - f) * g"),
         ("tanh of g forgotten, tanh of the cell state forgotten", GATE_TANH, "g = g", "np.tanh(c_after)", "c_after"),

@@ -27,62 +27,50 @@ LAST = {  # kept by = in place of +=, in the order of the loops
     "missing accumulate (last product)": "= keeps the last channel of the last position: sum over all with +=.",
 }
 PARTS = {
-    "mask": Part(
-        "Where is the ReLU closed, and which elements of dy exist at all?",
+    "mask": Part("Where is the ReLU closed, and which elements of dy exist at all?",
         "dz = dy where y > 0, else 0, for the frames t < ⌈length / st⌉.",
-        "dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)",
-        {
-            "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
-            "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
-            "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
-            "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
-            "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
-            "lengths ignored": "each utterance has its own length, in x and in dy.",
-        },
-    ),
-    "window": Part(
-        "Which frame and which bin of x met tap (i, j) in the forward pass?",
+        "dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)", {
+        "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
+        "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
+        "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
+        "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
+        "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
+        "lengths ignored": "each utterance has its own length, in x and in dy.",
+    }),
+    "window": Part("Which frame and which bin of x met tap (i, j) in the forward pass?",
         "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋, if 0 ≤ u < length and 0 ≤ v < F.",
-        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2",
-        {
-            "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
-            "stride forgotten (time)": "output frame t came from around input frame t · st.",
-            "stride forgotten (frequency)": "output bin f came from around input bin f · sf.",
-            "strides exchanged": EXCHANGED,
-            "strides exchanged (lengths too)": EXCHANGED,
-            "off by one in time (late)": f"{MEETS} late.",
-            "off by one in time (early)": f"{MEETS} early.",
-            "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-            "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
-            "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
-        },
-    ),
-    "dx": Part(
-        "Through which elements of W does an element of x reach the outputs?",
+        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2", {
+        "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
+        "stride forgotten (time)": "output frame t came from around input frame t · st.",
+        "stride forgotten (frequency)": "output bin f came from around input bin f · sf.",
+        "strides exchanged": EXCHANGED,
+        "strides exchanged (lengths too)": EXCHANGED,
+        "off by one in time (late)": f"{MEETS} late.",
+        "off by one in time (early)": f"{MEETS} early.",
+        "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
+        "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+        "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
+    }),
+    "dx": Part("Through which elements of W does an element of x reach the outputs?",
         "dx[b, u, v, c] = Σ dz[b, t, f, d] W[i, j, c, d], over d and all t, i, f, j that meet u and v.",
-        "dx[b, u, v] += W[i, j] @ dz",
-        {
-            "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier "
-            "taps.",
-            "transposed index in W": "dx sums over output channels: dz @ W[i, j].T.",
-            "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
-            "sign": "the gradients have the sign of dz.",
-        },
-    ),
-    "dW, dbias": Part(
-        "How often is each dz added, and what do dW and dbias contain before the call?",
+        "dx[b, u, v] += W[i, j] @ dz", {
+        "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier "
+        "taps.",
+        "transposed index in W": "dx sums over output channels: dz @ W[i, j].T.",
+        "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
+        "sign": "the gradients have the sign of dz.",
+    }),
+    "dW, dbias": Part("How often is each dz added, and what do dW and dbias contain before the call?",
         "dW[i, j] += Σ x dzᵀ over all positions, dbias += Σ dz, each position once; what is there stays in the sum.",
-        "dW[i, j] += np.outer(x[b, u, v], dz), and outside of the loops over the taps: dbias += dz",
-        {
-            "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: "
-            "np.outer(x, dz).",
-            "added for every tap": "add dz to dbias once for each position, outside of the loops over the taps.",
-            "added for every tap (that meets x)": "add dz to dbias once for each position, outside of these loops.",
-            **SUMS,
-            **LAST,
-        },
-    ),
-}
+        "dW[i, j] += np.outer(x[b, u, v], dz), and outside of the loops over the taps: dbias += dz", {
+        "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: "
+        "np.outer(x, dz).",
+        "added for every tap": "add dz to dbias once for each position, outside of the loops over the taps.",
+        "added for every tap (that meets x)": "add dz to dbias once for each position, outside of these loops.",
+        **SUMS,
+        **LAST,
+    }),
+}  # fmt: skip
 
 
 def backward(a: Arguments, mistakes: Mistakes) -> Outputs:

@@ -13,57 +13,45 @@ LAST = {  # kept by = in place of +=
     "missing accumulate (last product)": "= keeps the last product only: add up taps and channels with +=.",
 }
 PARTS = {
-    "y": Part(
-        "What happens to the sum over the window before it becomes y?",
+    "y": Part("What happens to the sum over the window before it becomes y?",
         "y = ReLU(bias[d] + Σ_i Σ_j Σ_c x W): the bias once, all products added up, then the ReLU.",
-        "total = bias[d], in the loops total += x[b, u, v, c] * W[i, j, c, d], then y[b, t, f, d] = max(total, 0)",
-        {
-            "ReLU forgotten": "negative results become 0.",
-            "bias forgotten": "add bias[d] once to each output of channel d, before the ReLU.",
-            "bias after the ReLU": "the ReLU comes last: y = ReLU(bias + sum).",
-            "bias added for every tap": "add bias[d] once to each output, outside of the loops over the window.",
-            "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
-            **LAST,
-        },
-    ),
-    "window": Part(
-        "Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
+        "total = bias[d], in the loops total += x[b, u, v, c] * W[i, j, c, d], then y[b, t, f, d] = max(total, 0)", {
+        "ReLU forgotten": "negative results become 0.",
+        "bias forgotten": "add bias[d] once to each output of channel d, before the ReLU.",
+        "bias after the ReLU": "the ReLU comes last: y = ReLU(bias + sum).",
+        "bias added for every tap": "add bias[d] once to each output, outside of the loops over the window.",
+        "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
+        **LAST,
+    }),
+    "window": Part("Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
         "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋.",
-        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2",
-        {
-            "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
-            "stride forgotten (time)": "output frame t reads around input frame t · st.",
-            "stride forgotten (frequency)": "output bin f reads around input bin f · sf.",
-            "strides exchanged": "stride is (time, frequency): frames move by st, bins by sf.",
-            "off by one in time (late)": f"here it begins one frame too late: {CENTRE}.",
-            "off by one in time (early)": f"here it begins one frame too early: {CENTRE}.",
-            "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-            "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
-        },
-    ),
-    "W": Part(
-        "Which index of W is which?",
+        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2", {
+        "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
+        "stride forgotten (time)": "output frame t reads around input frame t · st.",
+        "stride forgotten (frequency)": "output bin f reads around input bin f · sf.",
+        "strides exchanged": "stride is (time, frequency): frames move by st, bins by sf.",
+        "off by one in time (late)": f"here it begins one frame too late: {CENTRE}.",
+        "off by one in time (early)": f"here it begins one frame too early: {CENTRE}.",
+        "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
+        "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+    }),
+    "W": Part("Which index of W is which?",
         "W is [kernel row, kernel column, input channel, output channel]; tap (i, j) meets row i and column j.",
-        "W[i, j, c, d]",
-        {
-            "kernel flipped": "go through kernel and window in the same direction.",
-            "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
-            "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
-        },
-    ),
-    "lengths": Part(
-        "Where does each utterance end, in x and in y?",
+        "W[i, j, c, d]", {
+        "kernel flipped": "go through kernel and window in the same direction.",
+        "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
+        "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
+    }),
+    "lengths": Part("Where does each utterance end, in x and in y?",
         "Read only 0 ≤ u < length and 0 ≤ v < F; write only the frames t < ⌈length / st⌉.",
-        "if 0 <= u < lengths[b] and 0 <= v < F, and for t in range(-(-lengths[b] // st))",
-        {
-            "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, no padding.",
-            "writes past the end": "frames from ⌈length / st⌉ on stay 0: stop at the end of the utterance.",
-            "lengths ignored": "each utterance has its own length, for reading and for writing.",
-            "negative index": "NumPy reads index -1 as the last element: frames and bins below 0 must read 0.",
-            "border repeated": "outside of the utterance everything reads 0, not the nearest frame or bin.",
-        },
-    ),
-}
+        "if 0 <= u < lengths[b] and 0 <= v < F, and for t in range(-(-lengths[b] // st))", {
+        "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, no padding.",
+        "writes past the end": "frames from ⌈length / st⌉ on stay 0: stop at the end of the utterance.",
+        "lengths ignored": "each utterance has its own length, for reading and for writing.",
+        "negative index": "NumPy reads index -1 as the last element: frames and bins below 0 must read 0.",
+        "border repeated": "outside of the utterance everything reads 0, not the nearest frame or bin.",
+    }),
+}  # fmt: skip
 
 
 def forward(a: Arguments, mistakes: Mistakes) -> Outputs:

@@ -16,36 +16,31 @@ from scratchser.check.exercises.exercise import (
 from scratchser.kernels.machine.device import blocks
 
 PARTS = {
-    "sums": Part(
-        "What is added to what in each halving, and which elements are there at the beginning?",
+    "sums": Part("What is added to what in each halving, and which elements are there at the beginning?",
         "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
-        "while half > 0: if t < half: part[t] += part[t + half]",
-        {
-            "one halving too few": "halve until one element is left: while half > 0.",
-            "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
-            "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
-            "divided by the number of threads": "the result is the sum, not the mean.",
-            "off by one at the end": "the element of the last thread belongs to the sum.",
-            "off by one at the beginning": "the element of thread 0 belongs to the sum.",
-            "sign": "the other half is subtracted: add the halves with +=.",
-        },
-    ),
+        "while half > 0: if t < half: part[t] += part[t + half]", {
+        "one halving too few": "halve until one element is left: while half > 0.",
+        "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
+        "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
+        "divided by the number of threads": "the result is the sum, not the mean.",
+        "off by one at the end": "the element of the last thread belongs to the sum.",
+        "off by one at the beginning": "the element of thread 0 belongs to the sum.",
+        "sign": "the other half is subtracted: add the halves with +=.",
+    }),
     "index, index out of range": Part(
         "Which element of x does thread t of block b load, and where does its block write?",
         "Thread t of block b has x[cuda.grid(1)], or 0 past the end; block b writes sums[b].",
-        "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)",
-        {
-            "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
-            "block index forgotten": "every block sums the elements of block 0: the index is cuda.grid(1).",
-            "block index forgotten (output)": "every block writes sums[0]: block b writes sums[cuda.blockIdx.x].",
-        },
-    ),
+        "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)", {
+        "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
+        "block index forgotten": "every block sums the elements of block 0: the index is cuda.grid(1).",
+        "block index forgotten (output)": "every block writes sums[0]: block b writes sums[cuda.blockIdx.x].",
+    }),
     "race, unwritten read, divergent barrier": Part(
         "Which thread reads an element that another one wrote, and what makes it wait?",
         "A barrier stands after the loading and after each halving, where all threads of the block reach it.",
         "cuda.syncthreads() after part[t] = ..., and as the last line of the loop, outside of the if",
     ),
-}
+}  # fmt: skip
 
 
 def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:

@@ -6,33 +6,28 @@ from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, L
 from scratchser.kernels.machine.device import blocks
 
 PARTS = {
-    "y": Part(
-        "What does y contain before the call, and what must become of it?",
+    "y": Part("What does y contain before the call, and what must become of it?",
         "y[i] = a x[i] + y[i], with the old y[i] on the right.",
-        "y[i] = a * x[i] + y[i]",
-        {
-            "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
-            "factor forgotten": "x is multiplied by a.",
-            "factor of the sum": "y = a x + y, not a (x + y).",
-            "x and y exchanged": "y = a x + y, not a y + x.",
-            "product in place of a sum": "y = a x + y, not a x y.",
-            "sign": "y = a x + y, not y - a x.",
-            "sign of y": "y = a x + y, not a x - y.",
-        },
-    ),
+        "y[i] = a * x[i] + y[i]", {
+        "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
+        "factor forgotten": "x is multiplied by a.",
+        "factor of the sum": "y = a x + y, not a (x + y).",
+        "x and y exchanged": "y = a x + y, not a y + x.",
+        "product in place of a sum": "y = a x + y, not a x y.",
+        "sign": "y = a x + y, not y - a x.",
+        "sign of y": "y = a x + y, not a x - y.",
+    }),
     "index, index out of range, race": Part(
         "Which element has thread t of block b, and what do the threads without an element do?",
         "The element is b BLOCK + t, which is cuda.grid(1); threads from x.shape[0] on do nothing.",
-        "i = cuda.grid(1), then if i < x.shape[0]:",
-        {
-            "off by one at the end": "the guard must include the last element: i < x.shape[0].",
-            "off by one at the beginning": "thread 0 of block 0 has element 0.",
-            "block index forgotten": "the index is cuda.grid(1): threadIdx.x begins at 0 in every block.",
-            "thread index forgotten": "the index is cuda.grid(1): blockIdx.x is the same for all threads of a block.",
-            "off by one in the index": "y[i] is computed from x[i], here from x[i + 1].",
-        },
-    ),
-}
+        "i = cuda.grid(1), then if i < x.shape[0]:", {
+        "off by one at the end": "the guard must include the last element: i < x.shape[0].",
+        "off by one at the beginning": "thread 0 of block 0 has element 0.",
+        "block index forgotten": "the index is cuda.grid(1): threadIdx.x begins at 0 in every block.",
+        "thread index forgotten": "the index is cuda.grid(1): blockIdx.x is the same for all threads of a block.",
+        "off by one in the index": "y[i] is computed from x[i], here from x[i + 1].",
+    }),
+}  # fmt: skip
 
 
 def saxpy(arguments: Arguments, mistakes: Mistakes, BLOCK: int) -> Outputs:

@@ -16,32 +16,26 @@ from scratchser.check.exercises.exercise import (
 from scratchser.kernels import linear
 
 PARTS = {
-    "dx": Part(
-        "Over which index does the sum for dx run, and which array does each factor come from?",
+    "dx": Part("Over which index does the sum for dx run, and which array does each factor come from?",
         "dx[b, d] = Σ_k dy[b, k] W[d, k]: a sum over the classes.",
-        "dx[b, d] += dy[b, k] * W[d, k]",
-        {
-            "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
-            "transposed index in W": "dx = dy Wᵀ.",
-            "x in place of dy": "dx = dy Wᵀ: the gradient of the scores goes back through W.",
-        },
-    ),
-    "dW, db": Part(
-        "How often is each product added, and what do dW and db contain before the call?",
+        "dx[b, d] += dy[b, k] * W[d, k]", {
+        "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
+        "transposed index in W": "dx = dy Wᵀ.",
+        "x in place of dy": "dx = dy Wᵀ: the gradient of the scores goes back through W.",
+    }),
+    "dW, db": Part("How often is each product added, and what do dW and db contain before the call?",
         "dW[d, k] += Σ_b x[b, d] dy[b, k] and db[k] += Σ_b dy[b, k]: every utterance once, added to what is there.",
-        "dW[d, k] += x[b, d] * dy[b, k], and outside of the loop over d: db[k] += dy[b, k]",
-        {
-            **SUMS,
-            "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
-            "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
-            "added for every feature": "add dy to db once for each utterance: outside of the loop over the features.",
-            "W in place of x": "dW = xᵀ dy: the derivative of x W by W is x.",
-            "sign": "y = x W + b: all gradients have the sign of dy.",
-            "first utterance forgotten": "the loop over the utterances begins at 0.",
-            "last utterance forgotten": "the loop over the utterances ends at B, the number of rows of x.",
-        },
-    ),
-}
+        "dW[d, k] += x[b, d] * dy[b, k], and outside of the loop over d: db[k] += dy[b, k]", {
+        **SUMS,
+        "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
+        "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
+        "added for every feature": "add dy to db once for each utterance: outside of the loop over the features.",
+        "W in place of x": "dW = xᵀ dy: the derivative of x W by W is x.",
+        "sign": "y = x W + b: all gradients have the sign of dy.",
+        "first utterance forgotten": "the loop over the utterances begins at 0.",
+        "last utterance forgotten": "the loop over the utterances ends at B, the number of rows of x.",
+    }),
+}  # fmt: skip
 
 
 def backward(a: Arguments, mistakes: Mistakes) -> Outputs:

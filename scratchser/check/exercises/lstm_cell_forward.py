@@ -15,49 +15,39 @@ SWAPPED = {
     for mistake in ORDERS
 }
 PARTS = {
-    "gates": Part(
-        "Which part of z belongs to which gate, and through which function does it go?",
+    "gates": Part("Which part of z belongs to which gate, and through which function does it go?",
         "i, f, g, o = σ, σ, tanh, σ of the four parts of z, in this order.",
-        "i, f, g, o = np.split(z, 4, axis=1), then σ of i, f, o and tanh of g",
-        {
-            **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # f and i exchanged
-            "σ in place of tanh for g": "the candidate g goes through tanh: it may be negative.",
-            "tanh in place of σ": "i, f and o go through σ: they lie between 0 and 1.",
-            "σ forgotten": "i, f and o go through σ, g through tanh.",
-            "σ applied twice": "i, f and o go through σ once.",
-            "tanh of g forgotten": "g goes through tanh.",
-            "tanh applied twice (g)": "g goes through tanh once.",
-            "tanh applied twice (g, for c only)": "g went through tanh already.",
-            "sign in σ": "σ(z) = 1 / (1 + exp(-z)).",
-            "z returned as gates": "the gates are the numbers after their σ and tanh.",
-        },
-    ),
-    "c_after": Part(
-        "What does the cell keep of its old state, and what comes new?",
+        "i, f, g, o = np.split(z, 4, axis=1), then σ of i, f, o and tanh of g", {
+        **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # f and i exchanged
+        "σ in place of tanh for g": "the candidate g goes through tanh: it may be negative.",
+        "tanh in place of σ": "i, f and o go through σ: they lie between 0 and 1.",
+        "σ forgotten": "i, f and o go through σ, g through tanh.",
+        "σ applied twice": "i, f and o go through σ once.",
+        "tanh of g forgotten": "g goes through tanh.",
+        "tanh applied twice (g)": "g goes through tanh once.",
+        "tanh applied twice (g, for c only)": "g went through tanh already.",
+        "sign in σ": "σ(z) = 1 / (1 + exp(-z)).",
+    }),
+    "c_after": Part("What does the cell keep of its old state, and what comes new?",
         "c_after = f c + i g.",
-        "c_after = f * c + i * g",
-        {
-            "missing accumulate": "c = f c_before + i g: the old state is missing.",
-            "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
-            "input gate forgotten": "multiply the candidate by i before you add it.",
-            "forget gate forgotten": "multiply the old state by f before you add the candidate.",
-            "forget gate times both": "f multiplies the old state only: c = f c_before + i g.",
-        },
-    ),
-    "h": Part(
-        "From which cell state is h computed, and through which function does it go?",
+        "c_after = f * c + i * g", {
+        "missing accumulate": "c = f c_before + i g: the old state is missing.",
+        "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
+        "input gate forgotten": "multiply the candidate by i before you add it.",
+        "forget gate forgotten": "multiply the old state by f before you add the candidate.",
+        "forget gate times both": "f multiplies the old state only: c = f c_before + i g.",
+    }),
+    "h": Part("From which cell state is h computed, and through which function does it go?",
         "h = o tanh c_after.",
-        "h = o * np.tanh(c_after)",
-        {
-            "tanh of the cell state forgotten": "h = o tanh c.",
-            "tanh applied twice (h)": "h = o tanh c, with one tanh.",
-            "tanh of the product": "h = o tanh c: o is outside of the tanh.",
-            "σ in place of tanh for c": "h = o tanh c.",
-            "output gate forgotten": "h = o tanh c.",
-            "off by one step": "h is computed from the new cell state, not from the previous one.",
-        },
-    ),
-}
+        "h = o * np.tanh(c_after)", {
+        "tanh of the cell state forgotten": "h = o tanh c.",
+        "tanh applied twice (h)": "h = o tanh c, with one tanh.",
+        "tanh of the product": "h = o tanh c: o is outside of the tanh.",
+        "σ in place of tanh for c": "h = o tanh c.",
+        "output gate forgotten": "h = o tanh c.",
+        "off by one step": "h is computed from the new cell state, not from the previous one.",
+    }),
+}  # fmt: skip
 
 
 def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
@@ -86,9 +76,8 @@ def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
     squashed = sigmoid(state) if "σ in place of tanh for c" in mistakes else np.tanh(state)
     squashed = np.tanh(squashed) if "tanh applied twice (h)" in mistakes else squashed
     h = outside * (state if "tanh of the cell state forgotten" in mistakes else squashed)
-    gates = np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1)
     return {
-        "gates": a["z"].copy() if "z returned as gates" in mistakes else gates,
+        "gates": np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1),
         "c_after": c,
         "h": np.tanh(outside * state) if "tanh of the product" in mistakes else h,
     }

@@ -6,52 +6,42 @@ from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes
 from scratchser.kernels import nesterov
 
 PARTS = {
-    "W": Part(
-        "How far does W move, in which direction, and with which v?",
+    "W": Part("How far does W move, in which direction, and with which v?",
         "W = W - ρ (g + μ v), with the new v.",
-        "W[i] -= learning_rate[s] * (g + momentum * V[i])",
-        {
-            "momentum without looking ahead": "W moves by ρ (g + μ v) with the new v; ρ v is plain momentum.",
-            "momentum forgotten in the step": "W moves by ρ (g + μ v), not by ρ g.",
-            "sign": "W moves against the gradient: W - ρ (g + μ v).",
-            "learning rate forgotten": "W moves by ρ (g + μ v).",
-        },
-    ),
-    "V": Part(
-        "What is added to v, and which part of the old v stays?",
+        "W[i] -= learning_rate[s] * (g + momentum * V[i])", {
+        "momentum without looking ahead": "W moves by ρ (g + μ v) with the new v; ρ v is plain momentum.",
+        "momentum forgotten in the step": "W moves by ρ (g + μ v), not by ρ g.",
+        "sign": "W moves against the gradient: W - ρ (g + μ v).",
+        "learning rate forgotten": "W moves by ρ (g + μ v).",
+    }),
+    "V": Part("What is added to v, and which part of the old v stays?",
         "g = dW + λ W, then v = μ v + g.",
-        "g = dW[i] + l2[s] * W[i], then V[i] = momentum * V[i] + g",
-        {
-            "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
-            "momentum factor forgotten": "only the part μ of the old v stays: v = μ v + g.",
-            "sign of the momentum": "v = μ v + g: the old v is added.",
-            "gradient times 1 - μ": "v = μ v + g: g counts fully.",
-            "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
-            "L2 forgotten": "g = dW + λ W.",
-            "factor 2 in L2": "g = dW + λ W, without a 2.",
-            "factor 1/2 in L2": "g = dW + λ W: the derivative of λ/2 W² is λ W.",
-            "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
-            "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
-            "L2 of the squared weights": "the derivative of the squares is linear in W: g = dW + λ W.",
-        },
-    ),
-    "segments": Part(
-        "Which learning rate and which L2 does element i have?",
+        "g = dW[i] + l2[s] * W[i], then V[i] = momentum * V[i] + g", {
+        "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
+        "momentum factor forgotten": "only the part μ of the old v stays: v = μ v + g.",
+        "sign of the momentum": "v = μ v + g: the old v is added.",
+        "gradient times 1 - μ": "v = μ v + g: g counts fully.",
+        "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
+        "L2 forgotten": "g = dW + λ W.",
+        "factor 2 in L2": "g = dW + λ W, without a 2.",
+        "factor 1/2 in L2": "g = dW + λ W: the derivative of λ/2 W² is λ W.",
+        "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
+        "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
+        "L2 of the squared weights": "the derivative of the squares is linear in W: g = dW + λ W.",
+    }),
+    "segments": Part("Which learning rate and which L2 does element i have?",
         "Segment s is [ends[s-1], ends[s]), and has learning_rate[s] and l2[s].",
-        "for s in range(len(ends)): for i in range(start, ends[s]): ..., then start = ends[s]",
-        {
-            "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
-            "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
-            "first segment only": "go through all segments: the next one begins at the end of this one.",
-        },
-    ),
-    "dW": Part(
-        "What must dW contain when the next step begins?",
+        "for s in range(len(ends)): for i in range(start, ends[s]): ..., then start = ends[s]", {
+        "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
+        "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
+        "first segment only": "go through all segments: the next one begins at the end of this one.",
+    }),
+    "dW": Part("What must dW contain when the next step begins?",
         "dW = 0 at the end: the next gradients are added to it.",
         "dW[i] = 0",
         {"gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it."},
     ),
-}
+}  # fmt: skip
 
 
 def step(a: Arguments, mistakes: Mistakes) -> Outputs:

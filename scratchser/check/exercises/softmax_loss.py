@@ -7,47 +7,38 @@ from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differen
 from scratchser.kernels import softmax
 
 PARTS = {
-    "loss": Part(
-        "Which sum, which sign and which divisor does the loss have?",
+    "loss": Part("Which sum, which sign and which divisor does the loss have?",
         "loss = -1/B Σ_b w[b] Σ_k t[b, k] log p[b, k].",
-        "loss += -weight[b] / B * (target[b] * log_p).sum()",
-        {
-            "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
-            "weights forgotten": "utterance b counts weight[b] times.",
-            "weights applied twice": "utterance b counts weight[b] times, not weight[b]² times.",
-            "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
-            "divided by the number of classes": "divide by the batch size B only: the sum over classes is no mean.",
-            "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
-            "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
-            "logarithm forgotten": "the cross-entropy is -Σ t log p.",
-            "another base of the logarithm (10)": "take the natural logarithm.",
-            "another base of the logarithm (2)": "take the natural logarithm.",
-            "missing accumulate": "the loss is the sum over all utterances: use +=.",
-        },
-    ),
-    "dlogits": Part(
-        "What is the derivative of log p by a score? Do the targets sum to 1?",
+        "loss += -weight[b] / B * (target[b] * log_p).sum()", {
+        "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
+        "weights forgotten": "utterance b counts weight[b] times.",
+        "weights applied twice": "utterance b counts weight[b] times, not weight[b]² times.",
+        "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
+        "divided by the number of classes": "divide by the batch size B only: the sum over classes is no mean.",
+        "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
+        "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
+        "logarithm forgotten": "the cross-entropy is -Σ t log p.",
+        "another base of the logarithm (10)": "take the natural logarithm.",
+        "another base of the logarithm (2)": "take the natural logarithm.",
+        "missing accumulate": "the loss is the sum over all utterances: use +=.",
+    }),
+    "dlogits": Part("What is the derivative of log p by a score? Do the targets sum to 1?",
         "dlogits[b, k] = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k]).",
-        "dlogits[b] = weight[b] / B * (p * target[b].sum() - target[b])",
-        {
-            "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
-            "targets normalised": "use the targets as they are: their sum may be below 1.",
-            "hard targets": "the target is a distribution: every class counts with its share, not the largest only.",
-            "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
-        },
-    ),
-    "p": Part(
-        "Which numbers must sum to 1, and how large can exp become?",
+        "dlogits[b] = weight[b] / B * (p * target[b].sum() - target[b])", {
+        "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
+        "targets normalised": "use the targets as they are: their sum may be below 1.",
+        "hard targets": "the target is a distribution: every class counts with its share, not the largest only.",
+        "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
+    }),
+    "p": Part("Which numbers must sum to 1, and how large can exp become?",
         "p = exp(z - max z) / Σ_j exp(z_j - max z), for each utterance: the maximum of its scores changes nothing.",
-        "z = logits[b] - logits[b].max(), then log_p = z - np.log(np.exp(z).sum())",
-        {
-            "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
-            "normalisation forgotten": "p = exp z / Σ_j exp z_j: divide by the sum.",
-            "maximum not subtracted": "exp overflows: subtract the largest score of the row first.",
-            "maximum not subtracted (log of the ratio)": "exp overflows: subtract the largest score of the row first.",
-        },
-    ),
-}
+        "z = logits[b] - logits[b].max(), then log_p = z - np.log(np.exp(z).sum())", {
+        "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
+        "normalisation forgotten": "p = exp z / Σ_j exp z_j: divide by the sum.",
+        "maximum not subtracted": "exp overflows: subtract the largest score of the row first.",
+        "maximum not subtracted (log of the ratio)": "exp overflows: subtract the largest score of the row first.",
+    }),
+}  # fmt: skip
 
 
 def loss(a: Arguments, mistakes: Mistakes) -> Outputs:

@@ -6,48 +6,39 @@ from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes
 from scratchser.kernels import stft
 
 PARTS = {
-    "Y": Part(
-        "What happens to the sum X on its way to Y, and in which order?",
+    "Y": Part("What happens to the sum X on its way to Y, and in which order?",
         "Y = log max(|X|², floor), with |X|² = (real part)² + (imaginary part)².",
-        "Y[t] = np.log(np.maximum(real**2 + imaginary**2, floor))",
-        {
-            "square forgotten": "take the logarithm of the power |X|², not of |X|.",
-            "imaginary part forgotten": "|X|² is the square of the real part plus that of the imaginary part.",
-            "square of the sum": "|X|² is the sum of two squares, not the square of the sum.",
-            "decimal logarithm": "take the natural logarithm.",
-            "decibels": "take the natural logarithm of the power, without a factor.",
-            "logarithm forgotten": "Y is the logarithm of the power.",
-            "floor added": "powers below the floor count as the floor: take the larger of the two, not the sum.",
-            "floor forgotten": "log 0 is infinite: powers below the floor count as the floor.",
-            "floor of the wrong quantity (|X|)": "the floor is one of the power |X|², not of |X|.",
-            "floor of the wrong quantity (Y)": "the floor is one of the power, before the logarithm.",
-        },
-    ),
-    "frames": Part(
-        "Which samples belong to frame t, and by what is each multiplied?",
+        "Y[t] = np.log(np.maximum(real**2 + imaginary**2, floor))", {
+        "square forgotten": "take the logarithm of the power |X|², not of |X|.",
+        "imaginary part forgotten": "|X|² is the square of the real part plus that of the imaginary part.",
+        "square of the sum": "|X|² is the sum of two squares, not the square of the sum.",
+        "decimal logarithm": "take the natural logarithm.",
+        "decibels": "take the natural logarithm of the power, without a factor.",
+        "logarithm forgotten": "Y is the logarithm of the power.",
+        "floor added": "powers below the floor count as the floor: take the larger of the two, not the sum.",
+        "floor forgotten": "log 0 is infinite: powers below the floor count as the floor.",
+        "floor of the wrong quantity (|X|)": "the floor is one of the power |X|², not of |X|.",
+        "floor of the wrong quantity (Y)": "the floor is one of the power, before the logarithm.",
+    }),
+    "frames": Part("Which samples belong to frame t, and by what is each multiplied?",
         "Frame t is x[t hop + n] window[n], n = 0 ... N - 1.",
-        "frame = x[t * hop : t * hop + N] * window",
-        {
-            "window forgotten": "multiply each frame by the window, sample by sample, before the transform.",
-            "window applied twice": "multiply the samples by the window once.",
-            "hop forgotten (no overlap)": "frame t begins at sample t · hop; here it begins at t · N.",
-            "hop forgotten (hop 1)": "frame t begins at sample t · hop; here it begins at sample t.",
-            "off by one in time": "frame t begins at sample t · hop; here it begins one hop later.",
-        },
-    ),
-    "X": Part(
-        "How far does the angle turn from one sample to the next, in bin k?",
+        "frame = x[t * hop : t * hop + N] * window", {
+        "window forgotten": "multiply each frame by the window, sample by sample, before the transform.",
+        "window applied twice": "multiply the samples by the window once.",
+        "hop forgotten (no overlap)": "frame t begins at sample t · hop; here it begins at t · N.",
+        "hop forgotten (hop 1)": "frame t begins at sample t · hop; here it begins at sample t.",
+        "off by one in time": "frame t begins at sample t · hop; here it begins one hop later.",
+    }),
+    "X": Part("How far does the angle turn from one sample to the next, in bin k?",
         "X[t, k] = Σ_n frame[n] exp(-2πi k n / N), for k = 0 ... bins - 1, a plain sum.",
-        "angle = -2 * np.pi * np.outer(np.arange(N), np.arange(bins)) / N",
-        {
-            "divided by the window's length": "X is the plain sum, without 1 / N.",
-            "divided by the window's length (X)": "X is the plain sum, without 1 / N.",
-            "missing accumulate": "= keeps the last sample only: X is the sum over the window, use +=.",
-            "off by one in frequency": "the first bin is k = 0, the mean of the window.",
-            "factor 2 in the angle forgotten": "the angle is 2π k n / N: bin 1 turns once in a window.",
-        },
-    ),
-}
+        "angle = -2 * np.pi * np.outer(np.arange(N), np.arange(bins)) / N", {
+        "divided by the window's length": "X is the plain sum, without 1 / N.",
+        "divided by the window's length (X)": "X is the plain sum, without 1 / N.",
+        "missing accumulate": "= keeps the last sample only: X is the sum over the window, use +=.",
+        "off by one in frequency": "the first bin is k = 0, the mean of the window.",
+        "factor 2 in the angle forgotten": "the angle is 2π k n / N: bin 1 turns once in a window.",
+    }),
+}  # fmt: skip
 
 
 def forward(a: Arguments, mistakes: Mistakes) -> Outputs:

@@ -8,39 +8,33 @@ from scratchser.kernels import vtlp
 
 INTERPOLATE = "G⁻¹(k) lies between two bins: interpolate instead of taking the"
 PARTS = {
-    "G": Part(
-        "From which bin of S does bin k of Y come, below the hinge and above it?",
+    "G": Part("From which bin of S does bin k of Y come, below the hinge and above it?",
         "G⁻¹(k) = k / α up to k = α f0, and above it fmax - (fmax - k) / slope, slope = (fmax - α f0) / (fmax - f0).",
-        "source = k / alpha if k <= alpha * 0.9 * fmax else fmax - (fmax - k) / (10 - 9 * alpha)",
-        {
-            "warp in the wrong direction (G)": "Y at bin k is S at G⁻¹(k), not at G(k): G maps a frequency to its new "
-            "one.",
-            "warp in the wrong direction (1 / α)": "this is the warp with 1 / α: a formant at f moves to α f.",
-            "hinge in the wrong place": "G⁻¹ bends at α f0, because G maps f0 to α f0.",
-            "upper part forgotten": "above the hinge the axis is stretched so that fmax does not move.",
-            "upper part forgotten (clipped)": "above the hinge the axis is stretched so that fmax does not move.",
-            "slope of the upper part not inverted": "G⁻¹ divides by the slope of G, above the hinge too.",
-            "off by one in fmax": "fmax = F - 1, the last bin, not F.",
-            "wrong axis": "the warp moves frequencies, the second index of S, not frames.",
-            "no warp": "Y is S unchanged.",
-        },
-    ),
-    "weights": Part(
-        "Which two bins lie around G⁻¹(k), and which of them is nearer?",
+        "source = k / alpha if k <= alpha * 0.9 * fmax else fmax - (fmax - k) / (10 - 9 * alpha)", {
+        "warp in the wrong direction (G)": "Y at bin k is S at G⁻¹(k), not at G(k): G maps a frequency to its new "
+        "one.",
+        "warp in the wrong direction (1 / α)": "this is the warp with 1 / α: a formant at f moves to α f.",
+        "hinge in the wrong place": "G⁻¹ bends at α f0, because G maps f0 to α f0.",
+        "upper part forgotten": "above the hinge the axis is stretched so that fmax does not move.",
+        "upper part forgotten (clipped)": "above the hinge the axis is stretched so that fmax does not move.",
+        "slope of the upper part not inverted": "G⁻¹ divides by the slope of G, above the hinge too.",
+        "off by one in fmax": "fmax = F - 1, the last bin, not F.",
+        "wrong axis": "the warp moves frequencies, the second index of S, not frames.",
+        "no warp": "Y is S unchanged.",
+    }),
+    "weights": Part("Which two bins lie around G⁻¹(k), and which of them is nearer?",
         "Y = (1 - w) S[i] + w S[i + 1], with i = ⌊G⁻¹(k)⌋ and w = G⁻¹(k) - i, and i ≤ F - 2.",
-        "i = min(int(source), F - 2), w = source - i, Y[t, k] = (1 - w) * S[t, i] + w * S[t, i + 1]",
-        {
-            "weight forgotten (lower)": f"{INTERPOLATE} lower one.",
-            "weight forgotten (floor)": f"{INTERPOLATE} lower one.",
-            "weight forgotten (nearest)": f"{INTERPOLATE} nearest one.",
-            "weight forgotten (mean)": f"{INTERPOLATE} mean of its neighbours.",
-            "weights exchanged": "the upper bin has the weight w = G⁻¹(k) - i, the lower one 1 - w.",
-            "off by one in the bin (+1)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too high.",
-            "off by one in the bin (+1, in w too)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too high.",
-            "off by one in the bin (-1)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too low.",
-        },
-    ),
-}
+        "i = min(int(source), F - 2), w = source - i, Y[t, k] = (1 - w) * S[t, i] + w * S[t, i + 1]", {
+        "weight forgotten (lower)": f"{INTERPOLATE} lower one.",
+        "weight forgotten (floor)": f"{INTERPOLATE} lower one.",
+        "weight forgotten (nearest)": f"{INTERPOLATE} nearest one.",
+        "weight forgotten (mean)": f"{INTERPOLATE} mean of its neighbours.",
+        "weights exchanged": "the upper bin has the weight w = G⁻¹(k) - i, the lower one 1 - w.",
+        "off by one in the bin (+1)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too high.",
+        "off by one in the bin (+1, in w too)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too high.",
+        "off by one in the bin (-1)": "the lower neighbour is ⌊G⁻¹(k)⌋, here one bin too low.",
+    }),
+}  # fmt: skip
 
 
 def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
