@@ -417,8 +417,8 @@ plt.show()
 #
 # .. math:: dY \cdot (M \, \Delta S) = (M^T dY) \cdot \Delta S
 #
-# So the gradient of S is :math:`dS = M^T dY`: the same weights in the other direction. In words: bin
-# i of S collects the gradients of all bins of Y that have read it, each times its weight.
+# So the gradient of S is :math:`dS = M^T dY`: the same weights in the other direction. In words:
+# bin i of S collects the gradients of all bins of Y that have read it, each times its weight.
 #
 # The obvious loop for this is a scatter again, with the same race as before. ``vtlp.backward``
 # gathers instead: the bins k that have read bin i lie side by side, so one thread visits them.
