@@ -468,7 +468,7 @@ for mistake in "CDE":
 # unit 0 should be half of the value at the mark. This is the memory of tutorial 6, but now it is
 # learned. All runs have the same start.
 #
-# For which mistakes do you expect the loss to fall?
+# We train with the right gradient and with A, C and D. For which do you expect the loss to fall?
 
 rng = np.random.default_rng(11)
 steps, batch, size = 8, 64, 8
@@ -479,7 +479,7 @@ task = np.stack([values, marks], axis=2)  # (frames, utterances, 2)
 target = (values * marks).sum(axis=0) / 2
 
 
-def train(backward, epochs=600, rate=1.0):
+def train(backward, epochs=500, rate=1.0):
     rng = np.random.default_rng(12)
     W = {
         "Wx": rng.standard_normal((2, 4 * size)) / 2,
@@ -501,7 +501,7 @@ def train(backward, epochs=600, rate=1.0):
 
 
 losses = {"right": train(backward)}
-for mistake in "ABCDE":
+for mistake in "ACD":
     losses[mistake] = train(backward_with(mistake))
 for name, of_run in losses.items():
     print(f"{name:5}: loss {of_run[0]:.4f} at the start, {of_run[-1]:.5f} at the end")
@@ -516,13 +516,13 @@ axis.legend(fontsize=9, ncols=2)
 # sphinx_gallery_end_ignore
 plt.show()
 
-assert all(of_run[-1] < 0.6 * of_run[0] for of_run in losses.values())
-assert all(losses[name][-1] < 0.1 * losses[name][0] for name in ("right", "A", "C"))
+assert all(of_run[-1] < 0.7 * of_run[0] for of_run in losses.values())
+assert all(losses[name][-1] < 0.15 * losses[name][0] for name in ("right", "A", "C"))
 
 # %%
-# It falls for all of them. B, D and E learn more slowly, which you would notice only if you knew
-# the right curve. A and C get almost as far as the right one. So a falling loss proves nothing
-# about the gradient.
+# It falls for all of them. D learns more slowly, which you would notice only if you knew the right
+# curve. A and C bring the error down to about a tenth. So a falling loss proves nothing about the
+# gradient.
 #
 # Why can a wrong gradient work? It only has to point roughly downhill. The cosine of the angle
 # between the right and the wrong gradient of ``Wh``, for the inputs of the check, says how roughly.
