@@ -79,17 +79,19 @@ def _file(args: argparse.Namespace) -> int:
 
 
 def _folder(args: argparse.Namespace) -> int:
-    """A line for each file, in the order of the tutorials."""
+    """A line for each file, in the order of the tutorials. Of several files of one exercise, one must pass."""
     exercises = {file: begin(file).exercise for file in _files(args.path)}
-    files = sorted(exercises, key=lambda file: NAMES.index(exercises[file]) if exercises[file] else len(NAMES))
-    open_files = []
-    for file in files:
+    first: dict[str, str] = {}  # exercise, or a file without one -> its first file
+    solved = set()
+    for file in sorted(exercises, key=lambda file: NAMES.index(exercises[file]) if exercises[file] else len(NAMES)):
         verdict, _ = judge_in_process(file, args.seconds, args.megabytes)
         name = file.relative_to(args.path).as_posix()
         terminal.write(f"{name:32}{verdict.in_a_line()}")
-        open_files += [] if verdict.passed else [name]
-    following = f", next: {open_files[0]}" if open_files else ""
-    terminal.write(f"{len(files) - len(open_files)} of {len(files)} solved{following}")
+        exercise = exercises[file] or name
+        first.setdefault(exercise, name)
+        solved |= {exercise} if verdict.passed else set()
+    following = [name for exercise, name in first.items() if exercise not in solved]
+    terminal.write(f"{len(solved)} of {len(first)} solved{f', next: {following[0]}' if following else ''}")
     return 0
 
 

@@ -59,6 +59,7 @@ PARTS = {
         "derivative of tanh for g forgotten": "from g to its z: multiply by 1 - g².",
         "derivative of σ in place of that of tanh": "from g to its z: multiply by 1 - g², not by g (1 - g).",
         "tanh of the cell state forgotten": "o multiplied tanh c: do = dh tanh c.",
+        "tanh of the cell state left out": "o multiplied tanh c: do = dh tanh c o (1 - o).",
         "i and g exchanged": "i multiplied g: the gradient of i is dc g, that of g is dc i.",
     }),
     "before": Part("Which h and c entered step n, and which ones the first step?",
@@ -140,7 +141,8 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
             slopes = [1, 1, 1] if "derivative of σ forgotten" in mistakes else slopes
             of_g = {"derivative of tanh for g forgotten": 1, "derivative of σ in place of that of tanh": g * (1 - g)}
             of_i, of_candidate = (i, g) if "i and g exchanged" in mistakes else (g, i)
-            of_o = c[u, t] if "tanh of the cell state forgotten" in mistakes else tanh_c
+            others = {"tanh of the cell state forgotten": c[u, t], "tanh of the cell state left out": 1}
+            of_o = choice(mistakes, others, tanh_c)
             parts = [dc * of_i * slopes[0], dc * c_before * slopes[1]]
             parts += [dc * of_candidate * choice(mistakes, of_g, 1 - g**2), dh * of_o * slopes[2]]
             dz = np.concatenate([parts[gate] for gate in order])

@@ -45,6 +45,7 @@ PARTS = {
         "tanh of the product": "h = o tanh c: o is outside of the tanh.",
         "σ in place of tanh for c": "h = o tanh c.",
         "output gate forgotten": "h = o tanh c.",
+        "c and h exchanged": "return the gates, then c_after, then h.",
         "off by one step": "h is computed from the new cell state, not from the previous one.",
     }),
 }  # fmt: skip
@@ -76,10 +77,12 @@ def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
     squashed = sigmoid(state) if "σ in place of tanh for c" in mistakes else np.tanh(state)
     squashed = np.tanh(squashed) if "tanh applied twice (h)" in mistakes else squashed
     h = outside * (state if "tanh of the cell state forgotten" in mistakes else squashed)
+    h = np.tanh(outside * state) if "tanh of the product" in mistakes else h
+    c, h = (h, c) if "c and h exchanged" in mistakes else (c, h)
     return {
         "gates": np.concatenate([(i, f, g, o)[gate] for gate in order], axis=1),
         "c_after": c,
-        "h": np.tanh(outside * state) if "tanh of the product" in mistakes else h,
+        "h": h,
     }
 
 

@@ -28,6 +28,7 @@ PARTS = {
         "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
         "targets normalised": "use the targets as they are: their sum may be below 1.",
         "hard targets": "the target is a distribution: every class counts with its share, not the largest only.",
+        "hard targets (Σ t of the soft ones)": "every class counts with its share, not the largest only.",
         "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
     }),
     "p": Part("Which numbers must sum to 1, and how large can exp become?",
@@ -66,7 +67,8 @@ def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
     log = p if "logarithm forgotten" in mistakes else log_p / choice(mistakes, bases, 1)
     rows = w * -((p if "p and t exchanged" in mistakes else t) * log).sum(axis=1) / divisor
     mass = 1 if "targets assumed to sum to 1" in mistakes else t.sum(axis=1, keepdims=True)
-    dz = w[:, None] / divisor * (p * mass - t)
+    hard = np.eye(K)[t.argmax(axis=1)] if "hard targets (Σ t of the soft ones)" in mistakes else t
+    dz = w[:, None] / divisor * (p * mass - hard)
     if "derivative of p twice" in mistakes:
         dz = dz * p * (1 - p)
     sign = -1 if "sign" in mistakes else 1
