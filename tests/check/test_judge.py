@@ -159,7 +159,7 @@ NUMBERS = {  # what is wrong -> file, recognised mistakes, parts of the text
     ),
     "after an index out of range no output counts as right": (
         SUM.replace("[cuda.blockIdx.x]", "[cuda.blockIdx.x + 1]"), ["index out of range"],
-        "FAIL every index is in range", "ok no race Not yet: 4 of 7 checks passed, 2 not reached",
+        "FAIL every index is in range", "ok nothing is read before it is written Not yet: 4 of 7 checks passed, 2 not reached",
     ),
 }  # fmt: skip
 
