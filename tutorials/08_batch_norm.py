@@ -328,9 +328,9 @@ for kind in AXES:
 # the LSTM where this can be done:
 #
 # .. math::
-#    \text{eq. (8)}: \quad & z[n] = BN\big( h[n-1] \, W_h + x[n] \, W_x \big) + \beta \\
-#    \text{eq. (9)}: \quad & z[n] = BN\big( h[n-1] \, W_h \big) + BN\big( x[n] \, W_x \big) + \beta \\
-#    \text{eq. (12)}: \quad & z[n] = h[n-1] \, W_h + BN\big( x[n] \, W_x \big) + \beta
+#    \text{eq. (8)}: \quad & z[n] = BN( h[n-1] \, W_h + x[n] \, W_x ) + \beta \\
+#    \text{eq. (9)}: \quad & z[n] = BN( h[n-1] \, W_h ) + BN( x[n] \, W_x ) + \beta \\
+#    \text{eq. (12)}: \quad & z[n] = h[n-1] \, W_h + BN( x[n] \, W_x ) + \beta
 
 # sphinx_gallery_start_ignore
 
@@ -437,7 +437,8 @@ draw_paths()
 # given:
 #
 # .. math::
-#    da = \frac{ d\hat{a} - \text{average of } d\hat{a} - \hat{a} \cdot \text{average of } (d\hat{a} \, \hat{a}) }
+#    da = \frac{ d\hat{a} - \text{average of } d\hat{a}
+#    - \hat{a} \cdot \text{average of } (d\hat{a} \, \hat{a}) }
 #    {\sqrt{\text{variance} + \varepsilon}}
 #
 # The averages are over the same group as the mean. The chain rule through all three paths gives the
