@@ -142,7 +142,7 @@ print(f"x {x.shape}; {lengths.sum() / (x.shape[0] * x.shape[1]):.0%} of the fram
 # the network: kernels, strides (each time x frequency), channels, and the units of the LSTM. How
 # many parameters do you expect, and which layer has the most? Write down your guess.
 
-KERNELS = ((5, 9), (3, 3))
+KERNELS = ((3, 9), (3, 3))
 STRIDES = ((2, 8), (2, 2))
 CHANNELS = (8, 16)
 UNITS = 16
