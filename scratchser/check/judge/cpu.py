@@ -38,18 +38,19 @@ def findings(exercise: CpuExercise, learner: Learner, notes: list[str]) -> Itera
     right = all(finding.passed for finding in outputs)
     if right:
         yield _single_precision(exercise, learner, trials[0])
-    yield from past_the_end(cases, trials, lambda name, arguments: call(exercise, learner, arguments))
+    expected = {trial.name: trial.expected for trial in trials}
+    yield from past_the_end(cases, trials, lambda name, a: call(exercise, learner, a, expected[name]))
     yield from _finite_differences(exercise, learner)
     if right:
         notes += timing.compared(exercise, Learner(learner.path, exercise))  # again: checked bounds take time
 
 
-def call(exercise: CpuExercise, learner: Learner, arguments: Arguments) -> Outputs:
-    """Copies of what the function returns and changes. It works on these arguments.
+def call(exercise: CpuExercise, learner: Learner, arguments: Arguments, expected: Outputs) -> Outputs:
+    """Copies of what the function returns and changes. It works on these arguments; the outputs' shapes are expected.
 
     Raises Failed if that is not what the exercise asks for.
     """
-    expected, before = _expected(exercise, filled(arguments)), copied(arguments)
+    before = copied(arguments)
     _poison_free_memory(expected, arguments)
     with learner.running(), np.errstate(all="ignore"):  # compiled by Numba it does not warn either
         result = learner.function(*arguments.values())
@@ -100,8 +101,10 @@ def _poison_free_memory(expected: Outputs, arguments: Arguments) -> None:
 
 def _form(exercise: CpuExercise, learner: Learner, arguments: Arguments) -> Finding:
     """Checks the dtypes. Raises Failed if they are wrong."""
+    arguments = filled(arguments)
+    expected = _expected(exercise, arguments)
     for dtype in (np.float64, np.float32):
-        outputs = call(exercise, learner, copied(filled(arguments), dtype))
+        outputs = call(exercise, learner, copied(arguments, dtype), expected)
         for output in exercise.returns:
             if outputs[output].ndim and outputs[output].dtype != dtype:
                 text = f"{output} is {outputs[output].dtype}, but all arguments are {np.dtype(dtype)}"
@@ -112,7 +115,7 @@ def _form(exercise: CpuExercise, learner: Learner, arguments: Arguments) -> Find
 
 def _single_precision(exercise: CpuExercise, learner: Learner, trial: Trial) -> Finding:
     """The first case, which is right in float64, in float32."""
-    outputs = call(exercise, learner, copied(trial.arguments, np.float32))
+    outputs = call(exercise, learner, copied(trial.arguments, np.float32), trial.expected)
     single = Trial(trial.name, trial.arguments, outputs, trial.expected, SINGLE)
     wrong = [output for output in exercise.axes if not single.right(output).all()]
     if not wrong:
@@ -127,8 +130,8 @@ def _expected(exercise: CpuExercise, arguments: Arguments) -> Outputs:
 
 def _trial(exercise: CpuExercise, learner: Learner, name: str, arguments: Arguments) -> Trial:
     arguments = filled(arguments)
-    outputs = call(exercise, learner, copied(arguments))
-    return Trial(name, arguments, outputs, _expected(exercise, arguments), TOLERANCE)
+    expected = _expected(exercise, arguments)
+    return Trial(name, arguments, call(exercise, learner, copied(arguments), expected), expected, TOLERANCE)
 
 
 def _refuse_other_numbers(exercise: CpuExercise, learner: Learner, trials: list[Trial]) -> None:
@@ -136,7 +139,7 @@ def _refuse_other_numbers(exercise: CpuExercise, learner: Learner, trials: list[
     for trial in trials:
         if all(trial.right(output).all() for output in exercise.axes):
             continue
-        again = call(exercise, learner, copied(trial.arguments))
+        again = call(exercise, learner, copied(trial.arguments), trial.expected)
         for output, first in trial.outputs.items():
             if np.isfinite(first).all() and not np.array_equal(again[output], first):
                 text = f'"{trial.name}": {output} has other numbers when the function is called again'
@@ -146,17 +149,19 @@ def _refuse_other_numbers(exercise: CpuExercise, learner: Learner, trials: list[
 
 def _finite_differences(exercise: CpuExercise, learner: Learner) -> Iterator[Finding]:
     for differences, probes in zip(exercise.gradients(), ("every coordinate", "random directions"), strict=False):
-        backward = partial(_gradients, exercise, learner, differences)
+        expected = _expected(exercise, filled(differences.arguments))
+        backward = partial(_gradients, exercise, learner, differences, expected)
         for report in gradcheck.check(differences.forward, backward, differences.inputs, **differences.options):
             yield Finding(f"finite differences of d{report.name}, {probes}", report.passed, str(report)[5:])
 
 
 def _gradients(
-    exercise: CpuExercise, learner: Learner, differences: Differences, dy: np.ndarray, **inputs: np.ndarray
-) -> Outputs:
+    exercise: CpuExercise, learner: Learner, differences: Differences, expected: Outputs, dy: np.ndarray,
+    **inputs: np.ndarray,
+) -> Outputs:  # fmt: skip
     """The learner's gradients of the inputs; those that are added to an argument start with 0."""
     zeros = {name: np.zeros_like(differences.arguments[name]) for name in exercise.changes}
     given = {**differences.arguments, "dy": dy, **inputs, **differences.remembered(**inputs), **zeros}
-    outputs = call(exercise, learner, copied({name: given[name] for name in exercise.parameters}))
+    outputs = call(exercise, learner, copied({name: given[name] for name in exercise.parameters}), expected)
     factor = 1 if "dy" in exercise.parameters else dy  # a loss has no dy: it is a number, whose gradient is 1
     return {name: factor * outputs["d" + name] for name in inputs}
