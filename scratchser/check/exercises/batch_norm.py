@@ -2,18 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Differences,
-    Mistakes,
-    Outputs,
-    Part,
-    added,
-    choice,
-    hide_padding,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.reference.batchnorm import mean_and_variance
 
 PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
@@ -25,7 +14,7 @@ AXES = {  # that a mean is taken over
     "statistics of all features together": (0, 1, 2),
 }
 PARTS = {
-    "dx": Part("On how many paths does x reach y, and what does each of them add to dx?",
+    "dx": ex.Part("On how many paths does x reach y, and what does each of them add to dx?",
         f"{THROUGH} Here g = γ dy, s = 1 / √(variance + ε), and each mean is over all real frames.",
         "dx[real] = s * (g - g.sum(axis=0) / n - hat * (g * hat).sum(axis=0) / n)", {
         "statistics treated as constants": f"mean and variance depend on x too: {THROUGH}",
@@ -41,7 +30,7 @@ PARTS = {
         "γ applied twice": "y = γ x̂ + β, so γ appears once in dx, in g = γ dy.",
         "writes past the end": "dx is 0 past the end of an utterance.",
     }),
-    "statistics": Part("Over which elements are mean and variance taken, and by which number is each sum divided?",
+    "statistics": ex.Part("Over which elements are mean and variance taken, and by which number is each sum divided?",
         "Each feature has one mean and one variance, over all real frames of the batch; n is the sum of the lengths.",
         "a = x[np.arange(T) < lengths[:, None]], n = len(a), mean = a.sum(axis=0) / n", {
         "padding counted": PADDING,
@@ -59,19 +48,19 @@ PARTS = {
         "ε forgotten": "s = 1 / √(variance + ε).",
         "mean not subtracted": "x̂ = (x - mean) s.",
     }),
-    "dgamma, dbeta": Part("What does γ multiply, and what do dγ and dβ contain before the call?",
+    "dgamma, dbeta": ex.Part("What does γ multiply, and what do dγ and dβ contain before the call?",
         "dγ += Σ dy x̂ and dβ += Σ dy, over all real frames.",
         "dgamma += (d * hat).sum(axis=0), dbeta += d.sum(axis=0)", {
         "x in place of x̂": "dγ is the sum of dy x̂: γ multiplies x̂.",
         "γ in dγ": "dγ is the sum of dy x̂, without γ.",
         "dγ and dβ exchanged": "dγ is the sum of dy x̂, dβ the sum of dy.",
         "mean in place of a sum": "dγ and dβ are sums over all frames.",
-        **SUMS,
+        **ex.SUMS,
     }),
 }  # fmt: skip
 
 
-def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dy, x, lengths, gamma = a["dy"], a["x"], a["lengths"], a["gamma"]
     epsilon = 0 if "ε forgotten" in mistakes else a["epsilon"]
     B, T, _ = x.shape
@@ -84,10 +73,10 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         summed = summed & (np.arange(B) == B - 1)[:, None, None]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        axis = choice(mistakes, AXES, (0, 1))
+        axis = ex.choice(mistakes, AXES, (0, 1))
         count = np.maximum(np.broadcast_to(averaged, values.shape).sum(axis=axis, keepdims=True), 1)
         other = {"padding counted (divided by B T)": B * T, "variance divided by n - 1 (all means)": max(bt - 1, 1)}
-        count = choice(mistakes, other, count)
+        count = ex.choice(mistakes, other, count)
         return np.where(averaged, values, 0).sum(axis=axis, keepdims=True) / count
 
     exact = bt > 1 and "variance divided by n - 1 (all means)" in mistakes  # the mean of x itself is right
@@ -98,7 +87,7 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     if "variance divided by n - 1 (0 / 0 for one frame)" in mistakes and bt == 1:
         variance = variance * np.nan
     roots = {"ε outside the root": np.sqrt(variance) + epsilon, "square root forgotten": variance + epsilon}
-    scale = 1 / choice(mistakes, roots, np.sqrt(variance + epsilon))
+    scale = 1 / ex.choice(mistakes, roots, np.sqrt(variance + epsilon))
     hat = (x if "mean not subtracted" in mistakes else centred) * scale
     g = dy if "γ forgotten" in mistakes else gamma * dy
     of_mean, of_variance = mean(g), mean(g * hat)
@@ -122,23 +111,23 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dbeta = np.where(summed, dy, 0).sum(axis=(0, 1)) / share
     if "dγ and dβ exchanged" in mistakes:
         dgamma, dbeta = dbeta, dgamma
-    return {"dx": dx, **added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistakes)}
+    return {"dx": dx, **ex.added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistakes)}
 
 
-def arguments(lengths: tuple[int, ...], F: int, spare: int = 0, seed: int = 0, epsilon: float = 0.1) -> Arguments:
+def arguments(lengths: tuple[int, ...], F: int, spare: int = 0, seed: int = 0, epsilon: float = 0.1) -> ex.Arguments:
     """NaN past the ends of x and dy; features of different mean and spread."""
     rng = np.random.default_rng(seed)
     B, T = len(lengths), max(lengths) + spare
     x = rng.uniform(0.5, 2, F) * rng.standard_normal((B, T, F)) + rng.standard_normal(F)
     dy = rng.standard_normal((B, T, F)) + 0.5
-    hide_padding(lengths, x, dy)
+    ex.hide_padding(lengths, x, dy)
     return {
         "dy": dy, "x": x, "lengths": np.array(lengths, np.int64), "gamma": rng.uniform(0.5, 1.5, F),
         "epsilon": epsilon, "dgamma": rng.standard_normal(F), "dbeta": rng.standard_normal(F),
     }  # fmt: skip
 
 
-def gradients() -> list[Differences]:
+def gradients() -> list[ex.Differences]:
     """Every coordinate of a small batch."""
     a = arguments((4, 1, 3), F=3, spare=1, seed=20)
     real = np.arange(a["x"].shape[1]) < a["lengths"][:, None]
@@ -150,10 +139,10 @@ def gradients() -> list[Differences]:
         return y
 
     inputs = {"x": a["x"], "gamma": a["gamma"], "beta": a["dbeta"]}
-    return [Differences(forward=forward, inputs=inputs, arguments=a, options={"time_axis": {"x": 1}})]
+    return [ex.Differences(forward=forward, inputs=inputs, arguments=a, options={"time_axis": {"x": 1}})]
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "3 utterances of 4, 2 and 3 frames": arguments((4, 2, 3), F=3, spare=1),
         "one frame": arguments((1,), F=2, seed=1),

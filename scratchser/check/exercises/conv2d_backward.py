@@ -4,19 +4,8 @@ import numpy as np
 
 from scratchser import reference
 from scratchser.check.exercises import conv2d_forward
+from scratchser.check.exercises import exercise as ex
 from scratchser.check.exercises.conv2d_forward import AXES, window
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Differences,
-    Mistakes,
-    Outputs,
-    Part,
-    added,
-    choice,
-    hide_padding,
-)
 from scratchser.kernels import conv2d
 
 EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."
@@ -27,7 +16,7 @@ LAST = {  # kept by = in place of +=, in the order of the loops
     "missing accumulate (last product)": "= keeps the last channel of the last position: sum over all with +=.",
 }
 PARTS = {
-    "mask": Part("Where is the ReLU closed, and which elements of dy exist at all?",
+    "mask": ex.Part("Where is the ReLU closed, and which elements of dy exist at all?",
         "dz = dy where y > 0, else 0, for the frames t < ⌈length / st⌉.",
         "dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)", {
         "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
@@ -37,7 +26,7 @@ PARTS = {
         "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
         "lengths ignored": "each utterance has its own length, in x and in dy.",
     }),
-    "window": Part("Which frame and which bin of x met tap (i, j) in the forward pass?",
+    "window": ex.Part("Which frame and which bin of x met tap (i, j) in the forward pass?",
         "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋, if 0 ≤ u < length and 0 ≤ v < F.",
         "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2", {
         "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
@@ -51,7 +40,7 @@ PARTS = {
         "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
         "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
     }),
-    "dx": Part("Through which elements of W does an element of x reach the outputs?",
+    "dx": ex.Part("Through which elements of W does an element of x reach the outputs?",
         "dx[b, u, v, c] = Σ dz[b, t, f, d] W[i, j, c, d], over d and all t, i, f, j that meet u and v.",
         "dx[b, u, v] += W[i, j] @ dz", {
         "kernel not flipped": "input u meets output t through tap i = u + pt - t · st: later outputs use earlier "
@@ -60,20 +49,20 @@ PARTS = {
         "transposed index in W (kernel)": "the kernel's axes are time, then frequency: W[i, j].",
         "sign": "the gradients have the sign of dz.",
     }),
-    "dW, dbias": Part("How often is each dz added, and what do dW and dbias contain before the call?",
+    "dW, dbias": ex.Part("How often is each dz added, and what do dW and dbias contain before the call?",
         "dW[i, j] += Σ x dzᵀ over all positions, dbias += Σ dz, each position once; what is there stays in the sum.",
         "dW[i, j] += np.outer(x[b, u, v], dz), and outside of the loops over the taps: dbias += dz", {
         "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: "
         "np.outer(x, dz).",
         "added for every tap": "add dz to dbias once for each position, outside of the loops over the taps.",
         "added for every tap (that meets x)": "add dz to dbias once for each position, outside of these loops.",
-        **SUMS,
+        **ex.SUMS,
         **LAST,
     }),
 }  # fmt: skip
 
 
-def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dy, x, y, lengths, W, (st, sf) = a["dy"], a["x"], a["y"], a["lengths"], a["W"], a["stride"]
     B, (I, J, C, D) = len(x), W.shape
     masks = {
@@ -81,7 +70,7 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         "mask of the wrong array": dy > 0,
         "sign of the mask": ~(y > 0),
     }
-    dz = np.where(choice(mistakes, masks, y > 0), -dy if "sign" in mistakes else dy, 0)
+    dz = np.where(ex.choice(mistakes, masks, y > 0), -dy if "sign" in mistakes else dy, 0)
     kernel_turned = "transposed index in W (kernel)" in mistakes and I == J
     back = W[::-1, ::-1] if "kernel not flipped" in mistakes else W
     if "transposed index in W" in mistakes and C == D:
@@ -120,39 +109,39 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
     dW = dW.swapaxes(2, 3) if "transposed index in dW" in mistakes and C == D else dW
     if last:
         return {"dx": dx, "dW": dW, "dbias": dbias}
-    return {"dx": dx, **added(a, {"dW": dW, "dbias": dbias}, mistakes)}
+    return {"dx": dx, **ex.added(a, {"dW": dW, "dbias": dbias}, mistakes)}
 
 
-def with_gradient(a: Arguments, seed: int = 0) -> Arguments:
+def with_gradient(a: ex.Arguments, seed: int = 0) -> ex.Arguments:
     """Arguments of the backward pass for those of the forward pass; NaN past the ends of dy and y."""
     rng = np.random.default_rng(seed)
     y = reference.conv2d.forward(a["x"], a["lengths"], a["W"], a["bias"], a["stride"])
     dy = rng.standard_normal(y.shape)
-    hide_padding([-(-length // a["stride"][0]) for length in a["lengths"]], y, dy)
+    ex.hide_padding([-(-length // a["stride"][0]) for length in a["lengths"]], y, dy)
     dW, dbias = rng.standard_normal(a["W"].shape), rng.standard_normal(a["bias"].shape)
     given = {"dy": dy, "x": a["x"], "y": y, "lengths": a["lengths"], "W": a["W"], "stride": a["stride"]}
     return {**given, "dW": dW, "dbias": dbias}
 
 
-def cases() -> dict[str, Arguments]:
+def cases() -> dict[str, ex.Arguments]:
     return {name: with_gradient(a, 20 + n) for n, (name, a) in enumerate(conv2d_forward.EXERCISE.cases().items())}
 
 
-def gradients() -> list[Differences]:
+def gradients() -> list[ex.Differences]:
     """Every coordinate of a small layer, and random directions of a larger one."""
     small = conv2d_forward.arguments((4, 2), 3, 2, 2, (3, 2), (2, 1), spare=1, seed=30)
     large = conv2d_forward.arguments((6, 3), 7, 2, 3, (3, 4), (1, 2), seed=31)
     return [_differences(small, None), _differences(large, 2)]
 
 
-def _differences(a: Arguments, directions: int | None) -> Differences:
+def _differences(a: ex.Arguments, directions: int | None) -> ex.Differences:
     def before_relu(x: np.ndarray, W: np.ndarray, bias: np.ndarray) -> np.ndarray:
         return reference.conv2d.forward(x, a["lengths"], W, bias, a["stride"], relu=False)
 
     def layer(**inputs: np.ndarray) -> np.ndarray:
         return np.maximum(before_relu(**inputs), 0)
 
-    return Differences(
+    return ex.Differences(
         forward=layer,
         inputs={name: a[name] for name in ("x", "W", "bias")},
         arguments=with_gradient(a),
@@ -161,7 +150,7 @@ def _differences(a: Arguments, directions: int | None) -> Differences:
     )
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=cases,
     reference=backward,
     parts=PARTS,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice, hide_padding
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import conv2d
 
 AXES = ("utterance", "frame", "bin", "channel")
@@ -13,7 +13,7 @@ LAST = {  # kept by = in place of +=
     "missing accumulate (last product)": "= keeps the last product only: add up taps and channels with +=.",
 }
 PARTS = {
-    "y": Part("What happens to the sum over the window before it becomes y?",
+    "y": ex.Part("What happens to the sum over the window before it becomes y?",
         "y = ReLU(bias[d] + Σ_i Σ_j Σ_c x W): the bias once, all products added up, then the ReLU.",
         "total = bias[d], in the loops total += x[b, u, v, c] * W[i, j, c, d], then y[b, t, f, d] = max(total, 0)", {
         "ReLU forgotten": "negative results become 0.",
@@ -23,7 +23,7 @@ PARTS = {
         "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
         **LAST,
     }),
-    "window": Part("Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
+    "window": ex.Part("Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
         "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋.",
         "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2", {
         "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
@@ -35,14 +35,14 @@ PARTS = {
         "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
         "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
     }),
-    "W": Part("Which index of W is which?",
+    "W": ex.Part("Which index of W is which?",
         "W is [kernel row, kernel column, input channel, output channel]; tap (i, j) meets row i and column j.",
         "W[i, j, c, d]", {
         "kernel flipped": "go through kernel and window in the same direction.",
         "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
         "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
     }),
-    "lengths": Part("Where does each utterance end, in x and in y?",
+    "lengths": ex.Part("Where does each utterance end, in x and in y?",
         "Read only 0 ≤ u < length and 0 ≤ v < F; write only the frames t < ⌈length / st⌉.",
         "if 0 <= u < lengths[b] and 0 <= v < F, and for t in range(-(-lengths[b] // st))", {
         "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, no padding.",
@@ -54,7 +54,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     x, lengths, W, bias, (st, sf) = a["x"], a["lengths"], a["W"], a["bias"], a["stride"]
     if "kernel flipped" in mistakes:
         W = W[::-1, ::-1]
@@ -86,7 +86,7 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     return {"y": y}
 
 
-def window(a: Arguments, W: np.ndarray, output: tuple[int, int, int], mistakes: Mistakes) -> tuple:
+def window(a: ex.Arguments, W: np.ndarray, output: tuple[int, int, int], mistakes: ex.Mistakes) -> tuple:
     """For output frame t and bin f of utterance u: the taps that meet x, and the frames and bins that they meet."""
     (u, t, f), (_, T, F, _), (I, J), (st, sf) = output, a["x"].shape, W.shape[:2], a["stride"]
     if mistakes & {"strides exchanged", "strides exchanged (lengths too)"}:
@@ -103,29 +103,29 @@ def window(a: Arguments, W: np.ndarray, output: tuple[int, int, int], mistakes: 
     return taps, row[taps[0]], column[taps[1]]
 
 
-def padding(I: int, J: int, mistakes: Mistakes) -> tuple[int, int]:
+def padding(I: int, J: int, mistakes: ex.Mistakes) -> tuple[int, int]:
     """Frames and bins of the window before its centre."""
     pt, pf = (I - 1) // 2, (J - 1) // 2
     if "off by one in the padding" in mistakes:
         pt, pf = I // 2, J // 2
     if "padding forgotten" in mistakes:
         pt, pf = 0, 0
-    return pt - choice(mistakes, {"off by one in time (late)": 1, "off by one in time (early)": -1}, 0), pf
+    return pt - ex.choice(mistakes, {"off by one in time (late)": 1, "off by one in time (early)": -1}, 0), pf
 
 
 def arguments(
     lengths: tuple[int, ...], F: int, C: int, D: int, kernel: tuple[int, int], stride: tuple[int, int],
     spare: int = 0, seed: int = 0,
-) -> Arguments:  # fmt: skip
+) -> ex.Arguments:  # fmt: skip
     """NaN past the ends of x; `spare` frames of padding even for the longest utterance."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((len(lengths), max(lengths) + spare, F, C))
-    hide_padding(lengths, x)
+    ex.hide_padding(lengths, x)
     W, bias = rng.standard_normal((*kernel, C, D)), rng.standard_normal(D)
     return {"x": x, "lengths": np.array(lengths, np.int64), "W": W, "bias": bias, "stride": stride}
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     # as many output as input channels in the first: a transposed index gives wrong numbers there, and no error
     cases=lambda: {
         "3 x 3 kernel, stride 1": arguments((6,), 5, 2, 2, (3, 3), (1, 1)),

@@ -2,21 +2,11 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-    choice,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
 PARTS = {
-    "sums": Part("What is added to what in each halving, and which elements are there at the beginning?",
+    "sums": ex.Part("What is added to what in each halving, and which elements are there at the beginning?",
         "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
         "while half > 0: if t < half: part[t] += part[t + half]", {
         "one halving too few": "halve until one element is left: while half > 0.",
@@ -27,7 +17,7 @@ PARTS = {
         "off by one at the beginning": "the element of thread 0 belongs to the sum.",
         "sign": "the other half is subtracted: add the halves with +=.",
     }),
-    "index, index out of range": Part(
+    "index, index out of range": ex.Part(
         "Which element of x does thread t of block b load, and where does its block write?",
         "Thread t of block b has x[cuda.grid(1)], or 0 past the end; block b writes sums[b].",
         "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)", {
@@ -35,7 +25,7 @@ PARTS = {
         "block index forgotten": "every block sums the elements of block 0: the index is cuda.grid(1).",
         "block index forgotten (output)": "every block writes sums[0]: block b writes sums[cuda.blockIdx.x].",
     }),
-    "race, unwritten read, divergent barrier": Part(
+    "race, unwritten read, divergent barrier": ex.Part(
         "Which thread reads an element that another one wrote, and what makes it wait?",
         "A barrier stands after the loading and after each halving, where all threads of the block reach it.",
         "cuda.syncthreads() after part[t] = ..., and as the last line of the loop, outside of the if",
@@ -43,8 +33,8 @@ PARTS = {
 }  # fmt: skip
 
 
-def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
-    x, sums = a["x"].astype(np.float64), np.full(a["sums"].size, UNWRITTEN)
+def block_sum(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
+    x, sums = a["x"].astype(np.float64), np.full(a["sums"].size, ex.UNWRITTEN)
     padded = np.zeros((sums.size, THREADS))
     padded.flat[: x.size] = x
     if "block index forgotten" in mistakes:
@@ -56,7 +46,7 @@ def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     signs = [(-1) ** t.bit_count() if "sign" in mistakes else 1 for t in range(THREADS)]  # one sign for each halving
     step = 2 if "one halving too few" in mistakes else 1
     ends = {"missing accumulate (first)": padded[:, 0], "missing accumulate (last)": padded[:, -1]}
-    result = choice(mistakes, ends, (padded * signs)[:, ::step].sum(axis=1))
+    result = ex.choice(mistakes, ends, (padded * signs)[:, ::step].sum(axis=1))
     result = result / THREADS if "divided by the number of threads" in mistakes else result
     if "block index forgotten (output)" in mistakes:
         sums[0] = result[-1]
@@ -65,23 +55,23 @@ def block_sum(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     return {"sums": sums.astype(np.float32)}
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     rng, launches = np.random.default_rng(2), {}
     for name, n in {"3 blocks": 3 * THREADS, "the last block not full": 2 * THREADS + 1, "1 element": 1}.items():
         x = rng.integers(1, 399, n).astype(np.float32) / 4  # not whole: a shared array of integers must not pass
-        sums = np.full(blocks(n, THREADS), UNWRITTEN, np.float32)
-        launches[name] = Launch(len(sums), THREADS, {"x": x, "sums": sums})
+        sums = np.full(blocks(n, THREADS), ex.UNWRITTEN, np.float32)
+        launches[name] = ex.Launch(len(sums), THREADS, {"x": x, "sums": sums})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     """The package's block sum makes THREADS - 1 additions in each block, which read two elements and write one."""
     x, sums = launch.arguments["x"].size, launch.arguments["sums"].size
     shared = sums * (2 * launch.block - 1)
-    return Cost("ours", global_reads=x, global_writes=sums, shared_reads=shared, shared_writes=shared)
+    return ex.Cost("ours", global_reads=x, global_writes=sums, shared_reads=shared, shared_writes=shared)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=block_sum,

@@ -3,15 +3,7 @@
 import numpy as np
 
 from scratchser.check.exercises import conv2d_forward
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
 PARTS = {  # for the tracer, an index below 0 is out of range whatever the result is
@@ -23,29 +15,29 @@ PARTS = {  # for the tracer, an index below 0 is out of range whatever the resul
 del PARTS["lengths"]
 
 
-def convolution(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+def convolution(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     """y, unwritten past the ends unless the mistake is to write there."""
     given = {name: a[name].astype(np.float64) for name in ("x", "W", "bias")}
     given.update(lengths=a["lengths"].astype(np.int64), stride=(a["st"], a["sf"]))
     y = conv2d_forward.forward(given, mistakes)["y"]
     if not mistakes & {"writes past the end", "lengths ignored"}:
         for u, length in enumerate(a["lengths"]):
-            y[u, -(-length // a["st"]) :] = UNWRITTEN
+            y[u, -(-length // a["st"]) :] = ex.UNWRITTEN
     return {"y": y.astype(np.float32)}
 
 
-def launch(THREADS: int, *shape, **options) -> Launch:
+def launch(THREADS: int, *shape, **options) -> ex.Launch:
     """Whole numbers, NaN past the ends of x; parameters as of conv2d_forward.arguments."""
     a = conv2d_forward.arguments(*shape, **options)
     x, W, bias = (np.round(3 * a[name]).astype(np.float32) for name in ("x", "W", "bias"))
     (B, T, F, _), D, (st, sf) = x.shape, bias.size, a["stride"]
-    y = np.full((B, -(-T // st), -(-F // sf), D), UNWRITTEN, np.float32)
+    y = np.full((B, -(-T // st), -(-F // sf), D), ex.UNWRITTEN, np.float32)
     lengths = a["lengths"].astype(np.int32)
     given = {"x": x, "lengths": lengths, "W": W, "bias": bias, "st": st, "sf": sf, "y": y}
-    return Launch((blocks(y.shape[2] * D, THREADS), y.shape[1], B), THREADS, given)
+    return ex.Launch((blocks(y.shape[2] * D, THREADS), y.shape[1], B), THREADS, given)
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     """As many output as input channels in the first: a transposed index is not out of range there."""
     return {
         "3 x 3 kernel, stride 1": launch(THREADS, (4,), 4, 2, 2, (3, 3), (1, 1)),
@@ -55,7 +47,7 @@ def cases(THREADS: int) -> dict[str, Launch]:
     }
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     """A thread reads its length, its bias, and an x and a W for each product."""
     a = launch.arguments
     (B, _, F, C), (I, J, _, D), (st, sf) = a["x"].shape, a["W"].shape, (a["st"], a["sf"])
@@ -68,10 +60,10 @@ def cost(launch: Launch) -> Cost:
                 columns = sum(0 <= f * sf + j - (J - 1) // 2 < F for j in range(J))
                 outputs, products = outputs + D, products + D * rows * columns * C
     threads = x_blocks * launch.block * frames * B
-    return Cost("a plain kernel", global_reads=int(threads + outputs + 2 * products), global_writes=int(outputs))
+    return ex.Cost("a plain kernel", global_reads=int(threads + outputs + 2 * products), global_writes=int(outputs))
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=convolution,

@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-)
+from scratchser.check.exercises import exercise as ex
 
 MISTAKES = {
     "one round too few": "the result is that of the round before. With two arrays: which one is written last?",
@@ -24,17 +15,17 @@ MISTAKES = {
     "own value forgotten": "part[t] becomes the mean of its own value and its neighbour's.",
 }
 PARTS = {
-    "race": Part(
+    "race": ex.Part(
         "In which line does a thread read an element that another thread writes?",
         "Thread t reads part[t + 1], which thread t + 1 writes in the same round. Put a barrier between the two.",
         "mean = float32(0.5) * (part[t] + part[t + 1]), then cuda.syncthreads(), then part[t] = mean.",
     ),
-    "divergent barrier": Part(
+    "divergent barrier": ex.Part(
         "Does the last thread reach your new barrier?",
         "A barrier must not stand in an if that some threads skip.",
         "End the if before cuda.syncthreads(), and begin it again after it.",
     ),
-    "y": Part(
+    "y": ex.Part(
         "Compute two rounds for a row of three frames by hand.",
         "In each round part[t] becomes (part[t] + part[t + 1]) / 2, of the values before the round.",
         "mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]",
@@ -43,7 +34,7 @@ PARTS = {
 }
 
 
-def smoothed(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+def smoothed(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     x, rounds = a["x"].astype(np.float64), a["rounds"]
     rounds += ("one round too many" in mistakes) - ("one round too few" in mistakes)
     if "one round only" in mistakes:
@@ -60,23 +51,23 @@ def smoothed(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     return {"y": x.astype(np.float32)}
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     rng, launches = np.random.default_rng(8), {}
     sizes = {"a full block, 3 rounds": (2, THREADS, 3), "more threads than frames, 2 rounds": (2, THREADS - 1, 2),
              "1 frame, 1 round": (1, 1, 1), "no round": (1, THREADS, 0)}  # fmt: skip
     for name, (B, T, rounds) in sizes.items():
         x = rng.integers(1, 99, (B, T)).astype(np.float32) / 4
-        y = np.full((B, T), UNWRITTEN, np.float32)
-        launches[name] = Launch(B, THREADS, {"x": x, "rounds": rounds, "y": y})
+        y = np.full((B, T), ex.UNWRITTEN, np.float32)
+        launches[name] = ex.Launch(B, THREADS, {"x": x, "rounds": rounds, "y": y})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     n = launch.arguments["x"].size
-    return Cost("each element once", global_reads=n, global_writes=n)
+    return ex.Cost("each element once", global_reads=n, global_writes=n)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=smoothed,

@@ -2,17 +2,8 @@
 
 import numpy as np
 
+from scratchser.check.exercises import exercise as ex
 from scratchser.check.exercises import lstm_cell_forward
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-)
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
@@ -24,17 +15,17 @@ MISTAKES = {
     "off by one at the end": "the guard must include the last unit: u < c.shape[1].",
 }
 PARTS = {
-    "c_after": Part(
+    "c_after": ex.Part(
         "Which four elements of z belong to your unit, and through which function does each of them go?",
         "i, f, g, o = σ, σ, tanh, σ of z[b, u], z[b, H + u], z[b, 2H + u], z[b, 3H + u]; then c_after = f c + i g.",
         "new = f * c[b, u] + i * g",
         MISTAKES,
     ),
-    "h": Part("On which cell state does h depend?", "h = o tanh c_after.", "h[b, u] = o * math.tanh(new)"),
+    "h": ex.Part("On which cell state does h depend?", "h = o tanh c_after.", "h[b, u] = o * math.tanh(new)"),
 }
 
 
-def cell(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+def cell(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     z, c = a["z"].astype(np.float64), a["c"].astype(np.float64)
     B, H = c.shape
     if "gates of a unit side by side" in mistakes:
@@ -47,20 +38,20 @@ def cell(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
     result = {name: outputs[name].astype(np.float32) for name in ("c_after", "h")}
     for array in result.values():
         if "block index forgotten" in mistakes:
-            array[:, THREADS:] = UNWRITTEN
+            array[:, THREADS:] = ex.UNWRITTEN
         if "off by one at the end" in mistakes:
-            array[:, -1] = UNWRITTEN
+            array[:, -1] = ex.UNWRITTEN
     return result
 
 
-def launch(THREADS: int, B: int, H: int, seed: int) -> Launch:
+def launch(THREADS: int, B: int, H: int, seed: int) -> ex.Launch:
     a = lstm_cell_forward.arguments(B, H, seed)
     given = {name: array.astype(np.float32) for name, array in a.items()}
-    given.update({name: np.full((B, H), UNWRITTEN, np.float32) for name in ("c_after", "h")})
-    return Launch((blocks(H, THREADS), B), THREADS, given)
+    given.update({name: np.full((B, H), ex.UNWRITTEN, np.float32) for name in ("c_after", "h")})
+    return ex.Launch((blocks(H, THREADS), B), THREADS, given)
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     return {
         "3 utterances, a block not full": launch(THREADS, 3, THREADS + 2, seed=0),
         "2 whole blocks": launch(THREADS, 2, 2 * THREADS, seed=1),
@@ -68,12 +59,12 @@ def cases(THREADS: int) -> dict[str, Launch]:
     }
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     n = launch.arguments["c"].size
-    return Cost("each element once", global_reads=5 * n, global_writes=2 * n)
+    return ex.Cost("each element once", global_reads=5 * n, global_writes=2 * n)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 1, 64),
     cases=cases,
     reference=cell,

@@ -2,22 +2,13 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
 EXCHANGED = "x counts columns and y rows, in the grid and in a block: j, i = cuda.grid(2), and a[y, x]."
 TILE_OF = "thread (x, y) loads a[y, x] = A[i, start + x] and b[y, x] = B[start + y, j], and multiplies a[y, k] b[k, x]."
 PARTS = {
-    "C": Part("When is the sum set to 0, and what is added to it?",
+    "C": ex.Part("When is the sum set to 0, and what is added to it?",
         "C[i, j] = Σ over all tiles Σ_k a[y, k] b[k, x]; the sum is 0 once, before the first tile.",
         "total = float32(0) before the loop over the tiles, total += a[y, k] * b[k, x] in it, C[i, j] = total after it",
         {
@@ -26,7 +17,7 @@ PARTS = {
         "one tile only": "loop over all of k, tile by tile.",
         "last, smaller tile forgotten": "if TILE does not divide K, a smaller tile remains: fill it with zeros.",
     }),
-    "index, index out of range": Part(
+    "index, index out of range": ex.Part(
         "Which of x and y counts rows, and which columns, in C, in A, in B and in the tiles?",
         f"j, i = cuda.grid(2); {TILE_OF}",
         "a[y, x] = A[i, start + x], b[y, x] = B[start + y, j]", {
@@ -42,7 +33,7 @@ PARTS = {
         "start of the tile forgotten (B)": "the tile begins at start: B[start + y, j].",
         "block index forgotten": "row and column are cuda.grid(2): threadIdx begins at 0 in every block.",
     }),
-    "race, unwritten read, divergent barrier": Part(
+    "race, unwritten read, divergent barrier": ex.Part(
         "Which thread reads an element of a tile that another one wrote, and when may it be overwritten?",
         "One barrier stands after both tiles are loaded, one after they are used; threads past the edge load zeros.",
         "cuda.syncthreads() before the loop over k and after it, reached by all threads",
@@ -50,14 +41,14 @@ PARTS = {
 }  # fmt: skip
 
 
-def matmul(a: Arguments, mistakes: Mistakes, TILE: int) -> Outputs:
+def matmul(a: ex.Arguments, mistakes: ex.Mistakes, TILE: int) -> ex.Outputs:
     """As the threads of each block compute it; [ty, tx] holds what belongs to thread (tx, ty)."""
     A, B = a["A"].astype(np.float64), a["B"].astype(np.float64)
     (M, K), N = A.shape, B.shape[1]
     square = M == K == N
     A = A.T if "transposed index in A" in mistakes and square else A
     B = B.T if "transposed index in B" in mistakes and square else B
-    C = np.full((M, N), UNWRITTEN)
+    C = np.full((M, N), ex.UNWRITTEN)
     ty, tx = np.indices((TILE, TILE))
     y, x = (tx, ty) if mistakes & {"x and y exchanged (grid and block)", "x and y exchanged (block)"} else (ty, tx)
     for row, column in np.ndindex(blocks(M, TILE), blocks(N, TILE)):
@@ -91,7 +82,7 @@ def _loaded(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
     return np.where(there, matrix[np.where(there, rows, 0), np.where(there, columns, 0)], 0)
 
 
-def cases(TILE: int) -> dict[str, Launch]:
+def cases(TILE: int) -> dict[str, ex.Launch]:
     """Square matrices first: a transposed index gives wrong numbers there, and is not out of range."""
     rng, launches = np.random.default_rng(1), {}
     shapes = {
@@ -102,18 +93,18 @@ def cases(TILE: int) -> dict[str, Launch]:
     }
     for name, (M, K, N) in shapes.items():
         A, B = (rng.integers(1, 19, shape).astype(np.float32) / 2 for shape in ((M, K), (K, N)))
-        C = np.full((M, N), UNWRITTEN, np.float32)
-        launches[name] = Launch((blocks(N, TILE), blocks(M, TILE)), (TILE, TILE), {"A": A, "B": B, "C": C})
+        C = np.full((M, N), ex.UNWRITTEN, np.float32)
+        launches[name] = ex.Launch((blocks(N, TILE), blocks(M, TILE)), (TILE, TILE), {"A": A, "B": B, "C": C})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     (M, K), N = launch.arguments["A"].shape, launch.arguments["B"].shape[1]
     columns, rows = launch.grid
-    return Cost("a tiled kernel", global_reads=columns * M * K + rows * K * N, global_writes=M * N)
+    return ex.Cost("a tiled kernel", global_reads=columns * M * K + rows * K * N, global_writes=M * N)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("TILE", 2, 8),
     cases=cases,
     reference=matmul,

@@ -2,17 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-    choice,
-)
+from scratchser.check.exercises import exercise as ex
 
 MISTAKES = {
     "loop over the grid forgotten": "a thread has more elements than one: i, i + cuda.gridsize(1), and so on.",
@@ -29,13 +19,13 @@ MISTAKES = {
     "divided by the number of threads": "the result is the sum, not the mean.",
 }
 PARTS = {
-    "sums": Part(
+    "sums": ex.Part(
         "Which elements does thread 0 of block 1 add? How do the sums of its threads become one?",
         "A thread adds x[i], x[i + gridsize], and so on. Then the sums of the threads are halved as in cuda_block_sum.",
         "for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)): total += x[i]",
         MISTAKES,
     ),
-    "race": Part(
+    "race": ex.Part(
         "Which element does one thread write and another one read?",
         "All sums must be in shared memory before a thread reads one, in each halving.",
         "cuda.syncthreads() after part[t] = total, and at the end of each halving, outside of the if.",
@@ -43,7 +33,7 @@ PARTS = {
 }
 
 
-def reduction(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+def reduction(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     x, N = a["x"].astype(np.float64), a["sums"].size
     if "off by one at the end" in mistakes:
         x = x[:-1]
@@ -62,14 +52,14 @@ def reduction(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
         share = x[i::step]
         if "contiguous elements in a thread" in mistakes:
             share = x[i * -(-x.size // step) :][: -(-x.size // step)]
-        share = share[choice(mistakes, of_share, slice(None))]
+        share = share[ex.choice(mistakes, of_share, slice(None))]
         return share.sum() + share[:1].sum() * ("first element counted twice" in mistakes)
 
-    part = np.vectorize(thread, otypes=[float])(first)[:, choice(mistakes, of_block, slice(None))]
+    part = np.vectorize(thread, otypes=[float])(first)[:, ex.choice(mistakes, of_block, slice(None))]
     return {"sums": (part.sum(axis=1) / (THREADS if "divided by the number of threads" in mistakes else 1)).astype("f")}
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     rng, launches = np.random.default_rng(6), {}
     sizes = {
         "2 blocks": (2, 5 * THREADS + 1),
@@ -80,16 +70,16 @@ def cases(THREADS: int) -> dict[str, Launch]:
     }
     for name, (N, n) in sizes.items():
         x = rng.integers(1, 399, n).astype(np.float32) / 4  # not whole: a shared array of integers must not pass
-        launches[name] = Launch(N, THREADS, {"x": x, "sums": np.full(N, UNWRITTEN, np.float32)})
+        launches[name] = ex.Launch(N, THREADS, {"x": x, "sums": np.full(N, ex.UNWRITTEN, np.float32)})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     x, sums = launch.arguments["x"].size, launch.arguments["sums"].size
-    return Cost("each element once", global_reads=x, global_writes=sums)
+    return ex.Cost("each element once", global_reads=x, global_writes=sums)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=reduction,

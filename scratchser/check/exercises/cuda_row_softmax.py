@@ -2,17 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    UNWRITTEN,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-    choice,
-)
+from scratchser.check.exercises import exercise as ex
 
 MISTAKES = {
     "maximum forgotten": "exp overflows for large scores: subtract the maximum of the row from its scores.",
@@ -31,13 +21,13 @@ MISTAKES = {
     "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
 }
 PARTS = {
-    "p": Part(
+    "p": ex.Part(
         "Compute p for a short row by hand. Which step is different in your kernel?",
         "p[r, k] = exp(z[r, k] - m) / Σ_j exp(z[r, j] - m): all threads of the block need the same m and the same sum.",
         "p[row, k] = math.exp(z[row, k] - m) / part[0]",
         MISTAKES,
     ),
-    "race": Part(
+    "race": ex.Part(
         "Shared memory contains the maxima first and the sums later. Has every thread read the maximum by then?",
         "Put a barrier before a read of another thread's element, and before shared memory is used again.",
         "m = part[0], then cuda.syncthreads(), then part[t] = total.",
@@ -45,7 +35,7 @@ PARTS = {
 }
 
 
-def softmax(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
+def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     """In float64, but rounded to float32 where a kernel stores: exp overflows there."""
     z = a["z"].astype(np.float64)
     K = z.shape[1]
@@ -72,32 +62,32 @@ def softmax(a: Arguments, mistakes: Mistakes, THREADS: int) -> Outputs:
             "missing accumulate (thread 0)": slice(1),
             "missing accumulate (last thread)": slice(-1, None),
         }
-        total = own[:, choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
+        total = own[:, ex.choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
         if "missing accumulate (own columns)" in mistakes:
             total = own[:, np.arange(K) % THREADS]
         p = e if "division forgotten" in mistakes else e / total.astype(np.float32)
     if "loop over the columns forgotten" in mistakes:
-        p[:, THREADS:] = UNWRITTEN
+        p[:, THREADS:] = ex.UNWRITTEN
     return {"p": p.astype(np.float32)}
 
 
-def cases(THREADS: int) -> dict[str, Launch]:
+def cases(THREADS: int) -> dict[str, ex.Launch]:
     """A row of ordinary scores, one with large scores, whose exp overflows, and one with very negative scores."""
     rng, launches = np.random.default_rng(7), {}
     columns = {"more columns than threads": 2 * THREADS + 1, "as many columns as threads": THREADS,
                "fewer columns than threads": THREADS - 1, "1 column": 1}  # fmt: skip
     for name, K in columns.items():
         z = rng.integers(-8, 9, (3, K)).astype(np.float32) / 4 + np.array([[0], [200], [-200]], np.float32)
-        launches[name] = Launch(3, THREADS, {"z": z, "p": np.full(z.shape, UNWRITTEN, np.float32)})
+        launches[name] = ex.Launch(3, THREADS, {"z": z, "p": np.full(z.shape, ex.UNWRITTEN, np.float32)})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     n = launch.arguments["z"].size
-    return Cost("three passes", global_reads=3 * n, global_writes=2 * n)
+    return ex.Cost("three passes", global_reads=3 * n, global_writes=2 * n)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=softmax,

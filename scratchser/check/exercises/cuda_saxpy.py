@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, Cost, CudaExercise, Launch, Mistakes, Outputs, Part
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
 PARTS = {
-    "y": Part("What does y contain before the call, and what must become of it?",
+    "y": ex.Part("What does y contain before the call, and what must become of it?",
         "y[i] = a x[i] + y[i], with the old y[i] on the right.",
         "y[i] = a * x[i] + y[i]", {
         "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
@@ -17,7 +17,7 @@ PARTS = {
         "sign": "y = a x + y, not y - a x.",
         "sign of y": "y = a x + y, not a x - y.",
     }),
-    "index, index out of range, race": Part(
+    "index, index out of range, race": ex.Part(
         "Which element has thread t of block b, and what do the threads without an element do?",
         "The element is b BLOCK + t, which is cuda.grid(1); threads from x.shape[0] on do nothing.",
         "i = cuda.grid(1), then if i < x.shape[0]:", {
@@ -30,7 +30,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def saxpy(arguments: Arguments, mistakes: Mistakes, BLOCK: int) -> Outputs:
+def saxpy(arguments: ex.Arguments, mistakes: ex.Mistakes, BLOCK: int) -> ex.Outputs:
     a, x, y = arguments["a"], arguments["x"], arguments["y"]
     n, result = len(x), y.copy()
     grid = blocks(n, BLOCK)
@@ -51,21 +51,21 @@ def saxpy(arguments: Arguments, mistakes: Mistakes, BLOCK: int) -> Outputs:
     return {"y": result.astype(y.dtype)}
 
 
-def cases(BLOCK: int) -> dict[str, Launch]:
+def cases(BLOCK: int) -> dict[str, ex.Launch]:
     rng, launches = np.random.default_rng(0), {}
     sizes = {"3 blocks and a half": 3 * BLOCK + (BLOCK + 1) // 2, "2 whole blocks": 2 * BLOCK, "1 element": 1}
     for name, n in sizes.items():
         x, y = (rng.integers(1, 19, n).astype(np.float32) / 2 for _ in range(2))
-        launches[name] = Launch(blocks(n, BLOCK), BLOCK, {"a": np.float32(3), "x": x, "y": y})
+        launches[name] = ex.Launch(blocks(n, BLOCK), BLOCK, {"a": np.float32(3), "x": x, "y": y})
     return launches
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     n = launch.arguments["x"].size
-    return Cost("each element once", global_reads=2 * n, global_writes=n)
+    return ex.Cost("each element once", global_reads=2 * n, global_writes=n)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("BLOCK", 1, 64),
     cases=cases,
     reference=saxpy,

@@ -2,22 +2,11 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    Cost,
-    CudaExercise,
-    Launch,
-    Mistakes,
-    Outputs,
-    Part,
-    added,
-    choice,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
 MISTAKES = {
-    **SUMS,
+    **ex.SUMS,
     "missing accumulate (last utterance)": "= keeps the last utterance of each part: add up its products with +=.",
     "missing accumulate (last of every PARTS-th)": "= keeps the last utterance of each part: add up with +=.",
     "missing accumulate (first part)": "the result is that of part 0: one thread adds the other parts to it.",
@@ -29,13 +18,13 @@ MISTAKES = {
     "transposed index in dW": "dW is [feature, class]: x counts classes, cuda.blockIdx.y is the feature.",
 }
 HINTS = {
-    "dW": Part(
+    "dW": ex.Part(
         "Which utterances does part s add, and which thread adds the parts to dW?",
         "Part s adds the utterances s n to (s + 1) n - 1, n = ⌈B / PARTS⌉. After a barrier, one thread adds the parts.",
         "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]",
         MISTAKES,
     ),
-    "race": Part(
+    "race": ex.Part(
         "Several threads work on the same weight. How many of them write to dW?",
         "Every part writes its own element of shared memory. After a barrier, one thread adds them and writes to dW.",
         "if s == 0 and k < K: ... dW[d, k] += total",
@@ -43,7 +32,7 @@ HINTS = {
 }
 
 
-def gradient(a: Arguments, mistakes: Mistakes, PARTS: int) -> Outputs:
+def gradient(a: ex.Arguments, mistakes: ex.Mistakes, PARTS: int) -> ex.Outputs:
     x, dy, dW = (a[name].astype(np.float64) for name in ("x", "dy", "dW"))
     B, whole = len(x), np.arange(len(x))
     n = B // PARTS if "rest of the batch forgotten" in mistakes else -(-B // PARTS)
@@ -59,23 +48,23 @@ def gradient(a: Arguments, mistakes: Mistakes, PARTS: int) -> Outputs:
         "missing accumulate (last part)": parts[-1:],
         "last part forgotten": parts[:-1],
     }
-    total = sum((x[part].T @ dy[part] for part in choice(mistakes, used, parts)), np.zeros(dW.shape))
+    total = sum((x[part].T @ dy[part] for part in ex.choice(mistakes, used, parts)), np.zeros(dW.shape))
     if "old gradient in every part" in mistakes:
         total += (PARTS - 1) * dW
     if "transposed index in dW" in mistakes and dW.shape[0] == dW.shape[1]:
         total = total.T
-    result = added({"x": x, "dW": dW}, {"dW": total}, mistakes)
+    result = ex.added({"x": x, "dW": dW}, {"dW": total}, mistakes)
     return {"dW": result["dW"].astype(np.float32)}
 
 
-def launch(PARTS: int, B: int, D: int, K: int, seed: int) -> Launch:
+def launch(PARTS: int, B: int, D: int, K: int, seed: int) -> ex.Launch:
     rng = np.random.default_rng(seed)
     shapes = {"x": (B, D), "dy": (B, K), "dW": (D, K)}
     arguments = {name: rng.integers(1, 19, shape).astype(np.float32) / 2 for name, shape in shapes.items()}
-    return Launch((blocks(K, PARTS), D), (PARTS, PARTS), arguments)
+    return ex.Launch((blocks(K, PARTS), D), (PARTS, PARTS), arguments)
 
 
-def cases(PARTS: int) -> dict[str, Launch]:
+def cases(PARTS: int) -> dict[str, ex.Launch]:
     """As many features as classes in the first: a transposed index is not out of range there."""
     return {
         "as many features as classes": launch(PARTS, 2 * PARTS + 1, PARTS, PARTS, seed=0),
@@ -85,12 +74,12 @@ def cases(PARTS: int) -> dict[str, Launch]:
     }
 
 
-def cost(launch: Launch) -> Cost:
+def cost(launch: ex.Launch) -> ex.Cost:
     B, (D, K) = len(launch.arguments["x"]), launch.arguments["dW"].shape
-    return Cost("each part once", global_reads=(2 * B + 1) * D * K, global_writes=D * K)
+    return ex.Cost("each part once", global_reads=(2 * B + 1) * D * K, global_writes=D * K)
 
 
-EXERCISE = CudaExercise(
+EXERCISE = ex.CudaExercise(
     constant=("PARTS", 2, 8),
     cases=cases,
     reference=gradient,

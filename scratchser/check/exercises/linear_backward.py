@@ -3,30 +3,21 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import (
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Differences,
-    Mistakes,
-    Outputs,
-    Part,
-    added,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import linear
 
 PARTS = {
-    "dx": Part("Over which index does the sum for dx run, and which array does each factor come from?",
+    "dx": ex.Part("Over which index does the sum for dx run, and which array does each factor come from?",
         "dx[b, d] = Σ_k dy[b, k] W[d, k]: a sum over the classes.",
         "dx[b, d] += dy[b, k] * W[d, k]", {
         "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
         "transposed index in W": "dx = dy Wᵀ.",
         "x in place of dy": "dx = dy Wᵀ: the gradient of the scores goes back through W.",
     }),
-    "dW, db": Part("How often is each product added, and what do dW and db contain before the call?",
+    "dW, db": ex.Part("How often is each product added, and what do dW and db contain before the call?",
         "dW[d, k] += Σ_b x[b, d] dy[b, k] and db[k] += Σ_b dy[b, k]: every utterance once, added to what is there.",
         "dW[d, k] += x[b, d] * dy[b, k], and outside of the loop over d: db[k] += dy[b, k]", {
-        **SUMS,
+        **ex.SUMS,
         "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
         "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
         "added for every feature": "add dy to db once for each utterance: outside of the loop over the features.",
@@ -38,7 +29,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     W, (B, D) = a["W"], a["x"].shape
     rows = slice(int("first utterance forgotten" in mistakes), B - ("last utterance forgotten" in mistakes))
     x, dy = a["x"][rows], (-a["dy"] if "sign" in mistakes else a["dy"])[rows]
@@ -57,22 +48,22 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
         dW = dW.T
     if "missing accumulate (last utterance, start lost)" in mistakes:
         return {"dx": dx, "dW": dW, "db": db}
-    return {"dx": dx, **added(a, {"dW": dW, "db": db}, mistakes)}
+    return {"dx": dx, **ex.added(a, {"dW": dW, "db": db}, mistakes)}
 
 
-def arguments(B: int, D: int, K: int, seed: int = 0) -> Arguments:
+def arguments(B: int, D: int, K: int, seed: int = 0) -> ex.Arguments:
     rng = np.random.default_rng(seed)
     shapes = {"dy": (B, K), "x": (B, D), "W": (D, K), "dW": (D, K), "db": (K,)}
     return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
-def gradients() -> list[Differences]:
+def gradients() -> list[ex.Differences]:
     a = arguments(4, 5, 3, seed=9)
     inputs = {"x": a["x"], "W": a["W"], "b": a["db"]}
-    return [Differences(forward=reference.linear.forward, inputs=inputs, arguments=a)]
+    return [ex.Differences(forward=reference.linear.forward, inputs=inputs, arguments=a)]
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     # as many features as classes in the first: a transposed index gives wrong numbers there, and no error
     cases=lambda: {
         "as many features as classes": arguments(4, 3, 3, seed=0),

@@ -4,19 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import (
-    NONE,
-    SUMS,
-    Arguments,
-    CpuExercise,
-    Differences,
-    Mistakes,
-    Outputs,
-    Part,
-    added,
-    choice,
-    hide_padding,
-)
+from scratchser.check.exercises import exercise as ex
 from scratchser.check.exercises.lstm_cell_forward import ORDERS, SWAPPED, cell
 from scratchser.kernels import lstm
 
@@ -27,7 +15,7 @@ SLOPES: dict[str, Callable] = {  # in place of 1 - tanh² c
     "tanh forgotten in the derivative of tanh c": lambda c, tanh_c: 1 - c**2,
 }
 PARTS = {
-    "dx, dh": Part("From which two places does dh come in each step?",
+    "dx, dh": ex.Part("From which two places does dh come in each step?",
         "dh = dy[n] + dz[n+1] Whᵀ; dx[n] = dz[n] Wxᵀ; at the end dh0 = dz[0] Whᵀ.",
         "dh = dh + dy[b, t] at the beginning of the step, dx[b, t] = dz @ Wx.T and dh = dz @ Wh.T at its end", {
         "state not carried": "dz of step n+1 is a part of dh of step n: dh = dy[n] + dz[n+1] Whᵀ.",
@@ -35,7 +23,7 @@ PARTS = {
         "missing accumulate (dy)": "dh is the sum of dy[n] and what comes from step n+1, which replaces nothing.",
         "transposed index in Wx": "dx = dz Wxᵀ.",
     }),
-    "dc, dc0": Part("From which two places does dc come in each step, and by which gate is it multiplied on the way?",
+    "dc, dc0": ex.Part("From which two places does dc come in each step, and which gate multiplies it on the way?",
         "dc = dh o (1 - tanh² c[n]) + f[n+1] dc[n+1]; at the end dc0 = f[0] dc[0].",
         "dc = dc + dh * o * (1 - np.tanh(c[b, t])**2), and at the end of the step dc = dc * f", {
         "off by one in time (f)": "dc comes from step n+1 times f[n+1], the gate of that step.",
@@ -49,7 +37,7 @@ PARTS = {
         "tanh forgotten in the derivative of tanh c": "the derivative of tanh c is 1 - tanh² c, not 1 - c².",
         "tanh applied twice": "c is the state before its tanh: apply it once.",
     }),
-    "gates": Part("What did each gate multiply in the forward pass, and what is the derivative of its σ or tanh?",
+    "gates": ex.Part("What did each gate multiply in the forward pass, and what is the derivative of its σ or tanh?",
         "dz[n] = (dc g i (1-i), dc c[n-1] f (1-f), dc i (1-g²), dh tanh c[n] o (1-o)).",
         "di = dc * g * i * (1 - i), df = dc * c_before * f * (1 - f), dg = dc * i * (1 - g**2), "
         "do = dh * tanh_c * o * (1 - o)", {
@@ -62,7 +50,7 @@ PARTS = {
         "tanh of the cell state left out": "o multiplied tanh c: do = dh tanh c o (1 - o).",
         "i and g exchanged": "i multiplied g: the gradient of i is dc g, that of g is dc i.",
     }),
-    "before": Part("Which h and c entered step n, and which ones the first step?",
+    "before": ex.Part("Which h and c entered step n, and which ones the first step?",
         "Step n used h[n-1] and c[n-1]; the first step of an utterance used h0 and c0.",
         "h_before = y[b, t - 1] if t > 0 else h0[b], c_before = c[b, t - 1] if t > 0 else c0[b]", {
         "off by one in time (h)": "dWh pairs dz[n] with h[n-1], the state before step n, not with h[n].",
@@ -73,7 +61,7 @@ PARTS = {
         "negative index (c)": WRAPS,
         "negative index (both)": WRAPS,
     }),
-    "time": Part("With which frame does the time loop of an utterance begin and end, and what are dh and dc then?",
+    "time": ex.Part("With which frame does the time loop of an utterance begin and end, and what are dh and dc then?",
         "The time loop goes from n = length - 1 down to 0, and begins with dh = dc = 0.",
         "for t in range(lengths[b] - 1, -1, -1), with dh and dc set to 0 before it", {
         "length mask forgotten": "the time loop of an utterance begins at its own last frame, length - 1.",
@@ -82,10 +70,10 @@ PARTS = {
         "last frame forgotten": "the time loop begins at frame length - 1.",
         "first frame forgotten": "the time loop ends with frame 0: range(length - 1, -1, -1).",
     }),
-    "dWx, dWh, db": Part("Over which steps and utterances do the sums run, and what do they contain before the call?",
+    "dWx, dWh, db": ex.Part("Over which steps and utterances do the sums run, and what is in them before the call?",
         "dWx += Σ x[n]ᵀ dz[n], dWh += Σ h[n-1]ᵀ dz[n], db += Σ dz[n], over all utterances and steps.",
         "dWx += np.outer(x[b, t], dz), dWh += np.outer(h_before, dz), db += dz", {
-        **SUMS,
+        **ex.SUMS,
         "missing accumulate (last step)": "= keeps the first frame of the last utterance only: use +=.",
     }),
 }  # fmt: skip
@@ -101,17 +89,17 @@ def forward(
         h, state = h0[u], c0[u]
         for t in range(int(lengths[u])):
             z = x[u, t] @ Wx + h @ Wh + b
-            step = cell({"z": z[None], "c": state[None]}, NONE)
+            step = cell({"z": z[None], "c": state[None]}, ex.NONE)
             gates[u, t], state, h = step["gates"][0], step["c_after"][0], step["h"][0]
             y[u, t], c[u, t] = h, state
     return y, c, gates
 
 
-def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dy, x, lengths, Wx, Wh = a["dy"], a["x"], a["lengths"], a["Wx"], a["Wh"]
     h0, c0, gates, c = a["h0"], a["c0"], a["gates"], a["c"]
     (B, T, _), H = x.shape, Wh.shape[0]
-    order = choice(mistakes, ORDERS, (0, 1, 2, 3))
+    order = ex.choice(mistakes, ORDERS, (0, 1, 2, 3))
     dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(4 * H)
     dh0, dc0 = np.zeros_like(h0), np.zeros_like(c0)
     dh, dc = np.zeros(H), np.zeros(H)
@@ -132,7 +120,7 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
             elif "missing accumulate (last dy)" not in mistakes or t == times[0]:
                 dh = dh + dy[u, t]
             tanh_c = np.tanh(np.tanh(c[u, t])) if "tanh applied twice" in mistakes else np.tanh(c[u, t])
-            slope = choice(mistakes, SLOPES, lambda c, tanh_c: 1 - tanh_c**2)(c[u, t], tanh_c)
+            slope = ex.choice(mistakes, SLOPES, lambda c, tanh_c: 1 - tanh_c**2)(c[u, t], tanh_c)
             from_h = dh * (1 if "output gate forgotten" in mistakes else o) * slope
             from_next = dc * f if "off by one in time (f)" in mistakes else dc
             dc = from_h if "missing accumulate (dc)" in mistakes else from_h + from_next
@@ -142,9 +130,9 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
             of_g = {"derivative of tanh for g forgotten": 1, "derivative of σ in place of that of tanh": g * (1 - g)}
             of_i, of_candidate = (i, g) if "i and g exchanged" in mistakes else (g, i)
             others = {"tanh of the cell state forgotten": c[u, t], "tanh of the cell state left out": 1}
-            of_o = choice(mistakes, others, tanh_c)
+            of_o = ex.choice(mistakes, others, tanh_c)
             parts = [dc * of_i * slopes[0], dc * c_before * slopes[1]]
-            parts += [dc * of_candidate * choice(mistakes, of_g, 1 - g**2), dh * of_o * slopes[2]]
+            parts += [dc * of_candidate * ex.choice(mistakes, of_g, 1 - g**2), dh * of_o * slopes[2]]
             dz = np.concatenate([parts[gate] for gate in order])
             dx[u, t] = dz @ (Wx if "transposed index in Wx" in mistakes and Wx.shape[0] == 4 * H else Wx.T)
             step = np.outer(x[u, t], dz), np.outer(h_before, dz), dz
@@ -155,15 +143,15 @@ def backward(a: Arguments, mistakes: Mistakes) -> Outputs:
             dh = np.zeros(H) if "state not carried" in mistakes else dz @ Wh.T
             kept = {"cell state not carried": 0 * f, "input gate in place of the forget gate": i}
             if not mistakes & {"forget gate forgotten", "off by one in time (f)"}:
-                dc = dc * choice(mistakes, kept, f)
+                dc = dc * ex.choice(mistakes, kept, f)
         dh0[u], dc0[u] = dh, dc
     sums = {"dWx": dWx, "dWh": dWh, "db": db}
     if "missing accumulate (last step)" not in mistakes:
-        sums = added(a, sums, mistakes)
+        sums = ex.added(a, sums, mistakes)
     return {"dx": dx, "dh0": dh0, "dc0": dc0, **sums}
 
 
-def _before(a: Arguments, u: int, t: int, mistakes: Mistakes) -> tuple[np.ndarray, np.ndarray]:
+def _before(a: ex.Arguments, u: int, t: int, mistakes: ex.Mistakes) -> tuple[np.ndarray, np.ndarray]:
     """h and c before step t of utterance u."""
     h = a["y"][u, t - 1] if t or mistakes & {"negative index (y)", "negative index (both)"} else a["h0"][u]
     c = a["c"][u, t - 1] if t or mistakes & {"negative index (c)", "negative index (both)"} else a["c0"][u]
@@ -176,7 +164,7 @@ def _before(a: Arguments, u: int, t: int, mistakes: Mistakes) -> tuple[np.ndarra
     return h, c
 
 
-def arguments(lengths: tuple[int, ...], D: int, H: int, spare: int = 0, seed: int = 0) -> Arguments:
+def arguments(lengths: tuple[int, ...], D: int, H: int, spare: int = 0, seed: int = 0) -> ex.Arguments:
     """NaN past the ends of x, dy, gates, c and y; `spare` frames of padding even for the longest utterance."""
     rng = np.random.default_rng(seed)
     B, T = len(lengths), max(lengths) + spare
@@ -184,7 +172,7 @@ def arguments(lengths: tuple[int, ...], D: int, H: int, spare: int = 0, seed: in
     Wx, Wh, b = rng.standard_normal((D, 4 * H)), rng.standard_normal((H, 4 * H)), rng.standard_normal(4 * H)
     h0, c0 = rng.uniform(-1, 1, (B, H)), rng.standard_normal((B, H))
     y, c, gates = forward(x, np.array(lengths), Wx, Wh, b, h0, c0)
-    hide_padding(lengths, x, dy, gates, c, y)
+    ex.hide_padding(lengths, x, dy, gates, c, y)
     sums = {"d" + name: rng.standard_normal(w.shape) for name, w in (("Wx", Wx), ("Wh", Wh), ("b", b))}
     return {
         "dy": dy, "x": x, "lengths": np.array(lengths, np.int64), "Wx": Wx, "Wh": Wh, "h0": h0, "c0": c0,
@@ -192,7 +180,7 @@ def arguments(lengths: tuple[int, ...], D: int, H: int, spare: int = 0, seed: in
     }  # fmt: skip
 
 
-def cases() -> dict[str, Arguments]:
+def cases() -> dict[str, ex.Arguments]:
     """As many features as gate units in the first: a transposed index gives wrong numbers there, and no error."""
     return {
         "3 utterances of 4, 2 and 3 frames": arguments((4, 2, 3), D=12, H=3, spare=1),
@@ -204,18 +192,18 @@ def cases() -> dict[str, Arguments]:
     }
 
 
-def gradients() -> list[Differences]:
+def gradients() -> list[ex.Differences]:
     """Every coordinate of a small layer, and random directions of a larger one."""
     small, large = arguments((4, 2), 2, 2, 1, seed=20), arguments((6, 3, 5), 5, 4, 2, seed=21)
     return [_differences(small, None), _differences(large, 2)]
 
 
-def _differences(a: Arguments, directions: int | None) -> Differences:
-    def outputs(**inputs: np.ndarray) -> Arguments:
+def _differences(a: ex.Arguments, directions: int | None) -> ex.Differences:
+    def outputs(**inputs: np.ndarray) -> ex.Arguments:
         return dict(zip(("y", "c", "gates"), forward(lengths=a["lengths"], **inputs), strict=True))
 
     b = np.random.default_rng(22).standard_normal(a["Wx"].shape[1])
-    return Differences(
+    return ex.Differences(
         forward=lambda **inputs: outputs(**inputs)["y"],
         inputs={name: a[name] for name in ("x", "Wx", "Wh", "h0", "c0")} | {"b": b},
         arguments=a,
@@ -224,7 +212,7 @@ def _differences(a: Arguments, directions: int | None) -> Differences:
     )
 
 
-def both_directions(a: Arguments) -> Sequence:
+def both_directions(a: ex.Arguments) -> Sequence:
     """Arguments of the package's layer, which runs in both directions: here with the same weights for each."""
     Wx, Wh = (np.ascontiguousarray(np.stack([a[name]] * 2, axis=axis)) for name, axis in (("Wx", 1), ("Wh", 0)))
     _, cache = lstm.forward(a["x"], a["lengths"], Wx, Wh, np.zeros((2, Wh.shape[2]), Wx.dtype))
@@ -232,7 +220,7 @@ def both_directions(a: Arguments) -> Sequence:
     return dy, cache, Wx, Wh, np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wh[:, 0])
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=cases,
     reference=backward,
     parts=PARTS,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises import exercise as ex
 from scratchser.reference.lstm import sigmoid
 
 GATES = "ifgo"  # the order in which z and the gates are stored
@@ -15,7 +15,7 @@ SWAPPED = {
     for mistake in ORDERS
 }
 PARTS = {
-    "gates": Part("Which part of z belongs to which gate, and through which function does it go?",
+    "gates": ex.Part("Which part of z belongs to which gate, and through which function does it go?",
         "i, f, g, o = σ, σ, tanh, σ of the four parts of z, in this order.",
         "i, f, g, o = np.split(z, 4, axis=1), then σ of i, f, o and tanh of g", {
         **{mistake: hint for mistake, hint in SWAPPED.items() if "figo" not in mistake},  # f and i exchanged
@@ -28,7 +28,7 @@ PARTS = {
         "tanh applied twice (g, for c only)": "g went through tanh already.",
         "sign in σ": "σ(z) = 1 / (1 + exp(-z)).",
     }),
-    "c_after": Part("What does the cell keep of its old state, and what comes new?",
+    "c_after": ex.Part("What does the cell keep of its old state, and what comes new?",
         "c_after = f c + i g.",
         "c_after = f * c + i * g", {
         "missing accumulate": "c = f c_before + i g: the old state is missing.",
@@ -37,7 +37,7 @@ PARTS = {
         "forget gate forgotten": "multiply the old state by f before you add the candidate.",
         "forget gate times both": "f multiplies the old state only: c = f c_before + i g.",
     }),
-    "h": Part("From which cell state is h computed, and through which function does it go?",
+    "h": ex.Part("From which cell state is h computed, and through which function does it go?",
         "h = o tanh c_after.",
         "h = o * np.tanh(c_after)", {
         "tanh of the cell state forgotten": "h = o tanh c.",
@@ -51,8 +51,8 @@ PARTS = {
 }  # fmt: skip
 
 
-def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
-    order, before = choice(mistakes, ORDERS, (0, 1, 2, 3)), a["c"]
+def cell(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
+    order, before = ex.choice(mistakes, ORDERS, (0, 1, 2, 3)), a["c"]
     parts = np.split(a["z"], 4, axis=1)
     i, f, g, o = (parts[order.index(gate)] for gate in range(4))
     g = g if "tanh of g forgotten" in mistakes else (sigmoid if "σ in place of tanh for g" in mistakes else np.tanh)(g)
@@ -71,7 +71,7 @@ def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
         "forget gate forgotten": before + new,
         "forget gate times both": f * (before + new),
     }
-    c = choice(mistakes, changes, f * before + new)
+    c = ex.choice(mistakes, changes, f * before + new)
     state = before if "off by one step" in mistakes else c
     outside = np.ones_like(o) if "output gate forgotten" in mistakes else o
     squashed = sigmoid(state) if "σ in place of tanh for c" in mistakes else np.tanh(state)
@@ -86,12 +86,12 @@ def cell(a: Arguments, mistakes: Mistakes) -> Outputs:
     }
 
 
-def arguments(B: int, H: int, seed: int = 0) -> Arguments:
+def arguments(B: int, H: int, seed: int = 0) -> ex.Arguments:
     rng = np.random.default_rng(seed)
     return {"z": 2 * rng.standard_normal((B, 4 * H)), "c": rng.standard_normal((B, H))}
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "3 utterances, 4 units": arguments(3, 4, seed=0),
         "one of each": arguments(1, 1, seed=1),

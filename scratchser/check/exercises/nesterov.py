@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import nesterov
 
 PARTS = {
-    "W": Part("How far does W move, in which direction, and with which v?",
+    "W": ex.Part("How far does W move, in which direction, and with which v?",
         "W = W - ρ (g + μ v), with the new v.",
         "W[i] -= learning_rate[s] * (g + momentum * V[i])", {
         "momentum without looking ahead": "W moves by ρ (g + μ v) with the new v; ρ v is plain momentum.",
@@ -14,7 +14,7 @@ PARTS = {
         "sign": "W moves against the gradient: W - ρ (g + μ v).",
         "learning rate forgotten": "W moves by ρ (g + μ v).",
     }),
-    "V": Part("What is added to v, and which part of the old v stays?",
+    "V": ex.Part("What is added to v, and which part of the old v stays?",
         "g = dW + λ W, then v = μ v + g.",
         "g = dW[i] + l2[s] * W[i], then V[i] = momentum * V[i] + g", {
         "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
@@ -29,14 +29,14 @@ PARTS = {
         "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
         "L2 of the squared weights": "the derivative of the squares is linear in W: g = dW + λ W.",
     }),
-    "segments": Part("Which learning rate and which L2 does element i have?",
+    "segments": ex.Part("Which learning rate and which L2 does element i have?",
         "Segment s is [ends[s-1], ends[s]), and has learning_rate[s] and l2[s].",
         "for s in range(len(ends)): for i in range(start, ends[s]): ..., then start = ends[s]", {
         "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
         "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
         "first segment only": "go through all segments: the next one begins at the end of this one.",
     }),
-    "dW": Part("What must dW contain when the next step begins?",
+    "dW": ex.Part("What must dW contain when the next step begins?",
         "dW = 0 at the end: the next gradients are added to it.",
         "dW[i] = 0",
         {"gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it."},
@@ -44,7 +44,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def step(a: Arguments, mistakes: Mistakes) -> Outputs:
+def step(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     W, V, dW, mu = a["W"], a["V"], a["dW"], a["momentum"]
     ends = a["ends"] + ("off by one at the segments' ends" in mistakes)
     segment = np.searchsorted(ends, np.arange(len(W)), side="right")
@@ -52,14 +52,14 @@ def step(a: Arguments, mistakes: Mistakes) -> Outputs:
     segment = np.zeros_like(segment) if "segments ignored" in mistakes else np.minimum(segment, len(ends) - 1)
     learning_rate, l2 = a["learning_rate"][segment], a["l2"][segment]
     factors = {"L2 forgotten": 0, "factor 2 in L2": 2, "factor 1/2 in L2": 0.5, "sign of L2": -1}
-    decay = choice(mistakes, factors, 1) * l2 * (W**2 if "L2 of the squared weights" in mistakes else W)
+    decay = ex.choice(mistakes, factors, 1) * l2 * (W**2 if "L2 of the squared weights" in mistakes else W)
     outside = "L2 outside of the momentum" in mistakes
     g = dW + (0 if outside else decay)
     rate = np.ones_like(W) if "learning rate forgotten" in mistakes else learning_rate
     inside = "learning rate inside v" in mistakes
     g, rate = (rate * g, np.ones_like(W)) if inside else (g, rate)
     kept = {"momentum forgotten": 0, "momentum factor forgotten": 1, "sign of the momentum": -mu}
-    v = choice(mistakes, kept, mu) * V + (1 - mu if "gradient times 1 - μ" in mistakes else 1) * g
+    v = ex.choice(mistakes, kept, mu) * V + (1 - mu if "gradient times 1 - μ" in mistakes else 1) * g
     move = g if "momentum forgotten in the step" in mistakes else g + mu * v
     if "momentum without looking ahead" in mistakes:
         move = v
@@ -69,7 +69,7 @@ def step(a: Arguments, mistakes: Mistakes) -> Outputs:
     return {name: np.where(done, *pair) for name, pair in {"W": (new, W), "V": (v, V), "dW": (cleared, dW)}.items()}
 
 
-def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
+def arguments(sizes: tuple[int, ...], seed: int = 0) -> ex.Arguments:
     rng = np.random.default_rng(seed)
     n, G = sum(sizes), len(sizes)
     vectors = {name: rng.standard_normal(n) for name in ("W", "V", "dW")}
@@ -77,7 +77,7 @@ def arguments(sizes: tuple[int, ...], seed: int = 0) -> Arguments:
     return {**vectors, "ends": np.cumsum(sizes), **settings, "momentum": 0.8}
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "three segments": arguments((4, 3, 5)),
         "one segment": arguments((6,), 1),

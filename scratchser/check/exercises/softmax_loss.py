@@ -3,11 +3,11 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Differences, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import softmax
 
 PARTS = {
-    "loss": Part("Which sum, which sign and which divisor does the loss have?",
+    "loss": ex.Part("Which sum, which sign and which divisor does the loss have?",
         "loss = -1/B Σ_b w[b] Σ_k t[b, k] log p[b, k].",
         "loss += -weight[b] / B * (target[b] * log_p).sum()", {
         "factor 1/B forgotten": "divide the loss by the batch size, and its gradient too.",
@@ -22,7 +22,7 @@ PARTS = {
         "another base of the logarithm (2)": "take the natural logarithm.",
         "missing accumulate": "the loss is the sum over all utterances: use +=.",
     }),
-    "dlogits": Part("What is the derivative of log p by a score? Do the targets sum to 1?",
+    "dlogits": ex.Part("What is the derivative of log p by a score? Do the targets sum to 1?",
         "dlogits[b, k] = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k]).",
         "dlogits[b] = weight[b] / B * (p * target[b].sum() - target[b])", {
         "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
@@ -31,7 +31,7 @@ PARTS = {
         "hard targets (Σ t of the soft ones)": "every class counts with its share, not the largest only.",
         "derivative of p twice": "the derivative of softmax and cross-entropy together is p - t already.",
     }),
-    "p": Part("Which numbers must sum to 1, and how large can exp become?",
+    "p": ex.Part("Which numbers must sum to 1, and how large can exp become?",
         "p = exp(z - max z) / Σ_j exp(z_j - max z), for each utterance: the maximum of its scores changes nothing.",
         "z = logits[b] - logits[b].max(), then log_p = z - np.log(np.exp(z).sum())", {
         "softmax over the wrong axis": "the probabilities of one utterance sum to 1: sum over its classes.",
@@ -42,7 +42,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
+def loss(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     z, t, w = a["logits"], a["target"], a["weight"]
     B, K = z.shape
     overflow = mistakes & {"maximum not subtracted", "maximum not subtracted (log of the ratio)"}
@@ -61,10 +61,10 @@ def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
     if "targets normalised" in mistakes:
         t = t / t.sum(axis=1, keepdims=True)
     w = np.ones(B) if "weights forgotten" in mistakes else w**2 if "weights applied twice" in mistakes else w
-    divisor = choice(mistakes, {"factor 1/B forgotten": 1, "divided by the sum of weights": a["weight"].sum()}, B)
+    divisor = ex.choice(mistakes, {"factor 1/B forgotten": 1, "divided by the sum of weights": a["weight"].sum()}, B)
     divisor = divisor * (K if "divided by the number of classes" in mistakes else 1)
     bases = {"another base of the logarithm (10)": np.log(10), "another base of the logarithm (2)": np.log(2)}
-    log = p if "logarithm forgotten" in mistakes else log_p / choice(mistakes, bases, 1)
+    log = p if "logarithm forgotten" in mistakes else log_p / ex.choice(mistakes, bases, 1)
     rows = w * -((p if "p and t exchanged" in mistakes else t) * log).sum(axis=1) / divisor
     mass = 1 if "targets assumed to sum to 1" in mistakes else t.sum(axis=1, keepdims=True)
     hard = np.eye(K)[t.argmax(axis=1)] if "hard targets (Σ t of the soft ones)" in mistakes else t
@@ -76,22 +76,22 @@ def loss(a: Arguments, mistakes: Mistakes) -> Outputs:
     return {"loss": np.asarray(sign * total), "dlogits": sign * dz}
 
 
-def arguments(B: int, K: int, seed: int = 0, mass: float = 0.6, scale: float = 2.0) -> Arguments:
+def arguments(B: int, K: int, seed: int = 0, mass: float = 0.6, scale: float = 2.0) -> ex.Arguments:
     rng = np.random.default_rng(seed)
     target = mass * rng.dirichlet(np.ones(K), B)
     return {"logits": scale * rng.standard_normal((B, K)), "target": target, "weight": rng.uniform(0.2, 1, B)}
 
 
-def gradients() -> list[Differences]:
+def gradients() -> list[ex.Differences]:
     a = arguments(5, 4, 20)
 
     def forward(logits: np.ndarray) -> float:
         return float(reference.softmax.loss(logits, a["target"], a["weight"]))
 
-    return [Differences(forward=forward, inputs={"logits": a["logits"]}, arguments=a)]
+    return [ex.Differences(forward=forward, inputs={"logits": a["logits"]}, arguments=a)]
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "5 utterances, 4 classes": arguments(5, 4, 1),
         "one utterance, 2 classes": arguments(1, 2, 2),

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import stft
 
 PARTS = {
-    "Y": Part("What happens to the sum X on its way to Y, and in which order?",
+    "Y": ex.Part("What happens to the sum X on its way to Y, and in which order?",
         "Y = log max(|X|², floor), with |X|² = (real part)² + (imaginary part)².",
         "Y[t] = np.log(np.maximum(real**2 + imaginary**2, floor))", {
         "square forgotten": "take the logarithm of the power |X|², not of |X|.",
@@ -20,7 +20,7 @@ PARTS = {
         "floor of the wrong quantity (|X|)": "the floor is one of the power |X|², not of |X|.",
         "floor of the wrong quantity (Y)": "the floor is one of the power, before the logarithm.",
     }),
-    "frames": Part("Which samples belong to frame t, and by what is each multiplied?",
+    "frames": ex.Part("Which samples belong to frame t, and by what is each multiplied?",
         "Frame t is x[t hop + n] window[n], n = 0 ... N - 1.",
         "frame = x[t * hop : t * hop + N] * window", {
         "window forgotten": "multiply each frame by the window, sample by sample, before the transform.",
@@ -29,7 +29,7 @@ PARTS = {
         "hop forgotten (hop 1)": "frame t begins at sample t · hop; here it begins at sample t.",
         "off by one in time": "frame t begins at sample t · hop; here it begins one hop later.",
     }),
-    "X": Part("How far does the angle turn from one sample to the next, in bin k?",
+    "X": ex.Part("How far does the angle turn from one sample to the next, in bin k?",
         "X[t, k] = Σ_n frame[n] exp(-2πi k n / N), for k = 0 ... bins - 1, a plain sum.",
         "angle = -2 * np.pi * np.outer(np.arange(N), np.arange(bins)) / N", {
         "divided by the window's length": "X is the plain sum, without 1 / N.",
@@ -41,14 +41,14 @@ PARTS = {
 }  # fmt: skip
 
 
-def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     x, window, bins, floor = a["x"], a["window"], a["bins"], a["floor"]
     N, hop = len(window), int(a["hop"])
     T = 1 + (len(x) - N) // hop
-    step = choice(mistakes, {"hop forgotten (no overlap)": N, "hop forgotten (hop 1)": 1}, hop)
+    step = ex.choice(mistakes, {"hop forgotten (no overlap)": N, "hop forgotten (hop 1)": 1}, hop)
     padded = np.concatenate([x, np.zeros(T * N + N)])
     first = step if "off by one in time" in mistakes else 0
-    w = choice(mistakes, {"window forgotten": np.ones(N), "window applied twice": window**2}, window)
+    w = ex.choice(mistakes, {"window forgotten": np.ones(N), "window applied twice": window**2}, window)
     frames = np.array([padded[first + t * step : first + t * step + N] * w for t in range(T)])
     if "missing accumulate" in mistakes:
         frames[:, :-1] = 0
@@ -56,7 +56,7 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     k = np.arange(start, bins + start) / (2 if "factor 2 in the angle forgotten" in mistakes else 1)
     X = frames @ np.exp(-2j * np.pi * np.outer(np.arange(N), k) / N)
     X = X / N if "divided by the window's length (X)" in mistakes else X
-    size = choice(mistakes, {"imaginary part forgotten": X.real, "square of the sum": X.real + X.imag}, X)
+    size = ex.choice(mistakes, {"imaginary part forgotten": X.real, "square of the sum": X.real + X.imag}, X)
     size = np.abs(size)
     size = np.maximum(size, floor) if "floor of the wrong quantity (|X|)" in mistakes else size
     power = size if "square forgotten" in mistakes else size**2
@@ -64,20 +64,20 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     after = mistakes & {"floor forgotten", "floor of the wrong quantity (Y)", "floor of the wrong quantity (|X|)"}
     if not after:
         power = power + floor if "floor added" in mistakes else np.maximum(power, floor)
-    scale = choice(mistakes, {"decimal logarithm": 1 / np.log(10), "decibels": 10 / np.log(10)}, 1)
+    scale = ex.choice(mistakes, {"decimal logarithm": 1 / np.log(10), "decibels": 10 / np.log(10)}, 1)
     with np.errstate(divide="ignore"):
         Y = power if "logarithm forgotten" in mistakes else scale * np.log(power)
     return {"Y": np.maximum(Y, floor) if "floor of the wrong quantity (Y)" in mistakes else Y}
 
 
-def arguments(samples: int, N: int, hop: int, bins: int, seed: int = 0) -> Arguments:
+def arguments(samples: int, N: int, hop: int, bins: int, seed: int = 0) -> ex.Arguments:
     """The last quarter is silent."""
     x = np.random.default_rng(seed).standard_normal(samples)
     x[-(samples // 4) :] = 0
     return {"x": x, "window": stft.hann(N, np.float64) + 0.05, "hop": hop, "bins": bins, "floor": 1e-3}
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "window 16, hop 8": arguments(100, 16, 8, 9),
         "window 32, hop 5, 11 bins": arguments(90, 32, 5, 11, 1),

@@ -3,12 +3,12 @@
 import numpy as np
 
 from scratchser import reference
-from scratchser.check.exercises.exercise import Arguments, CpuExercise, Mistakes, Outputs, Part, choice
+from scratchser.check.exercises import exercise as ex
 from scratchser.kernels import vtlp
 
 INTERPOLATE = "G⁻¹(k) lies between two bins: interpolate instead of taking the"
 PARTS = {
-    "G": Part("From which bin of S does bin k of Y come, below the hinge and above it?",
+    "G": ex.Part("From which bin of S does bin k of Y come, below the hinge and above it?",
         "G⁻¹(k) = k / α up to k = α f0, and above it fmax - (fmax - k) / slope, slope = (fmax - α f0) / (fmax - f0).",
         "source = k / alpha if k <= alpha * 0.9 * fmax else fmax - (fmax - k) / (10 - 9 * alpha)", {
         "warp in the wrong direction (G)": "Y at bin k is S at G⁻¹(k), not at G(k): G maps a frequency to its new "
@@ -22,7 +22,7 @@ PARTS = {
         "wrong axis": "the warp moves frequencies, the second index of S, not frames.",
         "no warp": "Y is S unchanged.",
     }),
-    "weights": Part("Which two bins lie around G⁻¹(k), and which of them is nearer?",
+    "weights": ex.Part("Which two bins lie around G⁻¹(k), and which of them is nearer?",
         "Y = (1 - w) S[i] + w S[i + 1], with i = ⌊G⁻¹(k)⌋ and w = G⁻¹(k) - i, and i ≤ F - 2.",
         "i = min(int(source), F - 2), w = source - i, Y[t, k] = (1 - w) * S[t, i] + w * S[t, i + 1]", {
         "weight forgotten (lower)": f"{INTERPOLATE} lower one.",
@@ -37,7 +37,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
+def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     S, alpha = a["S"], a["alpha"]
     if "wrong axis" in mistakes:
         return {"Y": forward({**a, "S": S.T}, mistakes - {"wrong axis"})["Y"].T if len(S) > 1 else S}
@@ -64,17 +64,17 @@ def forward(a: Arguments, mistakes: Mistakes) -> Outputs:
     if "weights exchanged" in mistakes:
         w = 1 - w
     rounded = {"lower": 0 * w, "floor": np.floor(w), "nearest": np.round(w), "mean": 0 * w + 0.5}
-    w = choice(mistakes, {f"weight forgotten ({kind})": value for kind, value in rounded.items()}, w)
-    shift = choice(mistakes, {"off by one in the bin (+1)": 1, "off by one in the bin (-1)": -1}, 0)
+    w = ex.choice(mistakes, {f"weight forgotten ({kind})": value for kind, value in rounded.items()}, w)
+    shift = ex.choice(mistakes, {"off by one in the bin (+1)": 1, "off by one in the bin (-1)": -1}, 0)
     lower = np.clip(lower + shift, 0, F - 2)
     return {"Y": (1 - w) * S[:, lower] + w * S[:, lower + 1]}
 
 
-def arguments(T: int, F: int, alpha: float, seed: int = 0) -> Arguments:
+def arguments(T: int, F: int, alpha: float, seed: int = 0) -> ex.Arguments:
     return {"S": np.random.default_rng(seed).standard_normal((T, F)), "alpha": alpha}
 
 
-EXERCISE = CpuExercise(
+EXERCISE = ex.CpuExercise(
     cases=lambda: {
         "alpha 1.08": arguments(3, 33, 1.08),
         "alpha 0.92": arguments(3, 33, 0.92, 1),
