@@ -60,15 +60,6 @@ def test_a_loop_in_one_thread_of_a_kernel_is_reported_and_not_the_threads_that_w
 
 
 @pytest.mark.slow
-def test_threads_that_reach_a_barrier_without_end_are_reported_with_its_line(tmp_path):
-    """The loop has a single line: in a longer one, any of its lines may be running at the end of the time."""
-    text = SUM.replace("    while half", "    while True: cuda.syncthreads()\n    while half")
-    verdict, _ = judged(tmp_path, text, seconds=2)
-    assert verdict.findings[-1].text == "still running, in line 15: while True: cuda.syncthreads()"
-    assert verdict.mistakes == ["endless loop"]
-
-
-@pytest.mark.slow
 def test_a_compiled_loop_is_reported_with_the_line_of_its_call_and_without_compilation_with_its_own(
     tmp_path, monkeypatch
 ):
