@@ -25,6 +25,8 @@ PARTS = {
         "sum in place of a mean (both paths)": f"the paths subtract means, not sums: {THROUGH}",
         "sum in place of a mean (mean)": f"the paths subtract means, not sums: {THROUGH}",
         "sum in place of a mean (variance)": f"the paths subtract means, not sums: {THROUGH}",
+        "division by n forgotten": f"s (n g - Σ g - x̂ Σ g x̂) must be divided by n: {THROUGH}",
+        "factor 2 forgotten (variance)": f"the derivative of (x - mean)² is 2 (x - mean): {THROUGH}",
         "factor s forgotten": f"x̂ is s times what is centred: {THROUGH}",
         "γ forgotten": "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.",
         "γ applied twice": "y = γ x̂ + β, so γ appears once in dx, in g = γ dy.",
@@ -84,25 +86,23 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     variance = mean(centred**2)
     if mistakes & {"variance divided by n - 1", "variance divided by n - 1 (0 / 0 for one frame)"}:
         variance = variance * bt / max(bt - 1, 1)
-    if "variance divided by n - 1 (0 / 0 for one frame)" in mistakes and bt == 1:
-        variance = variance * np.nan
+    variance *= np.nan if bt == 1 and "variance divided by n - 1 (0 / 0 for one frame)" in mistakes else 1
     roots = {"ε outside the root": np.sqrt(variance) + epsilon, "square root forgotten": variance + epsilon}
     scale = 1 / ex.choice(mistakes, roots, np.sqrt(variance + epsilon))
     hat = (x if "mean not subtracted" in mistakes else centred) * scale
     g = dy if "γ forgotten" in mistakes else gamma * dy
-    of_mean, of_variance = mean(g), mean(g * hat)
-    if mistakes & {"statistics treated as constants", "path through the mean forgotten"}:
-        of_mean = 0 * of_mean
-    if mistakes & {"statistics treated as constants", "path through the variance forgotten"}:
-        of_variance = 0 * of_variance
-    if mistakes & {"sum in place of a mean (both paths)", "sum in place of a mean (mean)"}:
-        of_mean = of_mean * bt
-    if mistakes & {"sum in place of a mean (both paths)", "sum in place of a mean (variance)"}:
-        of_variance = of_variance * bt
-    of_mean = -of_mean if "sign of a path (mean)" in mistakes else of_mean
-    of_variance = -of_variance if "sign of a path (variance)" in mistakes else of_variance
+
+    def factor(path: str) -> float:
+        factors = {
+            "statistics treated as constants": 0, f"path through the {path} forgotten": 0,
+            f"sum in place of a mean ({path})": bt, "sum in place of a mean (both paths)": bt,
+            f"sign of a path ({path})": -1, f"factor 2 forgotten ({path})": 0.5,
+        }  # fmt: skip
+        return float(np.prod([value for mistake, value in factors.items() if mistake in mistakes]))
+
+    of_mean, of_variance = factor("mean") * mean(g), factor("variance") * mean(g * hat)
     dx = (1 if "factor s forgotten" in mistakes else scale) * (g - of_mean - hat * of_variance)
-    dx = dx * gamma if "γ applied twice" in mistakes else dx
+    dx = dx * (gamma if "γ applied twice" in mistakes else 1) * (bt if "division by n forgotten" in mistakes else 1)
     if not mistakes & {"writes past the end", "padding counted (in dx too)"}:
         dx = np.where(real, dx, 0)
     weight = (gamma if "γ in dγ" in mistakes else 1) * (x if "x in place of x̂" in mistakes else hat)

@@ -34,7 +34,7 @@ PARTS = {
         "block index forgotten": "row and column are cuda.grid(2): threadIdx begins at 0 in every block.",
     }),
     "race, unwritten read, divergent barrier": ex.Part(
-        "Which thread reads an element of a tile that another one wrote, and when may it be overwritten?",
+        "Which threads reach each barrier? Which one reads what another one wrote, and when may it be overwritten?",
         "One barrier stands after both tiles are loaded, one after they are used; threads past the edge load zeros.",
         "cuda.syncthreads() before the loop over k and after it, reached by all threads",
     ),

@@ -8,6 +8,7 @@ MISTAKES = {
     "maximum forgotten": "exp overflows for large scores: subtract the maximum of the row from its scores.",
     "maximum subtracted in one place only (sum)": "subtract it in the numerator, too: exp(z - m) / Σ exp(z - m).",
     "maximum subtracted in one place only (numerator)": "subtract it in the sum, too: exp(z - m) / Σ exp(z - m).",
+    "maximum of a thread's own columns": "all threads need the same m: combine their maxima in shared memory.",
     "maximum begins at 0": "all scores may be negative: begin with -inf, or with the first score of the row.",
     "maximum begins at 0 (no column)": "a thread without a column gives the maximum -inf, not 0.",
     "exp forgotten": "p = exp(z - m) / Σ exp(z - m): exp is missing in the numerator.",
@@ -40,11 +41,12 @@ def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     z = a["z"].astype(np.float64)
     K = z.shape[1]
     m = z.max(axis=1, keepdims=True)
+    if "maximum of a thread's own columns" in mistakes:
+        m = np.stack([z[:, k % THREADS :: THREADS].max(axis=1) for k in range(K)], axis=1)
     few = "maximum begins at 0 (no column)" in mistakes and K < THREADS
     if few or "maximum begins at 0" in mistakes:
         m = np.maximum(m, 0)
-    if "maximum forgotten" in mistakes:
-        m = 0 * m
+    m = 0 * m if "maximum forgotten" in mistakes else m
     with np.errstate(all="ignore"):
         small, large = (np.exp(z - shift).astype(np.float32) for shift in (m, 0))
         summed = large if "maximum subtracted in one place only (numerator)" in mistakes else small
@@ -63,8 +65,7 @@ def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
             "missing accumulate (last thread)": slice(-1, None),
         }
         total = own[:, ex.choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
-        if "missing accumulate (own columns)" in mistakes:
-            total = own[:, np.arange(K) % THREADS]
+        total = own[:, np.arange(K) % THREADS] if "missing accumulate (own columns)" in mistakes else total
         p = e if "division forgotten" in mistakes else e / total.astype(np.float32)
     if "loop over the columns forgotten" in mistakes:
         p[:, THREADS:] = ex.UNWRITTEN

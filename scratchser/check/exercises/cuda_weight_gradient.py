@@ -19,8 +19,8 @@ MISTAKES = {
 }
 HINTS = {
     "dW": ex.Part(
-        "Which utterances does part s add, and which thread adds the parts to dW?",
-        "Part s adds the utterances s n to (s + 1) n - 1, n = ⌈B / PARTS⌉. After a barrier, one thread adds the parts.",
+        "Which feature, class and utterances has a thread, and which thread adds the parts to dW?",
+        "d = cuda.blockIdx.y. Part s adds rows s n to min((s + 1) n, B) - 1. After a barrier, one thread adds all.",
         "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]",
         MISTAKES,
     ),

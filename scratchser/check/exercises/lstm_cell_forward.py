@@ -11,7 +11,7 @@ ORDERS = {  # mistake -> which gate stands where
     for order in ("ifog", "igfo", "figo", "iogf", "gifo", "fiog", "ofgi", "gfio")
 }
 SWAPPED = {
-    mistake: f"the four parts are i f g o; these numbers follow from {mistake[-5:-1]}, one gate after the other."
+    mistake: f"the four parts are i f g o; these numbers follow from the order {' '.join(mistake[-5:-1])}."
     for mistake in ORDERS
 }
 PARTS = {

@@ -20,6 +20,7 @@ PARTS = {
         "momentum forgotten": "v = μ v + g keeps a part of the previous step.",
         "momentum factor forgotten": "only the part μ of the old v stays: v = μ v + g.",
         "sign of the momentum": "v = μ v + g: the old v is added.",
+        "sign of v": "v sums gradients: v = μ v + g and W = W - ρ (g + μ v). Here v is the negative of that.",
         "gradient times 1 - μ": "v = μ v + g: g counts fully.",
         "learning rate inside v": "v sums gradients, not steps: multiply by the learning rate when W moves.",
         "L2 forgotten": "g = dW + λ W.",
@@ -39,7 +40,7 @@ PARTS = {
     "dW": ex.Part("What must dW contain when the next step begins?",
         "dW = 0 at the end: the next gradients are added to it.",
         "dW[i] = 0",
-        {"gradient not cleared": "set dW to 0 afterwards: the gradients of the next step are added to it."},
+        {"gradient not cleared": "write 0 to dW at the end, dW[:] = 0: the gradients of the next step are added."},
     ),
 }  # fmt: skip
 
@@ -56,13 +57,12 @@ def step(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     outside = "L2 outside of the momentum" in mistakes
     g = dW + (0 if outside else decay)
     rate = np.ones_like(W) if "learning rate forgotten" in mistakes else learning_rate
-    inside = "learning rate inside v" in mistakes
-    g, rate = (rate * g, np.ones_like(W)) if inside else (g, rate)
+    g, rate = (rate * g, np.ones_like(W)) if "learning rate inside v" in mistakes else (g, rate)
     kept = {"momentum forgotten": 0, "momentum factor forgotten": 1, "sign of the momentum": -mu}
-    v = ex.choice(mistakes, kept, mu) * V + (1 - mu if "gradient times 1 - μ" in mistakes else 1) * g
-    move = g if "momentum forgotten in the step" in mistakes else g + mu * v
-    if "momentum without looking ahead" in mistakes:
-        move = v
+    sign = -1 if "sign of v" in mistakes else 1
+    v = ex.choice(mistakes, kept, mu) * V + sign * (1 - mu if "gradient times 1 - μ" in mistakes else 1) * g
+    move = g if "momentum forgotten in the step" in mistakes else g + sign * mu * v
+    move = sign * v if "momentum without looking ahead" in mistakes else move
     move = rate * (move + decay if outside else move)
     new = W + move if "sign" in mistakes else W - move
     cleared = dW if "gradient not cleared" in mistakes else np.zeros_like(dW)

@@ -14,7 +14,7 @@ PARTS = {
         "weights forgotten": "utterance b counts weight[b] times.",
         "weights applied twice": "utterance b counts weight[b] times, not weight[b]² times.",
         "divided by the sum of weights": "divide the sum by B, whatever the weights are.",
-        "divided by the number of classes": "divide by the batch size B only: the sum over classes is no mean.",
+        "divided by the number of classes": "divide by B only: over the classes it is a sum, not a mean.",
         "sign": "the loss is -Σ t log p, which is positive; its gradient is p - t.",
         "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
         "logarithm forgotten": "the cross-entropy is -Σ t log p.",

@@ -41,8 +41,7 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     S, alpha = a["S"], a["alpha"]
     if "wrong axis" in mistakes:
         return {"Y": forward({**a, "S": S.T}, mistakes - {"wrong axis"})["Y"].T if len(S) > 1 else S}
-    if "warp in the wrong direction (1 / α)" in mistakes:
-        alpha = 1 / alpha
+    alpha = 1 / alpha if "warp in the wrong direction (1 / α)" in mistakes else alpha
     F = S.shape[1]
     bins, fmax = np.arange(F), F if "off by one in fmax" in mistakes else F - 1
     hinge = 0.9 * fmax * (1 if "hinge in the wrong place" in mistakes else alpha)
@@ -53,16 +52,13 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
         source = reference.vtlp.G(bins, alpha, fmax)
     if mistakes & {"upper part forgotten", "upper part forgotten (clipped)"}:
         source = bins / alpha
-    if "no warp" in mistakes:
-        source = 1.0 * bins
+    source = 1.0 * bins if "no warp" in mistakes else source
     lower = np.clip(np.floor(source).astype(int), 0, F - 2)
     if "off by one in the bin (+1, in w too)" in mistakes:
         lower = np.minimum(lower + 1, F - 2)
     w = source - lower
-    if "upper part forgotten (clipped)" in mistakes:
-        w = np.minimum(w, 1)
-    if "weights exchanged" in mistakes:
-        w = 1 - w
+    w = np.minimum(w, 1) if "upper part forgotten (clipped)" in mistakes else w
+    w = 1 - w if "weights exchanged" in mistakes else w
     rounded = {"lower": 0 * w, "floor": np.floor(w), "nearest": np.round(w), "mean": 0 * w + 0.5}
     w = ex.choice(mistakes, {f"weight forgotten ({kind})": value for kind, value in rounded.items()}, w)
     shift = ex.choice(mistakes, {"off by one in the bin (+1)": 1, "off by one in the bin (-1)": -1}, 0)

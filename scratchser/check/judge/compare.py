@@ -59,9 +59,9 @@ def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[
         names, hints = ["early return"], [source.early]
     elif not names:
         name, hint = pattern(exercise, output, trials, bad, output in source.rebound)
-        names, hints = [name] if name else [], [hint] if hint else []
+        names, hints = [name] if name else [], [hint or "The cause is not recognised: --hint 1 says where to look."]
     parts = [name for name, part in exercise.parts.items() if any(mistake in part.mistakes for mistake in mistakes)]
-    rank = RECOGNISED if mistakes or source.early else 0
+    rank = RECOGNISED if names else 0
     return Finding(f"{output} is right", False, text, hints, names, parts=parts or [output], rank=rank)
 
 
@@ -112,20 +112,20 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
     def before(trial: Trial) -> Any:
         return trial.arguments[output] if changed else 0.0
 
-    if on_gpu and all(_is_added(trial, output) for trial in bad):
+    if on_gpu and _is_added(bad, output):
         hint = f"{output} is added to, but an output contains arbitrary numbers before the launch, here {UNWRITTEN:g}. "
         return "", f"{hint}Write each element with =, not +=, in one thread."
     if not on_gpu and all(replace(trial, tolerance=1e-6).right(output).all() for trial in trials):
         return "", "The arguments are float64, but the error is as small as float32's: is an array or a number float32?"
     if not np.isfinite(bad[0].outputs[output]).all():  # the case that is shown
-        return "", "NaN or infinite: is it computed from unwritten memory, 0 / 0, or the logarithm of 0?"
+        return "", "NaN or infinite: is it computed from unwritten memory, 0 / 0, log 0, or exp of a large number?"
     if all(np.all(trial.outputs[output] == before(trial)) for trial in bad):
         if not changed:
             return "", f"{output} is all zero."
         hint = f"{output} is as it was before the call: nothing is written to it."
         if not rebound:  # in a kernel, perhaps the tracer has stopped its threads
             return "", hint
-        return "never written", f"{hint} {output} += ... changes the argument, {output} = {output} + ... makes a copy."
+        return "never written", f"{hint} {output} += ... changes the argument, {output} = ... makes a new array."
     factor = _common_factor(
         [(trial.outputs[output] - before(trial), trial.expected[output] - before(trial)) for trial in trials]
     )
@@ -138,10 +138,10 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
     return "", ""
 
 
-def _is_added(trial: Trial, output: str) -> bool:
-    """Whether each wrong element is the number before the launch plus a smaller one."""
-    added = np.abs(trial.outputs[output][~trial.right(output)] - UNWRITTEN)
-    return bool(((added > 0) & (added < abs(UNWRITTEN) / 2)).all())
+def _is_added(bad: list[Trial], output: str) -> bool:
+    """Whether the wrong elements are the number before the launch plus smaller ones."""
+    added = np.concatenate([np.abs(trial.outputs[output][~trial.right(output)] - UNWRITTEN) for trial in bad])
+    return bool((added > 0).any() and (added < abs(UNWRITTEN) / 2).all())
 
 
 def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:

@@ -32,7 +32,7 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint; t
     "divergence": (
         "all threads of a block reach the same barriers",
         "divergent barrier",
-        "not every thread reaches cuda.syncthreads(). Move it out of the if or loop, or before the return.",
+        "not every thread reaches cuda.syncthreads(). Move it out of the if or loop; no thread may return before it.",
     ),
     "out_of_range": (
         "every index is in range",
@@ -43,8 +43,8 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint; t
     "races": (
         "no race",
         "race",
-        "one thread writes what another one reads or writes. Within a block put cuda.syncthreads() between the two; "
-        "different blocks must use different elements.",
+        "one thread writes what another one reads or writes. In a block, put cuda.syncthreads() between the two "
+        "or give each thread its own element; different blocks must use different elements.",
     ),
     "uninitialised": (
         "nothing is read before it is written",
@@ -75,12 +75,12 @@ def findings(
     yield from (_faults(kind, reports) for kind in FAULTS)
     if drawing:
         notes.append(_draw(exercise, trials, reports, drawing))
-    in_range = [trial for trial in trials if not reports[trial.name].out_of_range]
-    all_in_range = len(in_range) == len(trials)
-    for finding in compare(exercise, in_range, learner.source):  # after an index out of range the numbers mean nothing
-        if all_in_range or not finding.passed:
+    # After an index out of range, or if threads stop at a divergent barrier, the numbers mean nothing
+    whole = [trial for trial in trials if not (reports[trial.name].out_of_range or reports[trial.name].divergence)]
+    for finding in compare(exercise, whole, learner.source):
+        if len(whole) == len(trials) or not finding.passed:
             yield finding
-    if all_in_range and all(trial.right(output).all() for trial in trials for output in exercise.changes):
+    if len(whole) == len(trials) and all(trial.right(output).all() for trial in trials for output in exercise.changes):
         cases = {name: launch.arguments for name, launch in launches.items()}
         yield from past_the_end(cases, trials, lambda name, a: _run(exercise, learner, launches[name], a)[0])
         counts, cost = reports[exercise.counted].counts, exercise.cost(launches[exercise.counted])

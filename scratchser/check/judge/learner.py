@@ -143,6 +143,8 @@ def explained(error: BaseException, path: Path) -> tuple[str, list[str]]:
 def _hints(error: BaseException, text: str, line: int | None) -> list[str]:
     if "not supported by the tracer" in text:
         return ["The exercise needs indices, barriers, shared and local arrays only."]
+    if "are valid indices" in text:
+        return ["An index must be a whole number: 8 / 2 is 4.0, 8 // 2 is 4."]
     hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
     if "can't start new thread" in text:
         hints.append("The memory is full: each thread of a block needs 4 MB. Allow more, --megabytes.")

@@ -141,13 +141,14 @@ class Ending:
 
     def _endless(self, where: str) -> Finding:
         check = f"it ends within {self.seconds} seconds"
+        more = f"Allow more time, --seconds {2 * self.seconds}"
         if COMPILING.search(self.trace):
-            hint = f"Allow more time, --seconds {2 * self.seconds}, or remove the decorator for now."
-            return _finding(check, "Numba was still compiling it", [hint])
+            return _finding(check, "Numba was still compiling it", [f"{more}, or remove the decorator for now."])
+        if "recognise.py" in self.trace:
+            return _finding(check, "the judge was still comparing with known mistakes", [f"{more}."])
         hints = ["Is there a loop that never ends? Does the loop change what its condition depends on?"]
         if self._compiles():
-            call = "If this line calls a compiled function, the loop may be there"
-            loop = call if where else "It is in compiled code"
+            loop = "If this line calls compiled code, the loop may be there" if where else "It is in compiled code"
             show = "remove @njit, or run the judge with NUMBA_DISABLE_JIT=1, to see the line of the loop."
             hints.append(f"{loop}, whose lines are unknown: {show}")
         return _finding(check, f"still running{where}", hints, "endless loop")
