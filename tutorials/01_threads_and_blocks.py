@@ -46,8 +46,11 @@ print(y)
 #
 # .. math:: i = \mathtt{blockIdx} \cdot \mathtt{blockDim} + \mathtt{threadIdx}
 #
-# The expression ``square[3, 4]`` will launch 3 blocks of 4 threads. How many threads are that, and
-# what should the last ones do?
+# To start a kernel is called to *launch* it. The expression ``square[3, 4]`` launches 3 blocks of 4
+# threads. How many threads is that, and what should the last ones do?
+#
+# ``@cuda.jit`` marks a function as a kernel. A kernel returns nothing: it writes its result into an
+# array.
 
 
 @cuda.jit
@@ -77,17 +80,17 @@ draw_launch(blocks=3, threads=4, elements=10)
 plt.show()
 
 # %%
-# These are 12 threads for 10 elements, because all blocks have the same size. The last two threads
-# have no element. That is why the kernel has an ``if``.
+# There are 12 threads for 10 elements, because all blocks have the same size. The last two threads
+# have no element, so they must do nothing. That is why the kernel has an ``if``.
 #
 # Two ways to run a kernel without a GPU
 # --------------------------------------
 #
 # **Numba's simulator** runs a kernel as a Python function, with one Python thread for each thread
 # of the block. The launch is written exactly as for a GPU. The simulator replaces Numba's compiler,
-# so one process has either the simulator or the compiler. An environment variable decides, and it
-# must be set before Numba is imported. We have imported Numba already. So we start a second Python
-# for this example.
+# so a program can use either the simulator or the compiler. An environment variable decides which
+# one, and it must be set before Numba is imported. We have already imported Numba. So we start a
+# second Python process for this example.
 
 program = """
 import numpy as np
@@ -113,6 +116,7 @@ assert done.stdout == f"{y}\n"
 # **The tracer** of this project runs the same Python code, but it runs the threads one after the
 # other and writes down every access to memory: which thread reads or writes which element, and at
 # which line. It checks each access while the kernel runs. It needs no second process.
+# ``trace(kernel, blocks, threads, ...)`` replaces the launch.
 
 y = np.zeros(10, np.float32)
 report = trace(square, 3, 4, x, y)  # instead of square[3, 4](x, y)
@@ -124,7 +128,8 @@ assert report.counts.global_reads.total == 20  # x[i] appears twice in x[i] * x[
 
 # %%
 # The tracer counts 20 reads, because the line reads ``x[i]`` twice. A compiler would keep the value
-# and read it once. This is a first limit of the tracer: it sees the kernel as it is written.
+# and read it once. This is a limit of the tracer: it runs the source code and does not see what a
+# compiler makes of it.
 #
 # A drawing shows one block. Each thread has a number and a colour. An outline is a read, a filled
 # cell is a write.
@@ -153,8 +158,8 @@ assert {fault.array for fault in report.out_of_range} == {"x", "y"}
 
 # %%
 # They access ``x[10]``, ``x[11]``, ``y[10]`` and ``y[11]``, which do not exist. A GPU usually gives
-# no error here. It writes past the end, into the memory of some other array. You would notice it
-# much later, in a wrong result somewhere else.
+# no error here. It reads and writes past the end, in the memory of some other array. You would
+# notice this much later, through a wrong result somewhere else.
 #
 # Threads run in no fixed order
 # -----------------------------
@@ -199,8 +204,8 @@ plt.show()
 # Both threads read 5, and the second write replaces the first. The total is 9, although it should
 # be 12. One addition is lost. This is a *race*.
 #
-# A race often has no effect. So a right result proves nothing. Predict: will our sum over the
-# numbers 0 to 7 be right in the tracer, and will the tracer find the race?
+# A race often has no effect, so a right result does not prove that a kernel is right. Predict: will
+# our sum over the numbers 0 to 7 be right in the tracer, and will the tracer find the race?
 
 total = np.zeros(1, np.float32)
 report = trace(racing_sum, 1, 8, x[:8], total)
@@ -213,7 +218,8 @@ plt.show()
 # %%
 # The sum is right, because the tracer runs one thread after the other. But the tracer does not look
 # at the result. It looks at the accesses: two threads access one address, at least one of them
-# writes, and nothing fixes their order. So it finds the race in every run.
+# writes, and nothing fixes their order. This is a race, whatever the result is. So the tracer finds
+# it in every run.
 #
 # What the threads of a block share
 # ---------------------------------
@@ -252,7 +258,8 @@ plt.show()
 # The missing barrier
 # -------------------
 #
-# Delete the barrier. Thread 0 reads ``part[3]``. Who has written it by then?
+# We delete the barrier. Thread 0 reads ``part[3]``. Which thread writes this element, and has it
+# been written by then?
 
 
 @cuda.jit
@@ -273,15 +280,16 @@ draw(report, "without_barrier")
 plt.show()
 
 # %%
-# On a GPU this is left to chance, and shared memory contains arbitrary values when a block begins.
-# The tracer reports two things: an element is read before it is written, and the write and the read
-# are a race.
+# Thread 3 writes it, before or after the read. On a GPU the result depends on chance, and shared
+# memory contains arbitrary values when a block begins. The tracer reports two things: an element is
+# read before it is written, and the write and the read are a race.
 #
 # A sum without a race
 # --------------------
 #
-# With shared memory and barriers a block can add its elements. It adds the second half to the
-# first half, and repeats this until one element is left. There is a barrier before each step.
+# With shared memory and barriers, the threads of a block can add their elements without a race.
+# They add the second half of the elements to the first half, and repeat this with the first half,
+# until one element is left. There is a barrier before each step.
 #
 # How many steps do 8 elements need? How many threads work in the last step?
 
@@ -310,8 +318,8 @@ draw(report, "block_sum")
 plt.show()
 
 # %%
-# Three steps, because 8 is 2 · 2 · 2, and only thread 0 works in the last one. The ``if`` stands
-# *after* the barrier: all threads must reach a barrier, also those that have nothing to do.
+# There are three steps, because 8 is 2 · 2 · 2, and only thread 0 works in the last one. The ``if``
+# stands *after* the barrier: all threads must reach a barrier, also those that have nothing to do.
 #
 # The project uses this sum in ``kernels/machine/block_sum.py``. For example, ``kernels/norms.py``
 # computes the squared norm of a gradient with it, for figure 4 of the paper. Let us run this kernel
@@ -329,8 +337,8 @@ assert report.counts.global_reads.total == 1000 + 2 * 256  # the elements, and t
 assert report.counts.shared_reads.total == 2 * 255 + 1  # two for each of 255 additions, and the result
 
 # %%
-# Warps: 32 threads in step
-# -------------------------
+# Warps: 32 threads together
+# --------------------------
 #
 # Now we know what a kernel does. The rest of this tutorial is about what it costs.
 #
@@ -339,7 +347,8 @@ assert report.counts.shared_reads.total == 2 * 255 + 1  # two for each of 255 ad
 # consequences.
 #
 # **First consequence: a branch.** If some threads of a warp take the ``if`` and others the
-# ``else``, the warp runs both, one after the other. The threads on the other side wait.
+# ``else``, the warp runs both, one after the other. Meanwhile the other threads wait. They are grey
+# in the drawing, in which each row is one instruction of a warp.
 
 # sphinx_gallery_start_ignore
 
@@ -367,10 +376,11 @@ draw_branches()
 plt.show()
 
 # %%
-# The tracer runs threads, not warps. But its log is enough to put the warps together again: the
-# same line, executed for the same time by threads of the same warp, is one *request* of the warp.
-# The function below collects the byte offsets of each request. An offset counts from the beginning
-# of its array, because a GPU places arrays at multiples of 256 bytes.
+# The tracer runs threads, not warps. But its log is enough to find out what a warp would do: the
+# accesses of its threads when they execute a line for the first time are one *request* of the warp,
+# those of the second time are the next request, and so on. The function below collects the byte
+# offsets of each request. An offset counts from the beginning of its array. This is enough for all
+# that follows, because a GPU places arrays at multiples of 256 bytes.
 
 WARP = 32
 
@@ -393,8 +403,8 @@ def requests(report, space="global"):
 
 # %%
 # Two kernels with the same ``if`` and ``else``. In the first one, even and odd threads differ. In
-# the second one, whole warps differ. Each side has one read and one write. How many requests do the
-# two warps of a block of 64 threads make?
+# the second one, whole warps differ. Each side of the ``if`` has one read and one write. How many
+# requests do the two warps of a block of 64 threads make in each kernel?
 
 
 @cuda.jit
@@ -423,6 +433,10 @@ print(f"even and odd threads: {mixed} requests, whole warps: {uniform} requests"
 assert (mixed, uniform) == (8, 4)
 
 # %%
+# In the first kernel, each of the two warps runs both sides: 2 · 2 · 2 = 8 requests. In the second
+# kernel, each warp runs one side: 4 requests. So a branch is cheap if whole warps take the same
+# side.
+#
 # Coalescing: 32 bytes at a time
 # ------------------------------
 #
@@ -430,11 +444,11 @@ assert (mixed, uniform) == (8, 4)
 # addresses and fetches whole *sectors* of 32 bytes, which are 8 float32. Four neighbouring sectors
 # are a *line* of 128 bytes. If the 32 threads read 32 neighbouring elements, 4 sectors are enough.
 # The access is then *coalesced*. If their addresses are far apart, each thread needs its own
-# sector, and most of its 32 bytes are fetched in vain.
+# sector, and most of its 32 bytes are fetched but not used.
 #
-# The kernel below copies elements, ``step`` apart and starting at ``shift``. How many sectors does
-# a warp read for step 1 and shift 0? For shift 1? For step 2, and for step 8? Write down four
-# numbers.
+# The kernel below copies every ``step``-th element, beginning with element ``shift``. How many
+# sectors does a warp read for step 1 and shift 0? For shift 1? For step 2, and for step 8? Write
+# down four numbers.
 
 
 @cuda.jit
@@ -488,8 +502,8 @@ plt.show()
 
 # %%
 # Dark cells are elements that a thread reads, pale cells are fetched and not used. Thin lines
-# separate sectors, thick lines separate lines of 128 bytes. With step 8, every sector brings one
-# useful element and seven others: the same 32 elements cost eight times as much traffic.
+# separate sectors, thick lines separate lines of 128 bytes. With step 8, every sector contains one
+# useful element and seven others: 32 elements cost eight times as much traffic as with step 1.
 #
 # What happens for larger steps?
 
@@ -518,18 +532,18 @@ draw_steps(steps, count)
 plt.show()
 
 # %%
-# From step 8 on it cannot get worse: each thread needs a sector of its own. A matrix gives you such
-# a step easily. If neighbouring threads read one *row*, the step is 1. If they read one *column*,
-# the step is the length of a row. So here is the most important rule of this tutorial:
-# **neighbouring threads should access neighbouring elements.** Tutorial 5 begins with it.
+# From step 8 on it cannot get worse: each thread already needs a sector of its own. With a matrix
+# such a step happens easily. If neighbouring threads read one *row*, the step is 1. If they read
+# one *column*, the step is the length of a row. So here is the most important rule of this
+# tutorial: **neighbouring threads should access neighbouring elements.** Tutorial 5 begins with it.
 #
 # Shared memory has banks
 # -----------------------
 #
-# Shared memory is fast, but it has a rule of its own. It consists of 32 *banks*. The element
-# number n (of 4 bytes) lies in bank n mod 32. In one pass, each bank gives one element. If the
-# threads of a warp need different elements of the same bank, they wait for each other: a *bank
-# conflict*. If they need the same element, one pass is enough.
+# Shared memory is fast, but it has a rule of its own. It consists of 32 *banks*. Element number n
+# (of 4 bytes each) lies in bank n mod 32. In one *pass*, each bank can deliver one element. If the
+# threads of a warp need different elements of the same bank, the request needs several passes: a
+# *bank conflict*. If they need the same element, one pass is enough.
 #
 # Where does it matter? Take a tile of 32 x 32 elements. It is written by rows and read by columns,
 # as in a transpose. How many passes does the read of one column take? And what changes if each row
@@ -537,7 +551,7 @@ plt.show()
 
 
 def passes(offsets):
-    """How often the most wanted bank must answer."""
+    """The number of different elements that the busiest bank must deliver."""
     elements = {int(offset) // 4 for offset in offsets}
     return max(Counter(element % 32 for element in elements).values())
 
@@ -585,25 +599,30 @@ draw_banks((32, 33), column=5)
 plt.show()
 
 # %%
-# The colour is the bank. On the left the whole column has one colour: 32 threads wait for one bank,
-# 32 passes. On the right the same column has 32 colours, and one pass is enough. One unused element
-# in each row removes the conflict. ``kernels/parts/stream.py`` does this in its transpose, and
-# ``kernels/parts/tile_cuda.py`` in its matrix product.
+# The colour is the bank. On the left the whole column has one colour: all 32 threads need the same
+# bank, which takes 32 passes. On the right the same column has 32 colours, and one pass is enough.
+# One unused element in each row removes the conflict. ``kernels/parts/stream.py`` does this in its
+# transpose, and ``kernels/parts/tile_cuda.py`` in its matrix product.
 #
 # Occupancy: enough warps to hide the waiting
 # -------------------------------------------
 #
-# A read of global memory takes some hundred cycles. The GPU does not shorten this time, it fills
-# it: while one warp waits, another one computes. For this, many warps must be *resident* on the
-# same multiprocessor. How many fit depends on what a block needs:
+# A GPU consists of many *multiprocessors*, and each block runs on one of them. A *register* holds
+# one number of one thread; it is faster than any memory.
+#
+# A read of global memory takes several hundred clock cycles. The GPU uses this time: while one warp
+# waits, another one computes. For this, many warps must be *resident* on the same multiprocessor,
+# which means that their blocks have begun and not yet ended. How many fit depends on what a block
+# needs:
 #
 # - **threads**: a multiprocessor has places for a fixed number of warps;
-# - **registers**: it has 65 536 of them, in four parts, and each thread keeps its own;
-# - **shared memory**: each block keeps its own.
+# - **registers**: it has 65 536 of them, in four parts of equal size, and each thread needs its
+#   own;
+# - **shared memory**: its size is fixed too, and each block needs its own.
 #
-# The *occupancy* is the number of resident warps divided by the number of places. It is simple
-# arithmetic. The limits are in NVIDIA's tables for each *compute capability*, which is the version
-# of a GPU: 7.5 is a T4, 9.0 an H100 or H200.
+# The *occupancy* is the number of resident warps divided by the number of places. It can be
+# computed with simple arithmetic. The limits are in NVIDIA's tables for each *compute capability*,
+# which is the version of a GPU: 7.5 is a T4, 9.0 an H100 or H200.
 
 
 class Multiprocessor(NamedTuple):
@@ -665,14 +684,17 @@ draw_occupancy()
 plt.show()
 
 # %%
-# Each stair is a point where one warp, or one block, no longer fits. The matrix product has the
-# lowest occupancy, together with the LSTM, because each of its threads keeps 32 sums in registers.
-# Is it therefore the slowest? No. These sums do not depend on each other, so one warp has enough
-# work for itself and needs less help from others. Occupancy says how many warps *could* run while
-# one of them waits. It does not say how fast a kernel is.
+# The curves fall in stairs: at each stair, fewer blocks fit. The LSTM and the matrix product have
+# the lowest occupancy. A block of the LSTM has 16 warps, and with 80 registers a second block does
+# not fit. The matrix product needs many registers because each of its threads keeps 32 sums in
+# them.
 #
-# What only a card shows
-# ----------------------
+# Is a kernel with a low occupancy slow? Not necessarily. The 32 sums do not depend on each other,
+# so a warp can compute one sum while another sum waits. Occupancy says how many warps *could* run
+# while one of them waits. It does not say how fast a kernel is.
+#
+# What only a GPU shows
+# ---------------------
 #
 # Everything above was counted, not measured. Counts have limits:
 #
@@ -680,12 +702,12 @@ plt.show()
 #   warps request, not what arrives from memory.
 # - The compiler may keep a value instead of reading it twice, or join four reads into one of 16
 #   bytes. The tracer sees the source.
-# - How many cycles an access waits, and how many warps wait at the same time, depends on the card.
-# - Our function assumes that a warp goes through its lines in step. After a branch inside a loop a
-#   GPU may group the threads differently.
+# - How many cycles an access waits, and how many warps wait at the same time, depends on the GPU.
+# - Our function assumes that all threads of a warp go through the lines together. After a branch
+#   inside a loop a GPU may group the threads differently.
 #
 # So counts say which of two kernels moves less, and time says which is faster. ``docs/gpu.md`` has
-# times of this project's kernels on a card.
+# times of this project's kernels on an H200.
 #
 # What to try
 # -----------
@@ -696,8 +718,8 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    The last two. The tracer does not report it, because it checks accesses, and here accesses are
-#    missing. Only a comparison with the right answer finds this.
+#    The last two, ``y[8]`` and ``y[9]``. The tracer does not report it, because it checks accesses,
+#    and here accesses are missing. Only a comparison with the right result finds this.
 #
 # 2. Change ``reversed_blocks`` so that only threads with ``t < 3`` reach the barrier. What does the
 #    tracer report?
@@ -720,8 +742,8 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    One. The function ``sectors`` collects a set, and a GPU too fetches the sector once for all
-#    threads of the warp.
+#    One. The function ``sectors`` collects a set, which holds each sector once. A GPU, too, fetches
+#    the sector once for all threads of the warp.
 #
 # 5. A block of 128 threads uses 49 registers a thread and 8192 bytes of shared memory, as the
 #    spectrogram does. What limits its occupancy on a T4?
@@ -729,8 +751,8 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Nothing: 8 blocks of 4 warps fill all 32 places. Shared memory is full at the same point, since
-#    8 times 8192 bytes are 64 KB.
+#    The places: 8 blocks of 4 warps fill all 32, so the occupancy is 100 %. Shared memory is full
+#    at the same point, since 8 times 8192 bytes are 64 KB. Registers would be enough for 9 blocks.
 #
 # **Your turn.** Write your first kernels in ``tutorials/exercises/cuda_saxpy.py`` and
 # ``tutorials/exercises/cuda_block_sum.py``. This command judges them without a GPU::

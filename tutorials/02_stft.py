@@ -2,9 +2,9 @@
 2. From sound to spectrogram
 ============================
 
-You will see how a sound becomes the picture that the network reads: the short-time Fourier
-transform of eqs. (1) to (3) of the paper. First it is a plain sum, then a fast algorithm. You will
-also see why it needs a window, a highest frequency and a logarithm.
+You will see how a sound becomes a spectrogram, the input of the network. This is the short-time
+Fourier transform of eqs. (1) to (3) of the paper. We compute it first as a plain sum, then with a
+fast algorithm. You will also see why it needs a window, a highest frequency and a logarithm.
 
 You need tutorial 1 for the last part only, in which a block of threads computes the transform.
 """
@@ -47,7 +47,7 @@ print(f"{utterance.name}: {corpus.classes[utterance.label]}, {len(sound)} sample
 Audio(sound, rate=RATE)
 
 # %%
-# The upper figure is the whole utterance, the lower one a part of 64 ms. How many samples are that?
+# The upper figure is the whole utterance, the lower one a part of 64 ms. How many samples is that?
 
 N = 1024  # samples in a window
 start = 9216
@@ -70,15 +70,18 @@ plt.show()
 assert 64 * RATE // 1000 == N
 
 # %%
-# They are 1024. The sound nearly repeats itself every few milliseconds: this is the pitch of the
-# voice. To see which frequencies are in it, we need a measuring device for one frequency.
+# It is 64 · 16 = 1024 samples. The sound nearly repeats itself every few milliseconds. The number
+# of repetitions in a second is the *pitch* of the voice. A sound that repeats consists of the pitch
+# and its multiples, the *harmonics*. To see them, we need a way to measure how much of one
+# frequency is in a sound.
 #
 # How much of one frequency is in a sound?
 # ----------------------------------------
 #
 # Multiply the sound by a wave of that frequency, and add up the products. If sound and wave rise
 # and fall together, all products are positive and the sum is large. If they do not, positive and
-# negative products cancel.
+# negative products cancel. Below, the sound is a tone with 4 periods. Which sums do you expect for
+# a wave with 4 periods and for one with 5? The product of a cosine with itself is 1/2 on average.
 
 n = np.arange(N)
 tone = np.cos(2 * np.pi * 4 * n / N)  # 4 periods in the window
@@ -114,7 +117,7 @@ assert abs(sums[5]) < 1e-9
 # The tone above was a cosine, and so was the wave. But a sound may begin anywhere. What is the sum
 # if the tone is shifted by a quarter of its period, so that it is a sine?
 #
-# Predict the sum, then look at the blue curve.
+# Predict the sum, then look at the blue curve. It shows the square of the sum.
 
 shifts = np.linspace(0, 1, 101)  # of a period
 shifted = [np.cos(2 * np.pi * (4 * n / N - shift)) for shift in shifts]
@@ -140,8 +143,8 @@ assert np.allclose(cosines**2 + sines**2, (N / 2) ** 2)
 
 # %%
 # At a quarter of a period the sum with the cosine is 0, although the frequency is right. So take
-# two waves, a cosine and a sine. One misses what the other finds: the two squares together do not
-# depend on the shift. They are the *power* of the sound at this frequency.
+# two waves, a cosine and a sine. What one of them misses, the other one finds: the sum of the two
+# squares does not depend on the shift. It is the *power* of the sound at this frequency.
 #
 # Eq. (1): all frequencies
 # ------------------------
@@ -152,9 +155,10 @@ assert np.allclose(cosines**2 + sines**2, (N / 2) ** 2)
 #
 # .. math:: X[t, k] = \sum_{n=0}^{N-1} x[S t + n] \, w[n] \, e^{-2\pi i k n / N}
 #
-# In words: take the window number t, which begins at sample S t. Multiply its N samples by a window
-# function w, which we explain below, and by a wave with k periods. Add up. Here N is 1024 and the
-# *hop* S is 512. Frequency *bin* k has k periods in 64 ms, so its frequency is k · 15.625 Hz.
+# In words: take part number t of the sound, which begins at sample S t. Multiply its N samples by a
+# window function w, which we explain below, and by a wave with k periods. Add up. Here N is 1024.
+# The *hop* S, the distance from one part to the next, is 512. The result number k is called
+# frequency *bin* k. It has k periods in 64 ms, so its frequency is k · 15.625 Hz.
 #
 # Which bin is 1000 Hz?
 
@@ -164,7 +168,7 @@ assert k == 64
 
 # %%
 # The sums of all bins are one product of a matrix and the samples. Each row of the matrix is a
-# wave. This is the matrix for N = 32, its real part:
+# wave. This is the real part of the matrix for N = 32:
 
 # sphinx_gallery_start_ignore
 
@@ -186,11 +190,11 @@ plt.show()
 # Why a window
 # ------------
 #
-# The sum sees N samples only, and treats them as one period of a sound that repeats forever. A tone
-# with 64 periods in the window fits. A tone with 64.5 periods does not: where the repetition
-# begins, it jumps. The figure shows it for 4.5 periods, on the left.
+# The sum contains N samples only. It treats them as if they were repeated forever. A tone with 64
+# periods in the window fits. A tone with 64.5 periods does not: it jumps where the repetition
+# begins. The left side of the figure below shows it for 4.5 periods.
 #
-# Eq. (2) of the paper, the *Hann window*, fades both ends to zero, so that nothing jumps:
+# The *Hann window*, eq. (2) of the paper, fades both ends to zero, so that nothing jumps:
 #
 # .. math:: w[n] = \sin^2 \frac{\pi n}{N - 1}
 
@@ -218,7 +222,7 @@ plt.show()
 # %%
 # A jump contains all frequencies. It *leaks* into bins far away from the tone. How strong is the
 # leak 20 bins away, without a window and with one? Power is given in decibels: 10 dB less is a
-# tenth, 20 dB less a hundredth.
+# tenth of the power, 20 dB less a hundredth.
 
 between = np.sin(2 * np.pi * 64.5 * n / N)
 spectra = {"no window": np.fft.rfft(between), "Hann window": np.fft.rfft(between * window)}
@@ -247,24 +251,25 @@ draw_leak(spectra)
 plt.show()
 
 # %%
-# Without a window, a loud tone hides everything that is softer than about a thousandth of it. With
-# the window, the peak is a little wider, and far away it is quiet.
+# Without a window, 20 bins away from a loud tone, everything is hidden that has less than about a
+# thousandth of its power. With the window, the peak is a little wider, but far away from it the
+# leak is very small.
 #
 # The fast Fourier transform
 # --------------------------
 #
-# The matrix needs N² products for one frame, which is a million. There is a faster way. Separate
-# the even samples from the odd ones. The sum becomes two sums of half the length, E and O, with one
-# factor between them:
+# The product with the matrix needs N² multiplications for one window, about a million. There is a
+# faster way. Separate the samples with even numbers from those with odd numbers. Both halves have a
+# transform of half the length, E and O. The transform of all samples follows from them:
 #
 # .. math::
 #
 #    X[k] &= E[k] + e^{-2\pi i k / N} \, O[k] \\
 #    X[k + N/2] &= E[k] - e^{-2\pi i k / N} \, O[k] \qquad k < N/2
 #
-# The second line holds because E and O repeat after N/2 bins, and the factor changes its sign
-# there. So each element of E and O serves two bins. One split halves the work. Then split E and O
-# again, and so on, until each sum has one sample.
+# The second line holds because E and O repeat after N/2 bins, and the factor changes its sign after
+# N/2 bins. So each element of E and O serves two bins. One split halves the work. Then we split E
+# and O again, and so on, until each sum has one sample only.
 
 
 def fft(x):
@@ -289,10 +294,10 @@ assert np.allclose(fft(frame), np.fft.fft(frame), rtol=0, atol=1e-11 * largest)
 # %%
 # Here are all steps for N = 8, from left to right. The samples stand in the order in which the
 # splits leave them. In each step two elements make two new ones. The crossed lines look like a
-# butterfly, and so the step is called one. The orange butterfly belongs to the last split: it
+# butterfly, so these two sums are called a *butterfly*. The orange one is in the last step: it
 # makes X[1] and X[5] from E[1] and O[1].
 #
-# How many butterflies are there? How many would there be for N = 1024?
+# How many butterflies are there in the drawing? How many are there for N = 1024?
 
 # sphinx_gallery_start_ignore
 
@@ -351,8 +356,8 @@ print(f"N = 1024: {N**2} products in the sum, {butterflies} butterflies")
 assert butterflies == 5120
 
 # %%
-# There are 3 steps of 4 butterflies. In general there are :math:`\log_2 N` steps of N/2
-# butterflies, and each has one product with a factor. This makes 5120 products instead of a
+# There are 3 steps of 4 butterflies, 12 in all. In general there are :math:`\log_2 N` steps of N/2
+# butterflies, and each has one multiplication. This makes 5120 complex multiplications instead of a
 # million.
 
 # sphinx_gallery_start_ignore
@@ -377,8 +382,9 @@ plt.show()
 # ----------------------------
 #
 # A sound changes all the time, and one transform of the whole utterance would mix all its vowels.
-# So we cut it into *frames* of 1024 samples, which overlap by half. Because the window fades out at
-# its ends, each sample has its full weight in one frame or shares it between two.
+# So we cut it into *frames* of 1024 samples, which overlap by half. A sample at the end of one
+# frame has a small weight there, but it is in the middle of the next frame. Its two weights add up
+# to about 1. The figure shows four frames and their windows.
 #
 # An utterance has 24 000 samples. How many complete frames fit?
 
@@ -411,8 +417,8 @@ plt.show()
 # Eq. (3) of the paper keeps the power :math:`|X[t, k]|^2` of each bin. The *phase*, which says
 # where in its period a wave began, is dropped.
 #
-# Then bins above a highest frequency are cut off, here above 4 kHz. Listen to what is left: it
-# sounds as on an old telephone.
+# Then the bins above a highest frequency are removed, here above 4 kHz. This makes the input of the
+# network smaller. Listen to what is left: it sounds like an old telephone.
 
 spectrum = np.fft.rfft(sound)
 frequency = np.fft.rfftfreq(len(sound), 1 / RATE)
@@ -422,12 +428,13 @@ telephone = np.fft.irfft(spectrum, len(sound))
 Audio(telephone, rate=RATE)
 
 # %%
-# Last, the logarithm. It turns a factor into a difference, as the ear does: twice as loud is one
-# step more, whether the sound was soft or loud before. Silence has the logarithm of zero, which is
-# minus infinity. So powers below a *floor* are replaced by the floor.
+# The last step is the logarithm. It turns a factor into a difference: twice the power is always the
+# same step up, for a soft sound and for a loud one. The ear works in a similar way. The power of
+# silence is zero, and its logarithm is minus infinity. So powers below a *floor* are replaced by
+# the floor.
 #
 # ``stft.forward`` of ``kernels/stft.py`` computes all of this. The figure shows power and logarithm
-# of the utterance. Which one would you rather give to a network?
+# of the utterance. In which one do you see more?
 
 BINS = 257  # up to 4 kHz
 FLOOR = 1e-2
@@ -454,8 +461,8 @@ plt.show()
 
 # %%
 # On the left only the loudest harmonics can be seen. On the right the whole structure appears: thin
-# horizontal lines are the harmonics of the pitch, broad bright bands are the resonances of the
-# mouth, and dark columns are pauses.
+# horizontal lines are the harmonics of the pitch, broad bright bands are the resonances of throat
+# and mouth, and dark columns are pauses.
 #
 # Is the kernel right? We compare it with the plain sum, which is
 # ``scratchser/reference/stft.py``, and with SciPy.
@@ -472,8 +479,9 @@ assert np.abs(slow - by_scipy).max() < 1e-4
 # The transform on a GPU
 # ----------------------
 #
-# The butterflies of one step do not depend on each other: each can have its own thread. The steps
-# depend on each other: between two steps there is a barrier, as in the block sum of tutorial 1.
+# The butterflies of one step do not depend on each other, so each can have its own thread. But each
+# step needs the results of the step before, so there is a barrier between two steps, as in the
+# block sum of tutorial 1.
 #
 # Here is a kernel for one frame of N = 8, with 4 threads. Compare the drawing with the butterflies
 # above: which elements does thread 1 read in each of the three steps?
@@ -513,20 +521,20 @@ plt.show()
 
 # %%
 # Thread 1 computes the butterfly of elements 2 and 3, then of 1 and 3, then of 1 and 5. The kernel
-# of the project, ``stft.forward_cuda``, does the same with four elements in a butterfly instead of
-# two, so that it needs half as many barriers. One block computes one frame, from samples to
-# logarithms.
+# of the project, ``stft.forward_cuda``, works in the same way, but a butterfly has four elements
+# instead of two. So it needs half as many steps and barriers. One block computes one frame, from
+# samples to logarithms.
 #
 # What to try
 # -----------
 #
-# 1. Halve the window to 512 samples. What becomes sharper, what blurs?
+# 1. Use a window of 512 samples. What becomes sharper in the spectrogram, time or frequency?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
 #    Time becomes sharper and frequency blurs. Bins are then 31.25 Hz wide, and the harmonics of a
-#    deep voice, 100 Hz apart, begin to merge. No window is sharp in both.
+#    deep voice, 100 Hz apart, begin to merge. No window is sharp in both time and frequency.
 #
 # 2. How does ``Y`` change if the sound has twice the amplitude?
 #

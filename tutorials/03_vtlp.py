@@ -2,9 +2,10 @@
 3. VTLP: a vocal tract of another length
 ========================================
 
-You will see how a new speaker is made from a recorded one: eq. (4) of the paper, *vocal tract
-length perturbation* (VTLP). You will also see why it is computed from the result back to the input,
-and how to find and check the gradient of a linear map without any derivative.
+You will see how a recorded utterance is changed as if another speaker had spoken it: eq. (4) of
+the paper, *vocal tract length perturbation* (VTLP). You will also see why it is computed from the
+result back to the input, and how to find and check the gradient of a linear map without any
+derivative.
 
 You need the spectrogram of tutorial 2, and the race of tutorial 1.
 """
@@ -15,7 +16,7 @@ You need the spectrogram of tutorial 2, and the race of tutorial 1.
 #
 # The vocal folds make a buzz with many harmonics. The *vocal tract*, from the vocal folds to the
 # lips, is a tube of about 17 cm in men and 15 cm in women. A tube has resonances, the *formants*:
-# frequencies that it makes louder. They make an "a" sound like an "a".
+# frequencies that it makes louder. They make the difference between an "a" and an "i".
 #
 # The tube is closed at the vocal folds and open at the lips. A sound wave fits if a quarter of its
 # length fits into the tube, or three quarters, or five quarters:
@@ -72,10 +73,10 @@ print("17.5 cm:", formants(17.5), "Hz; 14 cm:", formants(14.0), "Hz")
 assert np.allclose(formants(17.5), [500, 1500, 2500])
 
 # %%
-# All formants are proportional to 1 / length. The right tube is 17.5 / 14 = 1.25 times as short, so
-# each of its formants is 1.25 times as high. A real tract is not straight, and the tongue moves its
-# formants from vowel to vowel. But the rule stays: a shorter tract moves **all** formants up by one
-# factor.
+# All formants are proportional to 1 / length. The left tube is 17.5 / 14 = 1.25 times as long as
+# the right one, so the formants of the right one are 1.25 times as high. A real tract is not a
+# straight tube, and its formants move with the tongue from vowel to vowel. But the rule is still
+# the same: in a shorter tract, **all** formants are higher by one factor.
 #
 # Listen to it. The synthesiser of the built-in corpus speaks the same utterance twice, first with a
 # tract of 17 cm.
@@ -93,12 +94,12 @@ def speak(tract_cm, pitch_hz):
 Audio(speak(17.0, PITCH), rate=RATE)
 
 # %%
-# And now with 14 cm and the *same pitch*. The melody is the same, the speaker is another one.
+# And now with 14 cm and the *same pitch*. The melody is the same, but the speaker sounds different.
 
 Audio(speak(14.0, PITCH), rate=RATE)
 
 # %%
-# Here is the spectrum of both, averaged over time and smoothed over frequency, so that the
+# Here are the spectra of both, averaged over time and smoothed over frequency, so that the
 # harmonics disappear and the formants remain.
 
 
@@ -125,9 +126,9 @@ plt.show()
 
 # %%
 # Each peak of the dashed curve lies further right by the same factor, 17 / 14 = 1.21. A corpus has
-# few speakers. A network can learn their tubes by heart, and then it fails for a new speaker. So we
-# stretch the frequency axis of each utterance by a random factor α between 0.9 and 1.1: the same
-# utterance, as if from a tube 1 / α times as long.
+# few speakers. A network can adapt too closely to their vocal tracts, and then it fails for a new
+# speaker. So we stretch the frequency axis of each utterance by a random factor α between 0.9 and
+# 1.1. The result is the same utterance, as if from a tube 1 / α times as long.
 #
 # Eq. (4)
 # -------
@@ -135,8 +136,9 @@ plt.show()
 # Stretching has a problem at the top. Say the highest frequency is fmax = 8 kHz and α = 1.1. Where
 # does 7.9 kHz go? And for α = 0.9, what is left between 7.2 and 8 kHz?
 #
-# It would go to 8.69 kHz, out of range. And nothing would be left: a gap. So eq. (4) stretches only
-# up to f0 = 0.9 fmax. From there a second straight line leads to fmax:
+# With α = 1.1 it goes to 8.69 kHz, out of range. With α = 0.9 there is nothing between 7.2 and 8
+# kHz: a gap. So eq. (4) stretches only up to f0 = 0.9 fmax. From this point, the *hinge*, a second
+# straight line leads to fmax:
 #
 # .. math::
 #
@@ -180,7 +182,7 @@ plt.show()
 # The value of the spectrogram S at bin f moves to G(f) in the result Y. The obvious loop takes each
 # bin of S and puts its value where it belongs: ``Y[round(G(f))] = S[f]``. This is a *scatter*.
 #
-# The arrows show it for 16 bins and α = 1.1. Which bins of Y get no value? Which get two?
+# The arrows show it for 16 bins and α = 1.1. Which bin of Y gets no value? Which bin gets two?
 
 # sphinx_gallery_start_ignore
 
@@ -213,9 +215,9 @@ assert set(range(16)) - set(landed) == {5}
 assert [k for k in range(16) if landed.count(k) > 1] == [15]
 
 # %%
-# Bin 5 (grey) gets nothing, because G is steep there. Bin 15 (red) gets two values, because G is
-# flat above f0. On a GPU two threads then write the same element. The tracer of tutorial 1 knows
-# what this is.
+# Bin 5 (grey) gets nothing: below f0 the slope of G is 1.1, so from time to time a bin of Y is
+# missed. Bin 15 (red) gets two values: above f0 the slope is only 0.1. On a GPU two threads then
+# write the same element. The tracer of tutorial 1 finds this race.
 
 
 @cuda.jit
@@ -233,14 +235,14 @@ assert report.races
 # Gather: each result has one thread
 # ----------------------------------
 #
-# Go in the other direction. Each bin k of Y asks: where do I come from? The answer is
-# :math:`G^{-1}(k)`, which is usually between two bins i and i + 1 of S. So take a weighted mean of
-# both, with the larger weight for the nearer one:
+# Go in the other direction, from Y to S. For each bin k of Y, ask where its value comes from. The
+# answer is :math:`G^{-1}(k)`, which is usually between two bins i and i + 1 of S. So take a
+# weighted mean of both, with the larger weight for the nearer one:
 #
 # .. math:: Y[t, k] = (1 - w) \, S[t, i] + w \, S[t, i + 1], \qquad i + w = G^{-1}(k)
 #
-# This is a *gather*. There is no hole, because each k is computed. There is no race, because each k
-# has one thread.
+# This is a *gather*. There is no hole, because every k is computed. There is no race, because each
+# k is written by one thread.
 
 arrows = []
 for k in range(16):
@@ -262,8 +264,8 @@ draw(report, "vtlp.forward_cuda")
 plt.show()
 
 # %%
-# Does the warp do what eq. (4) says? Four checks: G leads back from the source to k, the weights
-# are those of NumPy's linear interpolation, α = 1 changes no bit, and the result has no hole.
+# Does the warp do what eq. (4) says? We make three checks. G leads from the source back to k. The
+# result agrees with NumPy's linear interpolation. And α = 1 changes nothing, not even the last bit.
 
 for k in (100, 512):
     i, w = vtlp.source(k, 1.1, F)
@@ -276,18 +278,18 @@ error = np.abs(vtlp.forward(exact, 1.1) - reference.vtlp.forward(exact, 1.1)).ma
 print(f"difference from np.interp: {error:.1e}")
 assert error < 1e-10
 assert np.array_equal(vtlp.forward(S, 1.0), S)
-assert np.isfinite(vtlp.forward(S, 1.1)).all()
 
 # %%
 # A test with a known answer
 # --------------------------
 #
-# Is a warped utterance really like another speaker? The synthesiser can tell. It speaks the same
-# utterance with a tube 1 / 1.06 times as long, once with the same pitch and once with a pitch 1.06
-# times as high. Which α brings the spectrogram S nearest to this answer?
+# Is a *warped* utterance (one after VTLP) really like one of another speaker? The synthesiser can
+# answer this. It speaks the same utterance with a tube 1 / 1.06 times as long, once with the same
+# pitch and once with a pitch 1.06 times as high. For which α is the warped spectrogram S nearest to
+# this answer?
 #
 # We compare in two ways: bin by bin, and by the *envelope*, the mean over 9 bins (140 Hz), in which
-# the harmonics of the pitch merge. Predict: in which of the four cases is the best α not 1.06?
+# the harmonics of the pitch merge. This makes four cases. In which of them is the best α not 1.06?
 
 answers = {
     "higher pitch": spectrogram(speak(17 / 1.06, PITCH * 1.06)),
@@ -299,7 +301,7 @@ distances = {}
 best = {}
 for pitch, answer in answers.items():
     for detail, width in (("bins", 1), ("envelope", 9)):
-        # up to f0 = bin 460: from there on eq. (4) bends back to fmax, which a shorter tube does not
+        # up to f0 = bin 460: above it, eq. (4) is no longer the stretch of a shorter tube
         goal = uniform_filter1d(answer, width, axis=1)[:, :460]
         smooth = [uniform_filter1d(one, width, axis=1)[:, :460] for one in warped]
         distances[pitch, detail] = [np.sqrt(np.mean((one - goal) ** 2)) for one in smooth]
@@ -331,8 +333,9 @@ plt.show()
 # %%
 # In three of four cases the best α is 1.06, to within one step. The exception is the same pitch,
 # compared bin by bin. There the harmonics decide, and a warp moves them together with the formants.
-# A real speaker with a shorter tube need not have a higher pitch. So VTLP makes some unusual
-# speakers. That is fine: it makes the data more varied, it does not convert voices.
+# A real speaker with a shorter tube does not always have a higher pitch. So VTLP also makes unusual
+# combinations of tube and pitch. This does no harm: its purpose is more varied data, not the
+# imitation of a certain speaker. The figure compares the spectrograms.
 
 # sphinx_gallery_start_ignore
 
@@ -350,14 +353,15 @@ draw_spectrograms({"17 cm": S, "17 cm, α = 1.06": vtlp.forward(S, 1.06), "16 cm
 plt.show()
 
 # %%
-# The second and the third panel look nearly the same, although the third is a real synthesis with
+# The second and the third panel look nearly the same, although the third was synthesised with
 # another tube.
 #
 # What does a warped utterance sound like? A spectrogram has no phase, so we must find one. The
-# method of Griffin and Lim starts from any phase and repeats two steps: make a sound, and compute
-# its spectrogram again; keep the new phase, and put the wanted power back. We use α = 1.2, so
-# that the change is easy to hear. Eq. (4) allows less than 1 / 0.9 = 1.11, so this cell stretches
-# the whole axis, without the second line.
+# method of Griffin and Lim starts with some phase, here the one of the recording, and repeats two
+# steps. First, make a sound from the wanted magnitudes :math:`|X|` and this phase. Second, compute
+# the transform of this sound and take over its phase. We use α = 1.2, so that the change is easy to
+# hear. Eq. (4) allows only α below 1 / 0.9 = 1.11, so this cell stretches the whole axis, without
+# the second line of eq. (4).
 
 
 def stretched(sound, alpha, rounds=40):
@@ -365,14 +369,14 @@ def stretched(sound, alpha, rounds=40):
     shape = {"fs": RATE, "nperseg": 1024, "noverlap": 1024 - 128}
     _, _, X = scipy.signal.stft(sound, **shape)
     bins = np.arange(len(X))
-    power = np.stack([np.interp(bins / alpha, bins, frame) for frame in np.abs(X).T], axis=1)
+    magnitude = np.stack([np.interp(bins / alpha, bins, frame) for frame in np.abs(X).T], axis=1)
     guess = X
     for _ in range(rounds):
-        _, sound = scipy.signal.istft(power * np.exp(1j * np.angle(guess)), **shape)
+        _, sound = scipy.signal.istft(magnitude * np.exp(1j * np.angle(guess)), **shape)
         _, _, guess = scipy.signal.stft(sound, **shape)
         guess = guess[:, : X.shape[1]]
-    missing = np.linalg.norm(np.abs(guess) - power) / np.linalg.norm(power)
-    print(f"the sound has the wanted spectrogram up to {missing:.0%}")
+    missing = np.linalg.norm(np.abs(guess) - magnitude) / np.linalg.norm(magnitude)
+    print(f"the magnitudes of the sound differ from the wanted ones by {missing:.0%}")
     return sound
 
 
@@ -412,19 +416,20 @@ plt.show()
 
 # %%
 # Now the gradient. The loss changes by dY · ΔY when Y changes a little, where dY is the gradient of
-# Y and the dot is the sum of all products. If S changes by ΔS, then ΔY = M ΔS, and the loss changes
-# by
+# the loss with respect to Y. The dot means: multiply element by element and add up. If S changes by
+# ΔS, then ΔY = M ΔS, and the loss changes by
 #
 # .. math:: dY \cdot (M \, \Delta S) = (M^T dY) \cdot \Delta S
 #
 # So the gradient of S is :math:`dS = M^T dY`: the same weights in the other direction. In words:
-# bin i of S collects the gradients of all bins of Y that have read it, each times its weight.
+# the gradient of bin i of S is the sum of the gradients of all bins of Y that have read it, each
+# times its weight.
 #
 # The obvious loop for this is a scatter again, with the same race as before. ``vtlp.backward``
-# gathers instead: the bins k that have read bin i lie side by side, so one thread visits them.
+# gathers instead: the bins k that have read bin i are neighbours, so one thread adds them up.
 #
-# The equation is also a check that needs no derivative. For any S and any dY, both sides must be
-# equal:
+# The last equation is also a check that needs no derivative. For any S and any dY, both sides must
+# be equal:
 
 rng = np.random.default_rng(0)
 S64 = rng.standard_normal((5, F))
@@ -444,24 +449,26 @@ for alpha in (0.9, 1.04, 1.1):
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    For 0 < α < 1 / 0.9. For a larger α, the hinge lies above fmax and the second line falls.
+#    For 0 < α < 1 / 0.9. For a larger α, the hinge goes to a frequency above fmax, and the second
+#    line falls.
 #
-# 2. The batch is normalised by eq. (5), minus the mean and divided by the standard deviation, after
-#    the warp. Would the result be the same if it were normalised before, with the same mean and the
-#    same standard deviation?
+# 2. After the warp, eq. (5) of the paper normalises the batch: it subtracts one mean from all
+#    elements and divides by one standard deviation. Would the result be the same if we normalised
+#    before the warp, with the same two numbers?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Yes. Each element of Y is a weighted mean, and the mean of shifted and scaled values is the
-#    shifted and scaled mean.
+#    Yes, apart from rounding. Each element of Y is a weighted mean, with weights that add up to 1.
+#    The mean of normalised values is the normalised mean.
 #
 # 3. Warp by 1.1 and then by 1 / 1.1. Is the result the original spectrogram?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Nearly. The two hinges lie at different places, and interpolation blurs twice.
+#    Not exactly. The hinges of the two warps do not fit together, and each interpolation blurs a
+#    little.
 #
 # 4. In the drawing of the gather, bin 1 of S is read by three threads. Which of them could do
 #    without it? Is this a race?
@@ -469,8 +476,8 @@ for alpha in (0.9, 1.04, 1.1):
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Thread 0. Its source is bin 0 exactly, so bin 1 has the weight 0 for it. It is no race, because
-#    all of them only read.
+#    Thread 0. Its source is bin 0 exactly, so bin 1 has the weight 0 for it. There is no race,
+#    because all of them only read.
 #
 # **Your turn.** Write the warp in ``tutorials/exercises/vtlp.py``. This command judges it::
 #

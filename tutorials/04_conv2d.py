@@ -44,9 +44,10 @@ def without_frame(axis, left, right, bottom, top):
 # A window that slides
 # --------------------
 #
-# A convolution has a small set of weights, called its *kernel*. The kernel lies on a part of the
-# input, its *window*. Each weight is multiplied by the input below it, and the products are added
-# up. The result is one output. Then the window moves on and the same weights are used again.
+# A convolution has a small set of weights, called its *kernel*. The kernel is placed on a part of
+# the input, the *window*. Each weight is multiplied by the input below it, and the products are
+# added up. (This kernel has nothing to do with the kernels of tutorial 1. The word has two
+# meanings.) The result is one output. Then the window moves on and the same weights are used again.
 #
 # Here are nine inputs and three weights. The window that begins at input 2 covers 1, 3 and -1.
 # What is the output? Write down your guess, then run the cell.
@@ -62,8 +63,9 @@ assert np.sum(window * W) == 8
 
 # %%
 # Why does the network use the same weights at all positions, and not separate weights for each
-# position? A pattern of speech can come early or late in an utterance. What the network learns
-# about the pattern in one place is then known in all places. It also needs far fewer weights.
+# position? A pattern of speech can come early or late in an utterance. With shared weights, what
+# the network learns about the pattern in one place helps in all places. The network also needs far
+# fewer weights.
 #
 # Same padding
 # ------------
@@ -71,8 +73,8 @@ assert np.sum(window * W) == 8
 # A window of three weights has seven positions inside nine inputs, so the output would be shorter
 # than the input. To avoid this, we continue the input with zeros on both sides. With :math:`I`
 # weights, the first window begins :math:`p = \lfloor (I - 1) / 2 \rfloor` elements before the
-# input. Now there are as many windows as inputs, and the output has the *same* length. This is why
-# it is called same padding.
+# input. Now there are as many windows as inputs, and the output has the *same* length as the input.
+# This is why it is called *same padding*.
 #
 # In the drawing, each row is one position of the window. Grey inputs are the added zeros.
 
@@ -114,8 +116,8 @@ draw_windows(x, W, stride=2)
 
 # %%
 # The window stops at the positions 0, 2, 4, ... up to the last input. With stride :math:`s`, these
-# are :math:`\lceil T / s \rceil` stops, whatever the size of the kernel: five for nine inputs and
-# four for eight. The stops are :math:`s` inputs apart, so output :math:`t` is
+# are :math:`\lceil T / s \rceil` stops for :math:`T` inputs, for any size of the kernel: five for
+# nine inputs and four for eight. The stops are :math:`s` inputs apart, so output :math:`t` is
 #
 # .. math:: y[t] = \sum_i W[i] \; x[t s + i - p]
 #
@@ -152,7 +154,7 @@ assert np.allclose(y, correlate(np.pad(x, 1), W, "valid")[::2])  # SciPy compute
 #
 # One output of one layer sees three inputs. When layers are stacked, an output of the second layer
 # sees three outputs of the first layer, and each of these sees three inputs. The windows overlap,
-# so this makes fewer than nine. What an output sees is called its *receptive field*.
+# so these are fewer than nine inputs. What an output sees is called its *receptive field*.
 #
 # The drawing shows three layers with stride 2 on top of 24 frames. How many frames does the marked
 # output of layer 3 see? First guess the number, then follow the lines.
@@ -188,8 +190,9 @@ def draw_receptive_field(T, layers, marked):
 draw_receptive_field(T=24, layers=3, marked=1)
 
 # %%
-# We can also measure it. Set one frame to 1 and all others to 0, run the layers, and look whether
-# the marked output is different from 0. With weights that are all 1, nothing can cancel out.
+# We can also measure it. Set one frame to 1 and all others to 0, run the layers, and see whether
+# the marked output is different from 0. Repeat this for each frame. With weights that are all 1,
+# nothing can cancel out.
 
 
 def three_layers(x):
@@ -211,15 +214,16 @@ assert seen == list(range(1, 16))
 
 # %%
 # The receptive field grows from 3 to 7 to 15 frames: each layer doubles it and adds one. Frames are
-# 32 ms apart and 64 ms long, so 15 frames are about half a second of speech. This is what strides
-# are good for. Without them, three layers would see only 7 frames.
+# 32 ms apart and 64 ms long, so 15 frames are about half a second of speech. This is one purpose of
+# strides. Without them, three layers would see only 7 frames.
 #
 # The sum as a table
 # ------------------
 #
-# Now to the gradients. We write down which input enters which output with which weight. In the
-# table below, row :math:`t` belongs to output :math:`t` and column :math:`u` to input :math:`u`. An
-# entry is the weight between the two. Empty means 0: this input does not enter this output.
+# We go back to nine inputs and stride 2, and prepare the gradients. The table below shows which
+# input enters which output with which weight. Row :math:`t` belongs to output :math:`t` and column
+# :math:`u` to input :math:`u`. An entry is the weight between the two. Empty means 0: this input
+# does not enter this output.
 #
 # Call this table :math:`M`. Then the whole convolution is the matrix product :math:`y = M x`.
 
@@ -264,18 +268,19 @@ plt.show()
 # :math:`\varepsilon \, dy[t]`. We need the same for each input and for each weight.
 #
 # Each coloured entry of the table stands for one product :math:`W[i] \, x[u]` that is added to
-# :math:`y[t]`. So it adds
+# :math:`y[t]`. For small changes, only the sum of all :math:`dy[t] \, y[t]` matters for the loss.
+# In this sum, the entry is the term
 #
 # .. math:: dy[t] \cdot W[i] \cdot x[u]
 #
-# to the change of the loss. There are three factors. To get the derivative with respect to one of
-# them, leave this factor out, and add up all entries in which it occurs:
+# It has three factors. To get the derivative with respect to one of them, leave this factor out,
+# and add up the terms of all entries in which it occurs:
 #
 # - **Output** :math:`y[t]` is the sum of its **row**, over :math:`W[i] \, x[u]`.
 # - **Input** :math:`x[u]` occurs in its **column**. So :math:`dx[u]` is the sum of the column, over
 #   :math:`dy[t] \, W[i]`.
-# - **Weight** :math:`W[i]` occurs on a **diagonal**, once in each window. So :math:`dW[i]` is the
-#   sum of the diagonal, over :math:`dy[t] \, x[u]`.
+# - **Weight** :math:`W[i]` occurs on a **diagonal**, once in each window (but not on the padding).
+#   So :math:`dW[i]` is the sum of the diagonal, over :math:`dy[t] \, x[u]`.
 
 # sphinx_gallery_start_ignore
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.4), layout="constrained")
@@ -288,11 +293,11 @@ for axis, title in zip(axes, ("row: y[2]", "column: dx[3]", "diagonal: dW[2]"), 
 plt.show()
 
 # %%
-# So one triple of loops computes all three. Compare the lines: they differ only in which of the
-# three letters is on the left.
+# So the same two loops compute all three. Compare the three lines with ``+=``: they differ only in
+# which of the three factors is missing on the right.
 #
-# Before you run the cell: how many outputs does ``x[3]`` reach, and how many does ``x[4]`` reach?
-# Count the entries in their columns.
+# Before you run the cell, count the entries in the columns: how many outputs does ``x[3]`` reach,
+# and how many does ``x[4]`` reach?
 
 dy = np.array([1.0, -1, 0.5, 2, 0])
 y = np.zeros(5)
@@ -313,10 +318,11 @@ assert np.count_nonzero(M[:, 3]) == 2
 assert np.count_nonzero(M[:, 4]) == 1
 
 # %%
-# With stride 2, an input at an even position reaches one output, through the middle weight
-# ``W[1]``. An input at an odd position reaches two outputs, through ``W[2]`` and ``W[0]``. So the
-# positions fall into two classes, and each class has its own small kernel. The package computes
-# ``dx`` in this way, class by class: ``input_gradient_cpu`` in ``kernels/conv2d.py``.
+# ``x[3]`` reaches two outputs and ``x[4]`` only one. With stride 2, an input at an even position
+# reaches one output, through the middle weight ``W[1]``. An input at an odd position reaches two
+# outputs, through ``W[2]`` and ``W[0]``. So the positions fall into two classes, and each class has
+# its own small kernel. The package computes ``dx`` in this way, class by class:
+# ``input_gradient_cpu`` in ``kernels/conv2d.py``.
 #
 # The bias is added to each output with factor 1, so its gradient is the sum of all ``dy``. The
 # package's backward pass agrees with our loops:
@@ -337,9 +343,9 @@ assert np.allclose(dW, dW_kernel.ravel())
 assert dbias[0] == dy.sum() == 2.5
 
 # %%
-# The weights are shared, so their gradients are added up: over all stops, over the utterances of a
-# batch, and in the package also over calls. ``conv2d.backward`` adds to ``dW`` and ``dbias``, so
-# they have to be set to zero before each batch. ``dx`` is written, not added to.
+# The weights are shared, so their gradients are added up: over all positions of the window, over
+# the utterances of a batch, and in the package also over calls. ``conv2d.backward`` adds to ``dW``
+# and ``dbias``, so they have to be set to zero before each batch. ``dx`` is written, not added to.
 #
 # ReLU and its mask
 # -----------------
@@ -389,20 +395,23 @@ plt.show()
 # Time, frequency and channels
 # ----------------------------
 #
-# A spectrogram has two dimensions. The window now covers :math:`I` frames and :math:`J` frequency
-# bins, and slides in both directions, with a stride for each. Nothing else changes:
+# A spectrogram has two dimensions, time and frequency. The window now covers :math:`I` frames and
+# :math:`J` frequency bins, and slides in both directions, with a stride for each. Nothing else
+# changes:
 #
 # .. math::
 #    y[b, t, f, d] = \mathrm{ReLU}\Big( \mathrm{bias}[d] + \sum_i \sum_j \sum_c
 #    x[b,\; t s_t + i - p_t,\; f s_f + j - p_f,\; c] \; W[i, j, c, d] \Big)
 #
 # Here :math:`b` is the utterance of the batch. An input has :math:`C` channels, counted by
-# :math:`c`: the spectrogram is one channel, and each kernel of a layer makes one output channel,
-# counted by :math:`d`.
+# :math:`c`. The spectrogram has one channel. A layer has several kernels, and each of them makes
+# one output channel, counted by :math:`d`. The strides are :math:`s_t` and :math:`s_f`, and
+# :math:`p_t` and :math:`p_f` are the sizes of the padding in front.
 #
 # We load three synthetic utterances and compute their spectrograms. They have different lengths, so
-# the batch is padded. We write NaN ("not a number") into the padding on purpose. A sum with a NaN
-# is NaN, so if a kernel ever reads the padding, we will see it.
+# the shorter ones are padded to the length of the longest. We write NaN ("not a number") into the
+# padding on purpose. A sum with a NaN is NaN, so if a kernel ever reads the padding, we will see
+# it.
 
 corpus = synthetic.load(size=10)
 spectrograms = []
@@ -423,8 +432,8 @@ assert rate == 16000
 # A network learns its kernels. To see what kernels can do, we make two by hand, with 3 frames and 5
 # bins each:
 #
-# - *rise*: the last frame minus the first one. It answers where the sound becomes louder.
-# - *ridge*: the middle bins minus the outer bins. It answers at lines along time, such as
+# - *rise*: the last frame minus the first one. Its output is large where the sound becomes louder.
+# - *ridge*: the middle bins minus the outer bins. Its output is large on lines along time, such as
 #   harmonics.
 #
 # The stride is 1 in time and 2 in frequency. What shape do you expect for the output?
@@ -466,8 +475,9 @@ axes[-1].set_xlabel("frame (32 ms each)")
 plt.show()
 
 # %%
-# The outputs have half as many bins as the input, because of the stride in frequency. They have as
-# many frames. SciPy computes the same, one utterance at a time:
+# The outputs have half as many bins as the input, because of the stride in frequency. The number of
+# frames is the same, because the stride in time is 1. SciPy gives the same result, one utterance at
+# a time:
 
 for b in range(3):
     padded = np.pad(spectrograms[b], ((1, 1), (2, 2)))
@@ -481,7 +491,7 @@ print("the package's ridges agree with SciPy's for all three utterances")
 #
 # A time stride shortens the padded batch, and it shortens each utterance in the same way: an
 # utterance with :math:`n` frames has :math:`\lceil n / s \rceil` frames afterwards. The network
-# carries the lengths along from layer to layer.
+# passes the lengths on from layer to layer.
 #
 # The drawing shows a batch of three utterances and three layers with time stride 2. White cells are
 # padding. A cell is drawn as wide as the time that it stands for.
@@ -533,8 +543,9 @@ assert np.all(y[shortest, frames:] == 0)
 # There is a second condition for this: the padding *before* the first frame has to be fixed. Some
 # libraries compute it from the length of the whole batch. They pad as little as possible and put
 # half of it in front. For three weights and stride 2 this is one zero in front of 9 inputs, but
-# none in front of 8. So all windows of an utterance move by one frame if its batch has an odd
-# length. How large is the effect? We compute the outputs of 8 inputs with both kinds of padding.
+# none in front of 8. So the windows of an utterance are one frame earlier in a batch of odd length
+# than in a batch of even length. How large is the effect? We compute the outputs of 8 inputs with
+# both kinds of padding.
 
 odd_batch = correlate(np.pad(x[:8], (1, 1)), W, "valid")[::2]  # one zero in front
 even_batch = correlate(np.pad(x[:8], (0, 1)), W, "valid")[::2]  # none
@@ -549,7 +560,7 @@ assert np.abs(odd_batch - even_batch).max() > 1
 # Is the backward pass the derivative?
 # ------------------------------------
 #
-# We have derived the gradients, but a program can still be wrong. The test is simple: change one
+# We have derived the gradients, but the program can still be wrong. The test is simple: change one
 # element of an input a little, measure how the loss changes, and compare this with the gradient. Do
 # it for every element of every input. Three precautions make this test sharp:
 #
@@ -592,8 +603,9 @@ require(reports)
 assert all(report.error < report.limit / 1000 for report in reports)
 
 # %%
-# Each line names the largest error and the limit that it has to stay below. The errors are more
-# than a thousand times smaller than the limits.
+# Each line shows the largest error, the limit for it, the index of this element, and the number of
+# elements that were changed (*probes*). The errors are more than a thousand times smaller than the
+# limits.
 #
 # A test is worth something only if it fails for wrong programs. So we plant a mistake: a backward
 # pass without the mask of ReLU. Which of the three gradients will be wrong?
@@ -613,8 +625,8 @@ assert not any(report.passed for report in wrong)
 
 # %%
 # All three, because ``dz`` enters all three sums. The factor at the end of each line compares the
-# wrong value with the right one. It is a different number each time, which says: this is not a
-# forgotten constant.
+# wrong value with the right one. It is a different number each time, so the mistake is not a
+# forgotten constant factor.
 #
 # One more thing can be wrong: the forward pass itself. A gradient check does not see this, since it
 # only compares the two passes with each other. So we compare the forward pass with another
@@ -645,14 +657,14 @@ assert difference < 1e-12
 #
 #    The batch: 50, 25, 13, 13. The utterance: 19, 10, 5, 5.
 #
-# 3. In the picture of *rise*, the last frame is bright from top to bottom wherever the input is
-#    dark. But no sound rises there. What does?
+# 3. In the figure of *rise*, the last frame is bright in nearly all bins. But the sound does not
+#    become louder there. Why is the output large?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
 #    The utterance ends in silence. We subtracted the mean, so silence has negative values. The
-#    zeros past the end are larger than these, and the kernel sees a rise.
+#    zeros past the end are larger than these, which looks like a rise to the kernel.
 #
 # 4. Why is there no ReLU in the table :math:`M`?
 #

@@ -3,9 +3,9 @@
 ======================
 
 You will see how the same multiplications, in another order, take a fraction of the time. The ladder
-has five steps: naive, coalesced, shared-memory tile, register tile, vectors. Each step has a
-picture, an expectation and a result. For a GPU we count what moves, which needs no GPU. For a CPU
-we count *and* measure.
+has five steps: naive, coalesced, shared-memory tile, register tile, vectors. For each step we say
+what we expect, and then look at the result. For a GPU we count what moves, which needs no GPU. For
+a CPU we count *and* measure.
 
 You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
 """
@@ -14,12 +14,13 @@ You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
 # The task
 # --------
 #
-# The matrix product is the heart of a network: dense layers, LSTM and convolutions are made of it.
+# Most of the work of a network is matrix products: dense layers, LSTMs and convolutions consist of
+# them.
 #
 # .. math:: C[i, j] = \sum_k A[i, k] \, B[k, j]
 #
-# For matrices of 256 x 256 these are 256³ products, about 17 million, in any order. All versions
-# below do exactly these products. They differ in what they load for them.
+# For matrices of 256 x 256 this makes 256³ products, about 17 million. Their order is free. All
+# versions below compute exactly these products. They differ in how much they load for them.
 
 import os
 
@@ -53,7 +54,7 @@ right = A.astype(np.float64) @ B
 # the passes of its busiest bank. Both are divided by the number of products.
 #
 # We count the accesses to A and B, and to the parts of them in shared memory, which are called a
-# and b in all kernels. C is written once, however long the sum over k is.
+# and b in all kernels. We leave out C, because each of its elements is written only once.
 
 SECTOR = 32  # bytes
 BANKS = 32
@@ -112,10 +113,10 @@ def run(kernel, grid, block):
 # --------------------------------------
 #
 # The loops over i and j disappear, as in tutorial 1. A launch in two dimensions gives each thread
-# two indices. Threads with neighbouring x are neighbours in a warp. In this first version x runs
-# down the rows: the threads of a warp have 32 different i and the same j.
+# two indices. Threads with neighbouring x are neighbours in a warp. In this first version x is the
+# row: the threads of a warp have 32 different i and the same j.
 #
-# In each step of k, the warp reads 32 elements of A and one of B. How many sectors are that?
+# In each step of k, the warp reads 32 elements of A and one of B. How many sectors is that?
 
 
 @cuda.jit
@@ -161,13 +162,14 @@ assert counted["naive"][0] == 33
 
 # %%
 # 32 elements of a *column* of A lie in 32 sectors, and B adds one. That makes 33 sectors for 32
-# products: 33 bytes for each product. Dark cells are read, pale cells are fetched in vain.
+# products: 33 bytes for each product. In the drawing, dark cells are read, and pale cells are
+# fetched but not used.
 #
 # Step 2, GPU: coalesced
 # ----------------------
 #
-# Exchange the two indices. Now the threads of a warp have the same i and 32 neighbouring j. Predict
-# the sectors of A and of B.
+# Exchange the two indices. Now the threads of a warp have the same i and 32 neighbouring j. How
+# many sectors of A and of B do they read in each step of k?
 
 
 @cuda.jit
@@ -187,14 +189,16 @@ assert counted["coalesced"][0] == 5
 
 # %%
 # One sector of A, which all threads share, and four sectors of B. That is 5 bytes instead of 33 for
-# each product: an **expected gain of 6.6**, for exchanging two indices.
+# each product. If time is proportional to these bytes, exchanging two indices has an **expected
+# gain of 6.6**.
 #
 # Step 3, GPU: a tile in shared memory
 # ------------------------------------
 #
-# Each element of B is still read by each of the 64 rows of C. Let the threads of a block share:
-# they load a tile of A and a tile of B into shared memory, wait, and multiply from there. Each
-# element that is loaded serves all threads of a row or a column of the block.
+# Each element of B is still read again for each of the 64 rows of C. So let the threads of a block
+# work together: they load a square part of A and of B, a *tile*, into shared memory, wait at a
+# barrier, and multiply from there. Each element that is loaded is used by all threads of a row or a
+# column of the block.
 #
 # With tiles of 32 x 32, by what factor does the traffic fall?
 
@@ -239,17 +243,18 @@ plt.show()
 # It loads one element of each tile, and reads a row of ``a`` and a column of ``b``.
 #
 # The traffic of global memory falls to a quarter of a byte for each product: an **expected gain of
-# 20**. It is less than 32, because the requests before shared their element of A already.
+# 20**. The tile is used 32 times, but the gain is less than 32, because in step 2 the 32 threads of
+# a warp shared their element of A already.
 #
-# But shared memory is not free. Each product still needs two reads of it: two passes for the 32
-# products of a warp, 0.0625 for each, and a little for loading.
+# But shared memory is not free. Each product still needs two reads of it. These are two passes for
+# the 32 products of a warp, or 0.0625 for each product, and a little more for loading the tiles.
 #
 # Step 4, GPU: a tile in registers
 # --------------------------------
 #
-# A register is faster than any memory, and each thread has many. So let a thread compute not one
-# element of C, but 4 x 4 of them. For each n it reads 4 elements of ``a`` and 4 of ``b`` and does
-# 16 products: 8 reads instead of 32.
+# A register is faster than any memory, and each thread has many of them. So let a thread compute
+# not one element of C, but 4 x 4 of them. For each n (the index along the tile) it reads 4 elements
+# of ``a`` and 4 of ``b`` and computes 16 products: 8 reads instead of 32.
 
 
 def register_tile(T, R):
@@ -297,7 +302,7 @@ assert counted["shared tile"][1] / counted["register tile"][1] > 3
 
 # %%
 # The drawing shows tiles of 4 x 4 with 2 x 2 elements of C for each of 4 threads. After the first
-# barrier, each element of ``a`` is read by two threads only: the two that lie side by side.
+# barrier, each element of ``a`` is read by two threads only, the two with the same y.
 
 report = trace(register_tile(4, 2), 1, (2, 2), A[:4, :4].copy(), B[:4, :4].copy(), np.zeros((4, 4), np.float32))
 report.require_clean()
@@ -307,16 +312,17 @@ plt.show()
 # %%
 # The passes fall by a factor of 3.7, the **expected gain** where shared memory is the limit. It is
 # not quite 4, because loading the tiles costs passes too. The extra column of ``a`` matters:
-# without it, four threads of a warp would meet in one bank (tutorial 1).
+# without it, the four elements of ``a`` that a warp reads at a time would lie in one bank (tutorial
+# 1).
 #
 # Step 5, GPU: vectors
 # --------------------
 #
-# One instruction can read 16 bytes, which are four neighbouring float32. For this the elements that
-# a thread needs must be neighbours. So the kernel of this project, ``kernels/parts/tile_cuda.py``,
-# gives each thread 8 x 4 *neighbouring* elements of C, and it stores the tile of A turned: its
-# columns become rows. The 12 reads for 32 products become 3 instructions, an **expected gain of 4**
-# in the number of instructions that read.
+# One instruction can read 16 bytes, which are four neighbouring float32. For this, the elements
+# that a thread needs must be neighbours in memory. So the kernel of this project,
+# ``kernels/parts/tile_cuda.py``, gives each thread 8 x 4 *neighbouring* elements of C, and it
+# stores the tile of A transposed: its columns become rows. The 12 reads for 32 products become 3
+# instructions, an **expected gain of 4** in the number of instructions that read.
 
 # sphinx_gallery_start_ignore
 
@@ -336,7 +342,7 @@ def draw_vectors():
             reads += 1
         axis.set(xlim=(-0.2, 8.1), ylim=(8.1, -0.2), aspect="equal", xticks=[], yticks=[])
         axis.set(xlabel="k" if not turned else "row of A", ylabel="row of A" if not turned else "k")
-        axis.set_title(f"{'stored turned' if turned else 'stored as in A'}: {reads} instructions")
+        axis.set_title(f"{'stored transposed' if turned else 'stored as in A'}: {reads} instructions")
         axis.spines[:].set_visible(False)
     figure.suptitle("a thread reads 8 elements of A for one k")
 
@@ -346,8 +352,8 @@ draw_vectors()
 plt.show()
 
 # %%
-# The tracer counts elements, not instructions: joining the reads is the work of the compiler. So it
-# shows the larger tile of 64 x 32 elements, but not the vectors.
+# The tracer counts elements, not instructions: the compiler joins the reads. So the counts show the
+# effect of the larger tile, 64 x 32 elements of C, but not the effect of the vectors.
 
 tiles = tile_cuda.tiles(M, N)
 operands = (
@@ -390,13 +396,14 @@ draw_counted()
 plt.show()
 
 # %%
-# What do we expect on a card?
-# ----------------------------
+# What do we expect on a GPU?
+# ---------------------------
 #
 # *Arithmetic intensity* is the number of operations for each byte that is moved. A product and its
 # addition are two operations. A GPU can do a certain number of operations in the time in which it
 # moves one byte: about 20 for an H100, by ``docs/kernels.md``. Below this number memory is the
-# limit, above it arithmetic.
+# limit, above it arithmetic. Which of our five kernels are limited by memory? In the figure, called
+# a *roofline*, the black line is the highest speed that the GPU can reach.
 
 intensity = {name: 2 / moved for name, (moved, _) in counted.items()}
 for name, value in intensity.items():
@@ -410,7 +417,7 @@ assert intensity["matmul.product_cuda"] < 20
 def draw_roofline(balance=20):
     _, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
     x = np.geomspace(0.03, 100, 200)
-    axis.loglog(x, 100 * np.minimum(1, x / balance), color="black", label="limit of the card")
+    axis.loglog(x, 100 * np.minimum(1, x / balance), color="black", label="limit of the GPU")
     for i, (name, value) in enumerate(intensity.items()):
         axis.plot(value, 100 * min(1, value / balance), "o", ms=14 - 2 * i, color=f"C{i}", label=name)
     axis.axvline(balance, color="grey", ls=":")
@@ -423,13 +430,14 @@ draw_roofline()
 plt.show()
 
 # %%
-# This is an expectation, and a pessimistic one: it counts every request as if it went to memory.
-# Caches answer many of them.
+# All five, by this count. But the count is pessimistic: it treats every request as if it went to
+# memory. Caches answer many of them.
 #
-# What was measured? ``docs/gpu.md`` has times of the last step on one NVIDIA H200:
+# What was measured? ``docs/gpu.md`` has results of the last step on one NVIDIA H200:
 # ``matmul.product_cuda`` does 1514 GFLOP/s in a training step of the paper's network, and
-# ``conv2d.forward_cuda``, which uses the same tile, 2511 GFLOP/s. The steps 1 to 4 have not been
-# run on a card. So from here on we measure on a CPU, where every reader can repeat it.
+# ``conv2d.forward_cuda``, which uses the same tile, 2511 GFLOP/s (billions of operations in a
+# second). Steps 1 to 4 have not been run on a GPU. So from here on we measure on a CPU, where every
+# reader can repeat it.
 #
 # How to count on a CPU
 # ---------------------
@@ -437,12 +445,12 @@ plt.show()
 # A CPU moves *cache lines* of 64 bytes, which are 16 float32. And it has vector instructions that
 # compute with 8 or 16 neighbouring elements at once. So the rule is the same: neighbours are cheap.
 #
-# The tracer can run a CPU function as a kernel with one thread. We count a line whenever a place in
-# the program leaves the line that it has used last.
+# The tracer can run a CPU function as a kernel with one thread. For each access in the source code,
+# we remember the last line that it used, and count one whenever the next line is a different one.
 
 
 def lines(function, products, *arrays):
-    """Cache lines for each product."""
+    """Cache lines for each product. A site is a source line that reads or writes one array."""
     log = trace(function, 1, 1, *arrays).log
     accesses = log.accesses()
     sites = log.sites
@@ -512,21 +520,22 @@ draw_paths()
 plt.show()
 
 # %%
-# Three lines: it reads one of B, and reads and writes one of C. Before, it was about one line for
-# *each* product.
+# Three: one line of B is read, and one line of C is read and written, which counts twice. In step
+# 1, it was about one line for *each* product.
 #
-# There is a second gain. In ``by_element`` each addition waits for the addition before it, because
-# they add to the same total. In ``by_row`` the 16 sums of a line are independent, so the compiler
-# uses vector instructions.
+# There is a second reason for a gain. In ``by_element`` each addition waits for the addition before
+# it, because they add to the same total. In ``by_row`` the 16 sums of a line are independent, so
+# the compiler can use vector instructions.
 #
 # Step 3, CPU: a tile in the cache
 # --------------------------------
 #
-# A CPU has no shared memory that we fill by hand. Its caches do this by themselves. But we can
-# choose an order in which a part of B, here 64 x 128 elements or 32 KB, is used by all rows before
-# the next part is needed. Then it stays in the nearest cache.
+# A CPU has no shared memory that we fill by hand. Its caches keep by themselves what was used last.
+# But we can choose an order in which a part of B, here 64 x 128 elements or 32 KB, is used for all
+# rows of C before the next part is needed. Then it stays in the first cache, which is the smallest
+# and fastest one.
 #
-# The number of lines is the same, they only come from nearer. Do you expect a gain?
+# The number of lines is the same, but they come from a faster cache. Do you expect a gain?
 
 
 @njit
@@ -547,8 +556,8 @@ def cache_tile(A, B, C):
 # Step 4, CPU: a tile in registers
 # --------------------------------
 #
-# Hold 4 x 4 elements of A in registers. One line of each of 4 rows of B and 4 rows of C then serves
-# 16 x 16 products.
+# Keep 4 x 4 elements of A in registers. Then one line from each of 4 rows of B and 4 rows of C is
+# enough for 16 x 16 = 256 products.
 
 
 @njit
@@ -571,7 +580,7 @@ def register_rows(A, B, C):
 
 
 # %%
-# Now the counts. A is 32 x 32 and B is 32 x 64 for them.
+# Now we count, with A of 32 x 32 and B of 32 x 64.
 
 part = A[:32, :32].copy(), B[:32, :64].copy(), C[:32, :64].copy()
 functions = {"by element": by_element, "by row": by_row, "cache tile": cache_tile, "register tile": register_rows}
@@ -588,9 +597,11 @@ assert 3 < line_counts["by row"] / line_counts["register tile"] < 4.1
 # ----------------------------
 #
 # The last version keeps a tile of **C** in registers for the whole of k. It loads and stores C only
-# once. Numba does not compile loops to this, so ``kernels/parts/tile.py`` writes the vector
-# instructions itself. For each k it loads one line of B, and each of 6 or 12 elements of A is
-# copied to all 16 lanes and multiplied by it. How many rows depends on the processor.
+# once. Numba does not turn loops into such code, so ``kernels/parts/tile.py`` writes the vector
+# instructions itself. For each k it loads one line of B, which has 16 elements. Each of R elements
+# of A, one for each row of the tile, is copied into 16 places and multiplied by this line. R is 6
+# or 12, depending on the processor. So 16 R products need one line of B and R elements, or R / 16
+# lines, of A.
 
 # sphinx_gallery_start_ignore
 
@@ -622,11 +633,12 @@ print(f"vectors: {line_counts['vectors']:.4f} lines for each product, by this fo
 # How to measure
 # --------------
 #
-# Four rules make a measurement worth something:
+# Four rules make a measurement more reliable:
 #
-# 1. **First check, then time.** A wrong result is often fast.
-# 2. **Compile before.** The first call of a Numba function compiles it.
-# 3. **Take turns.** If the machine is busy for a while, all versions suffer.
+# 1. **First check, then measure.** A wrong function is often fast.
+# 2. **Compile first.** The first call of a Numba function compiles it. Do not measure this call.
+# 3. **Run the versions in turn**, several times. If the machine is busy for a while, this affects
+#    all of them equally.
 # 4. **Take the median,** and on a shared machine the processor time instead of the time on the
 #    clock.
 
@@ -673,14 +685,15 @@ for name, milliseconds in measured.items():
     print(f"{name:14} {milliseconds:8.3f} ms, {2 * 256**3 / milliseconds / 1e6:7.1f} GFLOP/s")
 
 # %%
-# NumPy calls a *BLAS* library, the work of many experts over many years. The best time of all is
-# our limit of the arithmetic.
+# NumPy calls a *BLAS* library, the work of many experts over many years. We take the best time of
+# all as the limit that the arithmetic sets.
 #
 # Expected against measured
 # -------------------------
 #
-# Our expectation is simple: time is proportional to cache lines, but not below the limit of the
-# arithmetic. One step must fix the scale, and we take "by row". Where will this be wrong?
+# Our expectation is simple: time is proportional to the number of cache lines, but never less than
+# the limit of the arithmetic. We need one measured time to know how long a line takes, and we use
+# the one of "by row". For which step will this expectation be wrong?
 
 limit = min(measured.values())
 scale = measured["by row"] / line_counts["by row"]
@@ -718,28 +731,31 @@ for name in ("by row", "cache tile", "register tile", "vectors"):
 # When this text was written, on a busy Intel Xeon with AVX-512, we saw this. Compare it with your
 # own numbers above.
 #
-# - **By row** gained about 12 instead of the expected 5.6. The count ignores that ``by_element``
-#   waits for each addition, and that it uses no vectors.
-# - **The cache tile** gained nothing, as expected: B has 256 KB and lies in the second cache, which
-#   is near enough when it is read in order. On a GPU we expect a factor of 20 from the same idea.
+# - **By row** gained about 12 instead of the expected 5.6. The count does not know that in
+#   ``by_element`` each addition waits for the one before, and that it uses no vectors.
+# - **The cache tile** gained nothing, as expected: all of B, 256 KB, fits into the second cache,
+#   which is fast enough when it is read in order. On a GPU we expect a factor of 20 from the same
+#   idea.
 # - **The register tile** gained about 2.7 instead of 3.6. When memory is no longer the limit,
 #   arithmetic begins to be.
 # - **Vectors by hand** gained about 1.5, as expected: here both are near the limit of the
 #   arithmetic.
 #
-# A wrong expectation is not a failure. It shows which limit we have forgotten.
+# A wrong expectation is not a failure. It shows which effect we have forgotten.
 #
 # The convolution: windows
 # ------------------------
 #
-# A convolution is a matrix product, too. Each output position has a *window* of the input. Written
-# as a row of I J C elements, the windows form a matrix, and the product of this matrix and the
-# weights is the result (tutorial 4). There are two ways to get the matrix:
+# A convolution is a matrix product, too. Each output position has a *window* of the input. A window
+# of I x J positions with C channels has I J C elements. Write each window as a row of a matrix.
+# Then the product of this matrix and the weights is the result. (In tutorial 4 it was the other way
+# round: there the matrix held the weights.) There are two ways to get the matrix of windows:
 #
 # - **im2col**: copy the windows. With stride 1 and a kernel of 5 x 5, each element of x is copied
-#   25 times.
-# - **in place**: read the windows where they lie. With the channels last, the elements of a window
-#   in one frame are neighbours already. The next window begins C elements later and overlaps.
+#   25 times (at the edges less often).
+# - **in place**: read the windows where they lie. If the channels are the last axis, the elements
+#   of a window in one frame are neighbours in memory already. The next window begins C elements
+#   later and overlaps.
 
 # sphinx_gallery_start_ignore
 
@@ -780,7 +796,7 @@ plt.show()
 #
 # First the GPU, counted. A small convolution has 8 x 8 positions, 4 channels, a 3 x 3 kernel and 8
 # output channels. The kernel ``im2col`` makes the matrix, and the product from above does the rest.
-# ``conv2d.forward_cuda`` reads in place. How much less does it access?
+# ``conv2d.forward_cuda`` reads in place. By which factor does the number of accesses fall?
 
 T, F, CHANNELS, TAPS, OUTPUTS = 8, 8, 4, 3, 8
 x = rng.standard_normal((1, T, F, CHANNELS)).astype(np.float32)
@@ -835,7 +851,7 @@ assert with_copy > 2 * without
 # In place needs less than half of the accesses, and no memory for the matrix.
 #
 # Now the CPU, measured. The convolution has 32 x 32 positions, 16 channels, a 5 x 5 kernel and 32
-# output channels. The first version has the loops as they are written in the formula.
+# output channels. The first version has the loops of the formula of tutorial 4.
 
 
 @njit
@@ -874,9 +890,9 @@ convolution_times = measure(convolutions, exact)
 numba.set_num_threads(threads)  # as before
 
 # %%
-# The expectation uses the same scale as above. "As written" moves lines like "by row". Both others
-# are limited by arithmetic, and im2col also reads and writes the matrix once, 2 · 1024 · 400
-# elements.
+# The expectation uses the same scale as above. "As written" needs about as many lines for each
+# product as "by row". We expect that both others are limited by arithmetic. In addition, im2col
+# writes and reads the matrix once, 2 · 1024 · 400 elements.
 
 products = 1024 * 400 * 32
 few = x[:4, :4].copy(), W[:3, :3].copy(), np.zeros((4, 4, 32), np.float32)
@@ -895,21 +911,20 @@ draw_comparison(convolution_expected, convolution_times, "convolution, 32 x 32 p
 plt.show()
 
 # %%
-# In our measurement, the loops as written took about as long as expected, since they move as many
-# lines as ``by_row``. The copy of im2col took much longer than expected: it consists of short
-# ranges, and NumPy needs many steps for them. Reading in place has no copy at all. That is why
-# ``kernels/conv2d.py`` does it.
+# In our measurement, the loops as written took about as long as expected. The copy of im2col took
+# much longer than expected: it consists of many short ranges, and NumPy needs extra time for each
+# of them. Reading in place needs no copy at all. That is why ``kernels/conv2d.py`` reads in place.
 #
 # What to try
 # -----------
 #
-# 1. Give each thread of ``coalesced`` four neighbouring elements of a row of C. How many elements
-#    does it read for each product?
+# 1. Suppose each thread of ``coalesced`` computes four neighbouring elements of a row of C. How
+#    many elements does it read for each product?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    5 for 4 products, since one element of A serves four of B. It was 2 for each product.
+#    1.25: it reads one element of A and four of B, and computes 4 products. Before, it was 2.
 #
 # 2. Change the ``T + 1`` of ``register_tile`` to ``T``. What happens to the passes?
 #

@@ -2,15 +2,16 @@
 6. The LSTM cell by hand
 ========================
 
-After the convolutions, the network has a sequence of vectors, one for each frame. An LSTM reads them
-one after the other and remembers what matters. In this tutorial you will see
+After the convolutions, the network has a sequence of vectors, one for each frame. An LSTM reads
+them one after the other and remembers what matters. In this tutorial you will see
 
 - why a simple recurrent network forgets, and what an LSTM adds,
 - what its three gates do, drawn over time,
 - the gradient of one step: first in words, then as formulas, then as code, then checked.
 
-You need the chain rule and the product rule. Everything happens in one unit, so that all numbers are
-plain numbers. Tutorial 7 goes back through all steps of an utterance.
+You need the chain rule and the product rule. A layer has many *units* that work side by side. We
+look at one unit, so each quantity is a single number and not a vector. Tutorial 7 goes back through
+all steps of an utterance.
 """
 
 # %%
@@ -29,13 +30,15 @@ from scratchser.kernels.parts import cell
 # A simple recurrent network forgets
 # ----------------------------------
 #
-# A network that reads frame by frame needs a *state*: a number that carries what it has read so
-# far. The simplest network computes the new state from the new frame and the old state:
+# A network that reads frame by frame needs a *state*: a number that depends on all it has read so
+# far. Such a network is called *recurrent*. The simplest network computes the new state from the
+# new frame and the old state:
 #
 # .. math:: h[n] = \tanh(w \, x[n] + u \, h[n-1])
 #
 # How long does it remember? We run it on two sequences that are equal except for the first frame.
-# As long as the two states differ, the network still remembers something of the first frame.
+# As long as the two states differ, the network still remembers something of the first frame. Here
+# :math:`w` is 1 and :math:`u` is 0.9.
 #
 # The difference is about 0.9 at the start. How large will it be after 10 frames? Write down your
 # guess, then run the cell.
@@ -72,10 +75,11 @@ plt.show()
 # %%
 # Each step multiplies the difference by about :math:`u \, (1 - h^2)`, the derivative of the new
 # state with respect to the old one. This factor is never larger than :math:`u`, and it is small
-# where the tanh is saturated. A product of many factors below 1 vanishes quickly. The gradient has
-# to take the same way back, so the network also cannot *learn* that the first frame mattered.
+# where the tanh is *saturated*, that is, close to -1 or 1. A product of many factors below 1 soon
+# becomes very small: it *vanishes*. The gradient takes the same way back and is multiplied by the
+# same factors. So the network also can hardly *learn* that the first frame mattered.
 #
-# The reason is that each step replaces the state by something new.
+# The cause is that each step replaces the state by something new.
 #
 # A memory with gates
 # -------------------
@@ -85,11 +89,12 @@ plt.show()
 # between 0 (no) and 1 (yes). These numbers are called *gates*:
 #
 # - the **forget gate** :math:`f`: how much of the old cell state do we keep?
-# - the **input gate** :math:`i`: how much of the new candidate :math:`g` do we write?
+# - the **input gate** :math:`i`: how much of the *candidate* :math:`g`, the new content, do we
+#   write?
 # - the **output gate** :math:`o`: how much of the cell state do we show?
 #
-# In the drawing, the cell state runs along the top. There is only one multiplication and one
-# addition on its way.
+# In the drawing, the cell state goes along the top, from left to right. There is only one
+# multiplication and one addition on its way. The output of the unit is called :math:`h`.
 
 # sphinx_gallery_start_ignore
 NODES = {
@@ -164,8 +169,9 @@ def draw_lstm(labels, backward=False):
 draw_lstm(FORWARD)
 
 # %%
-# In formulas: each gate is computed from a weighted sum :math:`z` of the new frame and the last
-# output. The function :math:`\sigma(z) = 1 / (1 + e^{-z})` turns any number into one between 0 and
+# In formulas: each gate, and the candidate, is computed from its own weighted sum :math:`z` of the
+# new frame and the last output. The weights are called ``Wx`` and ``Wh``, and there is a bias
+# ``b``. The function :math:`\sigma(z) = 1 / (1 + e^{-z})` turns any number into one between 0 and
 # 1, and tanh turns it into one between -1 and 1.
 #
 # .. math::
@@ -232,7 +238,8 @@ axis.set_xlabel("frame")
 plt.show()
 
 # %%
-# Think about it for a moment: when should each gate be open (1), and when closed (0)? Then read on.
+# Think about it for a moment: when should each gate be open (1), and when closed (0)? Only then
+# read the answer.
 #
 # - Write where there is a mark: :math:`z_i = 20 \cdot \text{mark} - 10`. This is 10 or -10, so
 #   :math:`i` is almost exactly 1 or 0.
@@ -241,8 +248,9 @@ plt.show()
 # - Always show the memory: :math:`z_o = 10`.
 #
 # The cell does not need its last output, so ``Wh`` is zero. A network would have to learn these
-# weights; here we only show that such weights exist. The package's weights have one set for each
-# direction, and we use the same for both. The order of the gates is i, f, g, o.
+# weights; here we only show that such weights exist. The LSTM of the package reads each utterance
+# in two directions (see below), with one set of weights for each. We use the same weights for both.
+# The order of the gates is i, f, g, o.
 
 from_value = [0, 0, 1, 0]
 from_mark = [20, -20, 0, 0]
@@ -278,12 +286,12 @@ draw_gates(axes)
 plt.show()
 
 # %%
-# In the middle, yellow is 1 and dark blue is 0. At a mark, the gates change their roles for one
-# frame: the old value is forgotten and the new one is written. Between the marks, the cell state
-# does not move, whatever the other values are.
+# In the middle panel, yellow is 1 and dark blue is 0. At a mark, the forget gate closes and the
+# input gate opens for one frame: the old value is forgotten and the new one is written. Between the
+# marks, the cell state does not move, whatever the other values are.
 #
 # What is stored is tanh of the value, since the candidate passes through a tanh. The output passes
-# through a second one. So 0.9 is shown as:
+# through a second tanh. So after frame 10 the output should be tanh(tanh(0.9)):
 
 shown = math.tanh(math.tanh(0.9))
 print(f"tanh(tanh(0.9)) = {shown:.4f}")
@@ -295,8 +303,8 @@ assert np.allclose(y, by_loops, rtol=0, atol=1e-13)
 
 # %%
 # ``lstm.forward`` runs a second cell from the last frame to the first. The two outputs of a frame,
-# one of each direction, are put side by side. This is called a bidirectional LSTM, or Bi-LSTM. What
-# do you expect from the second cell in frame 20: 0.9, -0.6, or nothing?
+# one for each direction, are placed next to each other. This is called a bidirectional LSTM, or
+# Bi-LSTM. What do you expect from the second cell in frame 20: 0.9, -0.6, or nothing?
 
 # sphinx_gallery_start_ignore
 _, axis = plt.subplots(figsize=(8, 2.8), layout="constrained")
@@ -313,7 +321,8 @@ assert y[0, 20, 0] > 0.6 and y[0, 20, 1] < -0.4
 
 # %%
 # The forward cell has already seen 0.9, in frame 10. The backward cell comes from the other end and
-# has seen -0.6, in frame 38. Together, they know what was before and what comes after.
+# has seen -0.6, in frame 38. Together, they contain what was before and what comes after. (The
+# values are smaller because of the two tanh.)
 #
 # What the forget gate remembers
 # ------------------------------
@@ -352,15 +361,15 @@ plt.show()
 # One step backward, in words
 # ---------------------------
 #
-# To train the weights, we need gradients. As always, the backward pass begins with what the later
-# parts of the network give us. For one step these are two numbers:
+# To train the weights, we need gradients. The backward pass begins with the gradients that the
+# later parts of the network give us. For one step these are two numbers:
 #
 # - :math:`dh`, the gradient of the loss with respect to this step's output,
 # - :math:`dc`, the gradient with respect to this step's cell state, as far as it is used by the
 #   *next* step.
 #
 # Now go through the forward formulas from the last one to the first. For each product, ask what
-# happens to the result when one factor grows by a small number.
+# happens to the result when one factor grows by a small number :math:`\varepsilon`.
 #
 # 1. **The output is** :math:`o` **times** :math:`\tanh c`. If :math:`o` grows by
 #    :math:`\varepsilon`, the output grows by :math:`\varepsilon \tanh c`. So the gradient of
@@ -377,7 +386,8 @@ plt.show()
 # 6. **Through the gates.** The slope of :math:`\sigma` is :math:`\sigma (1 - \sigma)`: 0.25 in the
 #    middle, almost 0 where the gate is fully open or fully closed.
 #
-# In the drawing, all arrows of the forward step are turned around.
+# In the drawing, all arrows of the forward step are reversed. Each label is the gradient that goes
+# along the arrow.
 
 draw_lstm(BACKWARD, backward=True)
 
@@ -433,9 +443,10 @@ assert np.allclose(by_hand, by_package, rtol=1e-14)
 # By finite differences
 # ---------------------
 #
-# Is this right? Use only the forward step, and change each input by a tiny amount in both
-# directions. The loss of this little experiment is :math:`dh \cdot h + dc \cdot c`: its gradient
-# with respect to :math:`h` and :math:`c` is exactly what we assumed.
+# Is this right? We test it with the forward step only: we change each input by a tiny amount, once
+# up and once down, and look at the change of the loss. The loss of this little experiment is
+# :math:`dh \cdot h + dc \cdot c`. Its gradients with respect to :math:`h` and :math:`c` are
+# :math:`dh` and :math:`dc`, exactly what we assumed.
 
 point = [zi, zf, zg, zo, c_before]
 tiny = 1e-5
@@ -458,7 +469,8 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc before")):
 
 # %%
 # The two agree. The package's ``check`` does the same with a better formula, a random loss and a
-# strict limit. Here it checks our step with 1000 units at once, each with other random numbers:
+# strict limit. Here it checks our step with 1000 units at once, each with different random numbers.
+# With so many inputs, it changes all of them together, along 20 random directions:
 
 rng = np.random.default_rng(0)
 inputs = {name: rng.standard_normal(1000) for name in ("zi", "zf", "zg", "zo", "c_before")}
@@ -487,8 +499,8 @@ require(reports)
 # ---------
 #
 # What if we forget sentence 3, and *replace* the :math:`dc` from the next step instead of adding to
-# it? Which of the five gradients become wrong, and which one stays right? Look at the drawing,
-# write down your guess, then run the cell.
+# it? Which of the five gradients become wrong? Does one stay right? Look at the drawing, write down
+# your guess, then run the cell.
 
 
 def replaced(dy, **inputs):
@@ -502,9 +514,9 @@ for report in wrong:
 assert [report.name for report in wrong if report.passed] == ["zo"]
 
 # %%
-# Only the output gate stays right, because it does not lie on the way of :math:`dc`. This is how a
-# gradient check helps to find a mistake: look at which gradients are right, and which way they have
-# in common.
+# Only the output gate stays right, because the gradient on its way does not contain :math:`dc`.
+# This is how a gradient check helps to find a mistake: see which gradients are wrong, and which
+# part of the way they have in common.
 #
 # With this mistake, a step gets no gradient from what later steps do with its cell state. A network
 # can still learn from the rest, so a falling loss does not show the mistake.
@@ -512,10 +524,10 @@ assert [report.name for report in wrong if report.passed] == ["zo"]
 # A derivative without a difference
 # ---------------------------------
 #
-# There is an even more exact test. Add a tiny *imaginary* number to one input. The imaginary part
-# of the loss, divided by this number, is the derivative. Nothing is subtracted, so no digits are
-# lost, and the number can be as small as :math:`10^{-30}`. The forward step only has to work for
-# complex numbers.
+# There is an even more exact test, the *complex step*. Add a tiny *imaginary* number to one input.
+# The imaginary part of the loss, divided by this number, is the derivative. Nothing is subtracted,
+# so no digits are lost, and the number can be as small as :math:`10^{-30}`. The forward step only
+# has to work for complex numbers.
 
 
 def complex_step(zi, zf, zg, zo, c_before):
@@ -537,13 +549,15 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc before")):
 # ------------------------------
 #
 # Look again at the top of the drawing: on its way to the step before, :math:`dc` is multiplied by
-# :math:`f` and by nothing else. After :math:`n` steps, the product of :math:`n` forget gates is
-# left. So the forget gate decides how far back the cell can *learn*, exactly as it decides how long
-# the cell remembers.
+# :math:`f` and by nothing else. After :math:`n` steps, it is multiplied by the product of :math:`n`
+# forget gates. (There is a second way, through the sums and ``Wh``, which we leave to tutorial 7.)
+# So the forget gate decides how far back the cell can *learn*, exactly as it decides how long the
+# cell remembers.
 #
 # Before training, the weights are small, and :math:`z_f` is about equal to its bias. With a bias of
-# 0, half of the gradient is lost in each step. For this reason, the package starts with a bias of
-# 1. We compare this with the simple network, for states of 0.7.
+# 0, half of the gradient is lost in each step. For this reason, the package starts with bias 1. We
+# compare this with the simple network, whose factor is :math:`u \, (1 - 0.7^2) = 0.46` in each step
+# if its state is 0.7.
 
 left = {"simple network": (u * (1 - 0.7**2)) ** np.arange(41)}
 for name, bias in (("bias 0", 0.0), ("bias 1", 1.0), ("memory, bias 10", 10.0)):
@@ -586,8 +600,9 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Without a mark, the gate is now :math:`\sigma(-2) = 0.12` open. Each frame adds 12 % of its
-#    value, and the forget gate keeps all of it. So the memory moves like a random walk.
+#    Without a mark, the input gate is now :math:`\sigma(-2) = 0.12` instead of 0. Each frame adds
+#    12 % of its candidate, and the forget gate keeps all of it. So the cell state changes at random
+#    from frame to frame, and the stored value is lost.
 #
 # 3. Set all gates to 1 by hand, so that :math:`c[n] = c[n-1] + g`. The gradient then never
 #    vanishes. Why do we need gates at all?
@@ -595,8 +610,8 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Such a cell can only add. It cannot forget, and it cannot ignore a frame: the first and the
-#    last frame count equally, noise included. The first LSTM of 1997 had no forget gate; it was
+#    Such a cell can only add. It cannot forget, and it cannot ignore a frame: all frames count
+#    equally, also those that contain only noise. The first LSTM of 1997 had no forget gate; it was
 #    added in 2000 for long sequences.
 #
 # 4. A gate that is fully open has a slope of almost 0. What does this mean for the weights made by

@@ -80,7 +80,8 @@ draw_unrolled(4, backward=True)
 # Three things follow from the drawing, before any formula.
 #
 # 1. **Two gradients meet at each output.** The output of step :math:`n` is used by the layer above,
-#    as :math:`y[n]`, and by the next step. When something is used twice, its gradients are added.
+#    as :math:`y[n]`, and by the next step. When something is used twice, the two gradients are
+#    added. The cell state is used twice, too (tutorial 6).
 # 2. **Each step needs the step after it.** So the loop runs backward, and its steps cannot run at
 #    the same time.
 # 3. **The weights are used in every step.** So their gradient is the sum over all steps.
@@ -131,7 +132,8 @@ def forward(x, Wx, Wh, b, h0, c0):
 
 # %%
 # The backward pass goes through the same steps in the opposite order. The lines in the middle are
-# ``step_backward`` of tutorial 6. Find the three additions that the drawing promised.
+# ``step_backward`` of tutorial 6. Find the additions of which we spoke above: at the output, at the
+# cell state, and for the weights.
 
 
 def backward(dy, x, Wx, Wh, b, h0, c0):
@@ -161,9 +163,9 @@ def backward(dy, x, Wx, Wh, b, h0, c0):
 # After the loop, ``dh_next`` and ``dc_next`` are the gradients of the initial states.
 #
 # Is it the derivative? Tutorial 4 explained ``check``: every element of every input is changed a
-# little, in float64, and the change of a random loss is compared with the gradient. With
-# ``time_axis``, each frame has its own limit. The initial states are not zero here, otherwise
-# mistakes in the first step would not show.
+# little, in float64, and the change of the loss is compared with the gradient. With ``time_axis``,
+# each frame has its own limit. The initial states are not zero here. Otherwise some mistakes in the
+# first step would not show.
 
 rng = np.random.default_rng(7)
 T, B, D, H = 6, 3, 4, 3
@@ -186,9 +188,10 @@ require(reports)
 # -----------------------------------
 #
 # Take the output of one frame and ask how strongly it depends on each input frame. The answer is
-# the size of ``dx``, frame by frame, when ``dy`` is different from 0 in this one frame only. We do
-# this for every output frame of an untrained LSTM, in both directions, and draw the sizes as a map.
-# ``lstm.forward`` and ``lstm.backward`` of the package compute both directions at once.
+# the size of ``dx``, frame by frame, when ``dy`` is different from 0 in this one frame only. We
+# compute it for every output frame of an untrained LSTM, in both directions, and draw the sizes as
+# a map: a row for each output frame, a column for each input frame. ``lstm.forward`` and
+# ``lstm.backward`` of the package compute both directions at once.
 #
 # What shape will you see for the forward direction? Think of what the output of frame 10 can know.
 
@@ -235,9 +238,9 @@ assert np.array_equal(reach[1] > 0, np.tri(T, dtype=bool).T)
 # %%
 # White is exactly 0. In the forward direction, an output depends on its own frame and all earlier
 # ones; in the backward direction, on its own frame and all later ones. The gradient is largest at
-# the frame itself and becomes smaller with each step: it *vanishes*. This is the forget gate of
-# tutorial 6: about :math:`f` in each step. There is also the way through :math:`h` and ``Wh``,
-# which is added.
+# the frame itself and becomes smaller with each step: it *vanishes*. The reason is the forget gate
+# of tutorial 6: in each step, :math:`dc` is multiplied by :math:`f`. A second way, through
+# :math:`h` and ``Wh``, is added to this.
 #
 # Our model reads only one output for each direction, the last one: the forward output of the last
 # frame and the backward output of frame 0. These are the top row of the left map and the bottom row
@@ -266,10 +269,10 @@ assert curves[0][0] / curves[0][-1] < curves[1][0] / curves[1][-1] < curves[3][0
 assert curves[0][:20].max() < 1e-3 * curves[0].max()
 
 # %%
-# With a bias of 0, the last output hardly depends on the first frames at all, and cannot learn from
-# them. This is why the bias starts at 1. The strides of the convolutions help too. With time
-# strides of 2, 2, 2 and 1, one step of the LSTM stands for eight frames of the spectrogram, and 40
-# steps for ten seconds of speech.
+# With a bias of 0, the last output hardly depends on the first frames, so the network can hardly
+# learn from them. This is why the bias starts at 1. The strides of the convolutions help too. A
+# shorter sequence needs fewer steps. With time strides of 2, 2, 2 and 1, one step of the LSTM
+# stands for eight frames of the spectrogram, and 40 steps for ten seconds of speech.
 #
 # Two directions, unequal lengths
 # -------------------------------
@@ -281,7 +284,8 @@ assert curves[0][:20].max() < 1e-3 * curves[0].max()
 # - the backward direction from the utterance's *own* last frame to frame 0, and not from the end of
 #   the batch.
 #
-# In the drawing, stars are the outputs that our model reads.
+# In the drawing, an arrow is a direction, and stars are the outputs that our model reads. Hatched
+# cells are padding.
 
 # sphinx_gallery_start_ignore
 
@@ -312,13 +316,13 @@ draw_batch(lengths=(6, 3, 5), T=7)
 
 # %%
 # The rule that nothing past the end is read or changed is called a *mask*. There are two ways to do
-# it: to compute everything and multiply the padding by 0, or not to compute the padding at all. The
-# package does the second, which also saves the time.
+# this. One computes everything and sets the results in the padding to 0. The other one does not
+# compute the padding at all. The package does the second, which also saves time.
 #
 # Now the package's kernel, with both directions and unequal lengths. Past each end we write NaN. If
 # a NaN were read anywhere, the results would be NaN. The kernel is checked twice: by differences of
-# its own forward pass, and by the complex step of tutorial 6 through another implementation
-# (``scratchser/reference/lstm.py``).
+# its own forward pass, and by the complex step of tutorial 6 with another implementation of the
+# forward pass (``scratchser/reference/lstm.py``).
 
 lengths = np.array([6, 3, 5])
 x = rng.standard_normal((3, 7, D))
@@ -445,11 +449,11 @@ axis.xaxis.tick_top()
 plt.show()
 
 # %%
-# The pattern leads to the line. If only one weight gradient is wrong, the mistake is in its own
+# The pattern shows where to look. If only one weight gradient is wrong, the mistake is in its own
 # line, since nothing else depends on it (A, B). If everything is wrong, the mistake is in what is
 # passed on from step to step (C, D, E). Then look at the frames of ``dx``, one by one. In the last
-# frame there is no later step, so ``dx`` is right there. The first wrong frame, counted from the
-# end, shows how the mistake begins.
+# frame there is no later step, so ``dx`` is right there. Frame 4 is the first one, counted from the
+# end, that is wrong. There the mistake has been made only once, so it is easiest to find.
 
 right = backward(np.ones((6, B, H)), **inputs)["x"]
 for mistake in "CDE":
@@ -465,8 +469,8 @@ for mistake in "CDE":
 #
 # Would you have noticed these mistakes without a check? We train a small LSTM on a task that needs
 # memory: each frame has a value and a mark, exactly one frame has a mark, and the last output of
-# unit 0 should be half of the value at the mark. This is the memory of tutorial 6, but now it is
-# learned. All runs have the same start.
+# unit 0 should be half of the value at the mark. This is the task of tutorial 6 again, but now the
+# weights are learned. All runs begin with the same weights.
 #
 # We train with the right gradient and with A, C and D. For which do you expect the loss to fall?
 
@@ -524,9 +528,9 @@ assert all(losses[name][-1] < 0.15 * losses[name][0] for name in ("right", "A", 
 # curve. A and C bring the error down to about a tenth. So a falling loss proves nothing about the
 # gradient.
 #
-# Why can a wrong gradient work? It only has to point roughly downhill. The cosine of the angle
-# between the right and the wrong gradient of ``Wh``, for the inputs of the check, says how roughly.
-# It is 1 for the same direction, and 0 for a right angle.
+# Why can a wrong gradient work? It only has to point roughly downhill. We measure it by the cosine
+# of the angle between the right and the wrong gradient of ``Wh``, for the inputs of the check. The
+# cosine is 1 for the same direction, 0 for a right angle, and negative if the step goes uphill.
 
 dy = np.random.default_rng(13).standard_normal((6, B, H))
 right = backward(dy, **inputs)["Wh"]
@@ -537,6 +541,9 @@ for mistake in "ACDE":
     assert 0 < cosine < 0.999
 
 # %%
+# All four are positive: for ``Wh``, a small step still goes downhill. C and E come very close to
+# the right direction, A and D do not.
+#
 # A mistake that no gradient check finds
 # --------------------------------------
 #
@@ -550,7 +557,7 @@ draw_batch(lengths=(6, 3, 5), T=7, mask=False)
 # and arrives at the utterance's last frame with a state that is no longer 0. So the result depends
 # on how long the *other* utterances of the batch are.
 #
-# We measure it: the same utterance of 40 frames, with 0 to 40 frames of padding behind it.
+# We measure it: the same utterance of 40 frames, with 0 to 40 frames of padding after it.
 
 
 def last_outputs(padding, mask):
@@ -571,8 +578,8 @@ for padding in (0, 1, 10, 40):
     assert padding == 0 or changes[1] > 0.05
 
 # %%
-# With the mask, the change is 0: not small, but exactly 0. Without it, the outputs are between -1
-# and 1 and change by a large part of this range.
+# With the mask, the change is 0: not small, but exactly 0. Without it, the change is up to 0.5, for
+# outputs that are always between -1 and 1.
 #
 # Will the gradient check find it? Forward and backward both get the wrong lengths.
 
@@ -599,13 +606,13 @@ require(reports)
 assert np.isnan(no_mask_forward(**bi_inputs)).any()
 
 # %%
-# Everything is ok, and everything is wrong. **A gradient check compares the backward pass with the
-# forward pass. If both make the same mistake, it cannot see it.** You need a second kind of test,
-# which says what the layer should do:
+# Every line says "ok", although the layer is wrong. **A gradient check compares the backward pass
+# with the forward pass. If both make the same mistake, it cannot see it.** You need a second kind
+# of test, which checks what the layer should do:
 #
 # - An utterance has the same outputs alone and in a batch, bit by bit.
 # - With NaN in the padding, no output and no gradient is NaN. (The last line of the cell is this
-#   test. It finds the mistake.)
+#   test: the output without a mask contains NaN.)
 #
 # Without a mask, training suffers too. The gradient of the last output goes back through the
 # padding first, and vanishes a little with each step. Here it is for the forward direction, with
@@ -636,12 +643,12 @@ plt.show()
 # What it costs
 # -------------
 #
-# **Time.** We count multiplications for each frame and direction, for the size of our best model.
-# The LSTM has :math:`D` inputs and :math:`H` units, and so :math:`4H` sums.
+# **Time.** We count multiplications for each frame and direction, for the size of the paper's best
+# model. The LSTM has :math:`D` inputs and :math:`H` units, and so :math:`4H` sums.
 #
 # - Forward: :math:`x W_x` needs :math:`4HD` and :math:`h W_h` needs :math:`4HH`.
-# - Backward: each of the two products has two gradients, one for each factor. So it needs twice as
-#   many.
+# - Backward: each of the two products has two gradients, one for each factor. So the backward pass
+#   needs twice as many multiplications.
 #
 # But not all of them have to be in the loop over time. Which ones must? Look at the formulas: what
 # depends on the step before or after?
@@ -687,8 +694,8 @@ assert in_loop / total < 0.1
 # %%
 # Only the products with ``Wh`` that carry the state from step to step must be in the loop (red).
 # Everything else is one large matrix product over all frames of all utterances, which a CPU or a
-# GPU computes at full speed. This is how ``kernels/lstm.py`` does it. The small red part can still
-# take much of the time, since its steps have to wait for each other.
+# GPU computes much faster than many small ones. This is how ``kernels/lstm.py`` does it. The small
+# red part can still take a large part of the time, since its steps have to wait for each other.
 #
 # **Memory.** The backward pass needs the gates, cell states and outputs of every step. So the
 # forward pass has to keep them, and its memory grows with the length of the utterance:
@@ -700,8 +707,8 @@ for frames in (10, 20, 40):
     assert kept == frames * 2 * 6 * units  # two directions; four gates, c and h
 
 # %%
-# **Padding.** The steps past the end are skipped, so a batch costs what its real frames cost. In
-# the drawing above, these are 14 of 21.
+# **Padding.** The steps past the end are skipped, so a batch costs only as much as its real frames.
+# In the drawing above, 14 of 21 frames are real.
 #
 # What to try
 # -----------
@@ -723,16 +730,17 @@ for frames in (10, 20, 40):
 #    ``dWh`` is a result. Nothing else is computed from it, so its mistake cannot spread. A check of
 #    ``dx`` alone would have passed.
 #
-# 3. Some programs stop the backward pass after a fixed number of steps ("truncated backprop"). With
-#    20 steps, which gradients in the maps above would be exact? What would be lost in the others?
+# 3. Some programs stop the backward pass after a fixed number of steps ("truncated backprop"). If
+#    it stops after 20 steps, for which output frames in the maps above would ``dx`` still be exact?
+#    What would be lost for the others?
 #
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    Those of the first 20 outputs of each direction are exact, since there is nothing to cut off.
-#    For the last output, the curves show it: with a forget bias of 0, ``dx`` is below a thousandth
-#    of its largest value in the frames that are cut off. With 3, it is still above a tenth. So
-#    exactly the networks that remember long are harmed.
+#    For the first 20 outputs of each direction, since there is nothing to cut off. For the last
+#    output, the curves show it: with a forget bias of 0, ``dx`` is below a thousandth of its
+#    largest value in the frames that are cut off. With 3, it is still between 7 % and 20 %. So the
+#    networks that remember for a long time lose most.
 #
 # 4. Why can the forward direction of an utterance run on one core and its backward direction on
 #    another, but not two halves of the utterance?
@@ -743,6 +751,6 @@ for frames in (10, 20, 40):
 #    The two directions share only the frames, which do not change. The second half needs the state
 #    at the end of the first half.
 #
-# 5. Your turn: ``tutorials/exercises/lstm_backward.py``, this loop in one direction, now with
+# 5. Your turn: ``tutorials/exercises/lstm_backward.py``, the loop above for one direction, but with
 #    lengths. Judge it by ``python -m scratchser.check tutorials/exercises/lstm_backward.py``, which
-#    recognises a dozen mistakes.
+#    also recognises typical mistakes.
