@@ -334,7 +334,7 @@ plt.show()
 # In three of four cases the best α is 1.06, to within one step. The exception is the same pitch,
 # compared bin by bin. There the harmonics decide, and a warp moves them together with the formants.
 # A real speaker with a shorter tube does not always have a higher pitch. So VTLP also makes unusual
-# combinations of tube and pitch. This does no harm: its purpose is more varied data, not the
+# combinations of tube and pitch. This is acceptable: its purpose is more varied data, not the
 # imitation of a certain speaker. The figure compares the spectrograms.
 
 # sphinx_gallery_start_ignore
