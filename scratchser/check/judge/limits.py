@@ -148,9 +148,9 @@ class Ending:
             return _finding(check, "the judge was still comparing with known mistakes", [f"{more}."])
         hints = ["Is there a loop that never ends? Does the loop change what its condition depends on?"]
         if self._compiles():
-            loop = "If this line calls compiled code, the loop may be there" if where else "It is in compiled code"
+            at = "If this line calls a compiled function, the loop may be there" if where else "It is in compiled code"
             show = "remove @njit, or run the judge with NUMBA_DISABLE_JIT=1, to see the line of the loop."
-            hints.append(f"{loop}, whose lines are unknown: {show}")
+            hints.append(f"{at}, whose lines are unknown: {show}")
         return _finding(check, f"still running{where}", hints, "endless loop")
 
     def _crash(self, where: str, status: int) -> Finding:
