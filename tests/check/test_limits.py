@@ -117,11 +117,6 @@ def test_the_end_of_a_process_is_explained(text, ended, reported, mistake, hint,
     assert hint in "".join(finding.hints[-1:])
 
 
-def test_without_compilation_a_loop_gets_no_hint_about_compiled_code(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    assert len(Ending(tmp_path / "mine.py", 2, 1024, 1, TIMEOUT, []).finding().hints) == 1
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited where the system tells its use")
 def test_memory_is_limited(tmp_path):
     verdict, _ = judged(tmp_path, "import numpy as np\nfull = np.ones(2 * 10**9 // 8)\n" + LINEAR, megabytes=8)
