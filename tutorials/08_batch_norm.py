@@ -180,12 +180,12 @@ assert np.sum(~np.isnan(x)) == 48
 # What does each do to a time series?
 # -----------------------------------
 #
-# We make three utterances with two features. Feature 0 is loud, feature 1 is soft. Utterance 0
-# rises slowly, utterance 1 falls and ends after 25 frames, and utterance 2 is constant and ends
-# after 15 frames.
+# We make three utterances with two features. Feature 0 has large values, feature 1 has small ones.
+# Utterance 0 rises slowly, utterance 1 falls and ends after 25 frames, and utterance 2 is constant
+# and ends after 15 frames.
 #
-# What will be left of the slow rise of utterance 0 in each kind? Which kind will keep that feature
-# 0 is louder?
+# What will be left of the slow rise of utterance 0 in each kind? After which kind is feature 0
+# still larger than feature 1?
 
 time = np.arange(40)
 series = np.full((3, 40, 2), np.nan)
@@ -229,7 +229,7 @@ assert np.allclose(np.abs(frame_wise[:2, 18:19, 0]), 1, atol=1e-2)
 #
 # **Sequence-wise**, the rise and the fall are kept, but both features now have the same scale.
 #
-# **Layer-wise**, everything is shifted and scaled together. Feature 0 is still the louder one.
+# **Layer-wise**, everything is shifted and scaled together. Feature 0 is still the larger one.
 # Nothing is lost.
 #
 # On speech
@@ -287,14 +287,16 @@ for axis in axes[-1]:
 plt.show()
 
 # %%
-# These are the longest of the six utterances and its loudness over time. The dotted lines mark the
-# ends of the other five. Frame-wise, the harmonics are hard to see, the loudness is different, and
-# after the last dotted line everything is 0. Sequence-wise, the loudness is kept, but the high bins
-# are now as bright as the low ones. Layer-wise, the picture is the same as before.
+# The figure shows the longest of the six utterances. On the left is its spectrogram, and on the
+# right its loudness, which here is the mean of all bins of a frame. The dotted lines mark the ends
+# of the other five. Frame-wise, the harmonics are hard to see, the loudness is different, and after
+# the last dotted line everything is 0. Sequence-wise, the loudness is kept, but the high bins are
+# now as bright as the low ones. Layer-wise, the spectrogram looks the same as before.
 #
-# How similar are they in numbers? We compute correlations with the spectrogram before: of all
-# pixels, of the loudness over time, and of the spectrum (the mean of each bin). A value of 1 means:
-# only shifted and scaled.
+# How similar are they in numbers? We compute three correlations between a spectrogram before and
+# after the normalisation: of all pixels, of the loudness over time, and of the spectrum, which is
+# the mean of each bin over time. A correlation of 1 means that the values were only shifted and
+# scaled. Which kind will have the lowest values?
 
 
 def correlation(a, b):
@@ -319,13 +321,16 @@ for kind in AXES:
         assert max(pixels, loudness, spectrum) < 0.9
 
 # %%
+# Layer-wise, all three are 1. Sequence-wise, the loudness hardly changes, but the spectrum does.
+# Frame-wise, all three change.
+#
 # In the LSTM
 # -----------
 #
 # After the normalisation, each feature is multiplied by :math:`\gamma` and shifted by
-# :math:`\beta`, two parameters that are learned. So the layer can choose its own scale;
+# :math:`\beta`, two parameters that are learned. So the layer can choose its own scale, and
 # :math:`\beta` replaces the bias. With :math:`BN(a) = \gamma \, \hat{a}`, there are three places in
-# the LSTM where this can be done:
+# the LSTM where this can be done. In eq. (9), each :math:`BN` has its own :math:`\gamma`.
 #
 # .. math::
 #    \text{eq. (8)}: \quad & z[n] = BN( h[n-1] \, W_h + x[n] \, W_x ) + \beta \\
@@ -376,9 +381,9 @@ draw_places()
 # ---------------------------
 #
 # Now the gradient. Raise one element of a group a little. What happens to the results? Its own
-# result grows. But the mean grows too, so all others fall. And the variance changes, which moves
-# all of them a second time. So each input reaches each output, on three paths: directly, through
-# the mean, and through the variance.
+# result grows. But the mean grows too, and this lowers all results. And the variance changes, which
+# moves all of them a second time. So there are three paths: directly to its own result, and through
+# the mean and through the variance to all results.
 #
 # We try it with the group from the beginning and raise the element 7. In which direction does each
 # result move?
@@ -425,24 +430,29 @@ draw_paths()
 # Element 0 even rises. The variance has grown, so results that are far from the mean move towards
 # it. The sum of the results is always 0, so their changes add up to 0 as well.
 #
-# There is a short way to the formula. Ask which changes of the group have *no* effect:
+# There is a short way to the formula. For a moment, let :math:`\varepsilon` be 0. Ask which changes
+# of the group have *no* effect on the results, and so none on the loss:
 #
-# - If all elements grow by the same amount, nothing changes, because the mean is subtracted. So the
-#   gradients must add up to 0: we subtract their average.
+# - If all elements grow by the same amount, nothing changes, because the mean is subtracted. The
+#   loss would change by this amount times the sum of the gradients. So this sum must be 0: we
+#   subtract the average.
 # - If the whole group is stretched about its mean, nothing changes, because we divide by the
 #   standard deviation. Stretching moves each element in proportion to its :math:`\hat{a}`. So the
-#   gradient must have no part along :math:`\hat{a}`: we subtract this part too.
+#   sum of gradient times :math:`\hat{a}` must be 0: we subtract the part along :math:`\hat{a}`.
+#   (The average of :math:`\hat{a}^2` is 1, so the factor of this part is the average of
+#   :math:`d\hat{a} \, \hat{a}`.)
 #
-# What remains is divided by the standard deviation, as in the forward pass. With :math:`d\hat{a}`
-# given:
+# What remains is divided by the standard deviation, as in the forward pass. With the gradient
+# :math:`d\hat{a}` of the results:
 #
 # .. math::
 #    da = \frac{ d\hat{a} - \text{average of } d\hat{a}
 #    - \hat{a} \cdot \text{average of } (d\hat{a} \, \hat{a}) }
 #    {\sqrt{\text{variance} + \varepsilon}}
 #
-# The averages are over the same group as the mean. The chain rule through all three paths gives the
-# same formula. In code:
+# The averages are over the same group as the mean. This argument is short, but it is not a full
+# proof. The chain rule through all three paths gives the same formula, also with
+# :math:`\varepsilon`. We check it with differences:
 
 
 def normalise_backward(dhat, hat, variance):
@@ -469,8 +479,8 @@ require(reports)
 
 # %%
 # A common mistake is to treat the mean and the variance as constants, and to compute only the
-# direct path. What will the check say? And what would it say if ``dy`` were all ones instead of
-# random?
+# direct path. What will the check say? And what is the *right* gradient if ``dy``, the gradient of
+# the results, is all ones instead of random?
 
 
 def direct_path_only(dhat, group):
@@ -606,8 +616,8 @@ plt.show()
 # -------------------------------
 #
 # Put one utterance into ten batches, each time with four other utterances. By how much do its
-# outputs differ? Frame-wise groups have 5 elements here, sequence-wise 30, and layer-wise 240. In
-# which kind will the others matter most?
+# outputs differ? Frame-wise groups have 5 elements here, sequence-wise groups 30, and layer-wise
+# groups 240. In which kind will the other utterances matter most?
 
 many = np.random.default_rng(10).standard_normal((41, 6, D))
 equal = np.full(5, 6)
@@ -638,8 +648,9 @@ plt.show()
 # The smaller the group, the more its other members matter. In inference the spread is exactly 0.
 #
 # Did it help in the paper? Its table 3 has an unweighted accuracy of 58.9, 59.0 and 60.8 % for
-# layer-wise normalisation with batches of 16, 32 and 64 utterances. So even the mildest kind
-# depended on the size of the batch. Its best model, with 61.7 %, has no batch normalisation.
+# layer-wise normalisation with batches of 16, 32 and 64 utterances. So the result depended on the
+# size of the batch, even with the largest groups. The best model of the paper, with 61.7 %, has no
+# batch normalisation.
 #
 # What to try
 # -----------
@@ -675,9 +686,9 @@ plt.show()
 # .. admonition:: Answer
 #    :class: dropdown
 #
-#    No, the complex step agrees with it. With two utterances, the results jump from -1 to 1 where
-#    the two elements are equal, within a distance of about :math:`\sqrt{\varepsilon}`. A difference
-#    across the jump is not a derivative.
+#    No, the complex step agrees with it. With two utterances, the results change from -1 to 1 where
+#    the two elements cross, within a distance of about :math:`\sqrt{\varepsilon}`. A difference
+#    across this jump is not a derivative.
 #
 # 5. Your turn: ``tutorials/exercises/batch_norm.py``, sequence-wise, with lengths. Judge it by
 #    ``python -m scratchser.check tutorials/exercises/batch_norm.py``.

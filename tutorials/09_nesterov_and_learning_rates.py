@@ -15,7 +15,8 @@ You need the idea of a gradient. The second half trains the layers of the tutori
 # ---------------
 #
 # Training goes downhill on the loss. Let us first take a loss of two parameters, which we can draw.
-# It is a long narrow valley: thirty times steeper across than along.
+# It is a long narrow valley. The factors 30 and 1 are the *curvatures*: at the same distance from
+# the minimum, the slope across the valley is thirty times the slope along it.
 #
 # .. math:: L(w) = \frac{1}{2} \left(30\, w_0^2 + w_1^2\right), \qquad
 #           g = \left(30\, w_0,\; w_1\right)
@@ -85,17 +86,17 @@ plt.show()
 assert np.abs(plain(0.06, 200)).max() <= 2 and np.abs(plain(0.07, 200)[-1, 0]) > 1e5
 
 # %%
-# The last one: :math:`|1 - 30 \cdot 0.07| = 1.1 > 1`, so it diverges. The steep direction limits
-# the learning rate to 2/30, and then the flat direction is slow: with 0.06, each step leaves 94 %
-# of the way.
+# The last one is too large: :math:`|1 - 30 \cdot 0.07| = 1.1 > 1`, so it diverges. The steep
+# direction limits the learning rate to 2/30, and then the flat direction is slow: after each step
+# with 0.06, 94 % of the distance is left.
 #
 # Momentum
 # --------
 #
 # A ball that rolls down the valley gains speed along it, because all its small pushes point in the
 # same direction. Across the valley the pushes change their sign and cancel. The ball's velocity
-# :math:`v` is a sum of all gradients so far, and each older one counts :math:`\mu` times as much as
-# the next:
+# :math:`v` is the sum of all pushes :math:`-\rho g` so far, and each older push counts :math:`\mu`
+# times as much as the next one:
 #
 # .. math:: v \leftarrow \mu v - \rho\, g, \qquad w \leftarrow w + v
 
@@ -162,9 +163,11 @@ draw_one_step()
 plt.show()
 
 # %%
-# This is the second step. Both methods are carried to the left by :math:`\mu v`, over the middle of
-# the valley. At :math:`w` the slope is small and still points to the left. At the point ahead it
-# points back, and Nesterov's method brakes in time.
+# This is the second step. Both methods are carried to the left by :math:`\mu v` (grey), over the
+# middle of the valley. The push :math:`-\rho g` is red. At :math:`w` it is small and still points
+# to the left. At the point ahead it points back, so Nesterov's method brakes in time.
+#
+# Here are the paths of the three methods, 24 steps of each:
 
 paths = {"plain": plain(LEARNING_RATE, STEPS), "momentum": momentum(), "Nesterov": look_ahead()}
 draw_paths(paths)
@@ -195,12 +198,13 @@ plt.show()
 assert needed["Nesterov"] < needed["momentum"] < needed["plain"]
 
 # %%
-# Why it works, in one picture
-# ----------------------------
+# Why it works, in one figure
+# ---------------------------
 #
 # On such a loss, each step multiplies :math:`(w, v)` of each direction by a fixed 2 x 2 matrix. The
 # largest absolute eigenvalue of this matrix is the factor by which the distance shrinks per step,
-# in the long run. It depends only on the product of learning rate and curvature, :math:`\rho a`.
+# after many steps. It depends on :math:`\mu` and on the product :math:`\rho a` of learning rate and
+# curvature.
 # Below 1 the method converges, above 1 it diverges. For plain descent the factor is
 # :math:`|1 - \rho a|`.
 
@@ -240,11 +244,12 @@ assert factor("momentum", 3.81) > 1 > factor("momentum", 3.79)
 assert factor("Nesterov", 1.36) > 1 > factor("Nesterov", 1.35)
 
 # %%
-# Momentum is faster in the flat direction (left), and it accepts a large range of curvatures at
-# almost the same speed. Nesterov's method is much faster than the ball where the curvature is
-# large. Its price is a smaller largest learning rate.
+# A smaller factor is better. In the flat direction (left), both methods with momentum have a
+# smaller factor than plain descent. Momentum has the same factor for a large range of curvatures.
+# Nesterov's method is much faster than momentum where the product is near 1, but it needs a smaller
+# learning rate: it diverges above 1.36, momentum only above 3.8.
 #
-# The picture must agree with the paths. The matrix of Nesterov's method, applied n times, gives
+# The figure must agree with the paths. The matrix of Nesterov's method, applied n times, gives
 # step n:
 
 for k in range(2):
@@ -266,10 +271,10 @@ for k in range(2):
 # .. math:: g = dW + \lambda W, \qquad v \leftarrow \mu v + g, \qquad
 #           W \leftarrow W - \rho\, (g + \mu v)
 #
-# :math:`\lambda W` is the gradient of the L2 term. All parameters of the network lie one after the
-# other in one array, and ``ends`` says where each tensor ends. Each tensor has its own :math:`\rho`
-# and :math:`\lambda`. So one kernel updates the whole network and reads each array once:
-# ``kernels/nesterov.py``.
+# :math:`\lambda W` is the gradient of the L2 term :math:`\frac{\lambda}{2} \sum W^2`, which keeps
+# the weights small. All parameters of the network lie one after the other in one array, and
+# ``ends`` says where each tensor ends. Each tensor has its own :math:`\rho` and :math:`\lambda`. So
+# one kernel updates the whole network and reads each array once: ``kernels/nesterov.py``.
 
 W = START.copy()
 v = np.zeros(2)
@@ -289,8 +294,9 @@ print("200 steps of the kernel are 200 steps of the textbook")
 # The paper found that the gradients of the convolutions are "significantly larger" than those of
 # the Bi-LSTM (its figure 4). We measure the same. The small model ``demo`` is trained on 60
 # utterances of the built-in corpus, with one learning rate for all layers. After each backward pass
-# we compute :math:`\|dW\| / \sqrt{n}` of each layer: the size of a typical element of its gradient,
-# so that layers of unequal size can be compared. Which layer has the largest one? Guess.
+# we compute :math:`\|dW\| / \sqrt{n}` of each layer, where :math:`n` is the number of its
+# parameters. This is the size of a typical element of the gradient, so layers of unequal size can
+# be compared. Which layer has the largest value? Write down your guess.
 
 config = replace(
     PRESETS["demo"], conv_learning_rate=0.01, conv_l2=0.001, vtlp="off", oversample=(), schedule="constant"
@@ -352,10 +358,10 @@ assert convolutions > 1.5 * norms["lstm1"].mean()
 # --------------------------------------
 #
 # What follows from this for the learning rates? Not much: a large gradient already makes the step
-# large. Alone, it is no reason for a large learning rate. The paper says that the convolutions
-# learned too slowly, and that a higher learning rate for them, together with a higher L2 against
-# overfitting, helped. Only an experiment can decide. We double one learning rate at a time, with
-# three seeds each.
+# large, so it alone is not a reason for a large learning rate. The paper raised the learning rate
+# of the convolutions so that they "learn better", together with a higher L2 against overfitting,
+# and this helped. Only an experiment can decide. We double one learning rate at a time, with three
+# seeds each.
 
 runs = {
     "all 0.01": same,
@@ -386,16 +392,16 @@ assert all(loss[-1] < loss[0] for trainings in runs.values() for loss, _ in trai
 # %%
 # Thin lines are single seeds. In our run, both changes make the training faster, and the higher
 # learning rate for the convolutions is the safer one: with the higher learning rate for the other
-# layers, the loss of one seed jumps up at the end. So the convolutions can take more, as the paper
-# found. But this is the training loss of 60 utterances. It says nothing about unknown speakers:
-# that needs cross-validation (tutorial 12). On EmoDB, the paper's adjustment gained nothing
-# (``docs/results.md``).
+# layers, the loss of one seed jumps up at the end. So the convolutions accept a higher learning
+# rate, as in the paper. But this is the training loss of 60 utterances. It says nothing about
+# unknown speakers: that needs cross-validation (tutorial 12). On EmoDB, the paper's adjustment
+# gained nothing (``docs/results.md``).
 #
 # What to try
 # -----------
 #
-# 1. Set ``LEARNING_RATE`` to 0.05. Which of the three methods diverges? Read it off the picture of
-#    the factors first.
+# 1. Set ``LEARNING_RATE`` to 0.05. Which of the three methods diverges? Find the answer in the
+#    figure of the factors first.
 #
 #    .. admonition:: Answer
 #       :class: dropdown
@@ -418,8 +424,8 @@ assert all(loss[-1] < loss[0] for trainings in runs.values() for loss, _ in trai
 #       :class: dropdown
 #
 #       L2 makes weights small, so that the output does not depend too much on any single input. A
-#       bias has no input, and there are few biases. A small bias would only move the kink of the
-#       ReLU towards zero.
+#       bias is not multiplied by an input, and there are few biases. A small bias would only move
+#       the kink of the ReLU towards zero.
 #
 # Your turn: ``tutorials/exercises/nesterov.py``, one step over all parameters, each tensor with its
 # own learning rate and L2, judged by

@@ -80,9 +80,15 @@ assert [unanimous(votes, hard_label(votes)) for votes in VOTES.values()] == [Fal
 #
 # .. math:: \mathrm{weight} = \sum_c m(c), \qquad \mathrm{soft}(c) = \frac{m(c)}{\mathrm{weight}}
 #
-# where both run over the four classes only. The **soft label** says what the annotators heard, if
-# it was one of the four emotions. The **weight** says which part of the votes fell on them. So
-# votes for other emotions make the utterance count less, but they do not change the target.
+# where c runs over the four classes only. Take the first utterance. The first annotator chose
+# frustration, outside the four classes. The second one gives half a vote to neutral and half to
+# sadness, and the third one a whole vote to neutral. So m is 1.5 / 3 = 1/2 for neutral and 0.5 / 3
+# = 1/6 for sadness. The weight is 1/2 + 1/6 = 2/3, and the soft label is 3/4 neutral and 1/4
+# sadness.
+#
+# The **soft label** is the distribution of the votes within the four classes. The **weight** is the
+# part of all votes that these classes got. So votes for other emotions make the utterance count
+# less, but they do not change the target. Compute the second utterance by hand, then run the cell.
 
 
 # sphinx_gallery_start_ignore
@@ -135,14 +141,25 @@ plt.show()
 # --------
 #
 # Cross-entropy accepts a distribution t as well as a single class. The weight w multiplies the term
-# of its utterance. With the probabilities p, the softmax of the scores z:
+# of its utterance. For utterance b and class k, with the scores z and the probabilities p:
 #
 # .. math:: L = \frac{1}{B} \sum_b w_b \sum_k -t_{bk} \log p_{bk}, \qquad
-#           \frac{\partial L}{\partial z_{bk}} = \frac{w_b}{B} \left(p_{bk} - t_{bk}\right)
+#           p_{bk} = \frac{e^{z_{bk}}}{\sum_j e^{z_{bj}}}
 #
-# So the gradient is *the prediction minus the votes*. It is zero only where p = t: **the best
+# For the gradient, look at one utterance. The logarithm of the softmax is
+# :math:`\log p_k = z_k - \log \sum_j e^{z_j}`, and the :math:`t_k` add up to 1. So the inner sum is
+#
+# .. math:: \sum_k -t_k \log p_k = -\sum_k t_k z_k + \log \sum_j e^{z_j}
+#
+# The first term has the derivative :math:`-t_k` with respect to :math:`z_k`. The derivative of the
+# second term is :math:`e^{z_k} / \sum_j e^{z_j} = p_k`. Together:
+#
+# .. math:: \frac{\partial L}{\partial z_{bk}} = \frac{w_b}{B} \left(p_{bk} - t_{bk}\right)
+#
+# So the gradient is *the prediction minus the target*. It is zero only where p = t: **the best
 # output for a soft label is the soft label itself**, not its largest class. The figure shows the
-# loss of two classes, for three targets. Where is each minimum, and how low is it?
+# loss of two classes, for three targets. The logarithm is the natural one, so the unit of the loss
+# is called nat. Where is each minimum, and how low is it?
 
 
 # sphinx_gallery_start_ignore
@@ -240,13 +257,18 @@ draw_descent(paths)
 plt.show()
 
 # %%
+# With the hard label, the probability of neutral goes to 1 and the loss goes to 0. The scores have
+# to grow without end for this. With the soft label, descent stops at 0.75 and 0.25, and the loss
+# stops at its smallest value.
+#
 # What the weight does
 # --------------------
 #
-# The gradient of an utterance is w / B times prediction minus votes. So a weight of one half is a
-# smaller step towards the same target. The figure shows the gradients of our four utterances while
-# all classes have the probability 1/4. A negative gradient raises the score. The weight 0.5 of the
-# last utterance halves its bars. Which bars would change if you set all weights to 1?
+# The gradient of an utterance is w / B times the difference of prediction and target. So a weight
+# of one half is a smaller step towards the same target. The figure shows the gradients of our four
+# utterances while all classes have the probability 1/4. A step of descent raises a score with a
+# negative gradient. The weight 0.5 of the last utterance halves its bars. Which bars would change
+# if you set all weights to 1?
 
 
 # sphinx_gallery_start_ignore
@@ -267,15 +289,15 @@ draw_gradients(gradients)
 plt.show()
 
 # %%
-# Those of the first and of the last utterance. (Where is the bar of sadness of the first one? Its
-# soft label is exactly 1/4, so its gradient is zero already.)
+# The bars of the first and of the last utterance. (The first one has no bar for sadness: its soft
+# label is exactly 1/4, as the prediction, so the gradient is zero.)
 #
 # How often does it matter?
 # -------------------------
 #
 # Of the paper's utterances 36.5 % are unanimous, and of the happy ones only 18 %. The built-in
-# corpus has simulated annotators, who agree more often. The mechanism is the same: a weak
-# expression of an emotion is taken for a related one.
+# corpus has simulated annotators, who agree more often. They disagree for the same reason: an
+# emotion that is expressed weakly is easily confused with a similar one.
 
 corpus = synthetic.load()
 labels = np.array([u.label for u in corpus.utterances])
@@ -291,8 +313,8 @@ assert (soft.argmax(axis=1) == labels).all()
 
 # %%
 # In this corpus the largest class of the soft label is always the hard label. So soft labels do not
-# change *which* class is right. But they move mass between the classes. From which class to which?
-# Think of an annotator who is not sure that an utterance is happy.
+# change *which* class is right. But each soft label gives a part of its target to other classes.
+# From which class to which? Think of an annotator who is not sure that an utterance is happy.
 
 
 # sphinx_gallery_start_ignore
@@ -307,7 +329,7 @@ def draw_shares(share_hard, share_soft):
             left.text(j, i, f"{flow[i, j]:.2f}", ha="center", va="center", color="white" if i == j else "black")
     left.set_xticks(range(4), names)
     left.set_yticks(range(4), names)
-    left.set(xlabel="mass of the soft labels", ylabel="hard label")
+    left.set(xlabel="soft labels, mean", ylabel="hard label")
     for n, (name, share) in enumerate((("hard", share_hard), ("soft", share_soft))):
         right.bar(np.arange(4) + 0.4 * n - 0.2, 100 * share, 0.38, label=f"{name} labels")
     right.set_xticks(range(4), corpus.classes)
@@ -325,8 +347,8 @@ draw_shares(share_hard, share_soft)
 plt.show()
 
 # %%
-# Annotators who are not sure of happiness choose neutral. So mass moves to the class that is
-# already the largest. The paper found what one should then expect (its table 6): with soft labels
+# Annotators who are not sure of happiness choose neutral. So the largest class becomes even larger.
+# The paper's result (its table 6) is what one should then expect: with soft labels
 # the recall of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 %
 # to 15.5 %. WA rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12
 # explains these two measures.
@@ -357,8 +379,8 @@ plt.show()
 #    .. admonition:: Answer
 #       :class: dropdown
 #
-#       So that an utterance in doubt counts less in any batch. Divided by the sum of the weights, a
-#       batch of only doubtful utterances would count as much as a batch of certain ones.
+#       So that an ambiguous utterance counts less in any batch. Divided by the sum of the weights,
+#       a batch of utterances with small weights would count as much as a batch with weights of 1.
 #
 # 4. Is the weight 0.5 with the target (1, 0) the same as the weight 1 with the target (0.5, 0.5)?
 #

@@ -9,7 +9,7 @@ an utterance gets the same scores alone and in a batch, and the network can memo
 utterances.
 
 The parts were explained before: tutorials 2 (spectrogram), 4 and 5 (convolution), 6 and 7
-(Bi-LSTM), 9 (update) and 10 (loss). Here they are put on top of each other.
+(Bi-LSTM), 9 (update) and 10 (loss). Here they are put together.
 """
 
 # %%
@@ -111,8 +111,24 @@ assert sizes["lstm1"] > 0.7 * total
 # %%
 # The Bi-LSTM has almost three quarters of them, and nearly all of these are its input weights: 864
 # features, two directions, four gates of 128 units. The convolutions have few parameters, because
-# the same kernel is used at every position. They do most of the arithmetic.
-#
+# the same kernel is used at every position. For the same reason, each of their weights takes part
+# in many multiplications. What share of all multiplications do you expect in the convolutions?
+
+frames, bins = 1.0, 513  # of the output, for each frame of the spectrogram
+multiplications = {}
+for conv in model.convs:
+    frames /= conv.stride[0]
+    bins = -(-bins // conv.stride[1])  # divided and rounded up
+    multiplications[conv.name] = frames * bins * conv.W.size
+lstm = model.lstms[0]
+multiplications["lstm1"] = frames * (lstm.Wx.size + lstm.Wh.size)
+for name, count in multiplications.items():
+    print(f"{name:6}{count:9,.0f} multiplications for each frame of the spectrogram")
+share = 1 - multiplications["lstm1"] / sum(multiplications.values())
+print(f"the convolutions do {share:.0%} of them")
+assert share > 0.9
+
+# %%
 # A batch on its way
 # ------------------
 #
@@ -137,9 +153,9 @@ scores = model.forward(x, lengths)
 # %%
 # The layers keep their activations, since backward needs them. So we can look at the batch after
 # each layer. Time runs downwards, and the width shows how many numbers a frame has. The first
-# utterance is in front, the others behind it, and what is hatched lies past the end of an
-# utterance. A layer with time stride 2 turns T frames into ⌈T / 2⌉, and the length of each
-# utterance goes the same way.
+# utterance is in front, the others are behind it. The hatched part lies past the end of an
+# utterance. A layer with time stride 2 turns T frames into ⌈T / 2⌉, and it changes the length of
+# each utterance in the same way.
 
 
 # sphinx_gallery_start_ignore
@@ -179,7 +195,8 @@ assert flat[1] == -(-x.shape[1] // 8)
 
 # %%
 # And this is what the longest utterance looks like on its way. The network has not been trained
-# yet: its first layer already finds edges by chance, and the Bi-LSTM's states are smooth curves.
+# yet. After the first convolution, the harmonics can still be seen. After the fourth one, only
+# large areas are left. Most states of the Bi-LSTM change slowly.
 
 
 # sphinx_gallery_start_ignore
@@ -204,9 +221,10 @@ plt.show()
 # Check 1: a small step does what the gradient says
 # -------------------------------------------------
 #
-# A gradient predicts how the loss changes by a small step: by the sum of gradient times step over
-# all parameters. One backward pass gives the prediction for every step size. How does the error of
-# the prediction depend on the step size? We go against the gradient with steps of different sizes.
+# A gradient predicts how much a small step of the parameters changes the loss: multiply gradient
+# and step of each parameter, and add up the products. We go against the gradient with steps of
+# different sizes and compare the prediction with the real change. How will the error of the
+# prediction depend on the step size?
 
 
 def loss_now():
@@ -247,19 +265,19 @@ plt.show()
 assert errors[0] < 1e-4 < 1e-2 < errors[-1]
 
 # %%
-# The prediction is good to as many digits as you like if the step is small. If a gradient were
-# wrong, the error would stay at the same value for all small steps. For a large step the loss is
-# curved, and the prediction says little. This check needs one line and works on a real batch. But
-# it sums over all parameters, so a small mistake in a small tensor can hide.
+# The smaller the step, the better the prediction. For a large step the loss is curved, and the
+# prediction says little. If a gradient were wrong, the error would not go to 0: it would stay at
+# the same value for all small steps. This check is short and works on a real batch. But it sums
+# over all parameters, so a small mistake in a small tensor can hide.
 #
 # Check 2: every gradient
 # -----------------------
 #
-# Now the strict check. A small network with the same layers, utterances of unequal lengths, NaN
-# past their ends (it must not matter), soft targets and weights. ``scratchser.gradcheck`` moves
-# each tensor in three random directions, and compares the change of the loss with the gradient to a
-# hundred-millionth. ``kinks`` gives it the values that enter the ReLUs, so that it can avoid a step
-# across zero.
+# Now the strict check. It uses a small network with the same layers, utterances of unequal lengths,
+# NaN past their ends (it must not matter), soft targets and weights. ``scratchser.gradcheck`` moves
+# each tensor in three random directions and compares the change of the loss with the gradient. The
+# relative error must be below about :math:`10^{-8}`. ``kinks`` gives it the values that enter the
+# ReLUs, so that it can avoid a step across zero.
 
 kernels, strides = ((3, 5), (2, 3), (3, 2), (1, 3)), ((2, 2), (1, 2), (2, 1), (1, 2))
 tiny = replace(config, conv_channels=(2, 3, 2, 2), conv_kernels=kernels, conv_strides=strides, lstm_units=4)
@@ -326,17 +344,17 @@ failed = [report.name for report in reports if not report.passed]
 assert failed == [name for name in tensors if name.startswith("conv")]
 
 # %%
-# All tensors *below* the mistake fail, each with the factor 0.99, and all above it pass. So read
-# such a list from the top of the network: the first layer that fails got a wrong gradient from the
-# layer above.
+# All tensors *below* the mistake fail, each with the factor 0.99, and all others pass. So read such
+# a list from the top of the network, here from its last line upwards: the first layer that fails
+# got a wrong gradient from the layer above it.
 #
 # Check 3: alone and in a batch
 # -----------------------------
 #
 # The scores of an utterance must not depend on the other utterances of its batch. Otherwise a
-# result depends on the batch size. Two things can go wrong. A window or a time loop can read past
-# the end. And a sum in another order differs in the last digits. Do you expect equal scores, or
-# almost equal ones?
+# result depends on the batch size. Two things can go wrong. A convolution or a time loop can read
+# past the end of an utterance. And a sum in another order differs in the last digits. Do you expect
+# equal scores, or almost equal ones?
 
 together = model.forward(x, lengths).copy()
 for u, length in enumerate(lengths):
@@ -389,7 +407,8 @@ draw_memory(runs)
 plt.show()
 
 # %%
-# It memorises both. That is why tutorial 12 tests on speakers that the network has never heard.
+# It memorises both. So a small training loss says nothing about new data. That is why tutorial 12
+# tests on speakers who are not in the training data.
 #
 # What to try
 # -----------

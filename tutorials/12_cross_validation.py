@@ -2,14 +2,14 @@
 12. Cross-validation
 ====================
 
-What is a model worth for a speaker whom it has never heard? You will see the two measures WA and
-UA, leave-one-speaker-out cross-validation, and why the paper uses ten folds and not five. You will
-measure four leaks: ways in which the test speaker influences the training, and the score that each
-of them would report. At the end you will put a confidence interval around a score and around a
-difference.
+How good is a model for a speaker who was not in its training data? You will see the two measures WA
+and UA, leave-one-speaker-out cross-validation, and why the paper uses ten folds and not five. You
+will measure four leaks. A leak is a way in which the test data influence the training or the choice
+of the model, so that the score is too high. At the end you will compute a confidence interval of a
+score and of a difference.
 
-Everything here is a small experiment that runs in seconds. You need no model of the tutorials
-before, only the idea of one: something that is trained and then tested.
+Everything here is a small experiment that runs in seconds. You need none of the earlier models,
+only the idea of a model: something that is trained and then tested.
 """
 
 # %%
@@ -60,16 +60,18 @@ assert round(metrics.wa(always_neutral), 3) == 0.482
 assert metrics.ua(always_neutral) == 0.25
 
 # %%
-# A WA of 48 % needs no model at all. That is why we report both, and why UA is the main one: the
-# mean of the diagonal, where every row is divided by its sum.
+# The left model has a WA of 48 %, although it has learned nothing. The right one classifies half of
+# each class correctly, and both its measures are about 50 %. That is why we report both, and why UA
+# is the main one. In these figures, called confusion matrices, UA is the mean of the diagonal after
+# every row is divided by its sum.
 #
 # A test on a known speaker measures memory
 # -----------------------------------------
 #
-# We make up ten speakers with 30 utterances each. An utterance has 20 features: a part that its
-# emotion has in common with all speakers, a part that is this speaker's own way to express this
-# emotion, and noise. The classifier looks for the most similar training utterance and copies its
-# label.
+# We simulate ten speakers with 30 utterances each. An utterance has 20 features. Each is a sum of
+# three parts: one that depends on the emotion only, one that is this speaker's own way to express
+# this emotion, and noise. The classifier looks for the most similar training utterance and copies
+# its label.
 #
 # We split the utterances in two ways. *At random* into ten parts, as for most data sets, or *by
 # speaker*. Which score will be higher, and which one answers the question at the top of this page?
@@ -127,9 +129,9 @@ assert at_random.mean() > by_speaker.mean() + 0.15
 #
 # IEMOCAP has five sessions, each with a woman and a man who talk to each other. In
 # **leave-one-speaker-out** (LOSO) cross-validation, each speaker is the **test** speaker of one
-# fold. The other speaker of the session is the **validation** speaker, who decides when to stop.
-# The speakers of the other four sessions train. So training contains no voice and no conversation
-# of the test.
+# fold. The other speaker of the session is the **validation** speaker, whose score decides when the
+# training stops. The eight speakers of the other four sessions are for training. So the training
+# data contain no voice and no conversation of the test.
 
 
 # sphinx_gallery_start_ignore
@@ -200,9 +202,9 @@ plt.show()
 # --------------------------------------
 #
 # For the other leaks we need a model that changes from epoch to epoch. It is a dense layer with a
-# softmax, trained with the cross-entropy: seven lines of NumPy. ``fold_scores`` trains ten folds
-# and returns the UA of the test and of the validation speaker after every epoch. Speakers 2k and 2k
-# + 1 are a session.
+# softmax, trained with the cross-entropy in a few lines of NumPy. ``fold_scores`` trains ten folds
+# and returns the UA of the test and of the validation speaker after every epoch. Speakers 0 and 1
+# are a session, speakers 2 and 3 the next one, and so on.
 
 EPOCHS = 40
 
@@ -310,7 +312,7 @@ for name, found in scores.items():
 assert abs(scores["whole corpus (leak)"].mean() - scores["training speakers"].mean()) < 0.03
 
 # %%
-# This leak is real, but here it gains nothing: the test speaker is only one of ten in the
+# This leak is real, but here it gains less than a point: the test speaker is only one of ten in the
 # statistics. We close it nevertheless, because the size of a leak is unknown until it is closed.
 #
 # Normalisation of each speaker: what it may use
@@ -323,12 +325,13 @@ assert abs(scores["whole corpus (leak)"].mean() - scores["training speakers"].me
 # - **all recordings of the test speaker, without labels**. No label is used, so this is not a leak,
 #   if it is reported. But it is another task, called *transductive*: the answer for the first
 #   recording has to wait for the last one. The preset ``mel-speaker`` does this.
-# - **the first few recordings, without labels**: possible in an application, after a short time.
-# - **the neutral recordings**. This is sometimes called "normalisation to the neutral state". It
-#   needs to know which test recordings are neutral. For the test speaker, that is a *label*. It is
-#   a leak.
+# - **the first few recordings, without labels**. This is possible in an application, after a short
+#   time.
+# - **the neutral recordings**. One has to know which recordings of the test speaker are neutral,
+#   and this is a *label*. So it is a leak.
 #
-# Which of them will give the highest score?
+# We measure the first and the third now, and the second in the next cell. Which will give the
+# highest score?
 
 
 def by_each_speaker(use):
@@ -355,7 +358,10 @@ assert scores["own, all, no labels"].mean() > scores["training speakers"].mean()
 assert scores["own, neutral (leak)"].mean() > scores["training speakers"].mean()
 
 # %%
-# How many recordings does it need? And what if a test speaker's recordings are mostly of one
+# Both gain more than fifteen points. Here the mean of all recordings gains the most. It has four
+# times as many recordings as the mean of the neutral ones, so it contains less noise.
+#
+# How many recordings does the mean need? And what if a test speaker's recordings are mostly of one
 # emotion? Then the mean contains this emotion, and subtracting it removes what we look for. So the
 # mean depends on the mixture of the classes, a property of the *labels* of the test set, although
 # no label was read. We measure both: the mean of the first n recordings, and the mean of the first
@@ -404,20 +410,21 @@ assert all(angry_first[n].mean() < mixed[n].mean() for n in COUNTED[:-1])
 assert scores["own, neutral (leak)"].mean() > mixed[8].mean() + 0.03
 
 # %%
-# One recording is worse than nothing: its mean is mostly noise. With eight recordings one gains
-# points, but fewer than the neutral ones gave, of which a speaker has about as many. The difference
-# is what the leaked labels are worth.
+# One recording is worse than nothing: its mean is mostly noise. Eight recordings gain nine points.
+# A speaker has about seven neutral recordings, and with the mean of these we gained sixteen. So the
+# leaked labels are worth about seven points here.
 #
-# The package mixes a speaker's statistics
-# with those of the training speakers, as if ten seconds of theirs were added
-# (``scratchser/corpus/normalisation.py``), so that a short recording does no harm.
+# The package mixes a speaker's statistics with those of the training speakers, as if ten seconds of
+# the training speakers were added (``scratchser/corpus/normalisation.py``). So a short recording
+# does little harm.
 #
 # A confidence interval over the folds
 # ------------------------------------
 #
 # Ten folds give ten scores, of ten speakers. If we had ten other speakers, the mean would be
-# another one. How far could it be? If the folds' scores :math:`s_1 \dots s_{10}` were independent,
-# Student's t interval would contain the true mean in 95 of 100 experiments:
+# different. By how much? If the folds' scores :math:`s_1 \dots s_{10}` were independent and
+# normally distributed, Student's t interval would contain the true mean in 95 of 100 experiments,
+# with the mean :math:`\bar s` and the standard deviation :math:`\mathrm{sd}(s)` of the ten scores:
 #
 # .. math:: \bar s \pm t_{0.975,\,9} \, \frac{\mathrm{sd}(s)}{\sqrt{10}},
 #           \qquad t_{0.975,\,9} = 2.26
@@ -428,19 +435,19 @@ for name, table in (("WA", WA), ("UA", UA)):
 assert interval.high - interval.low > 10
 
 # %%
-# The interval of the paper's UA is twelve points wide. Does "95 %" do what it promises? We can try:
-# draw ten speakers from a population whose mean we know, again and again. How many of 40 intervals
-# do you expect to miss the mean?
+# The interval of the paper's UA is twelve points wide. Is "95 %" true? We can test it: we draw ten
+# speakers from a population with a known mean, again and again. How many of 40 intervals do you
+# expect to miss the mean?
 
 
 # sphinx_gallery_start_ignore
-def draw_intervals(intervals, truth):
+def draw_intervals(intervals, true_mean):
     _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for n, interval in enumerate(intervals):
-        colour = "tab:blue" if interval.covers(truth) else "tab:red"
+        colour = "tab:blue" if interval.covers(true_mean) else "tab:red"
         axis.plot([n, n], [interval.low, interval.high], color=colour, lw=2)
         axis.plot(n, interval.mean, ".", color=colour)
-    axis.axhline(truth, color="black", lw=0.8)
+    axis.axhline(true_mean, color="black", lw=0.8)
     axis.set(xlabel="experiment with ten new speakers", ylabel="UA, %")
 
 
@@ -501,9 +508,10 @@ assert metrics.interval(first).high > metrics.interval(second).low
 assert metrics.interval(second - first).low > 0
 
 # %%
-# The two intervals on the left overlap, and that says little: they contain how different the
-# speakers are. The interval of the differences answers the question. It is narrower, and it does
-# not contain 0. ``python -m scratchser.report`` compares runs in this way, fold by fold.
+# The two intervals on the left overlap. That says little, because they are wide for another reason:
+# some speakers are harder than others. The interval of the differences answers the question. It is
+# narrower, and it does not contain 0. ``python -m scratchser.report`` compares runs in this way,
+# fold by fold.
 #
 # What to try
 # -----------
@@ -534,7 +542,8 @@ assert metrics.interval(second - first).low > 0
 #       all copies are on the same side. The package oversamples the training speakers only, after
 #       the split.
 #
-# 4. In "nothing to learn", test 100 epochs instead of 40. Does the leak grow?
+# 4. In the experiment with nothing to learn, train for 100 epochs instead of 40. Does the leak
+#    grow?
 #
 #    .. admonition:: Answer
 #       :class: dropdown
