@@ -4,9 +4,9 @@
 
 You will see the whole system in about 150 lines of NumPy that you can read in one sitting: from the
 sound to the spectrogram, two convolutions, a Bi-LSTM, the softmax, all gradients and Nesterov's
-method. There are no classes and no framework. It learns emotions from the built-in corpus in less
-than a minute. At the end, we give the package the same parameters and the same data. It must
-compute the same scores, the same gradients and the same loss.
+method. There are only functions and dictionaries, and no framework. It learns emotions from the
+built-in corpus in less than a minute. At the end, we give the package the same parameters and the
+same data. It must compute the same scores, the same gradients and the same loss.
 
 Every part of it has its own tutorial, which explains the maths: 2 (spectrogram), 4 (convolution),
 6 and 7 (LSTM), 9 (update) and 10 (loss). Here you see how the parts fit together. If you want to
@@ -18,7 +18,7 @@ begin with the whole and look at the parts later, you can also begin here.
 # ------
 #
 # The built-in corpus has 300 synthetic utterances of ten speakers, two in each of five sessions. It
-# takes the place of real speech, so what the network learns here says nothing about real emotions.
+# replaces real speech, so what the network learns here says nothing about real emotions.
 # We train on the speakers of the sessions 1 to 4 and test on the two speakers of session 5. No
 # decision depends on the test, so we need no validation speaker (tutorial 12).
 
@@ -101,8 +101,8 @@ plt.show()
 # -------
 #
 # Utterances have unequal lengths. So a batch is padded with zeros to the length of its longest
-# utterance, and the lengths travel with it. ``frames_of`` says which frames are real. It is the
-# only tool that we need to keep the padding out of the results.
+# utterance, and ``batch`` returns the lengths with it. ``frames_of`` says which frames are real. It
+# is the only function that we need to keep the padding out of the results.
 
 
 def batch(chosen):
@@ -163,8 +163,9 @@ def initial(rng):
     features = bins * channels
     # two directions, and the gates i f g o of each side by side
     p["lstm1.Wx"] = glorot(rng, features, UNITS, (features, 2, 4 * UNITS))
-    rotations = [np.linalg.qr(rng.standard_normal((2, UNITS, UNITS)))[0] for _ in range(4)]
-    p["lstm1.Wh"] = np.concatenate(rotations, axis=2)
+    # orthogonal matrices, because they keep the length of h
+    orthogonal = [np.linalg.qr(rng.standard_normal((2, UNITS, UNITS)))[0] for _ in range(4)]
+    p["lstm1.Wh"] = np.concatenate(orthogonal, axis=2)
     p["lstm1.b"] = np.zeros((2, 4 * UNITS))
     p["lstm1.b"][:, UNITS : 2 * UNITS] = 1  # the forget gate begins open
     p["dense.W"] = glorot(rng, 2 * UNITS, 4, (2 * UNITS, 4))
@@ -183,10 +184,10 @@ print(f"in all   {sum(values.size for values in p.values()):21}")
 # Convolution
 # -----------
 #
-# Each tap (i, j) of the kernel meets a regular grid of the padded input: every st-th frame from
-# frame i on, and every sf-th bin from bin j on. So a convolution is a sum over the taps, and each
-# term is one slice and one matrix product. The figure shows the slices of three taps along one
-# axis.
+# A *tap* is one position (i, j) of the kernel. With the strides st and sf, it meets a regular grid
+# of the padded input: every st-th frame from frame i on, and every sf-th bin from bin j on. So a
+# convolution is a sum over the taps, and each term is one slice and one matrix product. The figure
+# shows the slices of three taps along one axis. (``-(-a // b)`` is a / b, rounded up.)
 
 
 def conv_forward(x, lengths, W, b, stride):
@@ -259,9 +260,9 @@ def lstm_forward(x, real, Wx, Wh, b):
 # Forward
 # -------
 #
-# The network from the bottom to the top. The second direction of the Bi-LSTM is the same function:
-# it gets the real frames of each utterance in reverse order. Everything that backward will need
-# goes into ``kept``.
+# The network from the first layer to the last. The second direction of the Bi-LSTM is the same
+# function: it gets the real frames of each utterance in reverse order. ``forward`` returns the
+# scores and everything that backward will need.
 
 
 def direction(p, d):
@@ -308,9 +309,9 @@ assert abs(loss - np.log(4)) < 0.3
 # Backward
 # --------
 #
-# Each function is the mirror of its forward. Read the lines of ``lstm_backward`` from the cell's
-# output back to the gates, and the loop from the last step to the first. Where an utterance has
-# ended, the gradient passes through unchanged, as the state did.
+# Each function takes the steps of its forward function in reverse order. ``lstm_backward`` goes
+# from the last step to the first, and in each step from the output of the cell back to the gates.
+# Where an utterance has ended, the gradient passes through unchanged, as the state did.
 
 
 def lstm_backward(dh, x, real, steps, Wx, Wh):
@@ -429,8 +430,8 @@ def ua(p, chosen):
 
 
 # %%
-# Now run it. What UA do you expect on the two test speakers after eight epochs? Guessing gives 25
-# %.
+# Now run it. What UA do you expect on the two test speakers after eight epochs? Guessing gives
+# 25 %.
 
 p = initial(np.random.default_rng(0))
 velocity = {name: np.zeros_like(W) for name, W in p.items()}
@@ -536,8 +537,8 @@ assert difference(scores, package_scores) < 1e-9
 assert abs(loss - package_loss) < 1e-12
 
 # %%
-# Two programs that share no line agree to about fourteen digits. A mistake in either of them would
-# have to be in both. Now ten steps of training, with updates:
+# Two programs that share no line agree to about fourteen digits. So a mistake would have to be in
+# both. Now ten steps of training, with updates:
 
 optimiser = Optimiser(model.parameters, config)
 model.parameters.gradients[:] = 0
@@ -574,9 +575,9 @@ for n in range(10):
 #    .. admonition:: Answer
 #       :class: dropdown
 #
-#       With more units the training loss falls faster. The test UA follows only for a while,
-#       because 240 utterances of eight speakers are few. Two test speakers are also few:
-#       differences of some points mean nothing.
+#       With more units the training loss falls faster: after eight epochs it is 0.78, 0.57 and 0.50
+#       with 4, 16 and 64 units. The test UA hardly follows: we measured 52, 51 and 55 %. With only
+#       two test speakers, differences of a few points mean nothing.
 #
 # 2. In ``lstm_forward``, replace the first ``np.where`` by its second argument, so that the state
 #    also changes in the padding. Which checks fail?

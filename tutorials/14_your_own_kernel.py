@@ -17,16 +17,17 @@ You need tutorial 1 for the CUDA part. Tutorials 4 to 11 used the same gradient 
 #
 # A **gated linear unit** lets each feature decide how much of another one passes. A frame has 2D
 # numbers: D values a, and D gates g. The sigmoid turns a gate into a factor between 0 and 1. Each
-# of the D units has one learned parameter :math:`\beta`, which opens or closes its gate in general.
+# of the D units has one learned parameter :math:`\beta`, which opens or closes its gate in all
+# frames alike.
 #
 # .. math:: y_{btd} = a_{btd} \; \sigma(g_{btd} + \beta_d), \qquad \sigma(z) = \frac{1}{1 + e^{-z}}
 #
-# Before any code, write down the shapes and the edges:
+# Before any code, write down the shapes and the edge cases:
 #
 # - x (B, T, 2D): the values, then the gates, of each frame; y (B, T, D); beta (D,)
 # - lengths (B,): the frames of each utterance. Past its end, nothing is read, and y is 0.
 #
-# The last line decides most of what can go wrong in this project.
+# The last line is easy to forget, and its mistakes are hard to see.
 
 import math
 import os
@@ -81,8 +82,8 @@ def reference(x, beta, lengths):
 
 # %%
 # Then difficult inputs: unequal lengths, one utterance of a single frame, and **NaN past the end**.
-# NaN is contagious. Whatever touches it becomes NaN, so a kernel that reads the padding cannot hide
-# it.
+# Every sum and every product with NaN is NaN, so the output shows whether a kernel has used the
+# padding.
 
 B, T, D = 3, 5, 4
 lengths = np.array([5, 1, 3])
@@ -98,8 +99,8 @@ print(f"y {right.shape}, zero past the end: {(right[1, 1:] == 0).all()}")
 # ---------------
 #
 # Numba compiles loops over single elements. The kernel writes into an array that the caller gives,
-# as all kernels of the package do. ``one`` has the dtype of x: a bare ``1.0`` is float64, and would
-# make a part of a float32 kernel compute in float64.
+# as all kernels of the package do. ``one`` has the dtype of x. A bare ``1.0`` is float64, and a
+# part of a float32 kernel would then compute in float64.
 
 
 @njit
@@ -202,7 +203,7 @@ require(reports)
 # Now three planted mistakes. Which of them will the gradient check find?
 #
 # 1. ``1 - s`` is forgotten in dg.
-# 2. The gradients of a and of g are written to each other's place.
+# 2. The gradients of a and of g are swapped.
 # 3. ``dbeta[d] = dg``: the last frame replaces the sum.
 #
 # Write down your guess for each, and which gradient fails.
@@ -230,8 +231,8 @@ for mistake in ("1 - s is forgotten", "da and dg are swapped", "the last frame r
 
 # %%
 # Each is found. A line says which gradient is wrong, where the error is largest, and by what
-# factor. A constant factor, such as 2 or -1, is a strong hint. A factor that changes from element
-# to element, as here, says that a term is missing or an index is wrong.
+# factor. A simple factor, such as 2 or -1, is a strong hint. Other factors, as here, say that a
+# term is missing or an index is wrong.
 #
 # But there is a mistake that this check cannot see. Let backward *replace* an old gradient in
 # ``dbeta`` instead of adding to it. Then every single call is right. Only a second call finds it:
@@ -262,9 +263,9 @@ assert error < 5e-7
 # ---------------------
 #
 # On a GPU the loops disappear. Each element of y has its own thread. Neighbouring threads should
-# access neighbouring elements, so the thread's number counts units first, then frames, then
-# utterances. The *tracer* runs the kernel without a GPU, thread by thread, and watches every access
-# (tutorial 1).
+# access neighbouring elements. So threads 0 to D - 1 have the units of the first frame, the next D
+# threads those of the second frame, and so on through all utterances. The *tracer* runs the kernel
+# without a GPU, thread by thread, and records every access (tutorial 1).
 
 
 @cuda.jit
@@ -297,9 +298,9 @@ assert report.counts.global_reads.total == 60 + 3 * 36
 assert report.counts.global_writes.total == 60
 
 # %%
-# For a picture we take a smaller batch: two utterances of two frames, the second with one real
-# frame, and two units. So there are eight elements, and two of them are padding. Which elements of
-# x does no thread read?
+# For a drawing we take a smaller batch: two utterances of two frames, the second with one real
+# frame, and two units. So y has eight elements, and two of them are padding. Which elements of x
+# does no thread read?
 
 tiny = x[:2, :2, [0, 1, D, D + 1]].copy()
 tiny_y = np.empty((2, 2, 2))
@@ -309,9 +310,11 @@ plt.show()
 report.require_clean()
 
 # %%
-# The last row of x, the frame past the end of the second utterance. A mistake that every learner
-# makes once is a missing guard, ``if n < B * T * D``. There are always as many threads as the
-# blocks have, not as the array has:
+# No thread reads the last row of x, the frame past the end of the second utterance.
+#
+# A common mistake is to forget ``if n < B * T * D``. All blocks have the same size, so there can be
+# more threads than elements. Here are two blocks of six threads for eight elements. What will the
+# tracer report?
 
 
 @cuda.jit
@@ -334,8 +337,8 @@ assert report.out_of_range
 # Step 8: a sum over threads
 # --------------------------
 #
-# ``dbeta`` is harder, because many threads contribute to one element. Here is the version that
-# suggests itself: each thread adds its dg. What is wrong with it?
+# ``dbeta`` is harder, because many threads contribute to one element. The first idea is that each
+# thread adds its dg. What is wrong with it?
 
 
 @cuda.jit
@@ -358,9 +361,10 @@ plt.show()
 assert report.races
 
 # %%
-# Two threads read the same old sum, add, and write: one addition is lost. On a GPU this kernel is
-# wrong *sometimes*, which is worse than always. A safe version has one thread for each unit, and
-# this thread adds up its frames in order. It gives the same bits each time.
+# Two threads can read the same old sum, add, and write: one addition is lost. On a GPU this kernel
+# is wrong *sometimes*, which is worse than always, because a test can miss it. A safe version has
+# one thread for each unit, and this thread adds up the frames in order. It gives the same bits each
+# time.
 
 
 @cuda.jit
@@ -383,9 +387,9 @@ print(f"largest difference to the CPU: {np.abs(on_gpu - once).max():.1e}")
 assert np.abs(on_gpu - once).max() < 1e-12
 
 # %%
-# D threads are few for a GPU. The next step would be a block for each unit, whose threads share the
-# frames and add their parts in shared memory: the exercises ``cuda_block_sum`` and
-# ``cuda_reduction``.
+# D threads are few for a GPU. The next step would be one block for each unit. Its threads divide
+# the frames among them and add their partial sums in shared memory. The exercises
+# ``cuda_block_sum`` and ``cuda_reduction`` do this.
 #
 # Three kinds of evidence
 # -----------------------
@@ -394,16 +398,17 @@ assert np.abs(on_gpu - once).max() < 1e-12
 #
 # - The tracer ran the CUDA kernels *as Python*. It knows indices, races, barriers and counts. It
 #   does not know whether the compiler accepts the kernel, nor how the GPU rounds.
-# - ``python -m scratchser.bench --ptx`` compiles the package's kernels without a GPU, and counts
-#   float64 instructions and spilled registers.
+# - ``python -m scratchser.bench --ptx`` compiles the package's kernels without a GPU. It counts
+#   float64 instructions, and registers that are spilled: moved to slow memory, because there are
+#   too few.
 # - Only a GPU shows that a kernel runs there, and how fast: ``docs/gpu.md``.
 #
 # The judge
 # ---------
 #
-# The exercises are such kernels with an empty body. The judge does for you what we did by hand:
+# The exercises are such functions with an empty body. The judge does for you what we did by hand:
 # reference, difficult cases, NaN past the end, gradient check, tracer. It also recognises typical
-# mistakes. Let us give it a dense layer whose author has forgotten something. Can you see it?
+# mistakes. Let us give it the backward pass of a dense layer with a mistake. Can you see it?
 
 attempt = """
 EXERCISE = "linear_backward"
@@ -424,8 +429,9 @@ assert done.returncode != 0
 assert "FAIL" in done.stdout
 
 # %%
-# It names the output, an element with its right value, and the mistake: ``=`` where the gradient
-# must be added. This is the mistake of step 5 that a gradient check cannot see.
+# It shows which output is wrong, an element with the value that it should have, and the mistake:
+# ``=`` where the gradient must be added. This is the mistake of step 5 that a gradient check cannot
+# see.
 #
 # Where to begin?
 # ---------------
