@@ -17,6 +17,7 @@ You need tutorial 1 for the last part only, in which a block of threads computes
 # is an angry utterance of the corpus that is built into this project. A synthesiser speaks it: it
 # has a voice and a mood, but no words.
 
+# sphinx_gallery_thumbnail_number = 10
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.signal

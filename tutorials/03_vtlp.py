@@ -21,6 +21,7 @@ You need the spectrogram of tutorial 2, and the race of tutorial 1.
 # The tube is closed at the vocal folds and open at the lips. A sound wave fits if a quarter of its
 # length fits into the tube, or three quarters, or five quarters:
 
+# sphinx_gallery_thumbnail_number = 8
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.signal

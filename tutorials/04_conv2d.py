@@ -14,6 +14,7 @@ dimension, with nine numbers that you can follow by hand.
 """
 
 # %%
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle

@@ -22,6 +22,7 @@ You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
 # For matrices of 256 x 256 this makes 256³ products, about 17 million. Their order is free. All
 # versions below compute exactly these products. They differ in how much they load for them.
 
+# sphinx_gallery_thumbnail_number = 9
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy, and before NumPy is imported

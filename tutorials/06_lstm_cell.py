@@ -15,6 +15,7 @@ all steps of an utterance.
 """
 
 # %%
+# sphinx_gallery_thumbnail_number = 2
 import math
 
 import matplotlib.pyplot as plt

@@ -15,6 +15,7 @@ You need the cell of tutorial 6 and matrix products.
 """
 
 # %%
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle

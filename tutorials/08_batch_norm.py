@@ -14,6 +14,7 @@ You need the LSTM with lengths of tutorial 7.
 """
 
 # %%
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch

@@ -25,6 +25,7 @@ You need the idea of a gradient. The second half trains the layers of the tutori
 #
 # .. math:: w \leftarrow w - \rho\, g
 
+# sphinx_gallery_thumbnail_number = 3
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
