@@ -562,7 +562,7 @@ for n in range(10):
 #   tutorials 4 and 5 keep a tile of it in registers, and they skip the padding instead of
 #   multiplying it by zero.
 # - **The GPU.** Each kernel exists a second time, for CUDA.
-# - **An honest result**: ten folds, a validation speaker, warped copies of the utterances
+# - **An honest result**: ten folds, a validation speaker, test-time augmentation with VTLP copies
 #   (tutorials 3 and 12), and runs that can be interrupted and repeated.
 # - **Real corpora**, with broken files and annotators who disagree (tutorial 10).
 #

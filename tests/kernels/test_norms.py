@@ -8,18 +8,18 @@ from scratchser.kernels import norms
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sums_of_squares_of_segments(dtype):
-    rng = np.random.default_rng(4)
     sizes = [1, 15, 0, norms.CHUNK, norms.CHUNK + 1, 100_003]
-    dW = rng.standard_normal(sum(sizes)).astype(dtype)
+    dW = np.random.default_rng(4).standard_normal(sum(sizes)).astype(dtype)
     expected = [np.sum(part.astype(np.float64) ** 2) for part in np.split(dW, np.cumsum(sizes)[:-1])]
     found = norms.squares(dW, np.cumsum(sizes))
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=300 * np.finfo(dtype).eps)
 
 
-def test_segments_must_cover_the_buffer():
-    with pytest.raises(ValueError, match="do not cover"):
-        norms.squares(np.ones(5), np.array([2, 4]))
+@pytest.mark.parametrize(("end", "limit", "message"), [(4, 1.0, "do not cover"), (5, 0.0, "expected a positive number")])
+def test_wrong_segments_and_limits_are_refused(end, limit, message):
+    with pytest.raises(ValueError, match=message):
+        norms.clip(np.ones(5), np.array([2, end]), limit)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
