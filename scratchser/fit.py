@@ -15,7 +15,7 @@ from scratchser.corpus.batches import Dataset, minibatches, rng_of, validation_a
 from scratchser.corpus.normalisation import PER_BIN, Bins, Normalisation
 from scratchser.corpus.split import Fold
 from scratchser.evaluate import embeddings, scores
-from scratchser.kernels import average, softmax
+from scratchser.kernels import softmax
 from scratchser.kernels.machine.device import CPU, Array, Device
 from scratchser.model import Model
 from scratchser.optim import GradientNorms, Optimiser
@@ -31,15 +31,15 @@ class Training:
     """The state of a fold between epochs. Everything but `rows` is on one device, the features included.
 
     model        the network after the last epoch
-    best         (n,) the parameters of the best epoch, or their mean over the last epochs (average_epochs)
-    best_epoch   its number, or that of the last one, from 1; 0 before the first epoch that counts
+    best         (n,) the parameters of the best epoch, or of the last one with select_epoch=false
+    best_epoch   its number, from 1; 0 before the first epoch that counts
     rows         one line of metrics.jsonl for each epoch
     """
 
     def __init__(self, data: Dataset, fold: Fold, config: Config, seed: int, device: Device = CPU) -> None:
         self.fold, self.config, self.seed, self.device = fold, config, seed, device
         self.train = data.of_speakers(*fold.training(config))
-        self.validation = data.of_speakers(*() if config.average_epochs else (fold.validation,))
+        self.validation = data.of_speakers(*(fold.validation,) if config.select_epoch else ())
         features = data.features.at(device)
         normalised_over = np.arange(len(data.labels)) if config.normalisation == "whole-corpus" else self.train
         self.normalisation = Normalisation.of(features, normalised_over, config.normalisation)
@@ -76,28 +76,18 @@ class Training:
             "seconds": time.perf_counter() - started,
         }
         self.rows.append(row)
-        if self.config.average_epochs:
-            self._add_to_average(epoch)
-        elif epoch >= self.config.first_selectable and self._is_best(row["validation"]):
+        if epoch == self.config.epochs:
+            self._fit_norm()
+        if not self.config.select_epoch or (epoch >= self.config.first_selectable and self._is_best(row["validation"])):
             self.best_epoch = epoch
             self.device.copy(self.model.parameters.values, self.best)
         return row
 
-    def _add_to_average(self, epoch: int) -> None:
-        """Average over the last epochs. After the last one, the statistics of the speakers are those of the average."""
-        counted = epoch - max(0, self.config.epochs - self.config.average_epochs)
-        if counted < 1:
-            return
-        average.update(self.best, self.model.parameters.values, counted)
-        self.best_epoch = epoch
-        if self.model.norm and self.finished:
-            values = self.model.parameters.values
-            last = self.device.download(values)
-            self.device.copy(self.best, values)
+    def _fit_norm(self) -> None:
+        """For readout_norm: the statistics of the training speakers, towards which those of a test speaker shrink."""
+        if self.model.norm:
             z = embeddings(self.model, self.data.features, self.normalisation, self.train, np.ones(len(self.train)))
             self.model.norm.fit(z, self.data.voices[self.train])
-            self.device.copy(values, self.best)
-            self.device.copy(last, values)
 
     def _is_best(self, validation: dict[str, float]) -> bool:
         """Higher validation UA than the best epoch so far, or the same UA and a lower loss."""
@@ -112,10 +102,8 @@ class Training:
         confusion = np.zeros((len(self.data.classes),) * 2, np.int64)
         total_loss, count, frames = 0.0, 0, 0
         rng = rng_of(self.seed, self.fold.number, epoch)
-        self.model.dropout.key = int(rng.spawn(2)[1].integers(2**63))  # the first child is the validation's
         for batch in minibatches(self.data, self.train, self.config, self.normalisation, rng):
-            self.model.dropout.rows = batch.rows
-            speakers = np.zeros(len(batch.rows), np.int64)  # for readout_norm, a minibatch is of one speaker
+            speakers = np.zeros(len(batch.utterances), np.int64)  # for readout_norm, a minibatch is of one speaker
             logits = self.model.forward(batch.x, batch.lengths, True, speakers)
             loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
             if not np.isfinite(loss):

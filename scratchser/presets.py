@@ -68,17 +68,15 @@ class Config:
     readout: Literal["last", "statistics"] = "last"
     # normalises these vectors over the utterances of each speaker (transductive); a minibatch is then of one speaker
     readout_norm: Literal["off", "speaker"] = "off"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of these vectors
 
     # training, section 3; the conv layers have their own learning rate and L2, section 3.2
     batch_size: Count = 16
     epochs: Count = 30
-    # the best epoch is selected by validation UA among this last share of the epochs
+    # the best epoch is selected by the UA of a validation speaker; false: the last epoch, and this speaker trains too
+    select_epoch: bool = True
+    # it is selected among this last share of the epochs
     selection_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     patience: Count = 30  # epochs after the best one before a fold stops; as many as `epochs`: no early stopping
-    # the test uses the mean of the parameters after each of the last so many epochs (or after all, if there are fewer),
-    # and the validation speaker trains too; 0: the best epoch
-    average_epochs: Annotated[int, Field(ge=0)] = 0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     clip_norm: NotNegative = 0.0  # the gradients of a step are scaled down to this norm at most; 0: never
     learning_rate: NotNegative = 0.005
@@ -93,8 +91,8 @@ class Config:
             raise ValueError("conv_channels, conv_kernels and conv_strides need one entry for each conv layer")
         if self.lstm_layers == 0 and self.readout == "last":
             raise ValueError("lstm_layers=0 needs readout=statistics: without a Bi-LSTM there are no last states")
-        if self.readout_norm != "off" and not self.average_epochs:
-            raise ValueError("readout_norm needs average_epochs: a validation of each epoch is not possible")
+        if self.readout_norm != "off" and self.select_epoch:
+            raise ValueError("readout_norm needs select_epoch=false: a validation of each epoch is not possible")
         if self.readout_norm != "off" and self.batch_size < 2:
             raise ValueError("readout_norm needs a batch_size of 2 or more: a single utterance would become 0")
         if len(self.pool) not in (0, *depths):
@@ -162,7 +160,7 @@ PRESETS: dict[str, Config] = {
 }
 
 # Ours, for small corpora other than IEMOCAP: a mel axis, which VTLP warps (a factor of 1.1 moves 2.8 kHz by 20 %), a
-# small network, statistics over all frames instead of the last states, and the mean of the last epochs' parameters.
+# small network, statistics over all frames instead of the last states, and the last epoch instead of a selected one.
 # docs/experiments.md says how its settings were chosen
 PRESETS["mel"] = replace(
     PAPER_BEST,
@@ -178,9 +176,8 @@ PRESETS["mel"] = replace(
     conv_strides=((1, 2), (2, 2), (1, 2)),
     lstm_units=64,
     readout="statistics",
-    dropout=0.3,
     epochs=25,
-    average_epochs=6,
+    select_epoch=False,
     clip_norm=5.0,
     learning_rate=0.02,
     l2=0.003,

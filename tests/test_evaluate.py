@@ -79,7 +79,7 @@ def test_scores_are_those_of_each_utterance_or_speaker_alone(monkeypatch):
         alone = evaluate.scores(model, features, normalisation, np.array([utterance]), alphas[n : n + 1])
         assert np.array_equal(alone[0], together[n]), n
 
-    normed = replace(config, readout="statistics", readout_norm="speaker", average_epochs=1, lstm_layers=0)
+    normed = replace(config, readout="statistics", readout_norm="speaker", select_epoch=False, lstm_layers=0)
     model, voices = Model(normed, 33, 4), np.array([2, 0, 2, 2, 0, 2, 4, 2, 0])
     together = evaluate.scores(model, features, normalisation, utterances, alphas, voices)
     for voice in (0, 2, 4):  # a speaker's other utterances have an influence, those of other speakers have none

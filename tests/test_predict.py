@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import soundfile
 from scratchser.cv import __main__ as cv
 from scratchser.predict import __main__ as predict
 from scratchser.predict import ensemble
+from scratchser.presets import PRESETS
 from scratchser.report import page
 
 # the best epoch may be any, so that its parameters are not just the last ones
@@ -75,8 +77,9 @@ def test_the_test_speakers_files_get_the_numbers_of_the_folds_test(run, folder, 
 
 def test_a_voice_is_normalised_by_its_own_files(folder, tmp_path, ask):
     """All files of the test speaker as one voice get the numbers of the fold's test, whatever other voices exist."""
-    changes = "normalisation=speaker", "readout_norm=speaker", "readout=statistics", "average_epochs=2", "mel_bands=40"
-    run = trained(folder, tmp_path / "run", "--folds", "1", *(part for change in changes for part in ("--set", change)))
+    changes = "normalisation=speaker", "readout_norm=speaker", "readout=statistics", "mel_bands=40"
+    sets = [part for change in (*changes, "select_epoch=false") for part in ("--set", change)]
+    run = trained(folder, tmp_path / "run", "--folds", "1", *sets)
     expected = rows(run, 1)
     voice = [folder / row["utterance"] for row in expected]
     code, answer, error = ask(run, folder / "e31.wav", "--voice", *voice, "--voice", folder / "c10.wav")
@@ -90,6 +93,23 @@ def test_a_voice_is_normalised_by_its_own_files(folder, tmp_path, ask):
     assert ask(run, folder / "e31.wav", "--voice", folder / "e31.wav")[2].endswith("is given for two voices\n")
     joined = ask(run, folder / "e31.wav", *voice)[1]["files"][1]["probabilities"]
     assert joined != answer["files"][1]["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "readout_norm", "seconds", "warned"),
+    [
+        ("speaker", "off", [10.1], False),
+        ("speaker", "off", [4.0, 5.9], True),
+        ("bin", "speaker", [9.0, 9.0], True),
+        ("bin", "speaker", [0.5, 0.5, 0.5], False),
+        ("bin", "off", [0.1], False),
+    ],
+)
+def test_a_voice_needs_enough_recordings_and_seconds(normalisation, readout_norm, seconds, warned):
+    config = replace(PRESETS["mel"], normalisation=normalisation, readout_norm=readout_norm)
+    files = [Path(f"{n}.wav") for n in range(len(seconds))]
+    found = ensemble._short_voices(config, [files], dict(zip(map(str, files), seconds, strict=True)))
+    assert len(found) == warned
 
 
 def test_all_models_vote_together(run, folder, ask):

@@ -81,7 +81,7 @@ def test_settings_are_read_as_toml():
         ("conv_strides=[[2,2],[2,2],[2,2],[0,2]]", r"conv_strides\[3\]\[0\] is 0"),
         ("pool=[[2,2]]", "one for each conv layer, or none"),
         ("lstm_layers=0", "needs readout=statistics"),
-        ("readout_norm=speaker", "needs average_epochs"),
+        ("readout_norm=speaker", "needs select_epoch=false"),
         ("conv_layers=1001", "from 1 to 1000"),
         ("conv_layers=many", "^conv_layers is 'many': should be a whole number from 1 to 1000$"),
     ],

@@ -69,7 +69,6 @@ class Batch:
     targets: np.ndarray  # (B, K) float32
     weights: np.ndarray  # (B,) float32
     utterances: np.ndarray  # (B,) int64, indices into the features
-    rows: np.ndarray  # (B,) int64, positions in the order of the epoch
 
 
 def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
@@ -117,7 +116,7 @@ def minibatches(
     for rows in cut(order, data.voices if config.readout_norm == "speaker" else None, config.batch_size, rng):
         chosen = order[rows]
         x, lengths = assemble(data.features, normalisation, chosen, alphas[rows])
-        yield Batch(x, lengths, data.targets[chosen], weights[chosen], chosen, rows)
+        yield Batch(x, lengths, data.targets[chosen], weights[chosen], chosen)
 
 
 def cut(order: np.ndarray, voices: np.ndarray | None, size: int, rng: np.random.Generator) -> list[np.ndarray]:

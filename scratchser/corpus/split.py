@@ -1,8 +1,8 @@
 """Leave-one-speaker-out (LOSO) cross-validation, section 3 of the paper: one fold per speaker.
 
 The test speaker of a fold is one of a session, the validation speaker is the other one of the same session, and the
-speakers of all other sessions train. So training contains no voice and no conversation of the test. If no epoch is
-selected (average_epochs), the validation speaker trains too, unless a conversation was shared with the test speaker.
+speakers of all other sessions train. So training contains no voice and no conversation of the test. With
+select_epoch=false the validation speaker trains too, unless a conversation was shared with the test speaker.
 
 A corpus with many speakers can be split into groups instead (--groups): the speakers of a group are tested in one fold.
 """
@@ -35,7 +35,8 @@ class Fold:
 
     def training(self, config: Config) -> tuple[str, ...]:
         """The speakers who train: the validation speaker too, if no epoch is selected and they shared no session."""
-        return (*self.train, self.validation) if config.average_epochs and not self.partners else self.train
+        both = not config.select_epoch and not self.partners
+        return (*self.train, self.validation) if both else self.train
 
     @property
     def tested(self) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from scratchser.support.plots import import_matplotlib
 
 EXAMPLES = f"""\
 what a fold is: one speaker is for testing, the other speaker of the same session selects the best epoch (or trains too,
-with average_epochs), the speakers of all other sessions are for training. There is one fold for each speaker, ten in
-the paper. --groups N makes N folds that test several speakers each, for corpora without sessions; results are still
+with select_epoch=false), the speakers of all other sessions are for training. There is one fold for each speaker, ten
+in the paper. --groups N makes N folds that test several speakers each, for corpora without sessions; results are still
 means over the test speakers.
 
 presets, the columns of the paper's table 1

@@ -129,10 +129,8 @@ def measure(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, dev
 def _parts(corpus: Corpus, fold: Fold, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which utterances train, validate and are tested, (U,) bool each."""
     speakers = np.array([u.speaker for u in corpus.utterances])
-    train, validation = np.isin(speakers, fold.train), speakers == fold.validation
-    if config.average_epochs:
-        train, validation = train | validation, np.zeros_like(validation)
-    return train, validation, np.isin(speakers, fold.tested)
+    validation = (speakers == fold.validation) & config.select_epoch
+    return np.isin(speakers, fold.training(config)), validation, np.isin(speakers, fold.tested)
 
 
 def seconds(corpus: Corpus, lengths: np.ndarray, fold: Fold, config: Config, epochs: int, speed: Speed) -> float:

@@ -95,8 +95,8 @@ def mean_norms(rows: Rows) -> dict[str, np.ndarray]:
 
 
 def parts(result: Mapping[str, Any]) -> dict[str, str]:
-    """PARTS; with average_epochs there is no validation."""
-    return {part: PARTS[part] for part in PARTS if part == "train" or not result["config"]["average_epochs"]}
+    """PARTS; with select_epoch=false there is no validation."""
+    return {part: PARTS[part] for part in PARTS if part == "train" or result["config"]["select_epoch"]}
 
 
 def learning_curves(result: Mapping[str, Any], rows: Rows, measures: Sequence[str] = ("loss", "ua")) -> Figure:

@@ -81,7 +81,7 @@ class Epochs:
         """Report that a fold has done an epoch; `row` is its line of metrics.jsonl."""
         self.open[fold] = self.epochs[fold] - row["epoch"]
         self._time(fold)
-        part = "train" if math.isnan(row["validation"]["ua"]) else "validation"  # average_epochs: no validation
+        part = "train" if math.isnan(row["validation"]["ua"]) else "validation"  # select_epoch=false: no validation
         scores = f"loss {row['train']['loss']:.3f}, {part} UA {row[part]['ua']:.3f}"
         text, left = f"{fold} epoch {row['epoch']}/{self.epochs[fold]}: {scores}", self._time_left()
         if self.bar.disable:

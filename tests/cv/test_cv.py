@@ -219,6 +219,15 @@ def test_skipped_files_are_in_the_report(tmp_path, capsys, no_page):
     assert len(result["left_out"]) == 5 and result["folds"][0]["missing_classes"] == ["neutral"]
 
 
+def test_a_readout_norm_needs_several_recordings_of_a_speaker(tmp_path, capsys):
+    table = small_corpus.write(tmp_path, each=1) / "manifest.csv"
+    header, *rows = table.read_text().splitlines()
+    one_each = [rows[4 * n + n % 4] for n in range(len(small_corpus.SPEAKERS))]
+    table.write_text("\n".join([header, *one_each]))
+    assert run(tmp_path, "--preset", "mel-speaker", "--out", tmp_path / "run") == 2
+    assert "each has only one: use mel" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

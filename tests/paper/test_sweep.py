@@ -210,8 +210,8 @@ def test_the_estimate_counts_the_frames_that_are_trained_on(folder):
     expected = 7 * (2.0 * frames(*fold.train) + 0.5 * frames(fold.validation)) + 0.5 * frames(fold.test)
     assert estimate.seconds(data, lengths, fold, plain, 7, speed) == expected
     expected = 7 * 2.0 * frames(*fold.train, fold.validation) + 0.5 * frames(fold.test)
-    assert estimate.seconds(data, lengths, fold, replace(plain, average_epochs=6), 7, speed) == expected
-    assert estimate.measure(data, lengths, fold, replace(plain, average_epochs=6), "cpu").training > 0
+    assert estimate.seconds(data, lengths, fold, replace(plain, select_epoch=False), 7, speed) == expected
+    assert estimate.measure(data, lengths, fold, replace(plain, select_epoch=False), "cpu").training > 0
 
 
 @pytest.mark.parametrize(

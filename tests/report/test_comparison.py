@@ -101,6 +101,12 @@ def test_another_corpus_is_not_subtracted(two, tmp_path):
     assert settings(two[0], other)["corpus"] == ["csv", "synthetic"]
 
 
+def test_which_runs_are_transductive_is_a_note(two, tmp_path):
+    own = saved(tmp_path / "own", made_up.corpus(), config=PRESETS["mel-speaker"], preset="mel-speaker")
+    notes = [note for note in comparison.notes(loaded(two[0], own)) if "transductive" in note]
+    assert len(notes) == 2 and all(note.startswith("B: ") for note in notes)
+
+
 def test_text_and_page_have_the_same_tables(two, tmp_path, capsys):
     out = tmp_path / "both.html"
     assert __main__.main([*map(str, two), "--out", str(out)]) == 0

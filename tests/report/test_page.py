@@ -99,10 +99,10 @@ def test_folds_and_matrices_are_those_of_result_json(made):
             assert [cell.split()[1] for cell in row[1:-1]] == shares
 
 
-def test_a_run_that_averages_selects_no_epoch(tmp_path):
-    corpus, config = with_sound(made_up.corpus()), replace(page.from_json({}), average_epochs=6, mel_bands=40)
+def test_a_run_without_selection_of_an_epoch(tmp_path):
+    corpus, config = with_sound(made_up.corpus()), replace(page.from_json({}), select_epoch=False, mel_bands=40)
     _, html = written(tmp_path, corpus, config=config)
-    row = table(html, "One fold per test speaker; the tested parameters are the mean over the last 6 epochs")[1]
+    row = table(html, "One fold per test speaker; the last epoch is tested")[1]
     assert len(row) == 8 and "selected on the validation speaker" not in html  # without the best epoch
     assert "validation speaker from" not in html and "40 mel bands" in html
 

@@ -18,7 +18,7 @@ from scratchser.corpus.audio import RATE
 from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.normalisation import Normalisation
-from scratchser.kernels import average, bin_norm, matmul, mean_variance, mel, norms, softmax, stft, vtlp
+from scratchser.kernels import bin_norm, matmul, mean_variance, mel, norms, softmax, stft, vtlp
 from scratchser.kernels.machine.device import SIMULATED
 from scratchser.kernels.matmul import Operand
 from scratchser.model import Model
@@ -53,7 +53,6 @@ def training_step(s: Sizes, config: Config = CONFIG) -> None:
     model = Model(config, SIGNAL.bins, CLASSES, dtype=s.dtype, device=SIMULATED)
     x, lengths = assemble(s.features(), Normalisation(0.0, 1.0), np.arange(BATCH), np.full(BATCH, WARP_FACTOR))
     targets: np.ndarray = np.zeros((BATCH, CLASSES), s.dtype)
-    model.dropout.rows = np.arange(BATCH)
     logits = model.forward(x, lengths, training=True, speakers=np.zeros(BATCH, np.int64))
     _, dlogits = softmax.loss(logits, targets, targets[:, 0].copy())
     model.backward(dlogits)
@@ -75,12 +74,12 @@ def other_layers(s: Sizes) -> None:
     """Pooling with frame-wise batch normalisation, layer-wise batch normalisation, and our own parts."""
     training_step(s, replace(pooled(CONFIG), batchnorm="frame-9"))
     training_step(s, replace(CONFIG, batchnorm="layer"))
-    config = replace(CONFIG, readout="statistics", readout_norm="speaker", dropout=0.3, average_epochs=1, clip_norm=1.0)
+    config = replace(CONFIG, readout="statistics", readout_norm="speaker", select_epoch=False, clip_norm=1.0)
     training_step(s, config)
 
 
 def outside_training(s: Sizes) -> None:
-    """The spectrogram of ten seconds, its mel axis, normalisations, the warp alone, probabilities, and the average."""
+    """The spectrogram of ten seconds, its mel axis, normalisations, the warp alone, and probabilities."""
     S = stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
     axis = mel.triangles(SIGNAL.bins, PRESETS["mel"].mel_bands, CONFIG.frequency_khz * 1000, s.dtype)
     Y = mel.forward(S, axis)
@@ -95,7 +94,6 @@ def outside_training(s: Sizes) -> None:
     vtlp.forward(features.values, WARP_FACTOR)
     vtlp.backward(features.values, WARP_FACTOR)
     softmax.forward(s.array(BATCH, CLASSES))
-    average.update(s.array(CLASSES), s.array(CLASSES), 2)
 
 
 ALL = training_step, outside_training, long_sum, other_layers
