@@ -51,6 +51,7 @@ THREADS = 256  # of a block: a power of two, for block_sum
 
 @jit
 def subtract_mean(source, s0, mean, target):
+    """target[s0 + k] = source[s0 + k] - mean[k], one row of M elements."""
     s = np.uint64(s0)
     for k in range(np.uint64(len(mean))):
         target[s + k] = source[s + k] - mean[k]
@@ -58,6 +59,7 @@ def subtract_mean(source, s0, mean, target):
 
 @jit
 def scale_row(hat, s0, scale, gamma, beta, z):
+    """Scale one row of hat, which begins at s0, and write z = γ hat + β; scale, gamma and beta (M,)."""
     s = np.uint64(s0)
     for k in range(np.uint64(len(scale))):
         hat[s + k] *= scale[k]
@@ -67,6 +69,7 @@ def scale_row(hat, s0, scale, gamma, beta, z):
 
 @jit
 def gradient_row(dz, hat, s0, gamma, scale, mean, projected):
+    """Turn one row of dz, which begins at s0, into da; gamma, scale, mean and projected (M,)."""
     s = np.uint64(s0)
     for k in range(np.uint64(len(scale))):
         dz[s + k] = input_gradient(dz[s + k], hat[s + k], gamma[k], scale[k], mean[k], projected[k])
@@ -89,6 +92,7 @@ def add_products_cpu(a, b, sums):
 
 @pjit
 def centre_cpu(z, mean, hat):
+    """hat (N, M) = z - mean (M,)."""
     (N, M), flat_z, flat_hat = z.shape, z.reshape(z.size), hat.reshape(hat.size)
     for n in prange(N):
         subtract_mean(flat_z, n * M, mean, flat_hat)
@@ -96,6 +100,7 @@ def centre_cpu(z, mean, hat):
 
 @pjit
 def scale_cpu(hat, variance, gamma, beta, epsilon, z):
+    """hat (N, M) is divided by √(variance + ε), and z = γ hat + β is written."""
     (N, M), flat_z, flat_hat = z.shape, z.reshape(z.size), hat.reshape(hat.size)
     scale = np.empty_like(variance)
     scales_of(variance, epsilon, scale)
@@ -172,6 +177,7 @@ def average_cuda(sums, factor, n, together, averages):
 
 @cuda_jit
 def centre_cuda(z, mean, hat):
+    """As centre_cpu; z and hat are flat (N M,)."""
     i = cuda.grid(1)
     if i < z.size:
         hat[i] = z[i] - mean[i % mean.size]
@@ -179,6 +185,7 @@ def centre_cuda(z, mean, hat):
 
 @cuda_jit
 def scale_cuda(hat, variance, gamma, beta, epsilon, z):
+    """As scale_cpu; hat and z are flat (N M,)."""
     i = cuda.grid(1)
     if i < z.size:
         j = i % variance.size
@@ -189,6 +196,7 @@ def scale_cuda(hat, variance, gamma, beta, epsilon, z):
 
 @cuda_jit
 def gradient_cuda(dz, hat, variance, gamma, mean, projected, epsilon):
+    """As gradient_cpu; dz and hat are flat (N M,)."""
     i = cuda.grid(1)
     if i < dz.size:
         j = i % variance.size
@@ -212,6 +220,7 @@ class Norm:
 
     @property
     def framewise(self) -> bool:
+        """True for the kinds that normalise each frame, frame-8 and frame-9."""
         return self.kind.startswith("frame")
 
 

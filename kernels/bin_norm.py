@@ -52,6 +52,7 @@ def squares_cpu(x, chunks, mean, sums):
 
 @pjit
 def normalise_cpu(x, chunks, mean, scale, y):
+    """y (N, F) of each chunk's frames, by the mean and scale (G, F) of its group."""
     for p in prange(len(chunks)):
         g = chunks[p, 2]
         for t in range(chunks[p, 0], chunks[p, 1]):
@@ -75,6 +76,7 @@ def sums_cuda(x, chunks, sums):
 
 @cuda_jit
 def squares_cuda(x, chunks, mean, sums):
+    """As squares_cpu, but sums have x's dtype."""
     p = cuda.blockIdx.x
     g = chunks[p, 2]
     for f in range(cuda.threadIdx.x, x.shape[1], THREADS):
@@ -87,6 +89,7 @@ def squares_cuda(x, chunks, mean, sums):
 
 @cuda_jit
 def normalise_cuda(x, chunks, mean, scale, y):
+    """As normalise_cpu."""
     p = cuda.blockIdx.x
     g = chunks[p, 2]
     for f in range(cuda.threadIdx.x, x.shape[1], THREADS):

@@ -45,6 +45,7 @@ class Cache(NamedTuple):
 
 @pjit
 def statistics_cpu(x, rows, starts, mean, variance):
+    """mean and variance (G, D). The rows of group g are rows[starts[g] ... starts[g + 1] - 1]."""
     for g in prange(len(mean)):
         own = rows[starts[g] : starts[g + 1]]
         n = x.dtype.type(max(len(own), 1))
@@ -64,6 +65,7 @@ def statistics_cpu(x, rows, starts, mean, variance):
 
 @pjit
 def apply_cpu(x, groups, mean, variance, epsilon, y):
+    """y (B, D): each row normalised by the statistics of its group."""
     for b in prange(len(x)):
         g = groups[b]
         for d in range(x.shape[1]):
@@ -72,6 +74,7 @@ def apply_cpu(x, groups, mean, variance, epsilon, y):
 
 @pjit
 def backward_cpu(dy, y, rows, starts, variance, epsilon, dx):
+    """dx (B, D); rows and starts as in statistics_cpu."""
     for g in prange(len(variance)):
         own = rows[starts[g] : starts[g + 1]]
         n = y.dtype.type(max(len(own), 1))
@@ -92,6 +95,7 @@ def backward_cpu(dy, y, rows, starts, variance, epsilon, dx):
 
 @cuda_jit
 def statistics_cuda(x, rows, starts, mean, variance):
+    """As statistics_cpu, a thread for each group and feature."""
     i, D = cuda.grid(1), x.shape[1]
     g, d = i // D, i % D
     if g < mean.shape[0]:
@@ -109,6 +113,7 @@ def statistics_cuda(x, rows, starts, mean, variance):
 
 @cuda_jit
 def apply_cuda(x, groups, mean, variance, epsilon, y):
+    """As apply_cpu, a thread for each element."""
     i, D = cuda.grid(1), x.shape[1]
     b, d = i // D, i % D
     if b < x.shape[0]:
@@ -118,6 +123,7 @@ def apply_cuda(x, groups, mean, variance, epsilon, y):
 
 @cuda_jit
 def backward_cuda(dy, y, rows, starts, variance, epsilon, dx):
+    """As backward_cpu, a thread for each group and feature."""
     i, D = cuda.grid(1), y.shape[1]
     g, d = i // D, i % D
     if g < variance.shape[0]:

@@ -241,6 +241,7 @@ def backward_cuda(dy, gates, Wt, c0, c, sequences, U, slices, dz, dh0, dc0):
 
 @cuda_jit
 def readout_forward_cuda(y, lengths, r):
+    """r (B, 2H): the forward state at length - 1, and the backward state at 0, of y (B, T, 2H)."""
     i = cuda.grid(1)
     B, width = r.shape
     b, j = i // width, i % width
@@ -421,6 +422,7 @@ def add_gradients(dz, dzh, cache, Wx, dWx, dWh):
 
 
 def expect_gradients(dy, cache, Wx, Wh, dWx, dWh):
+    """Raise ValueError where shapes or dtypes do not fit those of forward."""
     D, H, dtype = cache.frames.shape[1], cache.c.shape[2], cache.y.dtype
     expect("dy", dy, cache.y.shape, dtype)
     expect("Wx", Wx, (D, 2, 4 * H), dtype)

@@ -64,6 +64,7 @@ def sums_cuda(values, F, chunks, sums):
 
 @cuda_jit
 def squares_cuda(values, F, chunks, mean, sums):
+    """As squares_cpu, but sums have the values' dtype."""
     part = cuda.shared.array(THREADS, values.dtype)
     i, p = cuda.threadIdx.x, cuda.blockIdx.x
     total = values.dtype.type(0)

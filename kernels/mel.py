@@ -34,6 +34,7 @@ LOWEST_HZ = 50
 
 @pjit
 def forward_cpu(S, weights, bins, Y):
+    """Y (T, M). bins (M, 2): the first bin of filter m, and the bin after its last one."""
     T, M = Y.shape
     for t in prange(T):
         for m in range(M):
@@ -51,6 +52,7 @@ def forward_cpu(S, weights, bins, Y):
 
 @pjit
 def backward_cpu(dY, S, Y, weights, filters, dS):
+    """dS (T, F). filters (F, 2): the first filter that bin k is in, and the filter after the last one."""
     T, F = S.shape
     for t in prange(T):
         for k in range(F):
@@ -67,6 +69,7 @@ def backward_cpu(dY, S, Y, weights, filters, dS):
 
 @cuda_jit
 def forward_cuda(S, weights, bins, Y):
+    """As forward_cpu, a block for each frame."""
     t = cuda.blockIdx.x
     for m in range(cuda.threadIdx.x, Y.shape[1], THREADS):
         highest = S[t, bins[m, 0]]
@@ -82,6 +85,7 @@ def forward_cuda(S, weights, bins, Y):
 
 @cuda_jit
 def backward_cuda(dY, S, Y, weights, filters, dS):
+    """As backward_cpu, a block for each frame."""
     t = cuda.blockIdx.x
     for k in range(cuda.threadIdx.x, S.shape[1], THREADS):
         total = S.dtype.type(0)

@@ -49,6 +49,7 @@ def update_all(W, V, dW, learning_rate, l2, momentum):
 
 @pjit
 def step_cpu(W, V, dW, ends, learning_rate, l2, momentum):
+    """One step for all parameters: W and V (n,) change, and dW (n,) becomes 0."""
     n = len(W)
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         i, last, s = chunk * CHUNK, min(n, (chunk + 1) * CHUNK), 0

@@ -42,6 +42,7 @@ def sum_of_squares(values):
 
 @pjit
 def squares_cpu(dW, ends, sums):
+    """sums (G,): the sum of squares of each segment of dW (n,)."""
     start = 0
     for g in range(len(ends)):
         chunks = np.zeros((ends[g] - start + CHUNK - 1) // CHUNK, dW.dtype)
@@ -55,6 +56,7 @@ def squares_cpu(dW, ends, sums):
 
 @pjit
 def scale_cpu(dW, factor):
+    """dW (n,) *= factor."""
     for i in prange(len(dW)):
         dW[i] *= factor
 
@@ -90,6 +92,7 @@ def segments_cuda(sums, ends, squares):
 
 @cuda_jit
 def scale_cuda(dW, factor):
+    """As scale_cpu."""
     i = cuda.grid(1)
     if i < dW.size:
         dW[i] *= factor

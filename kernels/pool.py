@@ -30,6 +30,7 @@ THREADS = 128  # of a block: any number will do
 
 @jit
 def larger(value, so_far):
+    """True if a value replaces the largest one so far. NaN replaces every number, but not another NaN."""
     return value > so_far or (value != value and so_far == so_far)
 
 
@@ -63,6 +64,7 @@ def find_maxima(x, at, rows, columns, pitch, largest, indices):
 
 @pjit
 def forward_cpu(x, lengths, I, J, y):
+    """y (B, T', F', C) of x (B, T, F, C)."""
     (B, T, F, C), frames, positions = x.shape, y.shape[1], y.shape[2]
     flat, out = x.reshape(x.size), y.reshape(y.size)
     for row in prange(B * frames):
@@ -77,6 +79,7 @@ def forward_cpu(x, lengths, I, J, y):
 
 @pjit
 def backward_cpu(dy, x, lengths, I, J, dx):
+    """dx (B, T, F, C) of dy (B, T', F', C)."""
     (B, T, F, C), frames, positions = x.shape, dy.shape[1], dy.shape[2]
     flat, flat_dy, out = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for row in prange(B * frames):
@@ -109,6 +112,7 @@ def first_maximum(x, at, rows, columns, pitch, C):
 
 @cuda_jit
 def forward_cuda(x, lengths, y, T, F, C, I, J):
+    """As forward_cpu; x and y are flat."""
     n, t, b = cuda.grid(1), cuda.blockIdx.y, cuda.blockIdx.z
     frames, positions = (T + I - 1) // I, (F + J - 1) // J
     if n < positions * C:

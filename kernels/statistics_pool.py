@@ -33,6 +33,7 @@ THREADS = 128  # of a block: any number works
 
 @pjit
 def forward_cpu(x, lengths, epsilon, y):
+    """y (B, 3 D) is written."""
     D = x.shape[2]
     for b in prange(len(x)):
         n = x.dtype.type(lengths[b])
@@ -55,6 +56,7 @@ def forward_cpu(x, lengths, epsilon, y):
 
 @pjit
 def backward_cpu(dy, x, y, lengths, dx):
+    """dx (B, T, D) is written, 0 past the end."""
     D = x.shape[2]
     for b in prange(len(x)):
         n = x.dtype.type(lengths[b])
@@ -73,6 +75,7 @@ def backward_cpu(dy, x, y, lengths, dx):
 
 @cuda_jit
 def forward_cuda(x, lengths, epsilon, y):
+    """As forward_cpu, a thread for each utterance and feature."""
     i, D = cuda.grid(1), x.shape[2]
     b, d = i // D, i % D
     if b < x.shape[0]:
@@ -92,6 +95,7 @@ def forward_cuda(x, lengths, epsilon, y):
 
 @cuda_jit
 def backward_cuda(dy, x, y, lengths, dx):
+    """As backward_cpu, a thread for each utterance and feature."""
     i, D = cuda.grid(1), x.shape[2]
     b, d = i // D, i % D
     if b < x.shape[0]:

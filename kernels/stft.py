@@ -62,6 +62,7 @@ def power_of(ar, ai, br, bi, u, v):
 
 @jit
 def log_of(p, floor):
+    """log max(p, floor)."""
     return math.log(floor if p < floor else p)  # NaN is not below the floor: it stays NaN
 
 
@@ -153,6 +154,7 @@ def write(P, floor, first, Y):
 
 @pjit
 def forward_cpu(x, w, hop, floor, roots, rows, Y):
+    """Y (T, bins) is written. roots (N, 2) and rows (N / 2,): see _tables."""
     T, bins = Y.shape
     N = w.size
     groups = (T + LANES - 1) // LANES
@@ -235,6 +237,7 @@ def write_frame(z, a, roots, floor, y):
 
 @cuda_jit
 def forward_cuda(x, w, hop, floor, roots, Y):
+    """As forward_cpu, a block for each frame. Shared memory: two buffers of N elements."""
     z = cuda.shared.array(0, x.dtype)
     t, N = cuda.blockIdx.x, w.size
     M = N // 2

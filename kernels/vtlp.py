@@ -55,6 +55,7 @@ def target(f, alpha, F):
 
 @jit
 def between(w, lower, upper):
+    """(1 - w) lower + w upper."""
     return (type(w)(1) - w) * lower + w * upper
 
 
@@ -78,6 +79,7 @@ def warp_frame(s, lower, weight, mean, scale, y):
 
 @pjit
 def forward_cpu(S, alpha, Y):
+    """Y (T, F) is written."""
     T, F = S.shape
     lower, weight = np.empty(F, np.int64), np.empty(F, S.dtype)
     tabulate(alpha, lower, weight)
@@ -87,6 +89,7 @@ def forward_cpu(S, alpha, Y):
 
 @pjit
 def backward_cpu(dY, alpha, dS):
+    """dS (T, F) is written."""
     T, F = dY.shape
     lower, weight = np.empty(F, np.int64), np.empty(F, dY.dtype)
     tabulate(alpha, lower, weight)
@@ -103,6 +106,7 @@ def backward_cpu(dY, alpha, dS):
 
 @pjit
 def batch_cpu(values, starts, lengths, alphas, mean, scale, X):
+    """X (B, T, F) is written, 0 past the end of an utterance."""
     B, T, F = X.shape
     lower, weight = np.empty((B, F), np.int64), np.empty((B, F), values.dtype)
     for b in range(B):
@@ -152,6 +156,7 @@ def unwarped(dy, i, alpha):
 
 @cuda_jit
 def forward_cuda(S, alpha, Y):
+    """As forward_cpu, a block for each frame."""
     t = cuda.blockIdx.x
     for k in range(cuda.threadIdx.x, Y.shape[1], cuda.blockDim.x):
         Y[t, k] = warped(S[t], k, alpha)
@@ -159,6 +164,7 @@ def forward_cuda(S, alpha, Y):
 
 @cuda_jit
 def backward_cuda(dY, alpha, dS):
+    """As backward_cpu, a block for each frame."""
     t = cuda.blockIdx.x
     for i in range(cuda.threadIdx.x, dS.shape[1], cuda.blockDim.x):
         dS[t, i] = unwarped(dY[t], i, alpha)

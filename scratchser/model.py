@@ -1,4 +1,4 @@
-"""The paper's network (section 3, figure 3):
+"""The paper's network, section 3 and figure 3.
 
 spectrogram (B, T, F, 1) -> conv, optional max pooling ... -> one vector for each frame -> Bi-LSTM ... Bi-LSTM ->
 last states -> dense -> scores (B, K)

@@ -20,6 +20,7 @@ def copy_range(source, s0, target, t0, n):
 
 @jit
 def fill_range(value, target, t0, n):
+    """target[t0 ... t0 + n - 1] = value"""
     t = np.uint64(t0)
     for k in range(np.uint64(n)):
         target[t + k] = value

@@ -31,10 +31,22 @@ class Device(Protocol):
 
     name: str
 
-    def empty(self, shape: Shape, dtype: Any) -> Array: ...
-    def zeros(self, shape: Shape, dtype: Any) -> Array: ...
-    def upload(self, host: np.ndarray) -> Array: ...
-    def download(self, array: Array) -> np.ndarray: ...
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        """A new array with arbitrary elements."""
+        ...
+
+    def zeros(self, shape: Shape, dtype: Any) -> Array:
+        """A new array of zeros."""
+        ...
+
+    def upload(self, host: np.ndarray) -> Array:
+        """A copy of a NumPy array on this device."""
+        ...
+
+    def download(self, array: Array) -> np.ndarray:
+        """A copy of an array of this device as a NumPy array."""
+        ...
+
     def copy(self, source: Array, target: Array) -> None:
         """Copy an array of this device or NumPy's, of target's shape and dtype."""
         ...
@@ -169,6 +181,7 @@ def device_of(array: Array) -> Device:
 
 
 def on_cpu(array: Array) -> bool:
+    """True if the array is one of NumPy."""
     return device_of(array) is CPU
 
 
@@ -196,6 +209,7 @@ def launch(kernel: Any, grid: Shape, block: Shape, *arguments: Any, shared_bytes
 
 
 def launch_by_numba(kernel: Any, grid: Shape, block: Shape, shared_bytes: int, arguments: tuple) -> None:
+    """The launcher that `launch` uses: numba.cuda, on a GPU or in the simulator."""
     array = next(argument for argument in arguments if hasattr(argument, "shape") and argument.shape)
     if isinstance(array, Simulated):
         kernel[grid, block, 0, shared_bytes](*map(plain, arguments))

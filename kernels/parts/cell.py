@@ -17,18 +17,21 @@ from scratchser.kernels.machine.expm1 import expm1
 
 @jit
 def sigmoid(z):
+    """σ(z) = 1 / (1 + exp(-z))."""
     one = type(z)(1)
     return one / (one + one + expm1(-z))
 
 
 @jit
 def tanh(z):
+    """tanh z."""
     e = expm1(z + z)
     return e / (e + type(z)(2))
 
 
 @jit
 def next_c(i, f, g, c):
+    """c of this step: f c + i g."""
     return f * c + i * g
 
 
@@ -40,6 +43,7 @@ def d_state(dh, dc, o, squashed):
 
 @jit
 def d_output(dh, o, squashed):
+    """dz of the output gate o; squashed = tanh c."""
     return dh * squashed * o * (type(o)(1) - o)
 
 
@@ -51,6 +55,7 @@ def d_gate(dc, factor, gate):
 
 @jit
 def d_candidate(dc, i, g):
+    """dz of the candidate g."""
     return dc * i * (type(g)(1) - g * g)
 
 
@@ -75,24 +80,28 @@ def unit_gradient(dh, dc, i, f, g, o, c, before):
 
 @jit
 def apply_sigmoid(z):
+    """z = σ(z)."""
     for k in range(len(z)):
         z[k] = sigmoid(z[k])
 
 
 @jit
 def squash(z):
+    """z = tanh z."""
     for k in range(len(z)):
         z[k] = tanh(z[k])
 
 
 @jit
 def apply_tanh(z, y):
+    """y = tanh z."""
     for k in range(len(z)):
         y[k] = tanh(z[k])
 
 
 @jit
 def next_state(i, f, g, o, c, h):
+    """c (H,) becomes f c + i g, and h (H,) becomes o tanh c."""
     for u in range(len(c)):
         c[u] = next_c(i[u], f[u], g[u], c[u])
     apply_tanh(c, h)
@@ -112,6 +121,7 @@ def cell(gates, c, h):
 
 @jit
 def output_gradients(dh, dc, o, squashed, dzo):
+    """dc (H,) becomes that of this step, and dzo (H,) the dz of the output gate."""
     for u in range(len(dc)):
         dc[u] = d_state(dh[u], dc[u], o[u], squashed[u])
     for u in range(len(dc)):
@@ -120,12 +130,14 @@ def output_gradients(dh, dc, o, squashed, dzo):
 
 @jit
 def gate_gradient(dc, factor, gate, dz):
+    """dz (H,) of gate i or f, which multiplies `factor`."""
     for u in range(len(dc)):
         dz[u] = d_gate(dc[u], factor[u], gate[u])
 
 
 @jit
 def candidate_gradient(dc, i, g, dzg):
+    """dzg (H,) of the candidate g."""
     for u in range(len(dc)):
         dzg[u] = d_candidate(dc[u], i[u], g[u])
 

@@ -64,6 +64,7 @@ def count_running(members, lengths, n):
 
 @pjit
 def gather_cpu(x, lengths, starts, frames):
+    """frames (N, D) of x (B, T, D)."""
     (_, T, D), flat, target = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
         copy_range(flat, b * T * D, target, starts[b] * D, lengths[b] * D)
@@ -71,6 +72,7 @@ def gather_cpu(x, lengths, starts, frames):
 
 @pjit
 def scatter_cpu(frames, lengths, starts, x):
+    """x (B, T, D) of frames (N, D), 0 past the end of an utterance."""
     (_, T, D), flat, source = x.shape, x.reshape(x.size), frames.reshape(frames.size)
     for b in prange(len(lengths)):
         copy_range(source, starts[b] * D, flat, b * T * D, lengths[b] * D)
@@ -79,6 +81,7 @@ def scatter_cpu(frames, lengths, starts, x):
 
 @pjit
 def states_before_cpu(y, h0, lengths, starts, before):
+    """before (2, N, H) of y (B, T, 2H) and h0 (2, B, H)."""
     (B, T, _), (_, N, H) = y.shape, before.shape
     flat_y, flat_h0, target = y.reshape(y.size), h0.reshape(h0.size), before.reshape(before.size)
     for b in prange(B):
@@ -117,6 +120,7 @@ def gather_cuda(x, lengths, starts, D, frames):
 
 @cuda_jit
 def scatter_cuda(frames, lengths, starts, D, x):
+    """As scatter_cpu; x (B, T D) and frames (N D,)."""
     i, b = cuda.grid(1), cuda.blockIdx.y
     if i < lengths[b] * D:
         x[b, i] = frames[starts[b] * D + i]
@@ -126,6 +130,7 @@ def scatter_cuda(frames, lengths, starts, D, x):
 
 @cuda_jit
 def states_before_cuda(y, h0, lengths, starts, before):
+    """As states_before_cpu."""
     i, b = cuda.grid(1), cuda.blockIdx.y
     H, length = before.shape[2], lengths[b]
     t, j = i // (2 * H), i % (2 * H)
@@ -169,6 +174,7 @@ def add_columns_cuda(dz, db):
 
 
 def gather(x, lengths, starts, frames):
+    """Copy the real frames of x (B, T, D) to frames (N, D)."""
     if on_cpu(x):
         gather_cpu(x, lengths, starts, frames)
     else:
@@ -177,6 +183,7 @@ def gather(x, lengths, starts, frames):
 
 
 def scatter(frames, lengths, starts, x):
+    """Copy frames (N, D) to x (B, T, D), which is 0 past the end of an utterance."""
     if on_cpu(x):
         scatter_cpu(frames, lengths, starts, x)
     else:
@@ -186,6 +193,7 @@ def scatter(frames, lengths, starts, x):
 
 
 def states_before(y, h0, lengths, starts, before):
+    """Write before (2, N, H): h of the step before each frame, or h0."""
     if on_cpu(y):
         states_before_cpu(y, h0, lengths, starts, before)
     else:
@@ -194,6 +202,7 @@ def states_before(y, h0, lengths, starts, before):
 
 
 def add_columns(dz, db):
+    """Add the sum of the rows of dz (N, M) to db (M,)."""
     if on_cpu(dz):
         add_columns_cpu(dz, db)
     else:

@@ -50,6 +50,7 @@ def moved(old, new, updates):
 
 @jit
 def unbiased(variance, n):
+    """The variance of n elements, divided by n - 1 instead of n."""
     return variance * type(variance)(n) / type(variance)(n - 1)
 
 
@@ -65,6 +66,7 @@ def scales_of(variance, epsilon, scale):
 
 @jit
 def remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates):
+    """Update mean, variance and updates in place."""
     G, _, directions, M = mean.shape
     for s in range(len(counts)):
         if counts[s] >= 2:
@@ -82,6 +84,7 @@ def remember_cpu(batch_mean, batch_variance, counts, mean, variance, updates):
 
 @cuda_jit
 def remember_cuda(batch_mean, batch_variance, counts, mean, variance, updates):
+    """As remember_cpu."""
     thread, s = cuda.threadIdx.x, cuda.blockIdx.x
     G, _, _, M = mean.shape
     n, k = counts[s], updates[s] + mean.dtype.type(1)

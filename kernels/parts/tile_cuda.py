@@ -179,6 +179,7 @@ def load_sums(C0, at, pitch, m, M, n, N, sums):
 
 @cuda_device
 def clear_sums(sums):
+    """sums = 0."""
     for i in range(EACH_M):
         for j in range(EACH_N):
             sums[i, j] = 0

@@ -96,6 +96,7 @@ def carry(high, low, base):
 
 @cuda_device
 def write_window(windows, at, base, frame, left, start):
+    """windows[at] = base, frame, left, start."""
     windows[at, 0] = base
     windows[at, 1] = frame
     windows[at, 2] = left
