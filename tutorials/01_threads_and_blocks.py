@@ -18,7 +18,7 @@ This is the first tutorial. You need Python and NumPy, and no GPU.
 import os
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from math import ceil
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ print(y)
 
 @cuda.jit
 def square(x, y):
-    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x  # cuda.grid(1) is short for it
+    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x  # in short: cuda.grid(1)
     if i < x.size:
         y[i] = x[i] * x[i]
 
@@ -108,9 +108,10 @@ square[3, 4](x, y)
 print(y)
 """
 environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-print("in the simulator:", done.stdout)
-assert done.stdout == f"{y}\n"
+command = [sys.executable, "-c", program]
+printed = subprocess.check_output(command, env=environment, text=True)
+print("in the simulator:", printed)
+assert printed == f"{y}\n"
 
 # %%
 # **The tracer** of this project runs the same Python code, but it runs the threads one after the
@@ -327,14 +328,17 @@ plt.show()
 
 dW = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
 sums = np.zeros(1, np.float32)
-report = trace(norms.chunks_cuda, 1, norms.THREADS, dW, np.array([[0, 1000]], np.int32), sums)
+ranges = np.array([[0, 1000]], np.int32)  # a single one, from element 0 to 999
+report = trace(norms.chunks_cuda, 1, norms.THREADS, dW, ranges, sums)
 report.require_clean()
 right = np.sum(dW.astype(np.float64) ** 2)
 print(f"sum of 1000 squares: {sums[0]:.4f}, by NumPy in float64 {right:.4f}")
 print(report.counts)
 assert abs(sums[0] - right) < 1e-6 * right
-assert report.counts.global_reads.total == 1000 + 2 * 256  # the elements, and the ends of the range for each thread
-assert report.counts.shared_reads.total == 2 * 255 + 1  # two for each of 255 additions, and the result
+# the elements, and for each thread the ends of the range
+assert report.counts.global_reads.total == 1000 + 2 * 256
+# two for each of 255 additions, and the result
+assert report.counts.shared_reads.total == 2 * 255 + 1
 
 # %%
 # Warps: 32 threads together
@@ -378,30 +382,10 @@ plt.show()
 # %%
 # The tracer runs threads, not warps. But its log is enough to find out what a warp would do: the
 # accesses of its threads when they execute a line for the first time are one *request* of the warp,
-# those of the second time are the next request, and so on. The function below collects the byte
-# offsets of each request. An offset counts from the beginning of its array. This is enough for all
-# that follows, because a GPU places arrays at multiples of 256 bytes.
-
-WARP = 32
-
-
-def requests(report, space="global"):
-    """{(block, warp, source line, turn): byte offsets that the threads of the warp access}"""
-    log = report.log
-    accesses = log.accesses()
-    sites = log.sites  # a site is a source line that reads or writes one array
-    turns = Counter()  # how often a thread has been at a site
-    found = defaultdict(list)
-    for address, site, thread in zip(accesses.address, accesses.site, accesses.thread, strict=True):
-        memory = sites[site].memory
-        if memory.space == space:
-            block, number = divmod(thread, log.launch.threads)
-            found[block, number // WARP, site, turns[thread, site]].append(address - memory.start)
-            turns[thread, site] += 1
-    return found
-
-
-# %%
+# those of the second time are the next request, and so on. ``report.requests()`` returns them: for
+# each request, the offsets of the elements in bytes. An offset counts from the beginning of its
+# array. This is enough for all that follows, because a GPU places arrays at multiples of 256 bytes.
+#
 # Two kernels with the same ``if`` and ``else``. In the first one, even and odd threads differ. In
 # the second one, whole warps differ. Each side of the ``if`` has one read and one write. How many
 # requests do the two warps of a block of 64 threads make in each kernel?
@@ -427,8 +411,8 @@ def warp_by_warp(x, y):
 
 x = np.arange(64, dtype=np.float32)
 y = np.zeros(64, np.float32)
-mixed = len(requests(trace(even_and_odd, 1, 64, x, y)))
-uniform = len(requests(trace(warp_by_warp, 1, 64, x, y)))
+mixed = len(trace(even_and_odd, 1, 64, x, y).requests())
+uniform = len(trace(warp_by_warp, 1, 64, x, y).requests())
 print(f"even and odd threads: {mixed} requests, whole warps: {uniform} requests")
 assert (mixed, uniform) == (8, 4)
 
@@ -466,11 +450,16 @@ def sectors(offsets):
 
 x = np.zeros(32 * 32 + 1, np.float32)
 y = np.zeros(32, np.float32)
-cases = {"coalesced: step 1": (1, 0), "misaligned: shift 1": (1, 1), "step 2": (2, 0), "step 8": (8, 0)}
+cases = {
+    "coalesced: step 1": (1, 0),
+    "misaligned: shift 1": (1, 1),
+    "step 2": (2, 0),
+    "step 8": (8, 0),
+}
 reads = {}
 for name, (step, shift) in cases.items():
     report = trace(copy, 1, 32, x, y, step, shift)
-    read, write = requests(report).values()
+    (read,) = report.requests("x").values()
     reads[name] = read
     lines = {sector // 4 for sector in sectors(read)}
     print(f"{name:20} sectors: {len(sectors(read)):2}, lines: {len(lines)}")
@@ -510,7 +499,7 @@ plt.show()
 steps = np.arange(1, 33)
 count = []
 for step in steps:
-    read, write = requests(trace(copy, 1, 32, x, y, int(step), 0)).values()
+    (read,) = trace(copy, 1, 32, x, y, int(step), 0).requests("x").values()
     count.append(len(sectors(read)))
 assert count[0] == 4
 assert count[7:] == [32] * 25
@@ -576,9 +565,10 @@ for width in (32, 33):
     report = trace(read_a_column(width), 1, 32, x, y)
     report.require_clean()
     assert np.array_equal(y, x[:, 5])
-    *writes, column = requests(report, "shared").values()
+    *writes, column = report.requests("tile").values()
     found[width] = passes(column)
-    print(f"rows of {width} elements: a row takes {passes(writes[0])} pass, a column {passes(column)}")
+    print(f"{width} elements in a row: passes for a column {passes(column)}, ", end="")
+    print(f"for a row {passes(writes[0])}")
 assert found == {32: 32, 33: 1}
 
 # sphinx_gallery_start_ignore
@@ -637,9 +627,9 @@ H200 = Multiprocessor(warps=64, blocks=32, shared=228 * 1024, reserved=1024)
 
 
 def resident_warps(gpu, threads, registers, shared):
-    """For blocks of so many threads, with so many registers a thread and bytes of shared memory a block."""
+    """Registers are those of a thread, bytes of shared memory those of a block."""
     warps = ceil(threads / 32)
-    each = ceil(32 * registers / 256) * 256  # registers of a warp are given out in units of 256
+    each = ceil(32 * registers / 256) * 256  # a warp's registers, given out 256 at a time
     by_registers = 4 * (16384 // each)
     blocks = min(gpu.blocks, gpu.warps // warps, by_registers // warps)
     if shared + gpu.reserved > 0:
@@ -715,44 +705,46 @@ plt.show()
 # 1. Launch ``square`` with 2 blocks of 4 threads and a ``y`` of zeros. Which elements stay 0? Does
 #    the tracer report it?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The last two, ``y[8]`` and ``y[9]``. The tracer does not report it, because it checks accesses,
-#    and here accesses are missing. Only a comparison with the right result finds this.
+#       The last two, ``y[8]`` and ``y[9]``. The tracer does not report it, because it checks
+#       accesses, and here accesses are missing. Only a comparison with the right result finds this.
 #
 # 2. Change ``reversed_blocks`` so that only threads with ``t < 3`` reach the barrier. What does the
 #    tracer report?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    A divergent barrier: three threads wait at it and thread 3 has ended. A GPU may wait forever.
+#       A divergent barrier: three threads wait at it and thread 3 has ended. A GPU may wait
+#       forever.
 #
 # 3. How many steps does the sum of 256 elements take with 256 threads? How many additions would one
 #    thread do alone?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    8 steps, because 256 is 2 to the power of 8. One thread would do 255 additions.
+#       8 steps, because 256 is 2 to the power of 8. One thread would do 255 additions.
 #
 # 4. How many sectors does a warp read if all its threads read the same element?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    One. The function ``sectors`` collects a set, which holds each sector once. A GPU, too, fetches
-#    the sector once for all threads of the warp.
+#       One. The function ``sectors`` collects a set, which holds each sector once. A GPU, too,
+#       fetches the sector once for all threads of the warp.
 #
 # 5. A block of 128 threads uses 49 registers a thread and 8192 bytes of shared memory, as the
 #    spectrogram does. What limits its occupancy on a T4?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The places: 8 blocks of 4 warps fill all 32, so the occupancy is 100 %. Shared memory is full
-#    at the same point, since 8 times 8192 bytes are 64 KB. Registers would be enough for 9 blocks.
+#       The places: 8 blocks of 4 warps fill all 32, so the occupancy is 100 %. Shared memory is
+#       full at the same point, since 8 times 8192 bytes are 64 KB. Registers would be enough for 9
+#       blocks.
 #
 # **Your turn.** Write your first kernels in ``tutorials/exercises/cuda_saxpy.py`` and
 # ``tutorials/exercises/cuda_block_sum.py``. This command judges them without a GPU::

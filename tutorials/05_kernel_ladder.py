@@ -25,10 +25,11 @@ You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
 # sphinx_gallery_thumbnail_number = 9
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy, and before NumPy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy, before it is imported
 
 import time
 from collections import Counter, defaultdict
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numba
@@ -50,47 +51,37 @@ right = A.astype(np.float64) @ B
 # How to count on a GPU
 # ---------------------
 #
-# We count as in tutorial 1. From the tracer's log we collect the *requests* of each warp. A request
-# to global memory costs the sectors of 32 bytes that it touches. A request to shared memory costs
-# the passes of its busiest bank. Both are divided by the number of products.
-#
-# We count the accesses to A and B, and to the parts of them in shared memory, which are called a
-# and b in all kernels. We leave out C, because each of its elements is written only once.
+# We count as in tutorial 1. A *request* of a warp to global memory costs the sectors of 32 bytes
+# that it touches. A request to shared memory costs the passes of its busiest bank.
 
 SECTOR = 32  # bytes
 BANKS = 32
 
 
-def requests(report, names):
-    """{(block, warp, source line, turn): byte offsets in these arrays that the threads of the warp access}"""
-    log = report.log
-    accesses = log.accesses()
-    sites = log.sites  # a site is a source line that reads or writes one array
-    turns = Counter()  # how often a thread has been at a site
-    found = defaultdict(list)
-    for address, site, thread in zip(accesses.address, accesses.site, accesses.thread, strict=True):
-        memory = sites[site].memory
-        if memory.name in names:
-            block, number = divmod(thread, log.launch.threads)
-            found[block, number // 32, site, turns[thread, site]].append(address - memory.start)
-            turns[thread, site] += 1
-    return found
+def sectors(offsets):
+    return len({offset // SECTOR for offset in offsets})
 
 
 def passes(offsets):
-    elements = {int(offset) // 4 for offset in offsets}
+    elements = {offset // 4 for offset in offsets}
     return max(Counter(element % BANKS for element in elements).values())
 
 
-counted = {}  # name -> bytes of global memory and passes of shared memory, for each product
+# %%
+# Both are added over all requests and divided by the number of products.
+#
+# We count the accesses to A and B, and to the parts of them in shared memory, which are called a
+# and b in all kernels. We leave out C, because each of its elements is written only once.
+
+counted = {}  # name -> bytes of global memory, passes of shared memory, for each product
 
 
 def count(name, report, products):
     report.require_clean()
-    sectors = sum(len({int(offset) // SECTOR for offset in one}) for one in requests(report, "AB").values())
-    shared = sum(passes(one) for one in requests(report, "ab").values())
-    counted[name] = sectors * SECTOR / products, shared / products
-    print(f"{name:20} {counted[name][0]:7.3f} bytes and {counted[name][1]:.4f} passes for each product")
+    moved = SECTOR * sum(map(sectors, report.requests("A", "B").values())) / products
+    passed = sum(map(passes, report.requests("a", "b").values())) / products
+    counted[name] = moved, passed
+    print(f"{name:19} {moved:6.3f} bytes and {passed:.4f} passes for each product")
 
 
 # %%
@@ -129,6 +120,10 @@ def naive(A, B, C):
     C[i, j] = total
 
 
+# %%
+# The drawing shows one step of k of the first warp. Dark cells are read, and pale cells are fetched
+# but not used.
+
 report = run(naive, (2, 2), (32, 32))
 count("naive", report, M * N * K)
 
@@ -138,15 +133,14 @@ count("naive", report, M * N * K)
 def draw_requests(report, arrays):
     """What the first warp touches in one step of k: dark elements are read, pale ones are fetched with them."""
     first = {}
-    sites = report.log.sites
-    for (block, warp, site, turn), offsets in requests(report, "AB").items():
+    for (site, block, warp, turn), offsets in report.requests("A", "B").items():
         if block == warp == 0 and turn == 3:
-            first[sites[site].memory.name] = offsets
+            first[site.memory.name] = offsets
     widths = [array.shape[1] for array in arrays.values()]
     _, axes = plt.subplots(1, len(arrays), figsize=(8, 3.4), layout="constrained", width_ratios=widths)
     for axis, (name, array) in zip(axes, arrays.items(), strict=True):
         image = np.ones((*array.shape, 3))
-        wanted = np.array([int(offset) // 4 for offset in first[name]])
+        wanted = np.array(first[name]) // 4
         fetched = np.unique(wanted // 8)
         flat = image.reshape(-1, 3)
         for sector in fetched:
@@ -163,8 +157,7 @@ assert counted["naive"][0] == 33
 
 # %%
 # 32 elements of a *column* of A lie in 32 sectors, and B adds one. That makes 33 sectors for 32
-# products: 33 bytes for each product. In the drawing, dark cells are read, and pale cells are
-# fetched but not used.
+# products: 33 bytes for each product.
 #
 # Step 2, GPU: coalesced
 # ----------------------
@@ -181,6 +174,9 @@ def coalesced(A, B, C):
         total += A[i, k] * B[k, j]
     C[i, j] = total
 
+
+# %%
+# The same drawing for this kernel:
 
 report = run(coalesced, (2, 2), (32, 32))
 count("coalesced", report, M * N * K)
@@ -227,7 +223,11 @@ def shared_tile(T):
     return kernel
 
 
-count("shared tile", run(shared_tile(32), (2, 2), (32, 32)), M * N * K)
+# %%
+# With tiles of 32 x 32 we have four blocks of 1024 threads, the most that a block can have.
+
+report = run(shared_tile(32), (2, 2), (32, 32))
+count("shared tile", report, M * N * K)
 assert counted["shared tile"][0] == 1 / 4
 
 # %%
@@ -235,7 +235,10 @@ assert counted["shared tile"][0] == 1 / 4
 # of C. Follow thread 3, at the lower right of its block: what does it load, and what does it read
 # after the barrier?
 
-report = trace(shared_tile(2), (2, 2), (2, 2), A[:4, :4].copy(), B[:4, :4].copy(), np.zeros((4, 4), np.float32))
+tiny_A = A[:4, :4].copy()
+tiny_B = B[:4, :4].copy()
+tiny_C = np.zeros((4, 4), np.float32)
+report = trace(shared_tile(2), (2, 2), (2, 2), tiny_A, tiny_B, tiny_C)
 report.require_clean()
 draw(report, "tiles of 2 x 2")
 plt.show()
@@ -277,7 +280,7 @@ def register_tile(T, R):
             for q in range(R):
                 sums[p, q] = 0
         for k in range(0, A.shape[1], T):
-            for e in range(t, T * T, side * side):  # neighbouring threads load neighbouring elements
+            for e in range(t, T * T, side * side):  # neighbours load neighbours
                 row = e // T
                 column = e % T
                 a[row, column] = A[i0 + row, k + column]
@@ -298,14 +301,19 @@ def register_tile(T, R):
     return kernel
 
 
-count("register tile", run(register_tile(32, 4), (2, 2), (8, 8)), M * N * K)
+# %%
+# A block of 8 x 8 threads now computes the 32 x 32 elements for which step 3 needed 32 x 32
+# threads.
+
+report = run(register_tile(32, 4), (2, 2), (8, 8))
+count("register tile", report, M * N * K)
 assert counted["shared tile"][1] / counted["register tile"][1] > 3
 
 # %%
 # The drawing shows tiles of 4 x 4 with 2 x 2 elements of C for each of 4 threads. After the first
 # barrier, each element of ``a`` is read by two threads only, the two with the same y.
 
-report = trace(register_tile(4, 2), 1, (2, 2), A[:4, :4].copy(), B[:4, :4].copy(), np.zeros((4, 4), np.float32))
+report = trace(register_tile(4, 2), 1, (2, 2), tiny_A, tiny_B, tiny_C)
 report.require_clean()
 draw(report, "registers of 2 x 2")
 plt.show()
@@ -353,23 +361,29 @@ draw_vectors()
 plt.show()
 
 # %%
+# This kernel also works for transposed matrices and for several products at once. So it takes flat
+# arrays, with the steps from one row, column and matrix to the next.
+
+
+def trace_product(A, B, C):
+    """The report of C = A B by the kernel of this project."""
+    M, K = A.shape
+    N = B.shape[1]
+    flat_A = A.ravel(), K, 1, 0
+    flat_B = B.ravel(), N, 1, 0
+    start = np.zeros(N, np.float32), 0, 0  # each row of C begins with these sums
+    flat_C = C.ravel(), 0
+    sizes = M, N, K, K  # the last one: all of k in one block
+    arguments = *flat_A, *flat_B, *start, *flat_C, *sizes
+    return trace(matmul.product_cuda, (tile_cuda.tiles(M, N), 1), 64, *arguments)
+
+
+# %%
 # The tracer counts elements, not instructions: the compiler joins the reads. So the counts show the
 # effect of the larger tile, 64 x 32 elements of C, but not the effect of the vectors.
 
-tiles = tile_cuda.tiles(M, N)
-operands = (
-    small_A.ravel(),
-    K,
-    1,
-    0,
-    small_B.ravel(),
-    N,
-    1,
-    0,
-)  # each flat, with the steps between rows, columns, matrices
-zeros = np.zeros(N, np.float32)  # what C begins with
 small_C[:] = np.nan
-report = trace(matmul.product_cuda, (tiles, 1), 64, *operands, zeros, 0, 0, small_C.ravel(), 0, M, N, K, K)
+report = trace_product(small_A, small_B, small_C)
 assert np.abs(small_C - small_A @ small_B).max() < 1e-5
 count("matmul.product_cuda", report, M * N * K)
 assert counted["matmul.product_cuda"][0] == 4 * (64 + 32) / (64 * 32)
@@ -451,7 +465,7 @@ plt.show()
 
 
 def lines(function, products, *arrays):
-    """Cache lines for each product. A site is a source line that reads or writes one array."""
+    """Cache lines for each product. A site is a line of code that accesses one array."""
     log = trace(function, 1, 1, *arrays).log
     accesses = log.accesses()
     sites = log.sites
@@ -459,7 +473,8 @@ def lines(function, products, *arrays):
     total = 0
     for address, site in zip(accesses.address, accesses.site, strict=True):
         line = (address - sites[site].memory.start) // 64
-        total += last.get(site) != line
+        if last.get(site) != line:
+            total += 1
         last[site] = line
     return total / products
 
@@ -565,13 +580,14 @@ def cache_tile(A, B, C):
 def register_rows(A, B, C):
     C[:] = 0
     for i in range(0, C.shape[0], 4):
+        a0, a1, a2, a3 = A[i], A[i + 1], A[i + 2], A[i + 3]
         c0, c1, c2, c3 = C[i], C[i + 1], C[i + 2], C[i + 3]
         for k in range(0, A.shape[1], 4):
             b0, b1, b2, b3 = B[k], B[k + 1], B[k + 2], B[k + 3]
-            p0, p1, p2, p3 = A[i, k], A[i, k + 1], A[i, k + 2], A[i, k + 3]
-            q0, q1, q2, q3 = A[i + 1, k], A[i + 1, k + 1], A[i + 1, k + 2], A[i + 1, k + 3]
-            r0, r1, r2, r3 = A[i + 2, k], A[i + 2, k + 1], A[i + 2, k + 2], A[i + 2, k + 3]
-            s0, s1, s2, s3 = A[i + 3, k], A[i + 3, k + 1], A[i + 3, k + 2], A[i + 3, k + 3]
+            p0, p1, p2, p3 = a0[k], a0[k + 1], a0[k + 2], a0[k + 3]
+            q0, q1, q2, q3 = a1[k], a1[k + 1], a1[k + 2], a1[k + 3]
+            r0, r1, r2, r3 = a2[k], a2[k + 1], a2[k + 2], a2[k + 3]
+            s0, s1, s2, s3 = a3[k], a3[k + 1], a3[k + 2], a3[k + 3]
             for j in range(C.shape[1]):
                 x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
                 c0[j] += p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
@@ -584,10 +600,16 @@ def register_rows(A, B, C):
 # Now we count, with A of 32 x 32 and B of 32 x 64.
 
 part = A[:32, :32].copy(), B[:32, :64].copy(), C[:32, :64].copy()
-functions = {"by element": by_element, "by row": by_row, "cache tile": cache_tile, "register tile": register_rows}
-line_counts = {name: lines(function, 32 * 32 * 64, *part) for name, function in functions.items()}
-for name, value in line_counts.items():
-    print(f"{name:14} {value:.4f} lines for each product")
+functions = {
+    "by element": by_element,
+    "by row": by_row,
+    "cache tile": cache_tile,
+    "register tile": register_rows,
+}
+line_counts = {}
+for name, function in functions.items():
+    line_counts[name] = lines(function, 32 * 32 * 64, *part)
+    print(f"{name:14} {line_counts[name]:.4f} lines for each product")
 assert 1 < line_counts["by element"] < 1.2
 assert 3 / 16 < line_counts["by row"] < 3.3 / 16
 assert abs(line_counts["cache tile"] / line_counts["by row"] - 1) < 0.02
@@ -645,7 +667,7 @@ print(f"vectors: {line_counts['vectors']:.4f} lines for each product, by this fo
 
 
 def measure(functions, right, rounds=9):
-    """Median processor time of each function in milliseconds. A function returns its result."""
+    """Median processor time of functions that return their result, in milliseconds."""
     for name, function in functions.items():
         error = np.abs(function() - right).max()  # this call compiles, too
         assert error < 1e-5 * np.abs(right).max(), f"{name} is wrong by {error}"
@@ -658,8 +680,14 @@ def measure(functions, right, rounds=9):
     return {name: 1000 * float(np.median(one)) for name, one in seconds.items()}
 
 
-threads = numba.get_num_threads()
-numba.set_num_threads(1)
+# %%
+# The versions become functions without arguments that return the product. Step 5 is
+# ``matmul.add_product``, which adds to C.
+
+
+def result_of(function):
+    function(A, B, C)
+    return C
 
 
 def ours(A, B, C):
@@ -670,20 +698,19 @@ def ours(A, B, C):
     return C
 
 
-def returning(function):
-    def call():
-        function(A, B, C)
-        return C
+contestants = {name: partial(result_of, function) for name, function in functions.items()}
+contestants["vectors"] = partial(ours, A, B, C)
+contestants["NumPy's BLAS"] = partial(np.matmul, A, B)
 
-    return call
+# %%
+# All of them get one core. Which will be fastest, and how much faster than the first?
 
-
-contestants = {name: returning(function) for name, function in functions.items()}
-contestants["vectors"] = lambda: ours(A, B, C)
-contestants["NumPy's BLAS"] = lambda: A @ B
+threads = numba.get_num_threads()
+numba.set_num_threads(1)
 measured = measure(contestants, right)
 for name, milliseconds in measured.items():
-    print(f"{name:14} {milliseconds:8.3f} ms, {2 * 256**3 / milliseconds / 1e6:7.1f} GFLOP/s")
+    speed = 2 * 256**3 / milliseconds / 1e6
+    print(f"{name:14} {milliseconds:8.3f} ms, {speed:7.1f} GFLOP/s")
 
 # %%
 # NumPy calls a *BLAS* library, the work of many experts over many years. We take the best time of
@@ -724,8 +751,9 @@ draw_comparison(expected, measured, "matrix product, 256 x 256")
 plt.show()
 before = "by element"
 for name in ("by row", "cache tile", "register tile", "vectors"):
-    gains = [times[before] / times[name] for times in (expected, measured)]
-    print(f"{before:13} to {name:13} expected gain {gains[0]:5.2f}, measured {gains[1]:5.2f}")
+    hoped = expected[before] / expected[name]
+    found = measured[before] / measured[name]
+    print(f"{before:13} to {name:13} expected gain {hoped:5.2f}, measured {found:5.2f}")
     before = name
 
 # %%
@@ -796,8 +824,7 @@ plt.show()
 # On the left the three windows are the coloured outlines. On the right the same windows are copied.
 #
 # First the GPU, counted. A small convolution has 8 x 8 positions, 4 channels, a 3 x 3 kernel and 8
-# output channels. The kernel ``im2col`` makes the matrix, and the product from above does the rest.
-# ``conv2d.forward_cuda`` reads in place. By which factor does the number of accesses fall?
+# output channels.
 
 T, F, CHANNELS, TAPS, OUTPUTS = 8, 8, 4, 3, 8
 x = rng.standard_normal((1, T, F, CHANNELS)).astype(np.float32)
@@ -805,10 +832,13 @@ W = rng.standard_normal((TAPS, TAPS, CHANNELS, OUTPUTS)).astype(np.float32)
 bias = np.zeros(OUTPUTS, np.float32)
 y = conv2d.forward(x, np.array([T]), W, bias, (1, 1), relu=False)
 
+# %%
+# **With a copy.** The kernel ``im2col`` makes the matrix, with a thread for each of its elements.
+# Row t F + f is the window of position t, f. The product from above does the rest.
+
 
 @cuda.jit
 def im2col(x, rows):
-    """Row t F + f of the matrix, a thread for each of its elements."""
     T, F, C = x.shape
     n, e = cuda.grid(2)
     t = n // F + e // (3 * C) - 1
@@ -822,30 +852,33 @@ def im2col(x, rows):
 rows = np.zeros((T * F, TAPS * TAPS * CHANNELS), np.float32)
 copying = trace(im2col, (T * F // 4, rows.shape[1] // 4), (4, 4), x[0], rows)
 product = np.zeros((T * F, OUTPUTS), np.float32)
-depth = rows.shape[1]
-operands = rows.ravel(), depth, 1, 0, W.ravel(), OUTPUTS, 1, 0
-multiplying = trace(
-    matmul.product_cuda, (1, 1), 64, *operands, bias, 0, 0, product.ravel(), 0, T * F, OUTPUTS, depth, depth
-)
+multiplying = trace_product(rows, W.reshape(-1, OUTPUTS), product)
 assert np.abs(product - y.reshape(product.shape)).max() < 1e-4
+
+# %%
+# **In place.** ``conv2d.forward_cuda`` needs the list of the real frames, because utterances can
+# have unequal lengths.
 
 in_place = np.zeros(y.size, np.float32)
 frames = windows_cuda.frames_of(np.array([T]), 1)
 sizes = T, F, CHANNELS, TAPS, TAPS, OUTPUTS, 1, 1
 lowest = np.float32(-np.inf)  # no ReLU
-reading = trace(conv2d.forward_cuda, 1, 64, x.ravel(), frames, W.ravel(), bias, lowest, in_place, *sizes)
+arrays = x.ravel(), frames, W.ravel(), bias, lowest, in_place
+reading = trace(conv2d.forward_cuda, 1, 64, *arrays, *sizes)
 assert np.abs(in_place - y.ravel()).max() < 1e-4
 
-
-def accesses(*reports):
-    for report in reports:
-        report.require_clean()
-    return sum(report.counts.global_reads.total + report.counts.global_writes.total for report in reports)
+# %%
+# By which factor does the number of accesses to global memory fall?
 
 
-with_copy = accesses(copying, multiplying)
+def accesses(report):
+    report.require_clean()
+    return report.counts.global_reads.total + report.counts.global_writes.total
+
+
+with_copy = accesses(copying) + accesses(multiplying)
 without = accesses(reading)
-print(f"im2col: {with_copy} accesses to global memory, in place: {without}, gain {with_copy / without:.2f}")
+print(f"im2col {with_copy} accesses, in place {without}, gain {with_copy / without:.2f}")
 assert with_copy > 2 * without
 
 # %%
@@ -865,14 +898,17 @@ def as_written(x, W, y):
                 for j in range(max(0, J // 2 - f), min(J, F + J // 2 - f)):
                     for c in range(C):
                         for d in range(D):
-                            y[t, f, d] += x[t + i - I // 2, f + j - J // 2, c] * W[i, j, c, d]
+                            value = x[t + i - I // 2, f + j - J // 2, c]
+                            y[t, f, d] += value * W[i, j, c, d]
     return y
 
+
+# %%
+# The second version copies the windows, here in NumPy, and the third one reads in place.
 
 x = rng.standard_normal((32, 32, 16)).astype(np.float32)
 W = rng.standard_normal((5, 5, 16, 32)).astype(np.float32)
 y = np.zeros((32, 32, 32), np.float32)
-bias = np.zeros(32, np.float32)
 
 
 def copied():
@@ -881,10 +917,15 @@ def copied():
     return ours(rows, W.reshape(400, 32), y.reshape(1024, 32)).reshape(y.shape)
 
 
+def read_in_place():
+    bias = np.zeros(32, np.float32)
+    return conv2d.forward(x[None], np.array([32]), W, bias, (1, 1), relu=False)[0]
+
+
 convolutions = {
-    "as written": lambda: as_written(x, W, y),
+    "as written": partial(as_written, x, W, y),
     "im2col": copied,
-    "in place": lambda: conv2d.forward(x[None], np.array([32]), W, bias, (1, 1), relu=False)[0],
+    "in place": read_in_place,
 }
 exact = as_written(x.astype(np.float64), W.astype(np.float64), np.zeros(y.shape))
 convolution_times = measure(convolutions, exact)
@@ -895,10 +936,11 @@ numba.set_num_threads(threads)  # as before
 # product as "by row". We expect that both others are limited by arithmetic. In addition, im2col
 # writes and reads the matrix once, 2 · 1024 · 400 elements.
 
-products = 1024 * 400 * 32
+# a small one, to count: along each axis, 10 of 12 pairs of position and tap lie inside
 few = x[:4, :4].copy(), W[:3, :3].copy(), np.zeros((4, 4, 32), np.float32)
-inside = 10 * 10 * 16 * 32  # products of this small one: 10 of 12 (position, tap) pairs lie inside, along each axis
-line_count = lines(as_written, inside, *few)
+line_count = lines(as_written, 10 * 10 * 16 * 32, *few)
+
+products = 1024 * 400 * 32
 arithmetic = limit * products / 256**3
 per_line = scale / 256**3
 convolution_expected = {
@@ -907,8 +949,9 @@ convolution_expected = {
     "in place": arithmetic,
 }
 for name, milliseconds in convolution_times.items():
-    print(f"{name:12} expected {convolution_expected[name]:7.3f} ms, measured {milliseconds:7.3f} ms")
-draw_comparison(convolution_expected, convolution_times, "convolution, 32 x 32 positions, 5 x 5 x 16 to 32")
+    hoped = convolution_expected[name]
+    print(f"{name:12} expected {hoped:7.3f} ms, measured {milliseconds:7.3f} ms")
+draw_comparison(convolution_expected, convolution_times, "convolution, 5 x 5 x 16 to 32")
 plt.show()
 
 # %%
@@ -922,35 +965,35 @@ plt.show()
 # 1. Suppose each thread of ``coalesced`` computes four neighbouring elements of a row of C. How
 #    many elements does it read for each product?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    1.25: it reads one element of A and four of B, and computes 4 products. Before, it was 2.
+#       1.25: it reads one element of A and four of B, and computes 4 products. Before, it was 2.
 #
 # 2. Change the ``T + 1`` of ``register_tile`` to ``T``. What happens to the passes?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The four rows of ``a`` that a warp reads at a time begin in the same bank. Each read of ``a``
-#    takes 4 passes instead of 1, and the gain of step 4 falls from 3.7 to 1.6.
+#       The four rows of ``a`` that a warp reads at a time begin in the same bank. Each read of
+#       ``a`` takes 4 passes instead of 1, and the gain of step 4 falls from 3.7 to 1.6.
 #
 # 3. Why not make the register tile 16 x 16? It would need only 32 reads for 256 products.
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    A thread has at most 255 registers, and the sums alone would need 256. The compiler would move
-#    some of them to memory. Long before that, fewer blocks fit on a multiprocessor (occupancy,
-#    tutorial 1).
+#       A thread has at most 255 registers, and the sums alone would need 256. The compiler would
+#       move some of them to memory. Long before that, fewer blocks fit on a multiprocessor
+#       (occupancy, tutorial 1).
 #
 # 4. Time the CPU versions with 512 x 512 matrices. Does the cache tile gain now?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    On the machine described above it did not: B has 1 MB then, and still lies in the second cache
-#    of 2 MB. Try it on yours.
+#       On the machine described above it did not: B has 1 MB then, and still lies in the second
+#       cache of 2 MB. Try it on yours.
 #
 # **Your turn.** Write step 3 yourself, for matrices of any size, in
 # ``tutorials/exercises/cuda_matmul_tiled.py``. This command judges it without a GPU::

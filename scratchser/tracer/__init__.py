@@ -3,6 +3,7 @@
     report = trace(kernel, grid, block, *arguments)      like kernel[grid, block](*arguments)
     report.require_clean()                               AssertionError with every fault
     print(report.counts)                                 reads and writes of the launch, the cost of the kernel
+    report.requests("x")                                 what each warp reads and writes of x at a time
 
 The kernel runs as Python. Only the names that mean the GPU are replaced: `cuda`, device functions, arrays. The threads
 of a block run one after the other, each up to its next barrier. So every run is the same, and a race is found in the

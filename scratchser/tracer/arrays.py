@@ -78,9 +78,6 @@ class Memory:
     def __str__(self) -> str:
         return f"{self.space} array {self.name}"
 
-    def poison(self) -> Any:
-        return np.full(self.itemsize, POISON, np.uint8).view(self.data.dtype)[0]
-
 
 class Array:
     """A Memory or a part of it, with the indices, slices and properties that kernels use."""
@@ -118,7 +115,7 @@ class Array:
         if address == VIEW:
             return self._view(index, "reads", frame)
         self._outside(index, "reads", frame)
-        return self.memory.poison()
+        return np.full(self.memory.itemsize, POISON, np.uint8).view(self.dtype)[0]
 
     def _set(self, index: Any, value: Any, frame: FrameType) -> None:
         address = self._address(index)

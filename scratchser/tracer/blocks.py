@@ -86,7 +86,7 @@ class Thread:
 
     def wait(self, frame: FrameType) -> None:
         """Wait at a barrier. Called by the kernel."""
-        self.barrier = _calls(frame)
+        self.barrier = tuple(source_line(caller) for caller, _ in walk_stack(frame))
         self.pause.release()
         self._turn.acquire()
         self.barrier = ()
@@ -136,7 +136,3 @@ def _run_interval(threads: list[Thread], cuda: Cuda, log: Log) -> bool:
 def _state(thread: Thread, log: Log) -> str:
     name = log.launch.full_name(thread.number)
     return f"{name} waits at {thread.barrier[0]}" if thread.barrier else f"{name} has ended"
-
-
-def _calls(frame: FrameType) -> tuple[SourceLine, ...]:
-    return tuple(source_line(caller) for caller, _ in walk_stack(frame))

@@ -29,8 +29,9 @@ from scratchser.tracer.races import racing
 from scratchser.tracer.report import Report
 
 COLUMNS, ROWS, OUTSIDE, PANELS, THREADS, FAULTS = 16, 10, 4, 8, 64, 2  # the most that is drawn of each
-WIDTH, NARROWEST = 36, 21  # of the drawing, in cells
+WIDTH, NARROWEST = 25, 21  # of the drawing, in cells: wider ones would have tiny letters on a page
 TOP, ASIDE, KEY = 1.6, 1.9, 7  # cells for a name and column indices, for an element out of range, for a part of the key
+GAP, LETTER, SPACE = 1, 0.36, 2  # cells between arrays, for a letter of a name, for the space of an array
 INCH, LETTERS = 0.36, 5  # side of a cell, letters that fit into it
 BLACK, RED, GREY, PALE = "#222222", "#c00000", "#777777", "#b8b8b8"
 # Text as text, in one font, and the same file every time
@@ -73,7 +74,7 @@ class Scene:
     """
 
     def __init__(self, report: Report) -> None:
-        log, self.faults = report.log, [str(fault) for fault in report.faults()]
+        log, self.faults = report.log, [*dict.fromkeys(map(str, report.faults()))]
         self.launch, size, accesses = log.launch, log.launch.threads, log.accesses()
         race, unwritten = racing(log, accesses), np.isin(np.arange(len(accesses.thread)), log.unwritten)
         at_fault = [*accesses.thread[race | unwritten], *(access.thread for access in log.outside)]
@@ -120,11 +121,10 @@ class Grid:
         addresses = memory.start + offsets.reshape(prod(shape[:axes]), prod(shape[axes:]))
         elements = [element for _, array, element in scene.threads if array is memory and isinstance(element, int)]
         used = np.nonzero(np.isin(addresses, elements))
-        i, j = (
-            int(at.min()) if at.max(initial=0) >= most else 0 for at, most in zip(used, (ROWS, COLUMNS), strict=True)
-        )
-        self.rows = [_index(index) for index in islice(np.ndindex(shape[:axes]), i, i + ROWS)]
-        self.columns = [_index(index) for index in islice(np.ndindex(shape[axes:]), j, j + COLUMNS)]
+        i = int(used[0].min()) if used[0].max(initial=0) >= ROWS else 0
+        j = int(used[1].min()) if used[1].max(initial=0) >= COLUMNS else 0
+        self.rows = [",".join(map(str, index)) for index in islice(np.ndindex(shape[:axes]), i, i + ROWS)]
+        self.columns = [",".join(map(str, index)) for index in islice(np.ndindex(shape[axes:]), j, j + COLUMNS)]
         self.cells: dict[int | str, tuple[float, float, str]] = {
             int(addresses[i + y, j + x]): (x, y, f"{memory.name}[{f'{row},{column}'.strip(',')}]")
             for y, row in enumerate(self.rows)
@@ -134,7 +134,7 @@ class Grid:
         self.memory, self.x, self.y, self.height = memory, 0.0, 0.0, TOP + len(self.rows)
         self.left = 0.5 + max(map(len, self.rows), default=0) / LETTERS if axes else 0.0  # for the row indices
         aside = ASIDE * max(len(scene.outside(interval, memory)) for interval in scene.shown)
-        self.width = max(self.left + len(self.columns) + aside, (len(memory.name) + 8) / LETTERS)
+        self.width = max(self.left + len(self.columns) + aside, LETTER * len(memory.name) + SPACE)
 
 
 class Page:
@@ -147,12 +147,14 @@ class Page:
         self.axes.axis("off")
         self.grids = [Grid(memory, scene) for memory in scene.memories]
         self.width, self.panel_height, x, y, height = float(NARROWEST), 0.0, 0.0, 0.0, 0.0
-        for grid in self.grids:  # side by side while they fit
-            if x > 0 and x + grid.width > WIDTH:
+        fit = sum(grid.width + GAP for grid in self.grids) <= WIDTH + GAP
+        space = ""
+        for grid in self.grids:  # side by side while they fit; if not all do, global above shared memory
+            if x > 0 and (x + grid.width > WIDTH or not (fit or grid.memory.space == space)):
                 x, y, height = 0.0, y + height + 0.5, 0.0
-            grid.x, grid.y = x, y
-            x, height = x + grid.width + 1.5, max(height, grid.height)
-            self.width, self.panel_height = max(self.width, x - 1.5), y + height
+            grid.x, grid.y, space = x, y, grid.memory.space
+            x, height = x + grid.width + GAP, max(height, grid.height)
+            self.width, self.panel_height = max(self.width, x - GAP), y + height
 
     def header(self, title: str) -> None:
         scene, launch = self.scene, self.scene.launch
@@ -191,15 +193,15 @@ class Page:
     def array(self, grid: Grid, interval: int) -> None:
         x, y, memory = grid.x + grid.left, self.y + grid.y + TOP, grid.memory
         for i, row in enumerate(grid.rows):
-            self.text(x - 0.25, y + i + 0.5, row, ha="right", size=7, color=GREY)
+            self.text(x - 0.25, y + i + 0.5, row, ha="right", size=8, color=GREY)
         for j, column in enumerate(grid.columns):
-            self.text(x + j + 0.5, y - 0.35, column, size=7, color=GREY)
+            self.text(x + j + 0.5, y - 0.35, column, size=8, color=GREY)
         self.axes.hlines(np.arange(len(grid.rows) + 1) + y, x, x + len(grid.columns), color=PALE, lw=0.8)
         self.axes.vlines(np.arange(len(grid.columns) + 1) + x, y, y + len(grid.rows), color=PALE, lw=0.8)
         outside = self.scene.outside(interval, memory)
         for i, element in enumerate(outside):
             right = len(grid.columns) + ASIDE * (i + 0.5)
-            self.text(x + right, y - 0.35, element, size=7, color=RED)
+            self.text(x + right, y - 0.35, element, size=8, color=RED)
             grid.cells[element] = right - 0.5, 0, element
         places = [(interval, memory, element) for element in grid.cells]
         places = [place for place in places if place in self.scene.threads]
@@ -209,7 +211,7 @@ class Page:
             self.cell(x + right, y + down, self.scene.threads[place], self.scene.marks.get(place, ()), label)
         colour = BLACK if places else GREY
         self.text(grid.x, y - 1.1, memory.name, ha="left", weight="bold", size=11, color=colour)
-        self.text(grid.x + 0.4 + 0.36 * len(memory.name), y - 1.1, memory.space, ha="left", color=GREY)
+        self.text(grid.x + 0.4 + LETTER * len(memory.name), y - 1.1, memory.space, ha="left", color=GREY)
 
     def key(self) -> None:
         """What the cells mean; of the marks only those that occur."""
@@ -269,24 +271,14 @@ class Page:
     def rule(self) -> None:
         self.axes.plot([0, self.width], [self.y, self.y], color=BLACK, lw=0.8)
 
-    def text(self, x: float, y: float, text: str, **style: Any) -> None:
-        defaults: dict[str, Any] = {
-            "ha": "center",
-            "va": "center_baseline",
-            "size": 9,
-            "color": BLACK,
-            "linespacing": 0.9,
-        }
-        self.axes.text(x, y, text, **defaults | style)
+    def text(self, x: float, y: float, text: str, ha: str = "center", size: float = 9, **style: Any) -> None:
+        style = {"va": "center_baseline", "linespacing": 0.9, "color": BLACK, **style}
+        self.axes.text(x, y, text, ha=ha, size=size, **style)
 
     def paragraph(self, text: str, size: int = 9, **style: Any) -> None:
         for line in wrap(text, int(self.width * LETTERS * 9 / size)):
             self.text(0, self.y + 0.5, line, ha="left", size=size, **style)
             self.y += 0.08 * size
-
-
-def _index(index: tuple) -> str:
-    return ",".join(map(str, index))
 
 
 def _short(numbers: list[int]) -> str:

@@ -121,10 +121,9 @@ class Log:
         shape = self.launch.blocks if self._turns else 0, self.launch.threads
 
         def count(space: str, verb: str) -> Count:
-            size = [site.memory.itemsize * ((site.memory.space, site.verb) == (space, verb)) for site in self.sites]
-            sizes = np.array(size, np.int64)[accesses.site]  # 0 where the access is of another kind
-            per_thread = (np.bincount(accesses.thread, weights, prod(shape)) for weights in (sizes > 0, sizes))
-            return Count(*(total.astype(np.int64).reshape(shape) for total in per_thread))
+            wanted = np.array([(site.memory.space, site.verb) == (space, verb) for site in self.sites], bool)
+            threads = accesses.thread[wanted[accesses.site]]
+            return Count(np.bincount(threads, minlength=prod(shape)).reshape(shape))
 
         return Counts(*(count(space, verb) for space in ("global", "shared") for verb in ("reads", "writes")))
 

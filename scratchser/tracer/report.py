@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from scratchser.tracer.log import Log
+    from scratchser.tracer.log import Log, Site
 
 
 @dataclass
@@ -34,18 +35,13 @@ class Fault:
 
 @dataclass
 class Count:
-    """Accesses and their bytes, both (blocks, threads), counted with x first."""
+    """Accesses of each thread, (blocks, threads), counted with x first."""
 
     accesses: np.ndarray
-    bytes: np.ndarray
 
     @property
     def total(self) -> int:
         return int(self.accesses.sum())
-
-    @property
-    def total_bytes(self) -> int:
-        return int(self.bytes.sum())
 
 
 @dataclass
@@ -56,10 +52,10 @@ class Counts:
     shared_writes: Count
 
     def __str__(self) -> str:
-        lines = [f"{'':14}{'accesses':>12}{'bytes':>14}{'most by a thread':>18}"]
+        lines = [f"{'':14}{'accesses':>12}{'most by a thread':>18}"]
         for name, count in vars(self).items():
             most = int(count.accesses.max(initial=0))
-            lines.append(f"{name.replace('_', ' '):14}{count.total:12}{count.total_bytes:14}{most:18}")
+            lines.append(f"{name.replace('_', ' '):14}{count.total:12}{most:18}")
         return "\n".join(lines)
 
 
@@ -81,3 +77,22 @@ class Report:
     def require_clean(self) -> None:
         if self.faults():
             raise AssertionError("\n".join(map(str, self.faults())))
+
+    def requests(self, *arrays: str) -> dict[tuple[Site, int, int, int], list[int]]:
+        """What the warps request from memory: a warp, 32 threads, makes one request for all of them.
+
+        arrays   names in the kernel; without any, all arrays of global and shared memory
+
+        Returns {(site, block, warp, turn): byte offsets from the start of the array}. The n-th accesses of the threads
+        of a warp at a site, which is a source line that reads or writes one array, are one request: its turn is n,
+        from 0. A GPU may group threads differently after a branch in a loop.
+        """
+        log, accesses, sites = self.log, self.log.accesses(), self.log.sites
+        turns, found = Counter[tuple[int, int]](), defaultdict(list)
+        for address, number, thread in zip(*(column.tolist() for column in accesses[:3]), strict=True):
+            memory = sites[number].memory
+            if not arrays or memory.name in arrays:
+                block, lane = divmod(thread, log.launch.threads)
+                found[sites[number], block, lane // 32, turns[number, thread]].append(address - memory.start)
+                turns[number, thread] += 1
+        return dict(found)

@@ -77,8 +77,21 @@ def test_counts_of_the_matrix_product_are_the_formulas(T, M, K, N):
     assert counts.global_writes.total == M * N
     assert counts.shared_writes.total == 2 * tiles * threads
     assert counts.shared_reads.total == 2 * T * tiles * threads
-    for count in vars(counts).values():
-        assert count.total_bytes == 4 * count.total
-        assert count.accesses.shape == (rows * columns, T * T)
-    assert (counts.shared_reads.accesses == 2 * T * tiles).all()
+    assert counts.shared_reads.accesses.tolist() == [[2 * T * tiles] * T * T] * rows * columns
     assert counts.global_reads.accesses[0, 0] == 2 * ceil(K / T)
+
+
+def test_a_warp_makes_one_request_each_time_when_it_is_at_a_line():
+    @cuda.jit
+    def kernel(x, y):
+        i = cuda.grid(1)
+        for _ in range(1 + i % 2):
+            y[i] = x[0]
+
+    report = trace(kernel, 2, 48, random(1), random(96))
+    expected = {
+        (block, warp, turn): [4 * (48 * block + t) for t in range(48) if t // 32 == warp and turn <= t % 2]
+        for block, warp, turn in np.ndindex(2, 2, 2)
+    }
+    assert {key[1:]: offsets for key, offsets in report.requests("y").items()} == expected
+    assert [len(report.requests(*names)) for names in ((), ("x",), ("x", "y"), ("z",))] == [16, 8, 16, 0]
