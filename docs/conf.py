@@ -4,11 +4,20 @@ python -m sphinx -W --keep-going docs docs/_build/html
 """
 
 import importlib.metadata
+import os
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType, MethodType
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.ext import autosummary
+
+# Tutorial 5 measures NumPy's product with one thread. All tutorials run in this process, so the variable that it sets
+# itself comes too late here: an earlier tutorial has imported NumPy, which reads it once
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
@@ -32,7 +41,7 @@ mathjax = importlib.metadata.distribution("sphinx-mathjax-offline")
 html_static_path = ["_static", str(mathjax.locate_file("sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"))]
 mathjax_path = "tex-svg-full.js"
 html_css_files = ["site.css"]
-html_js_files = ["fold.js"]
+html_js_files = ["page.js"]
 
 myst_heading_anchors = 3  # links to a section of another page: corpora.md#broken-entries
 
@@ -69,14 +78,33 @@ def docstring(app, what, name, obj, options, lines):
             lines += [*block.splitlines(), ""]
 
 
-def site_links(app, page, source):
-    """A link to a tutorial's file, for readers on a code host, leads to its page, and the name of a page is a link."""
-    source[0] = re.sub(r"\]\(\.\./tutorials/(\d\d_\w+)\.py\)", r"](tutorials/\1.rst)", source[0])
-    source[0] = re.sub(r"(?<![`[])`docs/([\w-]+\.md)`(?![`\]])", r"[\1](\1)", source[0])
+def skip_field(app, what, name, item, skip, options):
+    """Leave out the fields of a class, which its signature lists."""
+    shown = isinstance(item, FunctionType | MethodType | property | cached_property | type)
+    return True if what in ("class", "exception") and not shown else None
+
+
+def rank(node) -> int:
+    """The place of a part of an API page: docstring, forward and backward, other Python, compiled functions."""
+    if not isinstance(node, addnodes.desc):
+        return 0
+    if node[0]["fullname"] in ("forward", "backward"):
+        return 1
+    item = getattr(sys.modules[node[0]["module"]], node[0]["fullname"])
+    return 2 if isinstance(item, FunctionType | type) else 3
+
+
+def sort_members(app, doctree):
+    """On an API page, what a reader calls comes before what it is made of."""
+    for page in doctree.findall(nodes.container):
+        if "api" in page["classes"]:
+            page.children.sort(key=rank)
 
 
 def setup(app):
     app.connect("autodoc-process-docstring", docstring)
-    app.connect("source-read", site_links)
+    app.connect("autodoc-skip-member", skip_field)
+    app.connect("doctree-read", sort_members, priority=400)  # before the contents of the page are listed
+    app.connect("source-read", links.make)
     app.connect("build-finished", links.check)
     notebooks.install()

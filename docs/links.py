@@ -1,4 +1,8 @@
-"""Local links lead somewhere: on the site to a file and its anchor, in the project's markdown pages to a file."""
+"""Local links. They are written for readers on a code host; here, they become links of the site, and are checked.
+
+make    the name of a file is a link to its page, "tutorial 5" is one, and tutorials/README.md gives its table
+check   every link leads somewhere: on the site to a file and its anchor, in the project's markdown pages to a file
+"""
 
 import re
 from html.parser import HTMLParser
@@ -8,6 +12,60 @@ from urllib.parse import unquote, urlsplit
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[1]
+TUTORIALS = {int(script.name[:2]): f"/tutorials/{script.stem}" for script in ROOT.glob("tutorials/[0-9]*.py")}
+EXERCISES = "|".join(file.name for file in ROOT.glob("tutorials/exercises/*.py"))
+EXERCISE = r":download:`\1 <../../tutorials/exercises/\1>`"  # from the folder of the tutorials
+CODE = re.compile(r"^( *\.\. code-block::.*\n(?:(?:    .*)?\n)*)", re.MULTILINE)
+NUMBERS = re.compile(r"\b[Tt]utorials\s+\d+(?:(?:\s\([^)]*\))?(?:,|\s+and|\s+to)\s+\d+)*")
+
+
+def numbered(text: str, number: str) -> str:
+    """The text with a link for each match of `number`, whose group 1 is the number of a tutorial."""
+    return re.sub(number, lambda match: f":doc:`{match[0]} <{TUTORIALS[int(match[1])]}>`", text)
+
+
+def tutorial(text: str) -> str:
+    """The reStructuredText of a tutorial with links to pages, tutorials and exercises. Code stays as it is."""
+    parts = CODE.split(text)  # every second one is code
+    for i in range(0, len(parts), 2):
+        part = re.sub(r"``docs/([\w-]+)\.md``", r":doc:`\1.md </\1>`", parts[i])
+        part = re.sub(rf"``(?:tutorials/exercises/)?({EXERCISES})``", EXERCISE, part)
+        part = numbered(part, r"\b[Tt]utorial\s+(\d+)")
+        parts[i] = NUMBERS.sub(lambda match: numbered(match[0], r"(\d+)"), part)  # "tutorials 4 and 6 to 9"
+    return "".join(parts)
+
+
+def inline(text: str) -> str:
+    """Links and code of a line of tutorials/README.md, in reStructuredText."""
+    text = re.sub(r"`([^`]+)`", r"``\1``", text)
+    text = re.sub(r"``(\w+\.py)``", EXERCISE, text)
+    text = re.sub(r"\[(?:<img[^>]*><br>)?([^]]*)\]\((\w+)\.py\)", r":doc:`\1 </tutorials/\2>`", text)
+    return re.sub(r"\[[^]]*\]\(\.\./docs/([\w-]+)\.md\)", r":doc:`\1.md </\1>`", text)
+
+
+def which_tutorial() -> str:
+    """The table of tutorials/README.md and the note below it, in reStructuredText."""
+    blocks = (ROOT / "tutorials" / "README.md").read_text(encoding="utf-8").split("\n\n")
+    place = next(i for i, block in enumerate(blocks) if block.startswith("| | for whom"))
+    title = ".. _which-tutorial:\n\nWhich tutorial?\n---------------\n"
+    lines = ["", title, ".. list-table::", "   :header-rows: 1", "   :widths: 18 20 22 9 8 8 23", ""]
+    for row in blocks[place].splitlines():
+        if not row.startswith("|---"):
+            first, *others = (inline(cell.strip()) for cell in row[1:-1].split("|"))
+            lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
+    return "\n".join([*lines, "", inline(blocks[place + 1]), ""])
+
+
+def make(app, page, source):
+    """Make the links of a page from its text."""
+    if page == "tutorials/index":
+        source[0] += which_tutorial()
+    elif page.startswith("tutorials/"):
+        source[0] = tutorial(source[0])
+    else:
+        text = re.sub(r"\]\(\.\./tutorials/(\d\d_\w+)\.py\)", r"](tutorials/\1.rst)", source[0])
+        text = text.replace("](../tutorials/README.md)", "](tutorials/index.rst)")
+        source[0] = re.sub(r"(?<![`[])`docs/([\w-]+\.md)`(?![`\]])", r"[\1](\1)", text)
 
 
 class Page(HTMLParser):

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,13 +14,14 @@ from sphinx_gallery.notebook import jupyter_notebook, save_notebook
 from sphinx_gallery.py_source_parser import Block, split_code_and_text_blocks
 
 FIRST_CELL = """\
-# scratchser is on no package index yet: install it from your copy of the repository.
+# Install scratchser, which is on no package index. The files of the exercises are on the site.
 try:
     import scratchser
 except ImportError:
-    repository = "path/to/scratchser"  # the folder, or git+https://... of the repository
-    %pip install --quiet {repository}
+    repository = "REPOSITORY"
+    %pip install --quiet "{repository}"
 """
+PLACEHOLDER = "replace this text by the folder of your copy of the repository"
 LEFT = re.compile(r"^ *\.\. .*|^.*:math:.*", re.MULTILINE)
 HIDDEN = re.compile(r"^# sphinx_gallery_start_ignore\n(.*?)^# sphinx_gallery_end_ignore\n", re.MULTILINE | re.DOTALL)
 ANSWER = re.compile(r"^( *)\.\. admonition:: (.+)\n\1 +:class: dropdown\n((?:\n|\1 +.*\n?)+)", re.MULTILINE)
@@ -29,6 +32,19 @@ def folded(match: re.Match) -> str:
     """An answer as <details>, which notebooks show folded."""
     _, title, body = match.groups()
     return f"<details><summary>{title}</summary>\n\n{dedent(body).strip()}\n\n</details>\n\n"
+
+
+def repository() -> str:
+    """What pip installs in a notebook: the web address from which this copy was cloned, otherwise a placeholder.
+
+    A user and a password in the address are left out.
+    """
+    if not shutil.which("git"):
+        return PLACEHOLDER
+    command = ["git", "remote", "get-url", "origin"]
+    origin = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    match = re.fullmatch(r"(https?://)(?:[^/@]*@)?(.+)", origin)
+    return f"git+{match[1]}{match[2]}" if match else PLACEHOLDER
 
 
 def notebook(script: Path) -> dict:
@@ -46,7 +62,8 @@ def notebook(script: Path) -> dict:
                     ast.parse(part, str(script))
                 cells.append(Block(kind, part, line))
                 collapsed.append(place % 2 == 1)
-    settings = {**DEFAULT_GALLERY_CONF, "first_notebook_cell": FIRST_CELL}
+    first = FIRST_CELL.replace("REPOSITORY", repository())
+    settings = {**DEFAULT_GALLERY_CONF, "first_notebook_cell": first}
     result = jupyter_notebook(cells, settings, script.parent)
     text = "\n".join(cell["source"][0] for cell in result["cells"] if cell["cell_type"] == "markdown")
     if left := LEFT.findall(text):
