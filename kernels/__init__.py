@@ -4,6 +4,7 @@ op                paper                          used by                        
 stft              (1)-(3), section 1.2           corpus.features                    test_stft.py
 vtlp              (4), (5), section 2            corpus.batches                     test_vtlp.py
 mel               not in the paper               corpus.features                    test_mel.py
+mixup             not in the paper               corpus.batches                     test_mixup.py
 mean_variance     (5)                            corpus.normalisation               test_mean_variance.py
 bin_norm          ours, no equation              corpus.normalisation               test_bin_norm.py
 conv2d            section 3, figure 3            layers.Conv2d                      test_conv2d.py

@@ -4,7 +4,7 @@ All randomness of an epoch comes from (seed, fold, epoch), so an interrupted run
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -14,7 +14,7 @@ from scratchser.corpus.features import Features
 from scratchser.corpus.normalisation import Normalisation
 from scratchser.corpus.table import Utterance
 from scratchser.corpus.votes import soft_label
-from scratchser.kernels import vtlp
+from scratchser.kernels import mixup, vtlp
 from scratchser.kernels.machine.device import Array
 from scratchser.presets import Config
 
@@ -110,13 +110,32 @@ def minibatches(
     data: Dataset, utterances: np.ndarray, config: Config, normalisation: Normalisation, rng: np.random.Generator
 ) -> Iterator[Batch]:
     """The batches of one epoch over the training utterances. The last one may be smaller than config.batch_size."""
+    augmentation = rng.spawn(2)[1]  # the first child is the validation's
     order = training_order(data, utterances, config, rng)
     alphas = training_alphas(config, len(order), rng)
     weights = data.weights * balance(data, order) if config.class_weights == "balanced" else data.weights
     for rows in cut(order, data.voices if config.readout_norm == "speaker" else None, config.batch_size, rng):
         chosen = order[rows]
         x, lengths = assemble(data.features, normalisation, chosen, alphas[rows])
-        yield Batch(x, lengths, data.targets[chosen], weights[chosen], chosen)
+        yield augmented(Batch(x, lengths, data.targets[chosen], weights[chosen], chosen), config, augmentation)
+
+
+def augmented(batch: Batch, config: Config, rng: np.random.Generator) -> Batch:
+    """The batch with mixup and random gains, or the batch itself without these settings.
+
+    The loss is linear in weights times targets, so that a mixture of both has the mixture of both losses.
+    """
+    if not config.mixup and not config.gain:
+        return batch
+    B, real = len(batch.lengths), batch.weights.dtype
+    share = rng.beta(config.mixup, config.mixup, B) if config.mixup else np.ones(B)
+    share = np.maximum(share, 1 - share).astype(real)  # the larger one, because the length is the utterance's own
+    partners, gain = rng.permutation(B), (config.gain * rng.standard_normal(B)).astype(real)
+    x = mixup.forward(batch.x[..., 0], batch.lengths, share, partners, gain)
+    own, other = share * batch.weights, (1 - share) * batch.weights[partners]
+    weighted = own[:, None] * batch.targets + other[:, None] * batch.targets[partners]
+    weights = own + other
+    return replace(batch, x=x.reshape(batch.x.shape), targets=weighted / weights[:, None], weights=weights)
 
 
 def cut(order: np.ndarray, voices: np.ndarray | None, size: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -102,6 +102,41 @@ def test_batches_hold_the_warped_normalised_utterances_of_the_epoch(vtlp):
             assert not x[length:].any()
 
 
+def test_mixtures_have_the_mixed_loss_and_the_length_of_the_larger_share():
+    config = replace(CONFIG, mixup=0.5, class_weights="balanced")
+    plain, mixed = (
+        list(minibatches(DATA, TRAIN, c, PLAIN, rng_of(0, 1, 1))) for c in (replace(config, mixup=0.0), config)
+    )
+    shares = []
+    for one, two in zip(plain, mixed, strict=True):
+        assert np.array_equal(one.utterances, two.utterances) and np.array_equal(one.lengths, two.lengths)
+        rest = two.x - one.x  # (1 - share) (x of the partner - x)
+        for b, length in enumerate(one.lengths):
+            differences = np.where(np.arange(one.x.shape[1])[:, None, None] < length, one.x - one.x[b], 0)
+            found = [(rest[b] * d).sum() / (d**2).sum() if d.any() else 0.0 for d in differences]
+            errors = [np.abs(rest[b] - f * d).max() for f, d in zip(found, differences, strict=True)]
+            p, other = int(np.argmin(errors)), found[int(np.argmin(errors))]
+            assert min(errors) < 1e-5 and -1e-6 < other <= 0.5
+            loss = one.weights[:, None] * one.targets
+            expected = (1 - other) * loss[b] + other * loss[p]
+            np.testing.assert_allclose(two.weights[b] * two.targets[b], expected, atol=1e-5)
+            assert two.targets[b].sum() == pytest.approx(1, abs=1e-5)
+            shares.append(other)
+    assert np.ptp(shares) > 0.2
+
+
+def test_a_random_gain_for_each_utterance():
+    batches = epoch(config=replace(CONFIG, gain=0.3)), epoch(config=CONFIG)
+    gains = []
+    for loud, plain in zip(*batches, strict=True):
+        assert np.array_equal(loud.weights, plain.weights) and np.allclose(loud.targets, plain.targets, atol=1e-6)
+        for b, length in enumerate(plain.lengths):
+            difference = loud.x[b, :length] - plain.x[b, :length]
+            assert np.ptp(difference) < 1e-5 and not loud.x[b, length:].any()
+            gains.append(difference.mean())
+    assert 0.15 < np.std(gains) < 0.45
+
+
 def test_minibatches_of_one_speaker():
     """About as large as batch_size, in another order of the speakers in each epoch."""
     utterances = tuple(Utterance(str(n), None, "abc"[n % 3], "", "", 0) for n in range(23))

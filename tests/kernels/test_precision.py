@@ -81,6 +81,10 @@ def mel(op):
     op.backward(ones(2, 3), ones(2, 5), op.forward(ones(2, 5), weights), weights)
 
 
+def mixup(op):
+    op.forward(ones(2, 3, 4), np.array([3, 1]), ones(2), np.array([1, 0]), ones(2))
+
+
 def norms(op):
     op.squares(ones(5), np.array([5]))
 
@@ -94,7 +98,7 @@ def vtlp(op):
     op.batch(ones(3, 4), np.array([0]), np.array([3]), np.array([1.05]), 0.5, 2.0, 4)
 
 
-QUICK = linear, softmax, nesterov, pool, statistics_pool, group_norm, norms, stft, vtlp, mel
+QUICK = linear, softmax, nesterov, pool, statistics_pool, group_norm, norms, stft, vtlp, mel, mixup
 SLOW = matmul, conv2d, lstm, batchnorm
 ALSO = "batchnorm_frame", "parts.statistics"  # whose kernels batchnorm compiles too
 

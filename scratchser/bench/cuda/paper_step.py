@@ -18,7 +18,7 @@ from scratchser.corpus.audio import RATE
 from scratchser.corpus.batches import assemble
 from scratchser.corpus.features import Features, Signal
 from scratchser.corpus.normalisation import Normalisation
-from scratchser.kernels import bin_norm, matmul, mean_variance, mel, norms, softmax, stft, vtlp
+from scratchser.kernels import bin_norm, matmul, mean_variance, mel, mixup, norms, softmax, stft, vtlp
 from scratchser.kernels.machine.device import SIMULATED
 from scratchser.kernels.matmul import Operand
 from scratchser.model import Model
@@ -79,7 +79,7 @@ def other_layers(s: Sizes) -> None:
 
 
 def outside_training(s: Sizes) -> None:
-    """The spectrogram of ten seconds, its mel axis, normalisations, the warp alone, and probabilities."""
+    """The spectrogram of ten seconds, its mel axis, normalisations, the warp alone, probabilities, and mixup."""
     S = stft.forward(s.array(10 * RATE), s.array(SIGNAL.window), SIGNAL.hop, SIGNAL.bins, SIGNAL.floor)
     axis = mel.triangles(SIGNAL.bins, PRESETS["mel"].mel_bands, CONFIG.frequency_khz * 1000, s.dtype)
     Y = mel.forward(S, axis)
@@ -94,6 +94,9 @@ def outside_training(s: Sizes) -> None:
     vtlp.forward(features.values, WARP_FACTOR)
     vtlp.backward(features.values, WARP_FACTOR)
     softmax.forward(s.array(BATCH, CLASSES))
+    share: np.ndarray = np.ones(BATCH, s.dtype)
+    x = s.array(BATCH, int(s.lengths.max()), SIGNAL.bins)
+    mixup.forward(x, s.lengths, share, np.arange(BATCH), share)
 
 
 ALL = training_step, outside_training, long_sum, other_layers
