@@ -51,6 +51,23 @@ def test_at_least_95_of_100_files_have_a_name():
     assert sum(bool(names) for _, names, *_ in FILES) >= 0.95 * len(FILES)
 
 
+STEPS = [  # exercise, text in the solution, an error without a name, the line in which its hint begins
+    ("lstm_backward", "dh + dy[b, t]", "dh + 2 * dy[b, t]", "dh = dh + dy"),
+    ("lstm_backward", "dc = dc + dh * o", "dc = dc + 2 * dh * o", "dc = dc + dh * o"),
+    ("lstm_backward", "dg = dc * i", "dg = 2 * dc * i", "di = dc * g"),
+    ("batch_norm", "hat = (a - mean) * s", "hat = (a - 2 * mean) * s", "a = x["),
+    ("conv2d_backward", "j - pf", "j - pf + 1", "u = t * st"),
+    ("softmax_loss", "e = np.exp(z)", "e = np.exp(z / 2)", "z = logits[b]"),
+    ("softmax_loss", "p * target[b].sum() - target[b]", "target[b] - p * target[b].sum()", "dlogits[b] ="),
+    ("linear_backward", "return dx", "return dx, dW", "return dx"),
+]
+
+
+@pytest.mark.parametrize(("exercise", "old", "new", "line"), STEPS)
+def test_the_hint_is_about_the_first_wrong_step(exercise, old, new, line, tmp_path):
+    assert judged(exercise, [old, new], tmp_path).hints[2][0].startswith(line)
+
+
 @pytest.mark.parametrize("exercise", ["conv2d_backward", "cuda_conv2d_forward"])
 @pytest.mark.parametrize(("mistake", "word"), [("i - pt + 1", "late"), ("i - pt - 1", "early")])
 def test_the_hint_tells_the_direction_of_a_shift_in_time(exercise, mistake, word, tmp_path):

@@ -5,8 +5,6 @@ import numpy as np
 from scratchser.check.exercises import exercise as ex
 from scratchser.reference.batchnorm import mean_and_variance
 
-PADDING = "only real frames count, in every mean and sum: bt of eq. (11) is the sum of the lengths, not B T."
-UNBIASED = "eq. (11) divides by the number of frames; n - 1 is for what inference remembers."
 THROUGH = "dx = s (g - mean of g - x̂ · mean of g x̂)."
 AXES = {  # that a mean is taken over
     "statistics of each frame": (0,),
@@ -20,28 +18,25 @@ PARTS = {
         "statistics treated as constants": f"mean and variance depend on x too: {THROUGH}",
         "path through the mean forgotten": f"the mean depends on x too: {THROUGH}",
         "path through the variance forgotten": f"the variance depends on x too: {THROUGH}",
-        "sign of a path (mean)": f"both paths are subtracted: {THROUGH}",
-        "sign of a path (variance)": f"both paths are subtracted: {THROUGH}",
-        "sum in place of a mean (both paths)": f"the paths subtract means, not sums: {THROUGH}",
-        "sum in place of a mean (mean)": f"the paths subtract means, not sums: {THROUGH}",
-        "sum in place of a mean (variance)": f"the paths subtract means, not sums: {THROUGH}",
+        **ex.variants("sign of a path", f"both paths are subtracted: {THROUGH}", "mean", "variance"),
+        **ex.variants("sum in place of a mean", f"the paths subtract means, not sums: {THROUGH}", "mean", "variance",
+            "both paths"),
+        **ex.variants("old gradient in dx", "dγ and dβ contain gradients already: use the sums of this call.", "mean",
+            "variance", "both paths"),
         "division by n forgotten": f"s (n g - Σ g - x̂ Σ g x̂) must be divided by n: {THROUGH}",
         "factor 2 forgotten (variance)": f"the derivative of (x - mean)² is 2 (x - mean): {THROUGH}",
         "factor s forgotten": f"x̂ is s times what is centred: {THROUGH}",
-        "γ forgotten": "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.",
+        **ex.variants("γ forgotten", "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.", "everywhere", "both paths"),
         "γ applied twice": "y = γ x̂ + β, so γ appears once in dx, in g = γ dy.",
         "writes past the end": "dx is 0 past the end of an utterance.",
     }),
     "statistics": ex.Part("Over which elements are mean and variance taken, and by which number is each sum divided?",
         "Each feature has one mean and one variance, over all real frames of the batch; n is the sum of the lengths.",
-        "a = x[np.arange(T) < lengths[:, None]], n = len(a), mean = a.sum(axis=0) / n", {
-        "padding counted": PADDING,
-        "padding counted (divided by B T)": PADDING,
-        "padding counted (in the sums)": PADDING,
-        "padding counted (in dx too)": PADDING,
-        "variance divided by n - 1": UNBIASED,
-        "variance divided by n - 1 (all means)": UNBIASED,
-        "variance divided by n - 1 (0 / 0 for one frame)": UNBIASED,
+        "a = x[np.arange(T) < lengths[:, None]], mean = a.sum(axis=0) / len(a), s = 1 / np.sqrt(variance + epsilon)", {
+        **ex.variants("padding counted", "only real frames count, in every mean and sum: n is the sum of the lengths, "
+            "not B T.", "everywhere but in dx", "divided by B T", "paths divided by B T", "in the sums", "in dx too"),
+        **ex.variants("variance divided by n - 1", "eq. (11) divides by n, the number of frames; n - 1 is for later.",
+            "1 for one frame", "0 / 0 for one frame"),
         "statistics of each frame": "that is eq. (7); here all frames share one mean and one variance.",
         "statistics of all features together": "that is eq. (14); here each feature has its own.",
         "statistics of each utterance": "the whole batch shares one mean and one variance.",
@@ -68,39 +63,43 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     B, T, _ = x.shape
     bt = int(lengths.sum())
     real = (np.arange(T) < lengths[:, None])[:, :, None]
-    everywhere = bool(mistakes & {"padding counted", "padding counted (in dx too)"})
+    everywhere = bool(mistakes & {"padding counted (everywhere but in dx)", "padding counted (in dx too)"})
     averaged = real | everywhere
     summed = real | everywhere | ("padding counted (in the sums)" in mistakes)
-    if "missing accumulate (last utterance)" in mistakes:
-        summed = summed & (np.arange(B) == B - 1)[:, None, None]
+    summed &= (np.arange(B) == B - 1)[:, None, None] | ("missing accumulate (last utterance)" not in mistakes)
 
     def mean(values: np.ndarray) -> np.ndarray:
         axis = ex.choice(mistakes, AXES, (0, 1))
         count = np.maximum(np.broadcast_to(averaged, values.shape).sum(axis=axis, keepdims=True), 1)
-        other = {"padding counted (divided by B T)": B * T, "variance divided by n - 1 (all means)": max(bt - 1, 1)}
-        count = ex.choice(mistakes, other, count)
+        count = B * T if "padding counted (divided by B T)" in mistakes else count
         return np.where(averaged, values, 0).sum(axis=axis, keepdims=True) / count
 
-    exact = bt > 1 and "variance divided by n - 1 (all means)" in mistakes  # the mean of x itself is right
-    centred = x - mean(x) * ((bt - 1) / bt if exact else 1)
+    centred = x - mean(x)
     variance = mean(centred**2)
-    if mistakes & {"variance divided by n - 1", "variance divided by n - 1 (0 / 0 for one frame)"}:
-        variance = variance * bt / max(bt - 1, 1)
-    variance *= np.nan if bt == 1 and "variance divided by n - 1 (0 / 0 for one frame)" in mistakes else 1
+    unbiased = ex.kind(mistakes, "variance divided by n - 1")
+    if unbiased:
+        variance *= bt / (bt - 1) if bt > 1 else np.nan if unbiased == "0 / 0 for one frame" else 1
     roots = {"ε outside the root": np.sqrt(variance) + epsilon, "square root forgotten": variance + epsilon}
     scale = 1 / ex.choice(mistakes, roots, np.sqrt(variance + epsilon))
     hat = (x if "mean not subtracted" in mistakes else centred) * scale
-    g = dy if "γ forgotten" in mistakes else gamma * dy
+    g = dy if "γ forgotten (everywhere)" in mistakes else gamma * dy
 
     def factor(path: str) -> float:
         factors = {
             "statistics treated as constants": 0, f"path through the {path} forgotten": 0,
             f"sum in place of a mean ({path})": bt, "sum in place of a mean (both paths)": bt,
             f"sign of a path ({path})": -1, f"factor 2 forgotten ({path})": 0.5,
+            "padding counted (paths divided by B T)": bt / (B * T),
         }  # fmt: skip
         return float(np.prod([value for mistake, value in factors.items() if mistake in mistakes]))
 
-    of_mean, of_variance = factor("mean") * mean(g), factor("variance") * mean(g * hat)
+    def old(gradient: str, path: str) -> np.ndarray:
+        kinds = {f"old gradient in dx ({kind})" for kind in (path, "both paths")}
+        return a[gradient] * gamma / bt if mistakes & kinds else 0 * gamma
+
+    through = dy if "γ forgotten (both paths)" in mistakes else g
+    of_mean = factor("mean") * (mean(through) + old("dbeta", "mean"))
+    of_variance = factor("variance") * (mean(through * hat) + old("dgamma", "variance"))
     dx = (1 if "factor s forgotten" in mistakes else scale) * (g - of_mean - hat * of_variance)
     dx = dx * (gamma if "γ applied twice" in mistakes else 1) * (bt if "division by n forgotten" in mistakes else 1)
     if not mistakes & {"writes past the end", "padding counted (in dx too)"}:
@@ -109,8 +108,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     share = bt if "mean in place of a sum" in mistakes else 1
     dgamma = np.where(summed, dy * weight, 0).sum(axis=(0, 1)) / share
     dbeta = np.where(summed, dy, 0).sum(axis=(0, 1)) / share
-    if "dγ and dβ exchanged" in mistakes:
-        dgamma, dbeta = dbeta, dgamma
+    dgamma, dbeta = (dbeta, dgamma) if "dγ and dβ exchanged" in mistakes else (dgamma, dbeta)
     return {"dx": dx, **ex.added(a, {"dgamma": dgamma, "dbeta": dbeta}, mistakes)}
 
 
@@ -157,4 +155,5 @@ EXERCISE = ex.CpuExercise(
     axes={"dx": ("utterance", "frame", "feature"), "dgamma": ("feature",), "dbeta": ("feature",)},
     gradients=gradients,
     timed=lambda: arguments((40, 30, 25, 10), F=64, seed=30),
+    suspect=lambda trial, wrong: "statistics" if {"dx", "dgamma"} <= set(wrong) else wrong[0],  # both contain x̂
 )

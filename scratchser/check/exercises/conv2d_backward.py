@@ -5,11 +5,9 @@ import numpy as np
 from scratchser import reference
 from scratchser.check.exercises import conv2d_forward
 from scratchser.check.exercises import exercise as ex
-from scratchser.check.exercises.conv2d_forward import AXES, window
+from scratchser.check.exercises.conv2d_forward import AXES, FRAMES, frames, window
 from scratchser.kernels import conv2d
 
-EXCHANGED = "stride is (time, frequency): st goes with t, sf with f."
-MEETS = "output t meets input t · st + i - ⌊(I - 1) / 2⌋, here it is one frame too"
 LAST = {  # kept by = in place of +=, in the order of the loops
     "missing accumulate (last position)": "= keeps the last position only: sum over all positions with +=.",
     "missing accumulate (last open position)": "= keeps the last position with an open ReLU: sum over all with +=.",
@@ -18,26 +16,18 @@ LAST = {  # kept by = in place of +=, in the order of the loops
 PARTS = {
     "mask": ex.Part("Where is the ReLU closed, and which elements of dy exist at all?",
         "dz = dy where y > 0, else 0, for the frames t < ⌈length / st⌉.",
-        "dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)", {
+        "for t in range(-(-lengths[b] // st)), and dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)", {
         "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
         "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
         "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
         "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
-        "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
         "lengths ignored": "each utterance has its own length, in x and in dy.",
+        **FRAMES,
     }),
-    "window": ex.Part("Which frame and which bin of x met tap (i, j) in the forward pass?",
-        "u = t st + i - ⌊(I - 1) / 2⌋ and v = f sf + j - ⌊(J - 1) / 2⌋, if 0 ≤ u < length and 0 ≤ v < F.",
-        "u = t * st + i - (I - 1) // 2 and v = f * sf + j - (J - 1) // 2", {
-        "stride forgotten": "output frame t came from around input frame t · st, bin f from around f · sf.",
-        "stride forgotten (time)": "output frame t came from around input frame t · st.",
-        "stride forgotten (frequency)": "output bin f came from around input bin f · sf.",
-        "strides exchanged": EXCHANGED,
-        "strides exchanged (lengths too)": EXCHANGED,
-        "off by one in time (late)": f"{MEETS} late.",
-        "off by one in time (early)": f"{MEETS} early.",
-        "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-        "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+    "window": conv2d_forward.PARTS["window"]._replace(mistakes={
+        **conv2d_forward.PARTS["window"].mistakes,
+        "strides exchanged (lengths too)": "stride is (time, frequency): st belongs to t, sf to f.",
+        "length mask forgotten": "x past the end of an utterance counts as 0, and its dx stays 0.",
         "negative index": "NumPy reads index -1 as the last element: skip taps that reach below 0.",
     }),
     "dx": ex.Part("Through which elements of W does an element of x reach the outputs?",
@@ -54,8 +44,8 @@ PARTS = {
         "dW[i, j] += np.outer(x[b, u, v], dz), and outside of the loops over the taps: dbias += dz", {
         "transposed index in dW": "dW is [kernel row, kernel column, input channel, output channel]: "
         "np.outer(x, dz).",
-        "added for every tap": "add dz to dbias once for each position, outside of the loops over the taps.",
-        "added for every tap (that meets x)": "add dz to dbias once for each position, outside of these loops.",
+        **ex.variants("added for every tap", "add dz to dbias once for each position, outside of the loops over taps.",
+            "all", "that meets x", "rows", "rows that meet x"),
         **ex.SUMS,
         **LAST,
     }),
@@ -63,7 +53,7 @@ PARTS = {
 
 
 def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
-    dy, x, y, lengths, W, (st, sf) = a["dy"], a["x"], a["y"], a["lengths"], a["W"], a["stride"]
+    dy, x, y, W = a["dy"], a["x"], a["y"], a["W"]
     B, (I, J, C, D) = len(x), W.shape
     masks = {
         "ReLU mask forgotten": np.full(y.shape, True),
@@ -73,26 +63,22 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dz = np.where(ex.choice(mistakes, masks, y > 0), -dy if "sign" in mistakes else dy, 0)
     kernel_turned = "transposed index in W (kernel)" in mistakes and I == J
     back = W[::-1, ::-1] if "kernel not flipped" in mistakes else W
-    if "transposed index in W" in mistakes and C == D:
-        back = back.swapaxes(2, 3)
-    if kernel_turned:
-        back = back.swapaxes(0, 1)
+    back = back.swapaxes(2, 3) if "transposed index in W" in mistakes and C == D else back
+    back = back.swapaxes(0, 1) if kernel_turned else back
     dx, dW, dbias = np.zeros_like(x), np.zeros_like(W), np.zeros(D)
-    last, every_tap = mistakes & LAST.keys(), "added for every tap" in mistakes
+    last = mistakes & LAST.keys()
     if last:  # a tap that meets no input and a channel that is never open keep their old values
         dW, dbias = a["dW"].copy(), a["dbias"].copy()
     for u in range(B):
-        frames = -(-lengths[u] // (sf if "strides exchanged (lengths too)" in mistakes else st))
-        if mistakes & {"lengths ignored", "lengths ignored (dy)"} or frames > dy.shape[1]:
-            frames = dy.shape[1]
         if "missing accumulate (last utterance)" in mistakes:
             dW[:], dbias[:] = 0, 0
-        for t in range(frames):
+        for t in range(frames(a, u, mistakes)):
             for f in range(dy.shape[2]):
                 d, (taps, row, column) = dz[u, t, f], window(a, W, (u, t, f), mistakes)
                 kept = y[u, t, f] > 0 if "missing accumulate (last open position)" in mistakes else np.full(D, True)
-                met = len(row) * len(column) if "added for every tap (that meets x)" in mistakes else 1
-                dbias[kept] = d[kept] if last else (dbias + d * (I * J if every_tap else met))[kept]
+                counts = {"all": I * J, "that meets x": len(row) * len(column), "rows": I, "rows that meet x": len(row)}
+                times = counts.get(ex.kind(mistakes, "added for every tap"), 1)
+                dbias[kept] = d[kept] if last else (dbias + d * times)[kept]
                 at, of_x = np.ix_(*taps), np.ix_([u], row, column)
                 to_x, to_W = back[at] @ d, x[of_x][0][..., None] * d
                 if not last:
@@ -162,4 +148,5 @@ EXERCISE = ex.CpuExercise(
     gradients=gradients,
     timed=lambda: with_gradient(conv2d_forward.EXERCISE.timed()),
     package=conv2d.backward,
+    suspect=lambda trial, wrong: {("dx", "dW"): "window", ("dx", "dW", "dbias"): "mask"}.get(tuple(wrong), wrong[0]),
 )

@@ -14,22 +14,16 @@ PARTS = {
         "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
         "divided by the number of threads": "the result is the sum, not the mean.",
         "off by one at the end": "the element of the last thread belongs to the sum.",
-        "off by one at the beginning": "the element of thread 0 belongs to the sum.",
         "sign": "the other half is subtracted: add the halves with +=.",
     }),
-    "index, index out of range": ex.Part(
+    "index, index out of range, unwritten read": ex.Part(
         "Which element of x does thread t of block b load, and where does its block write?",
         "Thread t of block b has x[cuda.grid(1)], or 0 past the end; block b writes sums[b].",
         "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)", {
-        "every block sums all": "block b sums its own elements, x[b THREADS ... (b + 1) THREADS - 1].",
         "block index forgotten": "every block sums the elements of block 0: the index is cuda.grid(1).",
         "block index forgotten (output)": "every block writes sums[0]: block b writes sums[cuda.blockIdx.x].",
     }),
-    "race, unwritten read, divergent barrier": ex.Part(
-        "Which thread reads an element that another one wrote, and what makes it wait?",
-        "A barrier stands after the loading and after each halving, where all threads of the block reach it.",
-        "cuda.syncthreads() after part[t] = ..., and as the last line of the loop, outside of the if",
-    ),
+    "race, divergent barrier": ex.BARRIERS,
 }  # fmt: skip
 
 
@@ -37,21 +31,14 @@ def block_sum(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Output
     x, sums = a["x"].astype(np.float64), np.full(a["sums"].size, ex.UNWRITTEN)
     padded = np.zeros((sums.size, THREADS))
     padded.flat[: x.size] = x
-    if "block index forgotten" in mistakes:
-        padded[:] = padded[0]
-    if "every block sums all" in mistakes:
-        padded[:] = padded.sum(axis=0)
+    padded = padded[:1] + 0 * padded if "block index forgotten" in mistakes else padded
     padded[:, THREADS - ("off by one at the end" in mistakes) :] = 0
-    padded[:, : int("off by one at the beginning" in mistakes)] = 0
     signs = [(-1) ** t.bit_count() if "sign" in mistakes else 1 for t in range(THREADS)]  # one sign for each halving
     step = 2 if "one halving too few" in mistakes else 1
     ends = {"missing accumulate (first)": padded[:, 0], "missing accumulate (last)": padded[:, -1]}
     result = ex.choice(mistakes, ends, (padded * signs)[:, ::step].sum(axis=1))
     result = result / THREADS if "divided by the number of threads" in mistakes else result
-    if "block index forgotten (output)" in mistakes:
-        sums[0] = result[-1]
-    else:
-        sums[:] = result
+    sums[:] = [result[-1], *sums[1:]] if "block index forgotten (output)" in mistakes else result
     return {"sums": sums.astype(np.float32)}
 
 

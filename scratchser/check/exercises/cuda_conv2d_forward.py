@@ -9,7 +9,9 @@ from scratchser.kernels.machine.device import blocks
 PARTS = {  # for the tracer, an index below 0 is out of range whatever the result is
     **conv2d_forward.PARTS,
     "lengths, index out of range": conv2d_forward.PARTS["lengths"]._replace(
-        mistakes={m: text for m, text in conv2d_forward.PARTS["lengths"].mistakes.items() if m != "negative index"}
+        line="write if cuda.grid(1) < y.shape[2] * D and t < -(-lengths[b] // st), read if 0 <= u < lengths[b] and "
+        "0 <= v < F",
+        mistakes={m: text for m, text in conv2d_forward.PARTS["lengths"].mistakes.items() if m != "negative index"},
     ),
 }
 del PARTS["lengths"]
@@ -20,9 +22,8 @@ def convolution(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outp
     given = {name: a[name].astype(np.float64) for name in ("x", "W", "bias")}
     given.update(lengths=a["lengths"].astype(np.int64), stride=(a["st"], a["sf"]))
     y = conv2d_forward.forward(given, mistakes)["y"]
-    if not mistakes & {"writes past the end", "lengths ignored"}:
-        for u, length in enumerate(a["lengths"]):
-            y[u, -(-length // a["st"]) :] = ex.UNWRITTEN
+    for u in range(len(y)):
+        y[u, conv2d_forward.frames(given, u, mistakes) :] = ex.UNWRITTEN
     return {"y": y.astype(np.float32)}
 
 

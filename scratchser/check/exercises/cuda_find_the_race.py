@@ -4,34 +4,29 @@ import numpy as np
 
 from scratchser.check.exercises import exercise as ex
 
-MISTAKES = {
-    "one round too few": "the result is that of the round before. With two arrays: which one is written last?",
-    "one round too many": "the loop over the rounds makes one round too many.",
-    "one round only": "every round begins with x again. With two arrays: exchange them after every round.",
-    "neighbour already smoothed": "part[t + 1] must be the value from before this round, not after it.",
-    "left neighbour": "the neighbour of frame t is t + 1.",
-    "last frame halved": "the last frame has no neighbour and keeps its value.",
-    "mean forgotten": "part[t] becomes the mean of two values: divide their sum by 2.",
-    "own value forgotten": "part[t] becomes the mean of its own value and its neighbour's.",
-}
 PARTS = {
-    "race": ex.Part(
-        "In which line does a thread read an element that another thread writes?",
+    "race": ex.Part("In which line does a thread read an element that another thread writes?",
         "Thread t reads part[t + 1], which thread t + 1 writes in the same round. Put a barrier between the two.",
         "mean = float32(0.5) * (part[t] + part[t + 1]), then cuda.syncthreads(), then part[t] = mean.",
     ),
-    "divergent barrier": ex.Part(
-        "Does the last thread reach your new barrier?",
+    "divergent barrier": ex.Part("Does the last thread reach your new barrier?",
         "A barrier must not stand in an if that some threads skip.",
         "End the if before cuda.syncthreads(), and begin it again after it.",
     ),
-    "y": ex.Part(
-        "Compute two rounds for a row of three frames by hand.",
+    "y": ex.Part("Compute two rounds for a row of three frames by hand.",
         "In each round part[t] becomes (part[t] + part[t + 1]) / 2, of the values before the round.",
-        "mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]",
-        MISTAKES,
-    ),
-}
+        "mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]", {
+        "one round too few": "the result is that of the round before. With two arrays: which one is written last?",
+        "one round too many": "the loop over the rounds makes one round too many.",
+        "one round only": "every round begins with x again. With two arrays: exchange them after every round.",
+        "neighbour already smoothed": "part[t + 1] must be the value from before this round, not after it.",
+        "left neighbour": "the neighbour of frame t is t + 1.",
+        "last frame halved": "the last frame has no neighbour and keeps its value.",
+        "last frame set to 0": "the last frame has no neighbour: it keeps its value.",
+        "mean forgotten": "part[t] becomes the mean of two values: divide their sum by 2.",
+        "own value forgotten": "part[t] becomes the mean of its own value and its neighbour's.",
+    }),
+}  # fmt: skip
 
 
 def smoothed(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
@@ -48,6 +43,7 @@ def smoothed(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs
             frames[:, t] = (own + neighbours[:, t + 1]) / (1 if "mean forgotten" in mistakes else 2)
         if "last frame halved" in mistakes:
             frames[:, -1] /= 2
+        frames[:, -1] *= "last frame set to 0" not in mistakes
     return {"y": x.astype(np.float32)}
 
 
@@ -62,18 +58,13 @@ def cases(THREADS: int) -> dict[str, ex.Launch]:
     return launches
 
 
-def cost(launch: ex.Launch) -> ex.Cost:
-    n = launch.arguments["x"].size
-    return ex.Cost("each element once", global_reads=n, global_writes=n)
-
-
 EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=smoothed,
     parts=PARTS,
     counted="a full block, 3 rounds",
-    cost=cost,
+    cost=lambda launch: ex.Cost("each element once", launch.arguments["x"].size, launch.arguments["y"].size),
     wasteful="A thread reads its x once, before the rounds, and writes its y once, after them. The rounds use shared "
     "memory only.",
     axes={"y": ("utterance", "frame")},

@@ -10,22 +10,18 @@ TILE_OF = "thread (x, y) loads a[y, x] = A[i, start + x] and b[y, x] = B[start +
 PARTS = {
     "C": ex.Part("When is the sum set to 0, and what is added to it?",
         "C[i, j] = Σ over all tiles Σ_k a[y, k] b[k, x]; the sum is 0 once, before the first tile.",
-        "total = float32(0) before the loop over the tiles, total += a[y, k] * b[k, x] in it, C[i, j] = total after it",
-        {
+        "total = float32(0), for start in range(0, K, TILE): ... total += a[y, k] * b[k, x], then C[i, j] = total", {
         "missing accumulate (last tile)": "set the sum to 0 once, before the first tile, and add in every tile.",
         "missing accumulate (last product)": "= keeps the last k of the last tile only: add up with +=.",
         "one tile only": "loop over all of k, tile by tile.",
         "last, smaller tile forgotten": "if TILE does not divide K, a smaller tile remains: fill it with zeros.",
     }),
-    "index, index out of range": ex.Part(
+    "index, index out of range, unwritten read": ex.Part(
         "Which of x and y counts rows, and which columns, in C, in A, in B and in the tiles?",
         f"j, i = cuda.grid(2); {TILE_OF}",
-        "a[y, x] = A[i, start + x], b[y, x] = B[start + y, j]", {
-        "x and y exchanged (grid)": EXCHANGED,
-        "x and y exchanged (grid and block)": EXCHANGED,
-        "x and y exchanged (block)": EXCHANGED,
-        "transposed shared tile (A)": TILE_OF,
-        "transposed shared tile (B)": TILE_OF,
+        "a[y, x] = A[i, start + x] if i < M and start + x < K else 0, and likewise b[y, x] = B[start + y, j]", {
+        **ex.variants("x and y exchanged", EXCHANGED, "grid", "grid and block", "block"),
+        **ex.variants("transposed shared tile", TILE_OF, "A", "B"),
         "transposed index in A": "C[i, j] = Σ A[i, k] B[k, j]: the first index of A is the row of C.",
         "transposed index in B": "C[i, j] = Σ A[i, k] B[k, j]: the second index of B is the column of C.",
         "transposed index in C": "x counts columns and y rows: j, i = cuda.grid(2), and C[i, j].",
@@ -33,7 +29,7 @@ PARTS = {
         "start of the tile forgotten (B)": "the tile begins at start: B[start + y, j].",
         "block index forgotten": "row and column are cuda.grid(2): threadIdx begins at 0 in every block.",
     }),
-    "race, unwritten read, divergent barrier": ex.Part(
+    "race, divergent barrier": ex.Part(
         "Which threads reach each barrier? Which one reads what another one wrote, and when may it be overwritten?",
         "One barrier stands after both tiles are loaded, one after they are used; threads past the edge load zeros.",
         "cuda.syncthreads() before the loop over k and after it, reached by all threads",

@@ -4,33 +4,29 @@ import numpy as np
 
 from scratchser.check.exercises import exercise as ex
 
-MISTAKES = {
-    "loop over the grid forgotten": "a thread has more elements than one: i, i + cuda.gridsize(1), and so on.",
-    "step of one block": "step by all threads of the grid, cuda.gridsize(1): now the blocks add the same elements.",
-    "block index forgotten": "every block adds the elements of block 0: begin at cuda.grid(1).",
-    "every block sums all": "begin at cuda.grid(1) and step by cuda.gridsize(1): a block adds its own elements.",
-    "contiguous elements in a thread": "thread i adds x[i], x[i + gridsize], ...: neighbours read neighbours.",
-    "missing accumulate (last element)": "= keeps the last element of each thread: add its elements with +=.",
-    "missing accumulate (thread 0)": "the result is the sum of thread 0: add those of the other threads with +=.",
-    "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
-    "off by one at the end": "the loop must include the last element: it ends before x.shape[0].",
-    "first element counted twice": "the sum of a thread begins with x[i], or the loop begins at i, but not both.",
-    "one halving too few": "halve until one sum is left: while half > 0.",
-    "divided by the number of threads": "the result is the sum, not the mean.",
-}
 PARTS = {
-    "sums": ex.Part(
-        "Which elements does thread 0 of block 1 add? How do the sums of its threads become one?",
-        "A thread adds x[i], x[i + gridsize], and so on. Then the sums of the threads are halved as in cuda_block_sum.",
-        "for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)): total += x[i]",
-        MISTAKES,
-    ),
-    "race": ex.Part(
-        "Which element does one thread write and another one read?",
-        "All sums must be in shared memory before a thread reads one, in each halving.",
-        "cuda.syncthreads() after part[t] = total, and at the end of each halving, outside of the if.",
-    ),
-}
+    "sums": ex.Part("Which elements of x does thread 0 of block 1 add?",
+        "A thread adds x[i], x[i + gridsize], and so on, with i = cuda.grid(1) and cuda.gridsize(1) as the step.",
+        "for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)): total += x[i]", {
+        "loop over the grid forgotten": "a thread has more elements than one: i, i + cuda.gridsize(1), and so on.",
+        "step of one block": "step by all threads of the grid, cuda.gridsize(1): now the blocks add the same elements.",
+        "block index forgotten": "every block adds the elements of block 0: begin at cuda.grid(1).",
+        "every block sums all": "begin at cuda.grid(1) and step by cuda.gridsize(1): a block adds its own elements.",
+        "contiguous elements in a thread": "thread i adds x[i], x[i + gridsize], ...: neighbours read neighbours.",
+        "missing accumulate (last element)": "= keeps the last element of each thread: add its elements with +=.",
+        "off by one at the end": "the loop must include the last element: it ends before x.shape[0].",
+        "first element counted twice": "the sum of a thread begins with x[i], or the loop begins at i, but not both.",
+    }),
+    "halving": ex.Part("How do the sums of all threads of the block become one?",
+        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
+        "while half > 0: if t < half: part[t] += part[t + half]", {
+        "missing accumulate (thread 0)": "the result is the sum of thread 0: add those of the other threads with +=.",
+        "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
+        "one halving too few": "halve until one sum is left: while half > 0.",
+        "divided by the number of threads": "the result is the sum, not the mean.",
+    }),
+    "race, unwritten read, divergent barrier": ex.BARRIERS,
+}  # fmt: skip
 
 
 def reduction(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
@@ -74,18 +70,13 @@ def cases(THREADS: int) -> dict[str, ex.Launch]:
     return launches
 
 
-def cost(launch: ex.Launch) -> ex.Cost:
-    x, sums = launch.arguments["x"].size, launch.arguments["sums"].size
-    return ex.Cost("each element once", global_reads=x, global_writes=sums)
-
-
 EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=reduction,
     parts=PARTS,
     counted="2 blocks",
-    cost=cost,
+    cost=lambda launch: ex.Cost("each element once", launch.arguments["x"].size, launch.arguments["sums"].size),
     wasteful="Add up the elements of a thread in a variable, which is in a register; then write it to shared memory "
     "once, and let one thread write the sum of the block.",
     axes={"sums": ("block",)},

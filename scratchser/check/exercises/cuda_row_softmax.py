@@ -4,36 +4,34 @@ import numpy as np
 
 from scratchser.check.exercises import exercise as ex
 
-MISTAKES = {
-    "maximum forgotten": "exp overflows for large scores: subtract the maximum of the row from its scores.",
-    "maximum subtracted in one place only (sum)": "subtract it in the numerator, too: exp(z - m) / Σ exp(z - m).",
-    "maximum subtracted in one place only (numerator)": "subtract it in the sum, too: exp(z - m) / Σ exp(z - m).",
-    "maximum of a thread's own columns": "all threads need the same m: combine their maxima in shared memory.",
-    "maximum begins at 0": "all scores may be negative: begin with -inf, or with the first score of the row.",
-    "maximum begins at 0 (no column)": "a thread without a column gives the maximum -inf, not 0.",
-    "exp forgotten": "p = exp(z - m) / Σ exp(z - m): exp is missing in the numerator.",
-    "division forgotten": "divide by the sum of the row.",
-    "missing accumulate (last column)": "= keeps the last column of each thread: add up its columns with +=.",
-    "missing accumulate (own columns)": "each thread divides by its own sum: add up the sums of all threads.",
-    "missing accumulate (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
-    "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
-    "one halving too few": "halve until one sum is left: while half > 0.",
-    "loop over the columns forgotten": "a thread has more columns than one if the row is longer than the block.",
-    "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
-}
 PARTS = {
-    "p": ex.Part(
-        "Compute p for a short row by hand. Which step is different in your kernel?",
+    "p": ex.Part("Compute p for a short row by hand. Which step is different in your kernel?",
         "p[r, k] = exp(z[r, k] - m) / Σ_j exp(z[r, j] - m): all threads of the block need the same m and the same sum.",
-        "p[row, k] = math.exp(z[row, k] - m) / part[0]",
-        MISTAKES,
-    ),
-    "race": ex.Part(
-        "Shared memory contains the maxima first and the sums later. Has every thread read the maximum by then?",
-        "Put a barrier before a read of another thread's element, and before shared memory is used again.",
-        "m = part[0], then cuda.syncthreads(), then part[t] = total.",
-    ),
-}
+        "p[row, k] = math.exp(z[row, k] - m) / part[0]", {
+        "exp forgotten": "p = exp(z - m) / Σ exp(z - m): exp is missing in the numerator.",
+        "division forgotten": "divide by the sum of the row.",
+        "missing accumulate (last column)": "= keeps the last column of each thread: add up its columns with +=.",
+        **ex.variants("missing accumulate", "each thread divides by its own sum: the sum of the row is part[0].",
+            "own columns", "part[t]"),
+        "missing accumulate (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
+        "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
+        "one halving too few": "halve until one sum is left: while half > 0.",
+        "loop over the columns forgotten": "a thread has more columns than one if the row is longer than the block.",
+        "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
+    }),
+    "m": ex.Part("Which scores does the maximum of a row contain, and from which scores is it subtracted?",
+        "m = max_j z[r, j] over all columns: each thread that of its columns, then the block. All use z - m.",
+        "m = float32(-math.inf), for k in range(t, K, THREADS): m = max(m, z[row, k]); then halve; m = part[0]", {
+        "maximum forgotten": "exp overflows for large scores: subtract the maximum of the row from its scores.",
+        "maximum subtracted in one place only (sum)": "subtract it in the numerator, too: exp(z - m) / Σ exp(z - m).",
+        "maximum subtracted in one place only (numerator)": "subtract it in the sum, too: exp(z - m) / Σ exp(z - m).",
+        **ex.variants("maximum of a thread's own columns", "all threads need the same m: part[0] after all halvings.",
+            "before the halvings", "part[t]"),
+        "maximum begins at 0": "all scores may be negative: begin with -inf, or with the first score of the row.",
+        "maximum begins at 0 (no column)": "a thread without a column gives the maximum -inf, not 0.",
+    }),
+    "race, unwritten read, divergent barrier": ex.BARRIERS,
+}  # fmt: skip
 
 
 def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
@@ -41,8 +39,11 @@ def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
     z = a["z"].astype(np.float64)
     K = z.shape[1]
     m = z.max(axis=1, keepdims=True)
-    if "maximum of a thread's own columns" in mistakes:
-        m = np.stack([z[:, k % THREADS :: THREADS].max(axis=1) for k in range(K)], axis=1)
+    thread = [k % THREADS for k in range(K)]  # of each column
+    single, trees = [THREADS] * THREADS, [1 << t.bit_length() for t in range(THREADS)]
+    step = {"before the halvings": single, "part[t]": trees}.get(ex.kind(mistakes, "maximum of a thread's own columns"))
+    if step:  # from one of the columns that a thread has combined to the next one
+        m = np.stack([z[:, t :: step[t]].max(axis=1) for t in thread], axis=1)
     few = "maximum begins at 0 (no column)" in mistakes and K < THREADS
     if few or "maximum begins at 0" in mistakes:
         m = np.maximum(m, 0)
@@ -65,7 +66,9 @@ def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
             "missing accumulate (last thread)": slice(-1, None),
         }
         total = own[:, ex.choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
-        total = own[:, np.arange(K) % THREADS] if "missing accumulate (own columns)" in mistakes else total
+        step = {"own columns": single, "part[t]": trees}.get(ex.kind(mistakes, "missing accumulate"))
+        if step:
+            total = np.stack([own[:, t :: step[t]].sum(axis=1) for t in thread], axis=1)
         p = e if "division forgotten" in mistakes else e / total.astype(np.float32)
     if "loop over the columns forgotten" in mistakes:
         p[:, THREADS:] = ex.UNWRITTEN
@@ -83,18 +86,13 @@ def cases(THREADS: int) -> dict[str, ex.Launch]:
     return launches
 
 
-def cost(launch: ex.Launch) -> ex.Cost:
-    n = launch.arguments["z"].size
-    return ex.Cost("three passes", global_reads=3 * n, global_writes=2 * n)
-
-
 EXERCISE = ex.CudaExercise(
     constant=("THREADS", 2, 64),
     cases=cases,
     reference=softmax,
     parts=PARTS,
     counted="more columns than threads",
-    cost=cost,
+    cost=lambda launch: ex.Cost("three passes", 3 * launch.arguments["z"].size, 2 * launch.arguments["z"].size),
     wasteful="Read a row three times: for the maximum, for the sum, and for the result. Keep what a thread has just "
     "computed in a variable. What all threads need, the maximum and the sum, is in shared memory.",
     axes={"p": ("row", "column")},

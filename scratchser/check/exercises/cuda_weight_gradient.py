@@ -5,31 +5,28 @@ import numpy as np
 from scratchser.check.exercises import exercise as ex
 from scratchser.kernels.machine.device import blocks
 
-MISTAKES = {
-    **ex.SUMS,
-    "missing accumulate (last utterance)": "= keeps the last utterance of each part: add up its products with +=.",
-    "missing accumulate (last of every PARTS-th)": "= keeps the last utterance of each part: add up with +=.",
-    "missing accumulate (first part)": "the result is that of part 0: one thread adds the other parts to it.",
-    "missing accumulate (last part)": "= keeps the last part: add up all parts with +=.",
-    "last part forgotten": "the loop over the parts must include the last one: range(PARTS).",
-    "rest of the batch forgotten": "a part has ⌈B / PARTS⌉ utterances, not ⌊B / PARTS⌋, which may leave a rest.",
-    "sum added PARTS times": "part s adds its own utterances only, and one thread of each weight adds to dW.",
-    "old gradient in every part": "dW is added once, to the sum of the parts, and not in each of them.",
-    "transposed index in dW": "dW is [feature, class]: x counts classes, cuda.blockIdx.y is the feature.",
-}
 HINTS = {
-    "dW": ex.Part(
-        "Which feature, class and utterances has a thread, and which thread adds the parts to dW?",
-        "d = cuda.blockIdx.y. Part s adds rows s n to min((s + 1) n, B) - 1. After a barrier, one thread adds all.",
-        "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]",
-        MISTAKES,
-    ),
-    "race": ex.Part(
-        "Several threads work on the same weight. How many of them write to dW?",
+    "loop, index out of range": ex.Part("Which feature, class and utterances has a thread?",
+        "d = cuda.blockIdx.y, k = cuda.grid(1) below K, and part s adds the rows s n to min((s + 1) n, B) - 1.",
+        "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]", {
+        **ex.variants("missing accumulate", "= keeps the last utterance of each part: add up its products with +=.",
+            "last utterance", "last of every PARTS-th"),
+        "rest of the batch forgotten": "a part has ⌈B / PARTS⌉ utterances, not ⌊B / PARTS⌋, which may leave a rest.",
+    }),
+    "dW, race, unwritten read, divergent barrier": ex.Part(
+        "Several threads work on the same weight. How many of them write to dW, and what do the others do before?",
         "Every part writes its own element of shared memory. After a barrier, one thread adds them and writes to dW.",
-        "if s == 0 and k < K: ... dW[d, k] += total",
-    ),
-}
+        "part[s, x] = total, cuda.syncthreads() outside of every if, then if s == 0 and k < K: ... dW[d, k] += total", {
+        "missing accumulate (start lost)": "dW contains a gradient already: add to it with +=.",
+        "divided by the batch size": ex.SUMS["divided by the batch size"],
+        "missing accumulate (first part)": "the result is that of part 0: one thread adds the other parts to it.",
+        "missing accumulate (last part)": "= keeps the last part: add up all parts with +=.",
+        "last part forgotten": "the loop over the parts must include the last one: range(PARTS).",
+        "sum added PARTS times": "part s adds its own utterances only, and one thread of each weight adds to dW.",
+        "old gradient in every part": "dW is added once, to the sum of the parts, and not in each of them.",
+        "transposed index in dW": "dW is [feature, class]: x counts classes, cuda.blockIdx.y is the feature.",
+    }),
+}  # fmt: skip
 
 
 def gradient(a: ex.Arguments, mistakes: ex.Mistakes, PARTS: int) -> ex.Outputs:
@@ -37,18 +34,16 @@ def gradient(a: ex.Arguments, mistakes: ex.Mistakes, PARTS: int) -> ex.Outputs:
     B, whole = len(x), np.arange(len(x))
     n = B // PARTS if "rest of the batch forgotten" in mistakes else -(-B // PARTS)
     parts = [whole[s * n : (s + 1) * n] for s in range(PARTS)]
-    if "missing accumulate (last of every PARTS-th)" in mistakes:
-        parts = [whole[s::PARTS][-1:] for s in range(PARTS)]
-    if "missing accumulate (last utterance)" in mistakes:
-        parts = [part[-1:] for part in parts]
-    if "sum added PARTS times" in mistakes:
-        parts = [whole] * PARTS
+    parts = [whole] * PARTS if "sum added PARTS times" in mistakes else parts
     used = {
-        "missing accumulate (first part)": parts[:1],
-        "missing accumulate (last part)": parts[-1:],
-        "last part forgotten": parts[:-1],
+        "last of every PARTS-th": [whole[s::PARTS][-1:] for s in range(PARTS)],
+        "last utterance": [part[-1:] for part in parts],
+        "first part": parts[:1],
+        "last part": parts[-1:],
     }
-    total = sum((x[part].T @ dy[part] for part in ex.choice(mistakes, used, parts)), np.zeros(dW.shape))
+    parts = used.get(ex.kind(mistakes, "missing accumulate"), parts)
+    parts = parts[:-1] if "last part forgotten" in mistakes else parts
+    total = sum((x[part].T @ dy[part] for part in parts), np.zeros(dW.shape))
     if "old gradient in every part" in mistakes:
         total += (PARTS - 1) * dW
     if "transposed index in dW" in mistakes and dW.shape[0] == dW.shape[1]:

@@ -39,6 +39,13 @@ class Part(NamedTuple):
     mistakes: Mapping[str, str] = {}
 
 
+BARRIERS = Part(  # of kernels that add up or compare halves of shared memory
+    "Which thread reads an element that another one wrote, and does every thread of the block reach each barrier?",
+    "A barrier stands after every write that another thread reads, and before shared memory is used again.",
+    "cuda.syncthreads() after part[t] = ..., after each halving, and before part[t] is used again, outside of any if",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
     """What exercises for the CPU and for CUDA have in common."""
@@ -46,6 +53,8 @@ class Exercise:
     reference: Callable[..., Outputs]  # (arguments, mistakes) -> outputs with these mistakes and no others
     parts: Mapping[str, Part]  # "dW, db": names of outputs, of faults of a kernel or others. The first part is the main
     axes: Mapping[str, tuple[str, ...]]  # output -> names of its indices
+    # (first wrong case, wrong outputs) -> part in which an unknown mistake begins, in the order of the computation
+    suspect: Callable[[Any, Sequence[str]], str] = lambda trial, wrong: wrong[0]
     name: str = ""  # of the exercise, its module and its function: `load` sets it
 
     @cached_property
@@ -73,10 +82,20 @@ class Exercise:
         """Whether there is something past the end of an utterance that the function must not read."""
         return any(map(with_nan, self.all_arguments()))
 
+    def form(self) -> Part:
+        """The part of a function that returns other arrays than it should."""
+        returned = ", ".join(f"{name} [{', '.join(self.axes[name])}]" for name in self.returns) or "nothing"
+        return Part(
+            "Which arrays does the function return, in which order and shape, and which ones does it change in place?",
+            f"It returns {returned}" + (f", and changes {', '.join(self.changes)} in place." if self.changes else "."),
+            f"return {', '.join(self.returns)}" if self.returns else "No return: array[:] = ... changes an argument.",
+        )
+
     def hints(self, parts: Sequence[str] = ()) -> list[list[str]]:
         """What to look at, the ideas, the lines: of these parts, or of the main part if none of them is known."""
         names = {name for part in parts for name in part.split(", ")}
-        known = [part for key, part in self.parts.items() if names & set(key.split(", "))]
+        all_parts = {**self.parts, "return": self.form()}
+        known = [part for key, part in all_parts.items() if names & set(key.split(", "))]
         looks, ideas, lines, _ = zip(*(known or list(self.parts.values())[:1]), strict=True)
         return [list(looks), list(ideas), list(lines)]
 
@@ -112,9 +131,7 @@ class CpuExercise(Exercise):
     cases: Callable[[], dict[str, Arguments]]  # in float64, with NaN where the function must not read
     gradients: Callable[[], list[Differences]] = list  # of a backward pass; a small one comes first
     timed: Callable[[], Arguments]  # which plain Python loops process in a fraction of a second
-    package: Callable[..., Any] | None = None  # the package's kernel, timed for comparison
-    package_arguments: Callable[[Arguments], Sequence] = lambda arguments: list(arguments.values())
-    package_name: str = "ours"
+    package: Callable[..., Any] | None = None  # the package's kernel with these arguments, timed for comparison
 
     def all_arguments(self) -> list[Arguments]:
         return list(self.cases().values())
@@ -167,6 +184,16 @@ class CudaExercise(Exercise):
 def choice(mistakes: Mistakes, options: Mapping[str, Option], default: Option) -> Option:
     """The option of the first mistake that is made, or the default."""
     return next((option for mistake, option in options.items() if mistake in mistakes), default)
+
+
+def variants(name: str, text: str, *kinds: str) -> dict[str, str]:
+    """Known mistakes of one name and explanation, which differ in what is in parentheses."""
+    return {f"{name} ({kind})": text for kind in kinds}
+
+
+def kind(mistakes: Mistakes, name: str) -> str:
+    """What stands in the parentheses of the mistake of this name; empty if none is made."""
+    return min((mistake[len(name) + 2 : -1] for mistake in mistakes if mistake.startswith(f"{name} (")), default="")
 
 
 def name_of(mistake: str) -> str:

@@ -71,8 +71,6 @@ EXERCISE = ex.CpuExercise(
         "5 utterances, 7 features, 2 classes": arguments(5, 7, 2, seed=2),
         "random shape 1": arguments(5, 5, 7, seed=3),
         "random shape 2": arguments(9, 1, 2, seed=4),
-        "random shape 3": arguments(8, 9, 3, seed=5),
-        "random shape 4": arguments(3, 8, 4, seed=6),
     },
     reference=backward,
     parts=PARTS,

@@ -28,13 +28,13 @@ PARTS = {
         "factor 1/2 in L2": "g = dW + λ W: the derivative of λ/2 W² is λ W.",
         "sign of L2": "g = dW + λ W: L2 makes weights smaller.",
         "L2 outside of the momentum": "λ W is part of g, so that v contains it like the gradient.",
-        "L2 of the squared weights": "the derivative of the squares is linear in W: g = dW + λ W.",
     }),
     "segments": ex.Part("Which learning rate and which L2 does element i have?",
         "Segment s is [ends[s-1], ends[s]), and has learning_rate[s] and l2[s].",
         "for s in range(len(ends)): for i in range(start, ends[s]): ..., then start = ends[s]", {
         "segments ignored": "each segment has its own learning rate and L2: ends[s] is the end of segment s.",
-        "off by one at the segments' ends": "segment s is [ends[s-1], ends[s]): ends[s] belongs to the next one.",
+        **ex.variants("off by one at the segments' ends", "segment s is [ends[s-1], ends[s]): ends[s] belongs to the "
+            "next one, and is its first element.", "end", "start"),
         "first segment only": "go through all segments: the next one begins at the end of this one.",
     }),
     "dW": ex.Part("What must dW contain when the next step begins?",
@@ -47,13 +47,14 @@ PARTS = {
 
 def step(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     W, V, dW, mu = a["W"], a["V"], a["dW"], a["momentum"]
-    ends = a["ends"] + ("off by one at the segments' ends" in mistakes)
+    ends = a["ends"] + ("off by one at the segments' ends (end)" in mistakes)
     segment = np.searchsorted(ends, np.arange(len(W)), side="right")
     done = segment == 0 if "first segment only" in mistakes else segment < len(ends)
+    done &= ~np.isin(np.arange(len(W)), ends if "off by one at the segments' ends (start)" in mistakes else [])
     segment = np.zeros_like(segment) if "segments ignored" in mistakes else np.minimum(segment, len(ends) - 1)
     learning_rate, l2 = a["learning_rate"][segment], a["l2"][segment]
     factors = {"L2 forgotten": 0, "factor 2 in L2": 2, "factor 1/2 in L2": 0.5, "sign of L2": -1}
-    decay = ex.choice(mistakes, factors, 1) * l2 * (W**2 if "L2 of the squared weights" in mistakes else W)
+    decay = ex.choice(mistakes, factors, 1) * l2 * W
     outside = "L2 outside of the momentum" in mistakes
     g = dW + (0 if outside else decay)
     rate = np.ones_like(W) if "learning rate forgotten" in mistakes else learning_rate
@@ -84,11 +85,11 @@ EXERCISE = ex.CpuExercise(
         "an empty segment": arguments((2, 0, 3), 2),
         "random shape 1": arguments((5, 5, 3), 10),
         "random shape 2": arguments((3, 6, 3, 4, 8), 11),
-        "random shape 3": arguments((6, 4), 12),
     },
     reference=step,
     parts=PARTS,
     axes={"W": ("parameter",), "V": ("parameter",), "dW": ("parameter",)},
+    suspect=lambda trial, wrong: "segments" if len(wrong) == 3 else "V" if "V" in wrong else wrong[0],  # V changes W
     timed=lambda: arguments((3000, 40, 7000)),
     package=nesterov.step,
 )

@@ -7,8 +7,10 @@ import numpy as np
 
 from scratchser.check.exercises.exercise import UNWRITTEN, Arguments, CudaExercise, Exercise, Outputs, name_of
 from scratchser.check.judge.learner import Source
-from scratchser.check.judge.recognise import recognised
+from scratchser.check.judge.recognise import Found, recognised
 from scratchser.check.judge.verdict import RECOGNISED, Finding
+
+UNKNOWN = "The cause is not recognised: --hint 1 says where to look."
 
 
 @dataclass(frozen=True)
@@ -34,35 +36,44 @@ class Trial:
 
 def compare(exercise: Exercise, trials: list[Trial], source: Source) -> list[Finding]:
     """A finding for each output: right in every case, or what is wrong with it."""
-    wrong = [output for output in exercise.axes if not all(trial.right(output).all() for trial in trials)]
-    mistakes = {} if source.early else recognised(exercise, trials, wrong)
+    wrong = _wrong_outputs(exercise, trials)
+    found = {} if source.early else recognised(exercise, trials, wrong)
     cases = f"{len(trials)} case{'s' * (len(trials) != 1)}"
     return [
-        _wrong(exercise, output, trials, mistakes.get(output, []), source) if output in wrong
+        _wrong(exercise, output, trials, found.get(output, ([], False)), source) if output in wrong
         else Finding(f"{output} is right in {cases}", True)
         for output in exercise.axes
     ]  # fmt: skip
 
 
-def _wrong(exercise: Exercise, output: str, trials: list[Trial], mistakes: list[str], source: Source) -> Finding:
+def _wrong_outputs(exercise: Exercise, trials: list[Trial]) -> list[str]:
+    return [output for output in exercise.axes if not all(trial.right(output).all() for trial in trials)]
+
+
+def _wrong(exercise: Exercise, output: str, trials: list[Trial], found: Found, source: Source) -> Finding:
+    mistakes, consistent = found
     bad = [trial for trial in trials if not trial.right(output).all()]
     good = [f'"{trial.name}"' for trial in trials if trial.right(output).all()]
     text = f'"{bad[0].name}": {where(bad[0], output, exercise.axes[output])}'
     if good:
         few = good if len(good) < len(bad) else [f'"{trial.name}"' for trial in bad]
         text += f"\n{'right' if few is good else 'wrong'} only in {', '.join(few)}"
-    names = list(dict.fromkeys(map(name_of, mistakes)))
-    hints = [f"{name_of(mistake)}: {exercise.mistakes[mistake]}" for mistake in mistakes]
-    if len(mistakes) > 1:
-        text += f"\n{len(mistakes)} mistakes together give these numbers:"
+    name, hint = ("", "") if consistent else pattern(exercise, output, trials, bad, output in source.rebound)
     if source.early:
         names, hints = ["early return"], [source.early]
-    elif not names:
-        name, hint = pattern(exercise, output, trials, bad, output in source.rebound)
-        names, hints = [name] if name else [], [hint or "The cause is not recognised: --hint 1 says where to look."]
+    elif (hint and name not in map(name_of, mistakes)) or not mistakes:  # which leaves the right outputs right
+        names, hints, mistakes = [name] if name else [], [hint or UNKNOWN], []
+    else:
+        names = list(dict.fromkeys(map(name_of, mistakes)))
+        hints = [f"{name_of(mistake)}: {exercise.mistakes[mistake]}" for mistake in mistakes]
+    if len(mistakes) > 1:
+        text += f"\n{len(mistakes)} mistakes together give these numbers:"
     parts = [name for name, part in exercise.parts.items() if any(mistake in part.mistakes for mistake in mistakes)]
+    of_parts, wrong = set(", ".join(parts).split(", ")) & exercise.axes.keys(), _wrong_outputs(exercise, trials)
+    if not parts or (of_parts and not of_parts & set(wrong)):  # unknown, or known from an output that is right
+        parts = [exercise.suspect(bad[0], wrong) if output == wrong[0] else output]
     rank = RECOGNISED if names else 0
-    return Finding(f"{output} is right", False, text, hints, names, parts=parts or [output], rank=rank)
+    return Finding(f"{output} is right", False, text, hints, names, parts=parts, rank=rank)
 
 
 # ---- the worst element ----------------------------------------------------------------------------------------------
@@ -112,6 +123,8 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
     def before(trial: Trial) -> Any:
         return trial.arguments[output] if changed else 0.0
 
+    if (bad[0].outputs[output][~bad[0].right(output)] == UNWRITTEN).any():
+        return "", f"Some elements of {output} are never written: does a loop or an if leave them out?"
     if on_gpu and _is_added(bad, output):
         hint = f"{output} is added to, but an output contains arbitrary numbers before the launch, here {UNWRITTEN:g}. "
         return "", f"{hint}Write each element with =, not +=, in one thread."
@@ -121,7 +134,7 @@ def pattern(exercise: Exercise, output: str, trials: list[Trial], bad: list[Tria
         return "", "NaN or infinite: is it computed from unwritten memory, 0 / 0, log 0, or exp of a large number?"
     if all(np.all(trial.outputs[output] == before(trial)) for trial in bad):
         if not changed:
-            return "", f"{output} is all zero."
+            return "", f"{output} is all zero: is it computed in every step, and written to what is returned?"
         hint = f"{output} is as it was before the call: nothing is written to it."
         if not rebound:  # in a kernel, perhaps the tracer has stopped its threads
             return "", hint
@@ -146,7 +159,7 @@ def _is_added(bad: list[Trial], output: str) -> bool:
 
 def _common_factor(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
     got, expected = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
-    if not np.dot(expected, expected):
+    if not (np.isfinite(got).all() and np.dot(expected, expected)):
         return None
     factor = float(np.dot(got, expected) / np.dot(expected, expected))
     same = np.allclose(got, factor * expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max()) and factor

@@ -61,7 +61,7 @@ def call(exercise: CpuExercise, learner: Learner, arguments: Arguments, expected
     if not returned and names:
         problem += f"\n{learner.source.nothing}"
     if problem:
-        raise Failed(Finding("it returns what it should", False, problem))
+        raise Failed(Finding("it returns what it should", False, problem, parts=["return"]))
     for parameter in arguments:
         same = np.array_equal(before[parameter], arguments[parameter], equal_nan=True)
         if parameter not in exercise.changes and not same:

@@ -11,12 +11,13 @@ from scratchser.check.exercises.exercise import Exercise, Mistakes, Outputs, nam
 if TYPE_CHECKING:
     from scratchser.check.judge.compare import Trial
 
+Found = tuple[list[str], bool]  # mistakes, and whether they leave the right outputs right
 MOST = 3  # mistakes together
 FEW = 2  # cases that rule out most sets
 CALLS = 3000  # of the reference implementation: they limit the time, and are the same on every machine
 
 
-def recognised(exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[str]) -> Mapping[str, list[str]]:
+def recognised(exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[str]) -> Mapping[str, Found]:
     """Wrong output -> the smallest set of known mistakes that gives its numbers in every case, to rounding.
 
     Of several sets, those that explain most of the outputs, the right ones too, are preferred. If these have different
@@ -29,10 +30,11 @@ def recognised(exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[st
             break
     result = {}
     for output, sets in search.found.items():
-        best = [mistakes for mistakes, agreeing in sets.items() if agreeing == max(sets.values())]
+        best = [mistakes for mistakes in sets if len(sets[mistakes]) == max(map(len, sets.values()))]
         names = [set(map(name_of, mistakes)) for mistakes in best]
         common = set.intersection(*names) if names else set()
-        result[output] = [m for m in exercise.mistakes if best and m in best[0] and name_of(m) in common]
+        made = [m for m in exercise.mistakes if best and m in best[0] and name_of(m) in common]
+        result[output] = made, bool(made) and exercise.axes.keys() - wrong <= sets[best[0]]
     return result
 
 
@@ -40,7 +42,7 @@ class _Search:
     """Tries sets of mistakes in the order of their size.
 
     found   wrong output -> the sets of the smallest size that give its numbers in every case, and for each set the
-            number of outputs in which it does
+            outputs in which it does
     """
 
     def __init__(self, exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[str]) -> None:
@@ -51,7 +53,7 @@ class _Search:
 
         self.exercise, self.wrong = exercise, wrong
         self.trials = sorted(trials, key=cost)  # small wrong cases first: most sets are ruled out there
-        self.found: dict[str, dict[Mistakes, int]] = {output: {} for output in wrong}
+        self.found: dict[str, dict[Mistakes, frozenset[str]]] = {output: {} for output in wrong}
         self.calls = 0
         self.agreeing: dict[tuple[int, Mistakes], frozenset[str]] = {}
         self.changed: dict[int, dict[str, frozenset[str]]] = {}
@@ -64,7 +66,7 @@ class _Search:
                 continue
             agreeing = self._agreeing(mistakes, open_outputs, exact=True)
             for output in agreeing & open_outputs:
-                self.found[output][mistakes] = len(agreeing)
+                self.found[output][mistakes] = agreeing
 
     def _agreeing(self, mistakes: Mistakes, open_outputs: Set[str], exact: bool) -> frozenset[str]:
         """Outputs in which the learner's numbers are those of the mistakes in every case; none without an open one.

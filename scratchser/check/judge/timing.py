@@ -29,12 +29,12 @@ def compared(exercise: CpuExercise, learner: Learner) -> list[str]:
             yours = seconds(lambda: learner.function(*given.values()))
         line = f"time: yours {_text(yours)}"
         if exercise.package:
-            kernel, given_ours = exercise.package, exercise.package_arguments(copied(arguments))
+            kernel, given_ours = exercise.package, list(copied(arguments).values())
             ours = seconds(lambda: kernel(*given_ours))
             slower = (
                 f"takes {yours / ours:.3g} times as long" if yours >= ours else f"is {ours / yours:.3g} times faster"
             )
-            line += f", {exercise.package_name} {_text(ours)}: yours {slower}"
+            line += f", ours {_text(ours)}: yours {slower}"
     finally:
         numba.set_num_threads(threads)
     shapes = ", ".join(f"{name} {value.shape}" for name, value in arguments.items() if isinstance(value, np.ndarray))
