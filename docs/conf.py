@@ -46,8 +46,9 @@ html_js_files = ["page.js"]
 myst_heading_anchors = 3  # links to a section of another page: corpora.md#broken-entries
 
 add_module_names = False
-autosummary.WELL_KNOWN_ABBREVIATIONS += ("eq.", "eqs.")  # no sentence ends there
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("eq.", "eqs.", "Eq.", "Eqs.")  # no sentence ends there
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # device=CPU, not the address of an object
 maximum_signature_line_length = 88
 
 sphinx_gallery_conf = {
@@ -75,6 +76,7 @@ def docstring(app, what, name, obj, options, lines):
             lines += ["::", "", *("    " + line for line in block.splitlines()), ""]
         else:
             block = re.sub(r"`([^`]+)`|([*|_\\])", lambda m: f"``{m[1]}``" if m[1] else "\\" + m[2], block)
+            block = re.sub(r"docs/([\w-]+)\.md", r":doc:`\1.md </\1>`", block)
             lines += [*block.splitlines(), ""]
 
 
