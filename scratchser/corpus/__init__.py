@@ -1,21 +1,5 @@
 """Corpora of emotional speech, from the files to the batches of an epoch.
 
-readers/     the utterances and labels of IEMOCAP, EmoDB or a CSV file
-synthetic/   the built-in corpus
-table        Corpus and Utterance, which all readers return
-audio        reads every audio file once and reports what is broken
-options      the options that choose a corpus
-check        problems and warnings before training
-summary      the counts that python -m scratchser.corpus prints
-split        leave-one-speaker-out folds
-leaks        duplicate recordings, speakers with two names
-votes        soft labels and agreement of several annotators
-features     log power spectrograms
-normalisation  eq. (5), and normalisation of each frequency bin
-batches      order, warping and padding in an epoch
-baselines    how well one number of an utterance predicts its class
-svm          how well openSMILE's functionals with an SVM do
-
 docs/corpora.md explains how each kind of corpus is laid out on disk.
 """
 

@@ -5,9 +5,6 @@ majority), so that everything can be tried without IEMOCAP. Results on it say no
 
 An utterance mixes the expressions of an emotion and a neighbouring one. The sound is synthesised when it is read, and
 depends only on the seed. docs/synthetic.md explains the details.
-
-tree    writes the corpus as an IEMOCAP release tree
-voice   the synthesiser: one utterance of source-filter speech
 """
 
 from collections import Counter

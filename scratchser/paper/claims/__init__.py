@@ -1,10 +1,5 @@
 """The claims of the paper, tested on synthetic corpora where the true effect is known.
 
-corpora      a synthetic corpus with its own voices: some train, others are unseen
-claim        what a claim is: the trainings on a corpus, and the differences between them
-vtlp, oversampling, annotators, rates      the four claims
-experiment   all trials of all claims              outcome   their tables and their figure
-
 Each result is a mean over corpora that share no voice and no sound, never over seeds of one corpus. Each claim has a
 null: the same procedure where the true difference is 0 by construction, so that its interval should cover 0.
 docs/claims.md describes the design and the results.
