@@ -43,7 +43,8 @@ RATE = 16000  # samples in a second
 corpus = synthetic.load(size=10)
 utterance = next(one for one in corpus.utterances if corpus.classes[one.label] == "anger")
 sound, _ = corpus.read(utterance)
-print(f"{utterance.name}: {corpus.classes[utterance.label]}, {len(sound)} samples, {len(sound) / RATE:.2f} s")
+seconds = len(sound) / RATE
+print(f"{utterance.name}: anger, {len(sound)} samples, {seconds:.2f} s")
 
 Audio(sound, rate=RATE)
 
@@ -226,7 +227,10 @@ plt.show()
 # tenth of the power, 20 dB less a hundredth.
 
 between = np.sin(2 * np.pi * 64.5 * n / N)
-spectra = {"no window": np.fft.rfft(between), "Hann window": np.fft.rfft(between * window)}
+spectra = {
+    "no window": np.fft.rfft(between),
+    "Hann window": np.fft.rfft(between * window),
+}
 leak = {}
 for name, X in spectra.items():
     power = np.abs(X) ** 2
@@ -440,7 +444,7 @@ Audio(telephone, rate=RATE)
 BINS = 257  # up to 4 kHz
 FLOOR = 1e-2
 Y = stft.forward(sound, stft.hann(N), HOP, BINS, FLOOR)
-print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, values from {Y.min():.1f} to {Y.max():.1f}")
+print(f"{Y.shape[0]} frames of {Y.shape[1]} bins, from {Y.min():.1f} to {Y.max():.1f}")
 assert Y.shape == (stft.frames(len(sound), N, HOP), BINS)
 
 # sphinx_gallery_start_ignore
@@ -469,12 +473,14 @@ plt.show()
 # ``scratchser/reference/stft.py``, and with SciPy.
 
 slow = reference.stft.forward(sound, window, HOP, BINS, FLOOR)
-_, _, scaled = scipy.signal.stft(sound, window=window, nperseg=N, noverlap=N - HOP, boundary=None, padded=False)
-power = np.abs(scaled.T[:, :BINS] * window.sum()) ** 2  # SciPy divides by the sum of the window
-by_scipy = np.log(np.maximum(power, FLOOR))
-print(f"kernel against sum: {np.abs(Y - slow).max():.1e}, sum against SciPy: {np.abs(slow - by_scipy).max():.1e}")
-assert np.abs(Y - slow).max() < 1e-4
-assert np.abs(slow - by_scipy).max() < 1e-4
+framing = {"nperseg": N, "noverlap": N - HOP, "boundary": None, "padded": False}
+_, _, scaled = scipy.signal.stft(sound, window=window, **framing)
+X = scaled.T[:, :BINS] * window.sum()  # SciPy divides by the sum of the window
+by_scipy = np.log(np.maximum(np.abs(X) ** 2, FLOOR))
+for name, other in (("kernel", Y), ("SciPy", by_scipy)):
+    difference = np.abs(other - slow).max()
+    print(f"{name}: largest difference from the sum {difference:.1e}")
+    assert difference < 1e-4
 
 # %%
 # The transform on a GPU
@@ -531,35 +537,35 @@ plt.show()
 #
 # 1. Use a window of 512 samples. What becomes sharper in the spectrogram, time or frequency?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Time becomes sharper and frequency blurs. Bins are then 31.25 Hz wide, and the harmonics of a
-#    deep voice, 100 Hz apart, begin to merge. No window is sharp in both time and frequency.
+#       Time becomes sharper and frequency blurs. Bins are then 31.25 Hz wide, and the harmonics of
+#       a deep voice, 100 Hz apart, begin to merge. No window is sharp in both time and frequency.
 #
 # 2. How does ``Y`` change if the sound has twice the amplitude?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The power is four times as large. So ``Y`` grows by log 4 = 1.39 everywhere above the floor.
+#       The power is four times as large. So ``Y`` grows by log 4 = 1.39 everywhere above the floor.
 #
 # 3. Why is the second half of ``fft(frame)`` not needed?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The sound is real. Then X[N - k] is the complex conjugate of X[k], and both have the same
-#    power.
+#       The sound is real. Then X[N - k] is the complex conjugate of X[k], and both have the same
+#       power.
 #
 # 4. Each step writes into the same array from which it reads. Why is one barrier for each step
 #    enough?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    A thread writes exactly the two elements that it has read itself in this step. No other thread
-#    accesses them before the next barrier.
+#       A thread writes exactly the two elements that it has read itself in this step. No other
+#       thread accesses them before the next barrier.
 #
 # **Your turn.** Write the transform in ``tutorials/exercises/stft.py``. This command judges it::
 #

@@ -89,7 +89,8 @@ RATE = 16000
 def speak(tract_cm, pitch_hz):
     """The same angry utterance, spoken with this vocal tract and this pitch."""
     rng = np.random.default_rng(4)
-    return synthesise(Voice(tract_cm, pitch_hz), EXPRESSIONS["anger"], 1.2, pitch_hz, -26.0, rng)
+    voice = Voice(tract_cm, pitch_hz)
+    return synthesise(voice, EXPRESSIONS["anger"], 1.2, pitch_hz, -26.0, rng)
 
 
 Audio(speak(17.0, PITCH), rate=RATE)
@@ -153,9 +154,9 @@ plt.show()
 F = 513
 f = np.arange(F, dtype=np.float64)
 for alpha in (0.9, 1.1):
-    ends = [float(vtlp.target(x, alpha, F)) for x in (0.0, 0.9 * 512, 512.0)]
-    print(f"α = {alpha}: 0 goes to {ends[0]:.1f}, the hinge {0.9 * 512} to {ends[1]:.1f}, 512 to {ends[2]:.1f}")
-    assert np.allclose(ends, [0, alpha * 0.9 * 512, 512])
+    low, hinge, high = (float(vtlp.target(x, alpha, F)) for x in (0.0, 0.9 * 512, 512.0))
+    print(f"α = {alpha}: 0 -> {low:.1f}, hinge 460.8 -> {hinge:.1f}, 512 -> {high:.1f}")
+    assert np.allclose([low, hinge, high], [0, alpha * 0.9 * 512, 512])
     ours = [vtlp.target(x, alpha, F) for x in f]
     assert np.allclose(ours, reference.vtlp.G(f, alpha, 512.0), rtol=1e-14)
 
@@ -249,7 +250,8 @@ arrows = []
 for k in range(16):
     i, w = vtlp.source(k, 1.1, 16)
     arrows += [(i, k, 1 - w), (i + 1, k, w)]
-draw_arrows([arrow for arrow in arrows if arrow[2] > 1e-9], 16, "gather (dark arrows have large weights)")
+arrows = [(i, k, weight) for i, k, weight in arrows if weight > 1e-9]
+draw_arrows(arrows, 16, "gather (dark arrows have large weights)")
 plt.show()
 
 # %%
@@ -270,8 +272,10 @@ plt.show()
 
 for k in (100, 512):
     i, w = vtlp.source(k, 1.1, F)
-    print(f"bin {k} is {1 - w:.3f} of bin {i} and {w:.3f} of bin {i + 1}, G leads back to {vtlp.target(i + w, 1.1, F)}")
-    assert np.isclose(vtlp.target(i + w, 1.1, F), k, rtol=1e-12)
+    back = vtlp.target(i + w, 1.1, F)
+    print(f"bin {k} is {1 - w:.3f} of bin {i} and {w:.3f} of bin {i + 1}")
+    print(f"G leads back to {back}")
+    assert np.isclose(back, k, rtol=1e-12)
 
 S = spectrogram(speak(17.0, PITCH))
 exact = S.astype(np.float64)
@@ -350,7 +354,12 @@ def draw_spectrograms(panels):
 
 
 # sphinx_gallery_end_ignore
-draw_spectrograms({"17 cm": S, "17 cm, α = 1.06": vtlp.forward(S, 1.06), "16 cm, higher": answers["higher pitch"]})
+panels = {
+    "17 cm": S,
+    "17 cm, α = 1.06": vtlp.forward(S, 1.06),
+    "16 cm, higher": answers["higher pitch"],
+}
+draw_spectrograms(panels)
 plt.show()
 
 # %%
@@ -370,7 +379,8 @@ def stretched(sound, alpha, rounds=40):
     shape = {"fs": RATE, "nperseg": 1024, "noverlap": 1024 - 128}
     _, _, X = scipy.signal.stft(sound, **shape)
     bins = np.arange(len(X))
-    magnitude = np.stack([np.interp(bins / alpha, bins, frame) for frame in np.abs(X).T], axis=1)
+    frames = [np.interp(bins / alpha, bins, frame) for frame in np.abs(X).T]
+    magnitude = np.stack(frames, axis=1)
     guess = X
     for _ in range(rounds):
         _, sound = scipy.signal.istft(magnitude * np.exp(1j * np.angle(guess)), **shape)
@@ -447,38 +457,38 @@ for alpha in (0.9, 1.04, 1.1):
 #
 # 1. For which α is G one-to-one?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    For 0 < α < 1 / 0.9. For a larger α, the hinge goes to a frequency above fmax, and the second
-#    line falls.
+#       For 0 < α < 1 / 0.9. For a larger α, the hinge goes to a frequency above fmax, and the
+#       second line falls.
 #
 # 2. After the warp, eq. (5) of the paper normalises the batch: it subtracts one mean from all
 #    elements and divides by one standard deviation. Would the result be the same if we normalised
 #    before the warp, with the same two numbers?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Yes, apart from rounding. Each element of Y is a weighted mean, with weights that add up to 1.
-#    The mean of normalised values is the normalised mean.
+#       Yes, apart from rounding. Each element of Y is a weighted mean, with weights that add up to
+#       1. The mean of normalised values is the normalised mean.
 #
 # 3. Warp by 1.1 and then by 1 / 1.1. Is the result the original spectrogram?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Not exactly. The hinges of the two warps do not fit together, and each interpolation blurs a
-#    little.
+#       Not exactly. The hinges of the two warps do not fit together, and each interpolation blurs a
+#       little.
 #
 # 4. In the drawing of the gather, bin 1 of S is read by three threads. Which of them could do
 #    without it? Is this a race?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Thread 0. Its source is bin 0 exactly, so bin 1 has the weight 0 for it. There is no race,
-#    because all of them only read.
+#       Thread 0. Its source is bin 0 exactly, so bin 1 has the weight 0 for it. There is no race,
+#       because all of them only read.
 #
 # **Your turn.** Write the warp in ``tutorials/exercises/vtlp.py``. This command judges it::
 #

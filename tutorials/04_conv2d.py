@@ -141,13 +141,17 @@ def convolve(x, W, stride):
 
 
 y = convolve(x, W, stride=2)
+shaped_x = x.reshape(1, 9, 1, 1)  # utterances, frames, bins, channels
+shaped_W = W.reshape(3, 1, 1, 1)
+nine = np.array([9])  # the length of each utterance
 no_bias = np.zeros(1)
-by_kernel = conv2d.forward(x.reshape(1, 9, 1, 1), np.array([9]), W.reshape(3, 1, 1, 1), no_bias, (2, 1), relu=False)
+by_kernel = conv2d.forward(shaped_x, nine, shaped_W, no_bias, (2, 1), relu=False)
 print("loops:         ", y)
 print("package kernel:", by_kernel.ravel())
 assert len(convolve(x[:8], W, stride=2)) == 4
 assert np.allclose(y, by_kernel.ravel())
-assert np.allclose(y, correlate(np.pad(x, 1), W, "valid")[::2])  # SciPy computes all outputs, we keep every second
+# SciPy computes all outputs, we keep every second one
+assert np.allclose(y, correlate(np.pad(x, 1), W, "valid")[::2])
 
 # %%
 # Which inputs does an output see?
@@ -330,12 +334,10 @@ assert np.count_nonzero(M[:, 4]) == 1
 
 dW_kernel = np.zeros((3, 1, 1, 1))
 dbias = np.zeros(1)
-shaped_x = x.reshape(1, 9, 1, 1)
 shaped_y = y.reshape(1, 5, 1, 1)
 shaped_dy = dy.reshape(1, 5, 1, 1)
-dx_kernel = conv2d.backward(
-    shaped_dy, shaped_x, shaped_y, np.array([9]), W.reshape(3, 1, 1, 1), (2, 1), dW_kernel, dbias, relu=False
-)
+forward_pass = shaped_x, shaped_y, nine, shaped_W, (2, 1)
+dx_kernel = conv2d.backward(shaped_dy, *forward_pass, dW_kernel, dbias, relu=False)
 print("dx:   ", dx_kernel.ravel())
 print("dW:   ", dW_kernel.ravel())
 print("dbias:", dbias)
@@ -535,7 +537,8 @@ shortest = np.argmin(lengths)
 frames = lengths[shortest]
 alone = batch[shortest : shortest + 1, :frames].copy()
 y_alone = conv2d.forward(alone, lengths[shortest : shortest + 1], kernels, bias, stride)
-print(f"shortest utterance, {frames} frames: {y_alone.size} outputs, NaN among them: {np.isnan(y_alone).any()}")
+print(f"shortest utterance, {frames} frames: {y_alone.size} outputs")
+print("NaN among them:", np.isnan(y_alone).any())
 assert np.array_equal(y_alone[0], y[shortest, :frames])
 assert not np.isnan(y).any()
 assert np.all(y[shortest, frames:] == 0)
@@ -615,7 +618,8 @@ assert all(report.error < report.limit / 1000 for report in reports)
 def without_mask(dy, x, W, bias):
     dW = np.zeros_like(W)
     dbias = np.zeros_like(bias)
-    dx = conv2d.backward(dy, x, forward(x, W, bias), unequal, W, (2, 2), dW, dbias, relu=False)
+    y = forward(x, W, bias)
+    dx = conv2d.backward(dy, x, y, unequal, W, (2, 2), dW, dbias, relu=False)
     return {"x": dx, "W": dW, "bias": dbias}
 
 
@@ -633,7 +637,8 @@ assert not any(report.passed for report in wrong)
 # only compares the two passes with each other. So we compare the forward pass with another
 # implementation, plain loops in ``scratchser/reference/conv2d.py``.
 
-by_loops = reference.conv2d.forward(inputs["x"], unequal, inputs["W"], inputs["bias"], (2, 2))
+x, W, bias = inputs.values()
+by_loops = reference.conv2d.forward(x, unequal, W, bias, (2, 2))
 difference = np.abs(forward(**inputs) - by_loops).max()
 print(f"largest difference from the reference: {difference:.1e}")
 assert difference < 1e-12
@@ -644,36 +649,36 @@ assert difference < 1e-12
 #
 # 1. Take a kernel of 2 weights and a stride of 3. Which inputs have a gradient of 0, and why?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Inputs 2, 5, 8, ... Each window covers two inputs and the next one begins three later, so every
-#    third input is in no window. Its column of :math:`M` is empty.
+#       Inputs 2, 5, 8, ... Each window covers two inputs and the next one begins three later, so
+#       every third input is in no window. Its column of :math:`M` is empty.
 #
 # 2. A batch has 100 frames, and one of its utterances has 37. How many frames do the batch and the
 #    utterance have after four layers with time strides 2, 2, 2 and 1?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The batch: 50, 25, 13, 13. The utterance: 19, 10, 5, 5.
+#       The batch: 50, 25, 13, 13. The utterance: 19, 10, 5, 5.
 #
 # 3. In the figure of *rise*, the last frame is bright in nearly all bins. But the sound does not
 #    become louder there. Why is the output large?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The utterance ends in silence. We subtracted the mean, so silence has negative values. The
-#    zeros past the end are larger than these, which looks like a rise to the kernel.
+#       The utterance ends in silence. We subtracted the mean, so silence has negative values. The
+#       zeros past the end are larger than these, which looks like a rise to the kernel.
 #
 # 4. Why is there no ReLU in the table :math:`M`?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    A matrix can only describe a linear function, and ReLU is not linear. Its effect on the
-#    gradient is one more factor for each output, 0 or 1.
+#       A matrix can only describe a linear function, and ReLU is not linear. Its effect on the
+#       gradient is one more factor for each output, 0 or 1.
 #
 # 5. Your turn: write the convolution (``tutorials/exercises/conv2d_forward.py``), its gradients
 #    (``conv2d_backward.py``) and a CUDA kernel (``cuda_conv2d_forward.py``). Judge them by, for

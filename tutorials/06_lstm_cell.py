@@ -200,7 +200,7 @@ c = f * c_before + i * g
 h = o * math.tanh(c)
 
 print(f"gates:      i {i:.4f}, f {f:.4f}, o {o:.4f}; candidate g {g:.4f}")
-print(f"cell state: {c_before} becomes {f:.3f} · {c_before} + {i:.3f} · {g:.3f} = {c:.4f}")
+print(f"cell state: 0.5 becomes {f:.3f} · 0.5 + {i:.3f} · {g:.3f} = {c:.4f}")
 print(f"output:     {h:.4f}")
 by_package = cell.unit(*np.float64([zi, zf, zg, zo, c_before]))
 assert np.allclose(by_package, (i, f, g, o, c, h), rtol=1e-14)
@@ -341,9 +341,11 @@ for bias in (0, 1, 2, 4, 10):
     _, of_bias = lstm.forward(x, np.array([T]), Wx, Wh, weaker)
     memory = of_bias.c[:, 0, 0]
     memories[bias] = memory
-    half = math.log(0.5) / math.log(sigma(bias))
-    print(f"bias {bias:2}: f = {sigma(bias):.5f}, half is lost in {half:7.1f} frames, frame 20: c = {memory[20]:.4f}")
-    assert math.isclose(memory[20], memory[10] * sigma(bias) ** 10, rel_tol=2e-3, abs_tol=2e-3)
+    kept = sigma(bias)
+    half = math.log(0.5) / math.log(kept)
+    print(f"bias {bias:2}: f = {kept:.5f}, half is lost in {half:7.1f} frames", end=", ")
+    print(f"frame 20: c = {memory[20]:.4f}")
+    assert math.isclose(memory[20], memory[10] * kept**10, rel_tol=2e-3, abs_tol=2e-3)
 
 # sphinx_gallery_start_ignore
 _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
@@ -474,7 +476,8 @@ for n, name in enumerate(("dzi", "dzf", "dzg", "dzo", "dc before")):
 # With so many inputs, it changes all of them together, along 20 random directions:
 
 rng = np.random.default_rng(0)
-inputs = {name: rng.standard_normal(1000) for name in ("zi", "zf", "zg", "zo", "c_before")}
+names = "zi", "zf", "zg", "zo", "c_before"
+inputs = {name: rng.standard_normal(1000) for name in names}
 
 
 def forward(zi, zf, zg, zo, c_before):
@@ -589,41 +592,45 @@ plt.show()
 #
 # 1. :math:`dc` is multiplied by :math:`f` on its way to the step before. Why is :math:`dh` not?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The old output :math:`h[n-1]` does not enter the cell state directly. It enters the four sums
-#    :math:`z`, through ``Wh``. So :math:`dh` goes back through the four :math:`dz` and ``Wh``, see
-#    tutorial 7.
+#       The old output :math:`h[n-1]` does not enter the cell state directly. It enters the four
+#       sums :math:`z`, through ``Wh``. So :math:`dh` goes back through the four :math:`dz` and
+#       ``Wh``, see tutorial 7.
 #
 # 2. In the memory made by hand, change the bias of the input gate from -10 to -2. What do you see?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Without a mark, the input gate is now :math:`\sigma(-2) = 0.12` instead of 0. Each frame adds
-#    12 % of its candidate, and the forget gate keeps all of it. So the cell state changes at random
-#    from frame to frame, and the stored value is lost.
+#       Without a mark, the input gate is now :math:`\sigma(-2) = 0.12` instead of 0. Each frame
+#       adds 12 % of its candidate, and the forget gate keeps all of it. So the cell state changes
+#       at random from frame to frame, and the stored value is lost.
 #
 # 3. Set all gates to 1 by hand, so that :math:`c[n] = c[n-1] + g`. The gradient then never
 #    vanishes. Why do we need gates at all?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Such a cell can only add. It cannot forget, and it cannot ignore a frame: all frames count
-#    equally, also those that contain only noise. The first LSTM of 1997 had no forget gate; it was
-#    added in 2000 for long sequences.
+#       Such a cell can only add. It cannot forget, and it cannot ignore a frame: all frames count
+#       equally, also those that contain only noise. The first LSTM of 1997 had no forget gate; it
+#       was added in 2000 for long sequences.
 #
 # 4. A gate that is fully open has a slope of almost 0. What does this mean for the weights made by
 #    hand, if you wanted to train them further?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    For :math:`z = 10` the slope :math:`\sigma (1 - \sigma)` is 0.00005. The gradients of these
-#    gates are nearly zero, and training would hardly change them. So networks begin with small
-#    weights.
+#       For :math:`z = 10` the slope :math:`\sigma (1 - \sigma)` is 0.00005. The gradients of these
+#       gates are nearly zero, and training would hardly change them. So networks begin with small
+#       weights.
 #
-# 5. Your turn: ``tutorials/exercises/lstm_cell_forward.py``, judged by
-#    ``python -m scratchser.check tutorials/exercises/lstm_cell_forward.py``.
+# **Your turn.** Write a step of the LSTM in ``tutorials/exercises/lstm_cell_forward.py``. This
+# command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/lstm_cell_forward.py
+#
+# ``cuda_lstm_cell.py`` is the same step as a CUDA kernel.

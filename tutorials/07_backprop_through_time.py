@@ -254,7 +254,10 @@ for bias in (0, 1, 3):
     changed = b.copy()
     changed[:, units : 2 * units] = bias
     curves[bias] = sizes_of_dx(dy, changed)
-    print(f"forget bias {bias}: |dx| of the first frame is {curves[bias][0] / curves[bias][-1]:.0e} of the last one's")
+
+left = {bias: sizes[0] / sizes[-1] for bias, sizes in curves.items()}
+for bias, part in left.items():
+    print(f"forget bias {bias}: |dx| of the first frame is {part:.0e} of the last one's")
 
 # sphinx_gallery_start_ignore
 _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -266,7 +269,7 @@ axis.grid(alpha=0.3)
 # sphinx_gallery_end_ignore
 plt.show()
 
-assert curves[0][0] / curves[0][-1] < curves[1][0] / curves[1][-1] < curves[3][0] / curves[3][-1]
+assert left[0] < left[1] < left[3]
 assert curves[0][:20].max() < 1e-3 * curves[0].max()
 
 # %%
@@ -368,8 +371,9 @@ require(by_differences + by_complex_step)
 # reverse its three frames, run the loop, and reverse the result:
 
 reversed_frames = x[1, :3][::-1, None]
-second = bi_inputs["Wx"][:, 1], bi_inputs["Wh"][1], bi_inputs["b"][1], bi_inputs["h0"][1, 1:2], bi_inputs["c0"][1, 1:2]
-by_loop = forward(reversed_frames, *second)[::-1, 0]
+Wx_back, Wh_back, b_back = bi_inputs["Wx"][:, 1], bi_inputs["Wh"][1], bi_inputs["b"][1]
+h0_back, c0_back = bi_inputs["h0"][1, 1:2], bi_inputs["c0"][1, 1:2]
+by_loop = forward(reversed_frames, Wx_back, Wh_back, b_back, h0_back, c0_back)[::-1, 0]
 assert np.allclose(by_loop, bi_forward(**bi_inputs)[1, :3, H:], rtol=0, atol=1e-13)
 print("utterance 1, backward direction, unit 0:", by_loop[:, 0])
 
@@ -627,7 +631,7 @@ for padding in (0, 10, 40):
     unused = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)
     dx, _, _ = lstm.backward(dy, cache, Wx, Wh, *unused)
     sizes = np.sqrt((dx[0] ** 2).sum(axis=1))
-    print(f"{padding:2} frames of padding: |dx| in the utterance's last frame is {sizes[T - 1]:.0e}")
+    print(f"{padding:2} frames of padding: last real frame |dx| = {sizes[T - 1]:.0e}")
     without_mask[padding] = sizes
 
 # sphinx_gallery_start_ignore
@@ -716,42 +720,44 @@ for frames in (10, 20, 40):
 #
 # 1. Mask the forward pass, but not the backward pass. Does the gradient check find this?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Yes: ``check(bi_forward, no_mask_backward, zero_padded)`` fails for all six inputs. Only a
-#    mistake that both passes make stays hidden.
+#       Yes: ``check(bi_forward, no_mask_backward, zero_padded)`` fails for all six inputs. Only a
+#       mistake that both passes make stays hidden.
 #
 # 2. In mistake A, all gradients except ``dWh`` are right. Why is that so, although the weights are
 #    used in every step?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    ``dWh`` is a result. Nothing else is computed from it, so its mistake cannot spread. A check of
-#    ``dx`` alone would have passed.
+#       ``dWh`` is a result. Nothing else is computed from it, so its mistake cannot spread. A check
+#       of ``dx`` alone would have passed.
 #
 # 3. Some programs stop the backward pass after a fixed number of steps ("truncated backprop"). If
 #    it stops after 20 steps, for which output frames in the maps above would ``dx`` still be exact?
 #    What would be lost for the others?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    For the first 20 outputs of each direction, since there is nothing to cut off. For the last
-#    output, the curves show it: with a forget bias of 0, ``dx`` is below a thousandth of its
-#    largest value in the frames that are cut off. With 3, it is still between 7 % and 20 %. So the
-#    networks that remember for a long time lose most.
+#       For the first 20 outputs of each direction, since there is nothing to cut off. For the last
+#       output, the curves show it: with a forget bias of 0, ``dx`` is below a thousandth of its
+#       largest value in the frames that are cut off. With 3, it is still between 7 % and 20 %. So
+#       the networks that remember for a long time lose most.
 #
 # 4. Why can the forward direction of an utterance run on one core and its backward direction on
 #    another, but not two halves of the utterance?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The two directions share only the frames, which do not change. The second half needs the state
-#    at the end of the first half.
+#       The two directions share only the frames, which do not change. The second half needs the
+#       state at the end of the first half.
 #
-# 5. Your turn: ``tutorials/exercises/lstm_backward.py``, the loop above for one direction, but with
-#    lengths. Judge it by ``python -m scratchser.check tutorials/exercises/lstm_backward.py``, which
-#    also recognises typical mistakes.
+# **Your turn.** Write the loop above for one direction, but with lengths, in
+# ``tutorials/exercises/lstm_backward.py``. In ``lstm_backward_derive.py`` you find the formulas
+# yourself. This command judges it, and recognises typical mistakes::
+#
+#     python -m scratchser.check tutorials/exercises/lstm_backward.py

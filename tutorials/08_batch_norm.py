@@ -14,8 +14,19 @@ You need the LSTM with lengths of tutorial 7.
 """
 
 # %%
+# Why normalise?
+# --------------
+#
+# The gates of an LSTM are :math:`\sigma(z)`. If the sums :math:`z` are far from zero, all gates are
+# fully open or closed, their slopes are almost 0, and the layer hardly learns. How large :math:`z`
+# is depends on the layers below, which change during training.
+#
+# Normalisation removes this dependence. Take a group of numbers, subtract their mean, and divide by
+# the square root of their variance. What will be the mean and the variance of the result?
+
 # sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
+import numba
 import numpy as np
 from matplotlib.patches import FancyBboxPatch
 
@@ -27,16 +38,7 @@ from scratchser.kernels import batchnorm
 from scratchser.kernels.batchnorm import EPSILON, KINDS, Norm
 from scratchser.presets import PRESETS
 
-# %%
-# Why normalise?
-# --------------
-#
-# The gates of an LSTM are :math:`\sigma(z)`. If the sums :math:`z` are far from zero, all gates are
-# fully open or closed, their slopes are almost 0, and the layer hardly learns. How large :math:`z`
-# is depends on the layers below, which change during training.
-#
-# Normalisation removes this dependence. Take a group of numbers, subtract their mean, and divide by
-# the square root of their variance. What will be the mean and the variance of the result?
+numba.set_num_threads(1)  # the arrays are small: a second thread would mostly wait
 
 group = np.array([2.0, 3.0, 7.0, 4.0])
 mean = group.mean()
@@ -126,7 +128,8 @@ plt.show()
 first_way = normalised(x, axis=0)
 sizes = np.sum(~np.isnan(x[:, :, 2]), axis=0)
 print("elements in the groups of frames 0 to 5:", sizes)
-print("feature 2 of frame 5, utterance 0: before", x[0, 5, 2].round(3), "after", first_way[0, 5, 2])
+print("utterance 0, frame 5, feature 2, before:", x[0, 5, 2].round(3))
+print("and after:", first_way[0, 5, 2])
 assert list(sizes) == [4, 4, 3, 2, 2, 1]
 assert first_way[0, 5, 2] == 0
 
@@ -255,15 +258,18 @@ def new_norm(kind, gamma, beta, epsilon=EPSILON):
     """Scale, shift and running statistics: mean 0 and variance 1, before any update."""
     steps = 256 if kind.startswith("frame") else 1
     shape = (KINDS[kind], steps, *beta.shape)
-    return Norm(kind, gamma, beta, np.zeros(shape), np.ones(shape), np.zeros(steps), epsilon)
+    mean = np.zeros(shape)
+    variance = np.ones(shape)
+    return Norm(kind, gamma, beta, mean, variance, np.zeros(steps), epsilon)
 
 
 spectrograms = {"before": speech}
 identity = np.stack([np.eye(F), np.eye(F)], axis=1)
 no_recurrence = np.zeros((2, F // 4, F))
+inputs = speech, speech_lengths, identity, no_recurrence
 for kind, axis in AXES.items():
     norm = new_norm(kind, np.ones((1, 2, F)), np.zeros((2, F)))
-    _, cache = batchnorm.forward(speech, speech_lengths, identity, no_recurrence, norm, training=True)
+    _, cache = batchnorm.forward(*inputs, norm, training=True)
     hat = np.full_like(speech, np.nan)
     for u, start in enumerate(cache.bilstm.utterances.starts):
         hat[u, : speech_lengths[u]] = cache.hat[0, start : start + speech_lengths[u], 0]
@@ -546,11 +552,14 @@ def layer_of(kind, epsilon):
     def backward(dy, **inputs):
         norm, _, cache = run(**inputs)
         d = {name: np.zeros_like(inputs[name]) for name in ("Wx", "Wh", "gamma", "beta")}
-        dx, _, _ = batchnorm.backward(dy, cache, inputs["Wx"], inputs["Wh"], norm, *d.values())
+        weights = inputs["Wx"], inputs["Wh"]
+        dx, _, _ = batchnorm.backward(dy, cache, *weights, norm, *d.values())
         return {**d, "x": dx}
 
     def by_reference(x, Wx, Wh, beta, gamma):
-        y, _ = reference.batchnorm.forward(x, n, Wx, Wh, gamma, beta, *np.zeros((2, 2, 5, H)), kind, epsilon)
+        h0, c0 = np.zeros((2, 2, 5, H))
+        inputs = x, n, Wx, Wh, gamma, beta, h0, c0
+        y, _ = reference.batchnorm.forward(*inputs, kind, epsilon)
         return y
 
     return forward, backward, by_reference
@@ -563,7 +572,7 @@ for kind in KINDS:
     reports += complex_step(by_reference, backward, inputs_of(kind))
     require(reports)
     worst = max(report.error / report.limit for report in reports)
-    print(f"{kind:8}: {len(reports)} gradients are right, the largest error is {worst:.0e} of its limit")
+    print(f"{kind:8}: {len(reports)} gradients, largest error {worst:.0e} of the limit")
 
 # %%
 # When the model is used: running statistics
@@ -586,16 +595,20 @@ for kind in KINDS:
 rng = np.random.default_rng(10)
 norm = new_norm("sequence", np.ones((1, 2, 4 * H)), np.zeros((2, 4 * H)))
 weights = inputs_of("sequence")
+Wx, Wh = weights["Wx"], weights["Wh"]
+lengths = np.full(5, 6)
 of_batches, running = [], []
 for _ in range(60):
     utterances = rng.standard_normal((5, 6, D)) + 1
-    batchnorm.forward(utterances, np.full(5, 6), weights["Wx"], weights["Wh"], norm, training=True)
-    of_batches.append((utterances @ weights["Wx"][:, 0, 0]).mean())
+    batchnorm.forward(utterances, lengths, Wx, Wh, norm, training=True)
+    of_batches.append((utterances @ Wx[:, 0, 0]).mean())
     running.append(norm.mean[0, 0, 0, 0])
-expected = weights["Wx"][:, 0, 0].sum()  # every input has the mean 1
+expected = Wx[:, 0, 0].sum()  # every input has the mean 1
 print(f"expected mean {expected:.3f}, running mean at the end {running[-1]:.3f}")
-print(f"deviation over the last 40: batches {np.std(of_batches[20:]):.3f}, running mean {np.std(running[20:]):.3f}")
-assert np.isclose(running[0], of_batches[0]) and np.isclose(running[1], np.mean(of_batches[:2]))
+print("deviation over the last 40:")
+print(f"batches {np.std(of_batches[20:]):.3f}, running mean {np.std(running[20:]):.3f}")
+assert np.isclose(running[0], of_batches[0])
+assert np.isclose(running[1], np.mean(of_batches[:2]))
 assert np.std(running[20:]) < np.std(of_batches[20:]) / 2
 
 # sphinx_gallery_start_ignore
@@ -621,20 +634,21 @@ plt.show()
 # groups 240. In which kind will the other utterances matter most?
 
 many = np.random.default_rng(10).standard_normal((41, 6, D))
-equal = np.full(5, 6)
 spread = {}
 for kind in KINDS:
     weights = inputs_of(kind)
     norm = new_norm(kind, weights["gamma"], weights["beta"])
+    Wx, Wh = weights["Wx"], weights["Wh"]
     for training in (True, False):
         outputs = []
         for others in range(1, 41, 4):
             utterances = np.concatenate([many[:1], many[others : others + 4]])
-            y, _ = batchnorm.forward(utterances, equal, weights["Wx"], weights["Wh"], norm, training=training)
+            y, _ = batchnorm.forward(utterances, lengths, Wx, Wh, norm, training=training)
             outputs.append(y[0])
         spread[kind, training] = np.ptp(outputs, axis=0).mean()
-    print(f"{kind:8}: outputs spread over {spread[kind, True]:.2f} in training, {spread[kind, False]} in inference")
-    assert spread[kind, False] == 0
+    in_training, in_inference = spread[kind, True], spread[kind, False]
+    print(f"{kind:8}: outputs spread over {in_training:.2f}, in inference {in_inference}")
+    assert in_inference == 0
 assert spread["frame-8", True] > spread["sequence", True] > spread["layer", True]
 
 # sphinx_gallery_start_ignore
@@ -659,37 +673,41 @@ plt.show()
 # 1. Three utterances with 10, 10 and 4 frames are in a batch. How many elements has a group of each
 #    kind, for 8 features?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Frame-wise: 3 in frames 0 to 3 and 2 in frames 4 to 9. Sequence-wise: 24. Layer-wise: 192.
+#       Frame-wise: 3 in frames 0 to 3 and 2 in frames 4 to 9. Sequence-wise: 24. Layer-wise: 192.
 #
 # 2. What does a frame-wise layer give for a batch of one utterance, during training?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    Every group has one element, so :math:`\hat{x}` is 0 everywhere, and the sums are
-#    :math:`\beta`. The layer ignores its input.
+#       Every group has one element, so :math:`\hat{x}` is 0 everywhere, and the sums are
+#       :math:`\beta`. The layer ignores its input.
 #
 # 3. Someone computes the statistics over the padded array, with zeros in the padding. What happens
 #    to an utterance when a much longer one joins its batch?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    The padding adds many zeros. The mean moves towards 0 and the variance changes. So the result
-#    depends on the length of the longest utterance, although its padding carries no information.
+#       The padding adds many zeros. The mean moves towards 0 and the variance changes. So the
+#       result depends on the length of the longest utterance, although its padding carries no
+#       information.
 #
 # 4. Check frame-wise normalisation by differences with the usual :math:`\varepsilon`. The check
 #    fails. Is the backward pass wrong?
 #
-# .. admonition:: Answer
-#    :class: dropdown
+#    .. admonition:: Answer
+#       :class: dropdown
 #
-#    No, the complex step agrees with it. With two utterances, the results change from -1 to 1 where
-#    the two elements cross, within a distance of about :math:`\sqrt{\varepsilon}`. A difference
-#    across this jump is not a derivative.
+#       No, the complex step agrees with it. With two utterances, the results change from -1 to 1
+#       where the two elements cross, within a distance of about :math:`\sqrt{\varepsilon}`. A
+#       difference across this jump is not a derivative.
 #
-# 5. Your turn: ``tutorials/exercises/batch_norm.py``, sequence-wise, with lengths. Judge it by
-#    ``python -m scratchser.check tutorials/exercises/batch_norm.py``.
+# **Your turn.** Write the backward pass of sequence-wise normalisation, with lengths, in
+# ``tutorials/exercises/batch_norm.py``. In ``batch_norm_derive.py`` you find the formulas yourself.
+# This command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/batch_norm.py

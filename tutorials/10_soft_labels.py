@@ -66,10 +66,10 @@ assert hard == ["neutral", "happiness", "sadness", "anger"]
 # it is **ambiguous**. Someone who answers "sadness and anger" still agrees on sadness. Which of the
 # four utterances is unanimous?
 
-for name, votes in VOTES.items():
-    agreed = unanimous(votes, hard_label(votes))
-    print(name, "unanimous" if agreed else "ambiguous")
-assert [unanimous(votes, hard_label(votes)) for votes in VOTES.values()] == [False, False, True, False]
+agreed = [unanimous(votes, hard_label(votes)) for votes in VOTES.values()]
+for name, yes in zip(VOTES, agreed, strict=True):
+    print(name, "unanimous" if yes else "ambiguous")
+assert agreed == [False, False, True, False]
 
 # %%
 # The soft label and its weight
@@ -123,14 +123,19 @@ def draw_votes():
 
 
 # sphinx_gallery_end_ignore
-PRINTED = [(0.75, 0, 0.25, 0), (0.33, 0.67, 0, 0), (0, 0, 0.83, 0.17), (0, 0, 0, 1)]  # the paper's table 5
-WEIGHTS = [0.67, 1, 1, 0.5]
-for (name, votes), printed, weight in zip(VOTES.items(), PRINTED, WEIGHTS, strict=True):
+PRINTED = [  # the paper's table 5: soft labels and weights
+    ((0.75, 0, 0.25, 0), 0.67),
+    ((0.33, 0.67, 0, 0), 1),
+    ((0, 0, 0.83, 0.17), 1),
+    ((0, 0, 0, 1), 0.5),
+]
+for (name, votes), (target, weight) in zip(VOTES.items(), PRINTED, strict=True):
     soft, found = soft_label(votes, CLASSES)
-    exact = [sum(Fraction(c in given, len(given)) for given in votes) / 3 for c in CLASSES]
     print(name, soft.round(2), f"weight {found:.2f}")
-    assert np.allclose(soft, [float(m / sum(exact)) for m in exact], atol=1e-15)
-    assert np.array_equal(soft.round(2), printed) and round(found, 2) == weight
+    m = [sum(Fraction(c in given, len(given)) for given in votes) / 3 for c in CLASSES]
+    assert np.allclose(soft, [float(part / sum(m)) for part in m], atol=1e-15)
+    assert np.array_equal(soft.round(2), target)
+    assert round(found, 2) == weight
 draw_votes()
 plt.show()
 
@@ -208,7 +213,8 @@ def slow(scores):
     return reference.softmax.loss(scores, target, weight)
 
 
-reports = check(forward, backward, {"scores": scores}) + complex_step(slow, backward, {"scores": scores})
+inputs = {"scores": scores}
+reports = check(forward, backward, inputs) + complex_step(slow, backward, inputs)
 print(*reports, sep="\n")
 require(reports)
 
@@ -250,7 +256,8 @@ paths = {"hard": descend(one_hot), "soft": descend(target)}
 for name, t in (("hard", one_hot), ("soft", target)):
     path, losses = paths[name]
     entropy = -np.sum(t * np.log(np.where(t > 0, t, 1))) / 4
-    print(f"{name}: probabilities {path[-1, 0].round(3)}, loss {losses[-1]:.4f}, smallest {abs(entropy):.4f}")
+    print(f"{name}: probabilities {path[-1, 0].round(3)}")
+    print(f"      loss {losses[-1]:.4f}, smallest possible {abs(entropy):.4f}")
     assert np.abs(path[-1] - t).max() < 1e-3
     assert entropy <= losses[-1] < entropy + 1e-3
 draw_descent(paths)
@@ -301,14 +308,17 @@ plt.show()
 
 corpus = synthetic.load()
 labels = np.array([u.label for u in corpus.utterances])
-agreed = np.array([unanimous(u.votes, corpus.classes[u.label]) for u in corpus.utterances])
+names = [corpus.classes[label] for label in labels]
+votes = [u.votes for u in corpus.utterances]
+agreed = np.array(list(map(unanimous, votes, names)))
 pairs = [soft_label(u.votes, corpus.classes) for u in corpus.utterances]
 soft = np.array([target for target, _ in pairs])
 weights = np.array([weight for _, weight in pairs])
 print("class       utterances  unanimous  mean weight")
 for k, name in enumerate(corpus.classes):
     of = labels == k
-    print(f"{name:10}  {of.sum():10}  {agreed[of].mean():9.0%}  {weights[of].mean():11.2f}")
+    share, mean = agreed[of].mean(), weights[of].mean()
+    print(f"{name:10}  {of.sum():10}  {share:9.0%}  {mean:11.2f}")
 assert (soft.argmax(axis=1) == labels).all()
 
 # %%
@@ -341,8 +351,9 @@ def draw_shares(share_hard, share_soft):
 share_hard = np.bincount(labels) / len(labels)
 share_soft = (weights[:, None] * soft).sum(axis=0) / weights.sum()
 for k, name in enumerate(corpus.classes):
-    print(f"{name:10} {share_hard[k]:.3f} of the hard, {share_soft[k]:.3f} of the soft labels")
-assert share_soft[0] > share_hard[0] and share_soft[1] < share_hard[1]
+    print(f"{name:10} {share_hard[k]:.3f} of hard, {share_soft[k]:.3f} of soft labels")
+assert share_soft[0] > share_hard[0]
+assert share_soft[1] < share_hard[1]
 draw_shares(share_hard, share_soft)
 plt.show()
 
@@ -390,6 +401,8 @@ plt.show()
 #       No. The gradient of the first is zero at p = (1, 0), that of the second at p = (0.5, 0.5). A
 #       smaller weight does not change the target.
 #
-# Your turn: ``tutorials/exercises/softmax_loss.py``, with scores that may be large, judged by
-# ``python -m scratchser.check tutorials/exercises/softmax_loss.py``. In ``softmax_loss_derive.py``
-# you find the formula yourself, and in ``cuda_row_softmax.py`` you write the softmax for CUDA.
+# **Your turn.** Write the loss and its gradient, with scores that may be large, in
+# ``tutorials/exercises/softmax_loss.py``. In ``softmax_loss_derive.py`` you find the formula
+# yourself, and in ``cuda_row_softmax.py`` you write the softmax for CUDA. This command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/softmax_loss.py

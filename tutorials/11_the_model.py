@@ -25,6 +25,7 @@ The parts were explained before: tutorials 2 (spectrogram), 4 and 5 (convolution
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
+import numba
 import numpy as np
 
 from scratchser.corpus import synthetic
@@ -34,6 +35,8 @@ from scratchser.kernels import conv2d, softmax
 from scratchser.model import Model
 from scratchser.optim import Optimiser
 from scratchser.presets import PAPER_BEST, PRESETS
+
+numba.set_num_threads(1)  # the batches are small: a second thread would mostly wait
 
 
 # sphinx_gallery_start_ignore
@@ -82,9 +85,13 @@ model = Model(PAPER_BEST, bins=513, classes=4)
 layers = [*model.convs, *model.lstms, model.dense]
 sizes = {}
 for layer in layers:
-    tensors = {name: W for name, W in model.parameters.W.items() if name.startswith(layer.name)}
-    sizes[layer.name] = sum(W.size for W in tensors.values())
-    print(f"{layer.name:6}{sizes[layer.name]:9,} ", *(f"{name} {W.shape}" for name, W in tensors.items()))
+    sizes[layer.name] = 0
+    shapes = []
+    for name, W in model.parameters.W.items():
+        if name.startswith(layer.name):
+            sizes[layer.name] += W.size
+            shapes.append(f"{name} {W.shape}")
+    print(f"{layer.name:6}{sizes[layer.name]:9,} ", *shapes)
 total = len(model.parameters.values)
 assert sum(sizes.values()) == total
 
@@ -279,8 +286,13 @@ assert errors[0] < 1e-4 < 1e-2 < errors[-1]
 # relative error must be below about :math:`10^{-8}`. ``kinks`` gives it the values that enter the
 # ReLUs, so that it can avoid a step across zero.
 
-kernels, strides = ((3, 5), (2, 3), (3, 2), (1, 3)), ((2, 2), (1, 2), (2, 1), (1, 2))
-tiny = replace(config, conv_channels=(2, 3, 2, 2), conv_kernels=kernels, conv_strides=strides, lstm_units=4)
+tiny = replace(
+    config,
+    conv_channels=(2, 3, 2, 2),
+    conv_kernels=((3, 5), (2, 3), (3, 2), (1, 3)),
+    conv_strides=((2, 2), (1, 2), (2, 1), (1, 2)),
+    lstm_units=4,
+)
 small = Model(tiny, bins=11, classes=4, seed=3, dtype=np.float64)
 rng = np.random.default_rng(11)
 short = np.array([13, 1, 8, 5])
@@ -311,7 +323,8 @@ def kinks(**arrays):
     loss_of(arrays)  # every layer keeps its input
     before = []
     for layer in small.convs:
-        values = conv2d.forward(layer.x, layer.lengths, layer.W, layer.b, layer.stride, relu=False)
+        parameters = layer.W, layer.b, layer.stride
+        values = conv2d.forward(layer.x, layer.lengths, *parameters, relu=False)
         frames = conv2d.output_lengths(layer.lengths, layer.stride[0])
         before += [values[u, :n].ravel() for u, n in enumerate(frames)]
     return np.concatenate(before)
@@ -378,11 +391,12 @@ print("alone, in a batch, in another order, with more padding: equal in every bi
 
 
 def memorise(labels, steps=40):
+    targets = np.eye(4)[labels]
     model = Model(config, bins=x.shape[2], classes=4, seed=0, dtype=np.float64)
     optimiser = Optimiser(model.parameters, config)
     losses = []
     for _ in range(steps):
-        loss, dscores = softmax.loss(model.forward(x, lengths), np.eye(4)[labels], weights)
+        loss, dscores = softmax.loss(model.forward(x, lengths), targets, weights)
         model.backward(dscores)
         optimiser.step(1.0)
         losses.append(loss)
@@ -438,7 +452,9 @@ plt.show()
 #       It reads the 256 states of each frame of the first one and gives 256 again. It has
 #       256 · 2 · 512 input weights, 2 · 128 · 512 recurrent weights and 2 · 512 biases: 394,240.
 #
-# Your turn: ``tutorials/exercises/linear_backward.py``, the top layer, judged by
-# ``python -m scratchser.check tutorials/exercises/linear_backward.py``. In
-# ``linear_backward_derive.py`` you find the formulas yourself. ``cuda_weight_gradient.py`` is the
-# gradient of the weights for CUDA.
+# **Your turn.** Write the backward pass of the top layer in
+# ``tutorials/exercises/linear_backward.py``. In ``linear_backward_derive.py`` you find the formulas
+# yourself, and in ``cuda_weight_gradient.py`` you write the gradient of the weights for CUDA. This
+# command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/linear_backward.py

@@ -169,7 +169,8 @@ plt.show()
 # the scores of all ten folds. So we can compute all 32 results **of the same trained models**. How
 # far apart will they be? Guess.
 
-WA = np.array([64.1, 68.8, 70.3, 62.0, 64.8, 66.4, 68.5, 64.3, 64.8, 51.0]).reshape(5, 2)  # [session, woman or man]
+# a row for each session, a column for the woman and one for the man
+WA = np.array([64.1, 68.8, 70.3, 62.0, 64.8, 66.4, 68.5, 64.3, 64.8, 51.0]).reshape(5, 2)
 UA = np.array([66.4, 67.7, 71.3, 67.6, 52.1, 56.0, 59.7, 67.3, 64.2, 44.2]).reshape(5, 2)
 ways = list(product((0, 1), repeat=5))
 wa32 = np.array([WA[range(5), way].mean() for way in ways])
@@ -210,9 +211,9 @@ EPOCHS = 40
 
 
 def epochs_of(x, y, rows):
-    """Predictions (EPOCHS, U) for all utterances, after each epoch of training on `rows`."""
+    """Predictions (EPOCHS, U) for all utterances, after each epoch of training."""
     rng = np.random.default_rng(0)
-    x = np.column_stack([x, np.ones(len(x))])  # the weights of the last column are the biases
+    x = np.column_stack([x, np.ones(len(x))])  # the last column's weights are the biases
     W, v = np.zeros((x.shape[1], 4)), np.zeros((x.shape[1], 4))
     predictions = []
     for _ in range(EPOCHS):
@@ -225,6 +226,10 @@ def epochs_of(x, y, rows):
     return np.array(predictions)
 
 
+def ua(labels, predicted):
+    return metrics.ua(metrics.confusion(labels, predicted, 4))
+
+
 def fold_scores(x, y, normalise):
     """UA of test and validation speaker: two arrays (10 folds, EPOCHS)."""
     scores = np.empty((2, SPEAKERS, EPOCHS))
@@ -234,7 +239,7 @@ def fold_scores(x, y, normalise):
         predictions = epochs_of(normalise(x, y, rows), y, rows)
         for n, who in enumerate((test, validation)):
             own = speaker == who
-            scores[n, test] = [metrics.ua(metrics.confusion(y[own], p[own], 4)) for p in predictions]
+            scores[n, test] = [ua(y[own], p[own]) for p in predictions]
     return scores
 
 
@@ -269,7 +274,8 @@ nothing = np.random.default_rng(1).standard_normal((len(y), D))
 test, validation = fold_scores(nothing, y, by_training)
 honest = test[np.arange(10), validation.argmax(axis=1)].mean()
 leaked = test.max(axis=1).mean()
-print(f"epoch chosen by the validation speaker: UA {honest:.1%}, by the test speaker: {leaked:.1%}")
+print(f"UA, epoch chosen by the validation speaker: {honest:.1%}")
+print(f"    epoch chosen by the test speaker:       {leaked:.1%}")
 draw_epochs(test)
 plt.show()
 assert abs(honest - 0.25) < 0.08
@@ -287,8 +293,9 @@ assert leaked > 0.30
 # dataset". The dataset contains the test speaker. Now there is something to learn: each class has
 # its own mean, and each speaker adds an offset, like a voice or a microphone.
 
-x = 0.5 * rng.standard_normal((4, D))[y] + 0.8 * rng.standard_normal((SPEAKERS, D))[speaker]
-x += rng.standard_normal(x.shape)
+of_class = 0.5 * rng.standard_normal((4, D))
+of_speaker = 0.8 * rng.standard_normal((SPEAKERS, D))
+x = of_class[y] + of_speaker[speaker] + rng.standard_normal((len(y), D))
 
 
 def by_whole_corpus(x, y, rows):
@@ -309,7 +316,8 @@ scores = {"training speakers": fold_scores(x, y, by_training)[0, :, -1]}
 scores["whole corpus (leak)"] = fold_scores(x, y, by_whole_corpus)[0, :, -1]
 for name, found in scores.items():
     print(f"statistics of the {name:20} UA {found.mean():.1%}")
-assert abs(scores["whole corpus (leak)"].mean() - scores["training speakers"].mean()) < 0.03
+gain = scores["whole corpus (leak)"].mean() - scores["training speakers"].mean()
+assert abs(gain) < 0.03
 
 # %%
 # This leak is real, but here it gains less than a point: the test speaker is only one of ten in the
@@ -335,7 +343,7 @@ assert abs(scores["whole corpus (leak)"].mean() - scores["training speakers"].me
 
 
 def by_each_speaker(use):
-    """Normalisation with the mean of each speaker's utterances that `use` (U,) selects."""
+    """Normalisation with the mean of a speaker's utterances, where `use` is True."""
 
     def normalise(x, y, rows):
         normalised = by_training(x, y, rows)
@@ -368,18 +376,21 @@ assert scores["own, neutral (leak)"].mean() > scores["training speakers"].mean()
 # n when the angry ones come first.
 
 COUNTED = 1, 2, 4, 8, 15, 30
-rank = np.concatenate([np.argsort(np.argsort(y[speaker == s] != 3, kind="stable")) for s in range(SPEAKERS)])
+rank = np.empty_like(number)  # of an utterance, if the speaker's angry ones come first
+for s in range(SPEAKERS):
+    order = np.argsort(y[speaker == s] != 3, kind="stable")
+    rank[speaker == s] = np.argsort(order)
 
 
 def first_of_test(order, n):
-    """UA of each fold if the mean of the test speaker is that of the n first recordings."""
+    """UA of each fold if the test speaker's mean is that of the first n recordings."""
     found = []
     for test in range(SPEAKERS):
-        use = np.where(speaker == test, order < n, True)  # the training speakers: all of theirs
+        own = speaker == test
+        use = ~own | (order < n)  # of the training speakers all recordings
         rows = np.flatnonzero(speaker // 2 != test // 2)
         predicted = epochs_of(by_each_speaker(use)(x, y, rows), y, rows)[-1]
-        own = speaker == test
-        found.append(metrics.ua(metrics.confusion(y[own], predicted[own], 4)))
+        found.append(ua(y[own], predicted[own]))
     return np.array(found)
 
 
@@ -401,8 +412,9 @@ def draw_counted():
 
 
 # sphinx_gallery_end_ignore
+print("recordings  mixed  angry first")
 for n in COUNTED:
-    print(f"{n:2} recordings: mixed {mixed[n].mean():.1%}, angry first {angry_first[n].mean():.1%}")
+    print(f"{n:10}  {mixed[n].mean():.1%}  {angry_first[n].mean():11.1%}")
 draw_counted()
 plt.show()
 assert mixed[1].mean() < scores["training speakers"].mean() < mixed[30].mean()
@@ -431,7 +443,8 @@ assert scores["own, neutral (leak)"].mean() > mixed[8].mean() + 0.03
 
 for name, table in (("WA", WA), ("UA", UA)):
     interval = metrics.interval(table.ravel())
-    print(f"the paper's {name}: {interval.mean:.1f}, 95 % interval {interval.low:.1f} to {interval.high:.1f}")
+    ends = f"{interval.low:.1f} to {interval.high:.1f}"
+    print(f"the paper's {name}: {interval.mean:.1f}, 95 % interval {ends}")
 assert interval.high - interval.low > 10
 
 # %%
@@ -498,10 +511,13 @@ def draw_difference(first, second):
 
 # sphinx_gallery_end_ignore
 all_own = by_each_speaker(number >= 0)
-first, second = fold_scores(x[:, :16], y, all_own)[0, :, -1], scores["own, all, no labels"]
-for name, found in (("16 features", first), ("20 features", second), ("difference", second - first)):
+first = fold_scores(x[:, :16], y, all_own)[0, :, -1]
+second = scores["own, all, no labels"]
+compared = {"16 features": first, "20 features": second, "difference": second - first}
+for name, found in compared.items():
     interval = metrics.interval(100 * found)
-    print(f"{name:12} {interval.mean:5.1f}, 95 % interval {interval.low:5.1f} to {interval.high:5.1f}")
+    ends = f"{interval.low:5.1f} to {interval.high:5.1f}"
+    print(f"{name:12} {interval.mean:5.1f}, 95 % interval {ends}")
 draw_difference(first, second)
 plt.show()
 assert metrics.interval(first).high > metrics.interval(second).low

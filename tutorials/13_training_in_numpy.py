@@ -22,6 +22,10 @@ begin with the whole and look at the parts later, you can also begin here.
 # We train on the speakers of the sessions 1 to 4 and test on the two speakers of session 5. No
 # decision depends on the test, so we need no validation speaker (tutorial 12).
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrices are small here
+
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -50,7 +54,7 @@ labels = np.array([utterance.label for utterance in corpus.utterances])
 session = np.array([utterance.session for utterance in corpus.utterances])
 train = np.flatnonzero(session != "5")
 test = np.flatnonzero(session == "5")
-print(f"{len(train)} utterances train, {len(test)} test; classes: {', '.join(corpus.classes)}")
+print(f"{len(train)} utterances train, {len(test)} test; classes:", *corpus.classes)
 angry = train[labels[train] == 3][0]
 Audio(sounds[angry], rate=16000)
 
@@ -91,7 +95,7 @@ def draw_spectrograms(shown):
 
 # sphinx_gallery_end_ignore
 hann = np.sin(np.pi * np.arange(1024) / 1023) ** 2
-slow = reference.stft.forward(sounds[0], hann, 512, 257, 1e-2)  # the plain sum of tutorial 2
+slow = reference.stft.forward(sounds[0], hann, 512, 257, 1e-2)  # the sum of tutorial 2
 assert np.abs(spectrogram(sounds[0]) - slow).max() < 1e-4
 draw_spectrograms([train[labels[train] == k][0] for k in range(4)])
 plt.show()
@@ -132,7 +136,8 @@ def draw_batch(x, lengths):
 x, lengths = batch(train[:16])
 draw_batch(x, lengths)
 plt.show()
-print(f"x {x.shape}; {lengths.sum() / (x.shape[0] * x.shape[1]):.0%} of the frames are real")
+real = lengths.sum() / (x.shape[0] * x.shape[1])
+print(f"x {x.shape}; {real:.0%} of the frames are real")
 
 # %%
 # Parameters
@@ -164,7 +169,8 @@ def initial(rng):
     # two directions, and the gates i f g o of each side by side
     p["lstm1.Wx"] = glorot(rng, features, UNITS, (features, 2, 4 * UNITS))
     # orthogonal matrices, because they keep the length of h
-    orthogonal = [np.linalg.qr(rng.standard_normal((2, UNITS, UNITS)))[0] for _ in range(4)]
+    square = 2, UNITS, UNITS
+    orthogonal = [np.linalg.qr(rng.standard_normal(square))[0] for _ in range(4)]
     p["lstm1.Wh"] = np.concatenate(orthogonal, axis=2)
     p["lstm1.b"] = np.zeros((2, 4 * UNITS))
     p["lstm1.b"][:, UNITS : 2 * UNITS] = 1  # the forget gate begins open
@@ -195,8 +201,11 @@ def conv_forward(x, lengths, W, b, stride):
     I, J = W.shape[:2]
     real = frames_of(-(-lengths // stride[0]), -(-x.shape[1] // stride[0]))
     padded = np.pad(x, ((0, 0), ((I - 1) // 2, I), ((J - 1) // 2, J), (0, 0)))
-    z = b + sum(padded[taps(i, j, x.shape, stride)] @ W[i, j] for i in range(I) for j in range(J))
-    y = np.maximum(z, 0) * real[:, :, None, None]
+    z = 0
+    for i in range(I):
+        for j in range(J):
+            z += padded[taps(i, j, x.shape, stride)] @ W[i, j]
+    y = np.maximum(z + b, 0) * real[:, :, None, None]
     return y, -(-lengths // stride[0]), padded
 
 
@@ -289,7 +298,7 @@ def forward(p, x, lengths):
 
 
 def loss_of(scores, labels):
-    """Mean cross-entropy, and the gradient (B, 4) of the scores: the prediction minus the target."""
+    """Mean cross-entropy, and its gradient (B, 4): the prediction minus the target."""
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
     probability = e / e.sum(axis=1, keepdims=True)
     loss = -np.log(probability[np.arange(len(labels)), labels]).mean()
@@ -347,7 +356,8 @@ def conv_backward(dy, y, shape, padded, W, stride, first):
             if not first:
                 dpadded[at] += dz @ W[i, j].T
     top, left = (I - 1) // 2, (J - 1) // 2
-    return dpadded[:, top : top + shape[1], left : left + shape[2]], dW, dz.sum(axis=(0, 1, 2))
+    dx = dpadded[:, top : top + shape[1], left : left + shape[2]]
+    return dx, dW, dz.sum(axis=(0, 1, 2))
 
 
 def backward(p, dscores, kept):
@@ -359,7 +369,7 @@ def backward(p, dscores, kept):
     for n in range(2):
         Wx, Wh, _ = direction(p, n)
         found.append(lstm_backward(dh[n], inputs[n], real, lstms[n][1], Wx, Wh))
-    dx = found[0][0] + found[1][0][turn]  # turned round twice is the order of the beginning
+    dx = found[0][0] + found[1][0][turn]  # turned twice: the order of the beginning
     d["lstm1.Wx"] = np.stack([found[0][1], found[1][1]], axis=1)
     d["lstm1.Wh"] = np.stack([found[0][2], found[1][2]])
     d["lstm1.b"] = np.stack([found[0][3], found[1][3]])
@@ -382,7 +392,8 @@ for name, W in p.items():
     towards = rng.standard_normal(W.shape)
     ahead, _ = forward({**p, name: W + 1e-7 * towards}, x, lengths)
     behind, _ = forward({**p, name: W - 1e-7 * towards}, x, lengths)
-    measured = (loss_of(ahead, labels[train[:16]])[0] - loss_of(behind, labels[train[:16]])[0]) / 2e-7
+    rise = loss_of(ahead, labels[train[:16]])[0] - loss_of(behind, labels[train[:16]])[0]
+    measured = rise / 2e-7
     predicted = np.sum(gradients[name] * towards)
     print(f"{name:9} predicted {predicted:+.8f}, measured {measured:+.8f}")
     assert abs(measured - predicted) < 1e-5 * np.linalg.norm(gradients[name])
@@ -418,9 +429,13 @@ def step(p, velocity, chosen, factor):
     return loss
 
 
+def batches(chosen):
+    return [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
+
+
 def predict(p, chosen):
-    parts = [forward(p, *batch(chosen[n : n + BATCH]))[0] for n in range(0, len(chosen), BATCH)]
-    return np.concatenate(parts).argmax(axis=1)
+    scores = [forward(p, *batch(part))[0] for part in batches(chosen)]
+    return np.concatenate(scores).argmax(axis=1)
 
 
 def ua(p, chosen):
@@ -440,7 +455,7 @@ history = []
 for epoch in range(EPOCHS):
     factor = 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
     order = rng.permutation(train)
-    losses = [step(p, velocity, order[n : n + BATCH], factor) for n in range(0, len(order), BATCH)]
+    losses = [step(p, velocity, part, factor) for part in batches(order)]
     history.append((np.mean(losses), ua(p, test)))
     print("epoch {}: loss {:.3f}, UA of the test {:.3f}".format(epoch + 1, *history[-1]))
 known = ua(p, train)
@@ -544,8 +559,7 @@ optimiser = Optimiser(model.parameters, config)
 model.parameters.gradients[:] = 0
 velocity = {name: np.zeros_like(W) for name, W in ours.items()}
 order = np.random.default_rng(2).permutation(train)
-for n in range(10):
-    chosen = order[n * BATCH : (n + 1) * BATCH]
+for n, chosen in enumerate(batches(order)[:10]):
     loss = step(ours, velocity, chosen, 1.0)
     _, package_loss = package_step(chosen)
     optimiser.step(1.0)
@@ -598,5 +612,7 @@ for n in range(10):
 #       Those of both convolutions. The gradients of the LSTM and of the dense layer do not use
 #       ``dx``, so they stay right. The first wrong tensor, from the top, says where to look.
 #
-# Your turn: ``tutorials/exercises/lstm_backward.py``, the loop of ``lstm_backward`` for a single
-# direction, judged by ``python -m scratchser.check tutorials/exercises/lstm_backward.py``.
+# **Your turn.** Write the loop of ``lstm_backward`` for a single direction in
+# ``tutorials/exercises/lstm_backward.py``. This command judges it::
+#
+#     python -m scratchser.check tutorials/exercises/lstm_backward.py

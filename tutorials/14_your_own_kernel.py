@@ -125,8 +125,9 @@ def forward(x, beta):
     return y
 
 
-print(f"largest difference to the reference: {np.abs(forward(x, beta) - right).max():.1e}")
-assert np.abs(forward(x, beta) - right).max() < 1e-15
+difference = np.abs(forward(x, beta) - right).max()
+print(f"largest difference to the reference: {difference:.1e}")
+assert difference < 1e-15
 
 # %%
 # And the first planted mistake. This kernel works on all T frames, because the author thinks that
@@ -144,8 +145,9 @@ def without_lengths(x, beta, y):
 
 y = np.empty((B, T, D))
 without_lengths(x, beta, y)
-print(f"{np.isnan(y).sum()} of {y.size} elements are NaN, the first at {np.argwhere(np.isnan(y))[0]}")
-assert np.isnan(y).sum() == 6 * D
+wrong = np.argwhere(np.isnan(y))
+print(f"{len(wrong)} of {y.size} elements are NaN, the first at {wrong[0]}")
+assert len(wrong) == 6 * D
 
 # %%
 # With zeros in the padding this mistake would have been invisible: y would be 0 there, too.
@@ -224,7 +226,12 @@ def planted(mistake):
     return wrong
 
 
-for mistake in ("1 - s is forgotten", "da and dg are swapped", "the last frame replaces the sum"):
+mistakes = (
+    "1 - s is forgotten",
+    "da and dg are swapped",
+    "the last frame replaces the sum",
+)
+for mistake in mistakes:
     reports = check(forward, planted(mistake), inputs)
     print(f"{mistake}:", *reports, sep="\n  ")
     assert not all(report.passed for report in reports)
@@ -422,8 +429,10 @@ with tempfile.TemporaryDirectory() as folder:
     file = Path(folder, "mine.py")
     file.write_text(attempt)
     command = [sys.executable, "-m", "scratchser.check", file.name]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUTF8": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}
+    here = {"cwd": folder, "env": environment}
+    done = subprocess.run(command, **here, capture_output=True, encoding="utf-8")
 print(done.stdout)
 assert done.returncode != 0
 assert "FAIL" in done.stdout
