@@ -11,7 +11,6 @@ conv2d            section 3, figure 3            layers.Conv2d                  
 pool              section 3                      layers.MaxPool                     test_pool.py
 statistics_pool   ours, no equation              layers.StatisticsPool              test_statistics_pool.py
 group_norm        ours, no equation              layers.SpeakerNorm                 test_group_norm.py
-dropout           not in the paper               layers.Dropout                     test_dropout.py
 lstm              section 3, figure 3            layers.BiLSTM, layers.LastStates   test_lstm.py
 linear            section 3, figure 3            layers.Dense                       test_linear.py
 softmax           sections 3 and 3.3             fit, evaluate                      test_softmax.py

@@ -102,10 +102,8 @@ class Training:
         confusion = np.zeros((len(self.data.classes),) * 2, np.int64)
         total_loss, count, frames = 0.0, 0, 0
         rng = rng_of(self.seed, self.fold.number, epoch)
-        self.model.dropout.key = int(rng_of(self.seed, self.fold.number, epoch).spawn(3)[2].integers(2**63))
         for batch in minibatches(self.data, self.train, self.config, self.normalisation, rng):
-            self.model.dropout.rows = batch.rows
-            speakers = np.zeros(len(batch.rows), np.int64)  # for readout_norm, a minibatch is of one speaker
+            speakers = np.zeros(len(batch.utterances), np.int64)  # for readout_norm, a minibatch is of one speaker
             logits = self.model.forward(batch.x, batch.lengths, True, speakers)
             loss, dlogits = softmax.loss(logits, batch.targets, batch.weights)
             if not np.isfinite(loss):

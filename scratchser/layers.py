@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchser.kernels import batchnorm, conv2d, dropout, group_norm, linear, lstm, pool, statistics_pool
+from scratchser.kernels import batchnorm, conv2d, group_norm, linear, lstm, pool, statistics_pool
 from scratchser.kernels.machine.device import CPU, Array, Device
 
 STEPS = 256  # time steps with separate running statistics (frame-wise kinds); later steps use the last ones
@@ -243,22 +243,6 @@ class SpeakerNorm:
         count, *statistics = group_norm.statistics(z, speakers)
         mean, variance = (self.device.download(array).astype(np.float64) for array in statistics)
         return count, mean, variance
-
-
-class Dropout:
-    """Sets elements of z (B, D) to 0 with probability p while training, and scales the others by 1 / (1 - p).
-
-    `fit` sets `key` for each epoch and `rows` (B,), the position of each utterance in it, for each batch.
-    """
-
-    def __init__(self, p: float) -> None:
-        self.p, self.key, self.rows = p, 0, np.empty(0, np.int64)
-
-    def forward(self, z: Array) -> Array:
-        return dropout.forward(z, self.rows, self.key, self.p) if self.p else z
-
-    def backward(self, dy: Array) -> Array:
-        return dropout.backward(dy, self.rows, self.key, self.p) if self.p else dy
 
 
 class Dense:

@@ -3,7 +3,7 @@
 spectrogram (B, T, F, 1) -> conv, optional max pooling ... -> one vector for each frame -> Bi-LSTM ... Bi-LSTM ->
 last states -> dense -> scores (B, K)
 
-Ours: no Bi-LSTM, statistics over all frames instead of the last states, their normalisation and dropout.
+Ours: no Bi-LSTM, statistics over all frames instead of the last states, and their normalisation.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from scratchser.layers import (
     BiLSTM,
     Conv2d,
     Dense,
-    Dropout,
     LastStates,
     MaxPool,
     NormedBiLSTM,
@@ -60,7 +59,6 @@ class Model:
         ]
         self.readout = LastStates() if config.readout == "last" else StatisticsPool()
         self.norm = SpeakerNorm("norm", self.parameters) if config.readout_norm == "speaker" else None
-        self.dropout = Dropout(config.dropout)
         self.dense = Dense("dense", self.parameters)
 
     @property
@@ -97,13 +95,11 @@ class Model:
             if speakers is None:
                 raise ValueError("readout_norm needs the speaker of each utterance")
             z = self.norm.forward(z, speakers, training)
-        if training:
-            z = self.dropout.forward(z)
         return self.dense.forward(z)
 
     def backward(self, dscores: Array) -> None:
         """Add the gradients of all parameters, from the gradient (B, K) of the scores of the last forward."""
-        dz = self.dropout.backward(self.dense.backward(dscores))
+        dz = self.dense.backward(dscores)
         if self.norm:
             dz = self.norm.backward(dz)
         dx = self.readout.backward(dz)

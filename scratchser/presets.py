@@ -72,7 +72,6 @@ class Config:
     readout: Literal["last", "statistics"] = "last"
     # normalises these vectors over the utterances of each speaker (transductive); a minibatch is then of one speaker
     readout_norm: Literal["off", "speaker"] = "off"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of these vectors
 
     # training, section 3; the conv layers have their own learning rate and L2, section 3.2
     batch_size: Count = 16
@@ -193,13 +192,7 @@ PRESETS["mel"] = replace(
 )
 # the same with two normalisations over all recordings of a speaker, the test speaker too (transductive)
 PRESETS["mel-speaker"] = replace(
-    PRESETS["mel"],
-    normalisation="speaker",
-    mixup=0.0,
-    gain=0.0,
-    readout_norm="speaker",
-    dropout=0.3,
-    clip_norm=1.0,
+    PRESETS["mel"], normalisation="speaker", readout_norm="speaker", mixup=0.0, gain=0.0, clip_norm=1.0
 )
 
 # The settings were chosen on these speakers, so the main result is the mean over the others

@@ -17,7 +17,7 @@ from scratchser.fit import DivergedError, Training
 from scratchser.presets import Config, with_settings
 
 CONFIG = with_settings(Config(epochs=3, patience=3, selection_share=1.0), small_corpus.SMALL)
-SPEAKER = {"select_epoch": False, "readout": "statistics", "readout_norm": "speaker", "dropout": 0.3}
+SPEAKER = {"select_epoch": False, "readout": "statistics", "readout_norm": "speaker"}
 
 
 @pytest.fixture(scope="module")

@@ -144,14 +144,13 @@ def test_gradients_with_batch_normalisation(kind):
 
 @pytest.mark.gradcheck
 @pytest.mark.parametrize("lstm", [0, 1])
-def test_gradients_with_statistics_speakers_and_dropout(lstm, monkeypatch):
+def test_gradients_with_statistics_and_speakers(lstm, monkeypatch):
     """Six utterances of two speakers; ε is large as above."""
     for op in (statistics_pool, group_norm):
         monkeypatch.setattr(op, "EPSILON", 0.3)
-    own = {"readout": "statistics", "readout_norm": "speaker", "select_epoch": False, "dropout": 0.4}
+    own = {"readout": "statistics", "readout_norm": "speaker", "select_epoch": False}
     config = replace(of_depth(SMALL, 2, 1), lstm_layers=lstm, **own)
     model = Model(config, BINS, classes=4, seed=lstm, dtype=np.float64)
-    model.dropout.key, model.dropout.rows = 7, np.array([4, 1, 5, 0, 3, 2])
     x, lengths, target, weight = (np.concatenate([array, array[::-1]]) for array in batch(np.float64))
     x[3:] = np.random.default_rng(6).permutation(x[3:], axis=2)
     check_gradients(model, x, lengths, target, weight, directions=2, speakers=np.array([1, 0, 0, 1, 0, 1]))

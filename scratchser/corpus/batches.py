@@ -69,11 +69,10 @@ class Batch:
     targets: np.ndarray  # (B, K) float32
     weights: np.ndarray  # (B,) float32
     utterances: np.ndarray  # (B,) int64, indices into the features
-    rows: np.ndarray  # (B,) int64, positions in the order of the epoch
 
 
 def rng_of(seed: int, fold: int, epoch: int) -> np.random.Generator:
-    """The random generator of one epoch of one fold. Its children 0, 1 and 2 are for validation, mixup, and dropout."""
+    """The random generator of one epoch of one fold."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fold, epoch)))
 
 
@@ -93,6 +92,7 @@ def training_alphas(config: Config, number: int, rng: np.random.Generator) -> np
 
 def validation_alphas(config: Config, number: int, rng: np.random.Generator) -> np.ndarray:
     """Warp factors (number,) for the validation: one each with "utterance", else 1."""
+    # a child of rng, so that they differ from those of the training
     return rng.spawn(1)[0].uniform(*ALPHAS, number) if config.vtlp == "utterance" else np.ones(number)
 
 
@@ -110,14 +110,14 @@ def minibatches(
     data: Dataset, utterances: np.ndarray, config: Config, normalisation: Normalisation, rng: np.random.Generator
 ) -> Iterator[Batch]:
     """The batches of one epoch over the training utterances. The last one may be smaller than config.batch_size."""
-    augmentation = rng.spawn(2)[1]
+    augmentation = rng.spawn(2)[1]  # the first child is the validation's
     order = training_order(data, utterances, config, rng)
     alphas = training_alphas(config, len(order), rng)
     weights = data.weights * balance(data, order) if config.class_weights == "balanced" else data.weights
     for rows in cut(order, data.voices if config.readout_norm == "speaker" else None, config.batch_size, rng):
         chosen = order[rows]
         x, lengths = assemble(data.features, normalisation, chosen, alphas[rows])
-        yield augmented(Batch(x, lengths, data.targets[chosen], weights[chosen], chosen, rows), config, augmentation)
+        yield augmented(Batch(x, lengths, data.targets[chosen], weights[chosen], chosen), config, augmentation)
 
 
 def augmented(batch: Batch, config: Config, rng: np.random.Generator) -> Batch:
