@@ -192,7 +192,7 @@ WRONG = {
         ("strides exchanged", "st, sf = stride", "sf, st = stride"),
         (ACCUMULATE, "dbias += dz", "dbias[:] = dz"),
         (TIME, "i - pt", "i - pt + 1"),
-        ("padding forgotten", PADDING, "pt, pf = 0, 0"),
+        ("padding forgotten", "t * st + i - pt", "t * st + i"),
         ("transposed index in dW", "np.outer(x[b, u, v], dz)", "np.outer(dz, x[b, u, v])"),
         ("lengths ignored", "frames = -(-length // st)", "frames = dy.shape[1]"),
         ("length mask forgotten", "u < length", "u < T"),

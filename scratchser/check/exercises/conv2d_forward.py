@@ -40,7 +40,8 @@ PARTS = {
         "off by one in time (late)": f"here it begins one frame too late: {CENTRE}.",
         "off by one in time (early)": f"here it begins one frame too early: {CENTRE}.",
         "off by one in the padding": "⌊(I - 1) / 2⌋ frames lie before the window's centre, not ⌊I / 2⌋.",
-        "padding forgotten": "the window of frame t is centred: it begins ⌊(I - 1) / 2⌋ frames earlier.",
+        **ex.variants("padding forgotten", "the window is centred: it begins ⌊(I - 1) / 2⌋ frames and ⌊(J - 1) / 2⌋ "
+            "bins earlier.", "time and frequency", "time", "frequency"),
     }),
     "W": ex.Part("Which index of W is which?",
         "W is [kernel row, kernel column, input channel, output channel]; tap (i, j) meets row i and column j.",
@@ -126,8 +127,8 @@ def padding(I: int, J: int, mistakes: ex.Mistakes) -> tuple[int, int]:
     pt, pf = (I - 1) // 2, (J - 1) // 2
     if "off by one in the padding" in mistakes:
         pt, pf = I // 2, J // 2
-    if "padding forgotten" in mistakes:
-        pt, pf = 0, 0
+    forgotten = ex.kind(mistakes, "padding forgotten")
+    pt, pf = 0 if "time" in forgotten else pt, 0 if "frequency" in forgotten else pf
     return pt - ex.choice(mistakes, {"off by one in time (late)": 1, "off by one in time (early)": -1}, 0), pf
 
 

@@ -43,7 +43,7 @@ def cases(THREADS: int) -> dict[str, ex.Launch]:
     return {
         "3 x 3 kernel, stride 1": launch(THREADS, (4,), 4, 2, 2, (3, 3), (1, 1)),
         "stride 2 x 3": launch(THREADS, (5, 3), 7, 2, 2, (3, 3), (2, 3), seed=1),
-        "unequal lengths, even kernel": launch(THREADS, (3, 1), 3, 1, 3, (4, 2), (2, 1), spare=2, seed=2),
+        "unequal lengths, even kernel": launch(THREADS, (3, 1), 3, 1, 3, (6, 2), (2, 1), spare=2, seed=2),
         "one frame, one bin": launch(THREADS, (1,), 1, 1, 2, (3, 3), (1, 1), seed=3),
     }
 

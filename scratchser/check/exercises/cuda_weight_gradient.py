@@ -41,8 +41,8 @@ def gradient(a: ex.Arguments, mistakes: ex.Mistakes, PARTS: int) -> ex.Outputs:
         "first part": parts[:1],
         "last part": parts[-1:],
     }
-    parts = used.get(ex.kind(mistakes, "missing accumulate"), parts)
     parts = parts[:-1] if "last part forgotten" in mistakes else parts
+    parts = used.get(ex.kind(mistakes, "missing accumulate"), parts)
     total = sum((x[part].T @ dy[part] for part in parts), np.zeros(dW.shape))
     if "old gradient in every part" in mistakes:
         total += (PARTS - 1) * dW
