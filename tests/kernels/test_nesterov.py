@@ -1,4 +1,4 @@
-"""The fused update: several steps and segments against the plain formula, and against the textbook's."""
+"""The fused update: segments and chunks against the plain formula, and against the textbook's."""
 
 import numpy as np
 
@@ -11,28 +11,6 @@ MOMENTUM = 0.9
 def draw(n, seed=6):
     rng = np.random.default_rng(seed)
     return rng.standard_normal(n), rng.standard_normal(n)
-
-
-def test_several_steps_over_segments_with_rates_and_l2_of_their_own():
-    ends = np.array([5, 5, 12, 13, 30])  # weights, an empty segment, weights, one bias, weights
-    learning_rate = np.array([0.05, 9.0, 0.02, 0.02, 0.01])
-    l2 = np.array([1e-2, 9.0, 1e-3, 0.0, 0.1])
-    W, V = draw(30)
-    V[:] = 0
-    expected, velocity = W.copy(), V.copy()
-    for seed in range(4):
-        dW = draw(30, seed)[1]
-        given = dW.copy()
-        nesterov.step(W, V, dW, ends, learning_rate, l2, MOMENTUM)
-        assert not dW.any(), "the next step's gradients are added to what is left"
-        for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            part = slice(start, end)
-            new = reference.nesterov.step(
-                expected[part], velocity[part], given[part], learning_rate[s], l2[s], MOMENTUM
-            )
-            expected[part], velocity[part] = new
-        np.testing.assert_allclose(W, expected, rtol=1e-13)
-        np.testing.assert_allclose(V, velocity, rtol=1e-13)
 
 
 def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
@@ -54,20 +32,21 @@ def test_it_is_the_textbook_method_seen_from_the_look_ahead_point():
 
 def test_every_parameter_of_many_chunks_gets_its_segments_settings_with_any_number_of_threads(same_with_two_threads):
     n = 3 * nesterov.CHUNK + 5
-    ends, learning_rate = np.array([7, nesterov.CHUNK, n - 9_000, n]), np.array([0.1, 0.01, 0.3, 0.2])
+    ends = np.array([7, 7, 8, nesterov.CHUNK, n - 9_000, n])  # one is empty, one is a single bias
+    learning_rate, l2 = np.array([0.1, 9.0, 0.05, 0.01, 0.3, 0.2]), np.array([0.1, 9.0, 0, 0.02, 0.3, 0.1])
 
     def step():
         W, V = draw(n)
         dW = np.sin(W)
-        nesterov.step(W, V, dW, ends, learning_rate, np.full(4, 0.1), MOMENTUM)
+        nesterov.step(W, V, dW, ends, learning_rate, l2, MOMENTUM)
         return W, V, dW
 
     same_with_two_threads(step)
     (W, V, dW), (before, velocity) = step(), draw(n)
-    assert not dW.any()
-    g = np.sin(before) + 0.1 * before
+    assert not dW.any(), "the next step's gradients are added to what is left"
+    learning_rates, l2s = (np.repeat(each, np.diff(ends, prepend=0)) for each in (learning_rate, l2))
+    g = np.sin(before) + l2s * before
     np.testing.assert_allclose(V, MOMENTUM * velocity + g, rtol=1e-12, atol=1e-14)
-    learning_rates = np.repeat(learning_rate, np.diff(ends, prepend=0))
     np.testing.assert_allclose(W, before - learning_rates * (g + MOMENTUM * V), rtol=1e-12, atol=1e-14)
 
 

@@ -23,13 +23,6 @@ def sources(alpha, F):
     return vtlp.forward(np.arange(F, dtype=np.float64)[None], alpha)[0]
 
 
-@pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("F", [2, 11, 257])
-def test_warp(alpha, F):
-    S = draw(F=F)
-    np.testing.assert_allclose(vtlp.forward(S, alpha), reference.vtlp.forward(S, alpha), rtol=0, atol=1e-12)
-
-
 @settings(max_examples=100, deadline=None)
 @given(factors, sizes)
 def test_the_warp_is_a_rising_bijection_and_undone_by_eq_4(alpha, F):
