@@ -118,7 +118,7 @@ def test_one_cause_is_shown_and_the_rest_is_counted(judged):
     assert text.count("FAIL") == 1 and "2 more checks failed, shown by --all." in text
     assert "-> transposed index in dW: " in text and "hint 3 of 3: dW[d, k] += x[b, d] * dy[b, k]" in text
     assert everything.count("FAIL") == 3 and "hint" not in everything and "--all" not in everything
-    assert text.splitlines()[-1].endswith("Recognised: transposed index in dW, missing accumulate.")
+    assert text.splitlines()[-1].endswith("Recognised: transposed index in dW, accumulation forgotten.")
     assert all("transposed" not in line for line in verdict.hints[0]), "a nudge does not tell the mistake"
 
 

@@ -164,7 +164,7 @@ def test_a_class_becomes_a_table(tmp_path, capsys):
         ("dana/answer.py", "", "no", "0", ""),
         ("eric/answer.py", "linear_backward", "no", "0", "8"),
     ]
-    assert [row["recognised"] for row in rows] == ["", "missing accumulate", "endless loop", "", ""]
+    assert [row["recognised"] for row in rows] == ["", "accumulation forgotten", "endless loop", "", ""]
     failure = rows[2]["first failure"]
     assert failure.startswith("it ends within 2 seconds: still running, in line 1")
     assert failure.endswith((": while x.shape[0] == 5:", ": pass"))

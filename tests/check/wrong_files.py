@@ -1,6 +1,6 @@
 """Wrong files: (names to recognise, text in the solution, text of the mistake, ...). Without a name: none fits."""
 
-ACCUMULATE, TIME, NO_WEIGHT = "missing accumulate", "off by one in time", "weight forgotten"
+ACCUMULATE, TIME, NO_WEIGHT = "accumulation forgotten", "off by one in time", "weight forgotten"
 
 # texts of the solutions that several mistakes replace, and longer mistakes
 ONE, TWO = "    start = 0\n", "W[i] -= learning_rate[s] * (g + momentum * V[i])"
@@ -45,8 +45,8 @@ WRONG = {
         ("first utterance forgotten", "in range(x.shape[0])", "in range(1, x.shape[0])"),
         ("last utterance forgotten", "in range(x.shape[0])", "in range(x.shape[0] - 1)"),
         ("", "return dx", "return dx * (1 - x**2)"),
-        ("missing accumulate, transposed index in W", "W[d, k]\n", "W[k, d]\n", "db[k] +=", "db[k] ="),
-        ("divided by the batch size, missing accumulate", DW, f"{DW} / len(x)", "db[k] +=", "db[k] ="),
+        ("accumulation forgotten, transposed index in W", "W[d, k]\n", "W[k, d]\n", "db[k] +=", "db[k] ="),
+        ("accumulation forgotten, divided by the batch size", DW, f"{DW} / len(x)", "db[k] +=", "db[k] ="),
         ("added for every feature, sign, transposed index in dW", *INTO_LOOP, "dx[b, d] +=", "dx[b, d] -=",
          "dW[d, k] +=", "dW[k, d] +="),
     ],
@@ -74,7 +74,7 @@ WRONG = {
         ("maximum over the wrong axis", ROW_MAX, "logits[b] - logits.max(axis=0)"),
         ("own class only", DLOGITS, "target[b] * (p - 1)"),
         ("early return", "    return loss", "        return loss"),
-        ("missing accumulate, targets assumed to sum to 1", "loss += ", "loss = ", "p * target[b].sum() -", "p -"),
+        ("accumulation forgotten, targets assumed to sum to 1", "loss += ", "loss = ", "p * target[b].sum() -", "p -"),
     ],
     "vtlp": [
         ("warp in the wrong direction", "alpha * 0.9", "0.9", "k / alpha", "alpha * k", ") / (10", ") * (10"),
@@ -153,7 +153,7 @@ WRONG = {
         (TIME, "i - pt", "i - pt - 1"),
         ("off by one in the padding", PADDING, "pt, pf = I // 2, J // 2"),
         ("padding forgotten", PADDING, "pt, pf = 0, 0"),
-        ("stride times the tap", "t * st + i - pt", "(t + i - pt) * st", "f * sf + j - pf", "(f + j - pf) * sf"),
+        ("tap multiplied by the stride", "t * st + i", "(t + i) * st", "f * sf + j", "(f + j) * sf"),
         ("tap subtracted", "i - pt", "pt - i"),
         ("last frame forgotten", "-(-length // st)", "length // st"),
         ("ReLU forgotten", "max(total, 0)", "total"),
@@ -201,7 +201,7 @@ WRONG = {
         ("added for every tap", ADD_BIAS, "", IN_TAPS, f"{IN_TAPS}                        dbias += dz\n"),
         ("added for every tap", ADD_BIAS, "", IN_ROWS, f"{IN_ROWS}                    dbias += dz\n"),
         ("", ADD_DX, f"{ADD_DX} * (x[b, u, v] > 0)"),
-        ("ReLU mask forgotten, missing accumulate", "np.where(y[b, t, f] > 0, dy[b, t, f], 0)", "dy[b, t, f]",
+        ("ReLU mask forgotten, accumulation forgotten", "np.where(y[b, t, f] > 0, dy[b, t, f], 0)", "dy[b, t, f]",
          "    dx = np", "    dW[:] = 0\n    dx = np"),
     ],
     "lstm_cell_forward": [
@@ -262,7 +262,7 @@ WRONG = {
         ("early return", "    return dx", "        return dx"),
         ("", "dz = np.concatenate([di, df, dg, do])", "dz = np.clip(np.concatenate([di, df, dg, do]), -0.1, 0.1)"),
         ("forget gate forgotten, off by one in time", CARRY, "", "np.outer(h_before, dz)", "np.outer(y[b, t], dz)"),
-        ("derivative of tanh c forgotten, initial state forgotten, missing accumulate", " * (1 - squashed**2)", "",
+        ("accumulation forgotten, derivative of tanh c forgotten, initial state forgotten", " * (1 - squashed**2)", "",
          "else h0[b]", "else 0 * h0[b]", "dWx += ", "dWx[:] = "),
     ],
     "batch_norm": [
@@ -291,7 +291,7 @@ WRONG = {
         ("mean not subtracted", "hat = (a - mean) * s", "hat = a * s"),
         (ACCUMULATE, "dgamma += ", "dgamma[:] = ", "dbeta += ", "dbeta[:] = "),
         ("", "g - of_mean", "g - np.median(g, axis=0)"),
-        ("missing accumulate, γ forgotten", "g = gamma * d", "g = d", "dgamma += ", "dgamma[:] = "),
+        ("accumulation forgotten, γ forgotten", "g = gamma * d", "g = d", "dgamma += ", "dgamma[:] = "),
         ("path through the mean forgotten, x in place of x̂, γ forgotten", "g - of_mean -", "g -", "(d * hat)",
          "(d * a)", "g = gamma * d", "g = d"),
     ],
@@ -311,14 +311,14 @@ WRONG = {
         ("off by one at the beginning", "if i < x", "if 0 < i < x"),
         ("early return", "    i =", "    return\n    i ="),
         ("race", "a * x[i] + y[i]", "a * x[i] + y[0]"),
-        ("missing accumulate, off by one at the end", " + y[i]", "", "i < x.shape[0]", "i < x.shape[0] - 1"),
+        ("accumulation forgotten, off by one at the end", " + y[i]", "", "i < x.shape[0]", "i < x.shape[0] - 1"),
     ],
     "cuda_block_sum": [
-        ("race, unwritten read", "    cuda.syncthreads()  # all numbers are there\n", ""),
+        ("race, uninitialised read", "    cuda.syncthreads()  # all numbers are there\n", ""),
         ("race", HALVED, ""),
         ("divergent barrier", HALVED, "            cuda.syncthreads()\n"),
         ("index out of range", "x[i] if i < x.shape[0] else 0", "x[i]"),
-        ("unwritten read", LOADED, "if i < x.shape[0]:\n        part[t] = x[i]"),
+        ("uninitialised read", LOADED, "if i < x.shape[0]:\n        part[t] = x[i]"),
         (ACCUMULATE, "part[t] += part", "part[t] = part"),
         ("sign", "part[t] += part", "part[t] -= part"),
         ("index out of range, race", "if t < half", "if t <= half"),
@@ -335,7 +335,7 @@ WRONG = {
         ("block index forgotten, one halving too few", "cuda.grid(1)", "cuda.threadIdx.x", "half > 0", "half > 1"),
     ],
     "cuda_matmul_tiled": [
-        ("race, unwritten read", "        cuda.syncthreads()  # tiles are complete\n", ""),
+        ("race, uninitialised read", "        cuda.syncthreads()  # tiles are complete\n", ""),
         ("race", "        cuda.syncthreads()  # tiles are used up\n", ""),
         (ACCUMULATE, "        if i < A.shape[0] and start", "        total = 0\n        if i < A.shape[0] and start"),
         (ACCUMULATE, "total += a", "total = a"),
@@ -347,18 +347,18 @@ WRONG = {
         ("transposed shared tile", "a[y, x] =", "a[x, y] ="),
         ("transposed shared tile", "b[k, x]", "b[x, k]"),
         ("transposed shared tile", "a[y, x] =", "a[x, y] =", "b[y, x] =", "b[x, y] ="),
-        ("race, unwritten read", TILE_A, "a[x, y] = A[i, start + x]"),  # but the zeros go to a[y, x]
+        ("race, uninitialised read", TILE_A, "a[x, y] = A[i, start + x]"),  # but the zeros go to a[y, x]
         ("start of the tile forgotten", TILE_A, "a[y, x] = A[i, x]"),
         ("block index forgotten, race", "j, i = cuda.grid(2)", "j, i = x, y"),
         ("index out of range, transposed index in A", TILE_A, "a[y, x] = A[start + x, i]"),
-        ("unwritten read", "        else:\n            a[y, x] = 0\n", ""),
+        ("uninitialised read", "        else:\n            a[y, x] = 0\n", ""),
         ("last, smaller tile forgotten", "range(0, K, TILE)", "range(0, K - K % TILE, TILE)"),
         ("one tile only", "range(0, K, TILE)", "range(0, TILE, TILE)"),
         ("divergent barrier", "    total = float32(0)\n", f"    total = float32(0)\n{PAST_THE_EDGE}        return\n"),
         ("", "float32", "int32"),
         ("last, smaller tile forgotten, transposed shared tile", "range(0, K, TILE)", "range(0, K - K % TILE, TILE)",
          "a[y, x] =", "a[x, y] ="),
-        ("missing accumulate, x and y exchanged", "total += a", "total = a", "j, i = cuda", "i, j = cuda"),
+        ("accumulation forgotten, x and y exchanged", "total += a", "total = a", "j, i = cuda", "i, j = cuda"),
     ],
     "cuda_conv2d_forward": [
         ("writes past the end", " and t < frames", ""),

@@ -1,7 +1,7 @@
 """Wrong files for five CUDA exercises: (names to recognise, text in the solution, text of the mistake, ...)."""
 
 # texts of the solutions that several mistakes replace, and longer mistakes
-ACCUMULATE = "missing accumulate"
+ACCUMULATE = "accumulation forgotten"
 ZERO, OF_THREADS = "    total = float32(0)\n", "    cuda.syncthreads()  # the sums of all threads are there\n"
 HALVED = "        cuda.syncthreads()  # this halving is done\n"
 INTEGERS = ("float32)\n", "int32)\n", "float32\n", "float32, int32\n")
@@ -35,7 +35,7 @@ WRONG = {
         ("first element counted twice", ZERO, f"    total = x[{I}] if {I} < x.shape[0] else float32(0)\n"),
         ("one halving too few", "half > 0", "half > 1"),
         ("divided by the number of threads", "= part[0]", "= part[0] / THREADS"),
-        ("race, unwritten read", OF_THREADS, ""),
+        ("race, uninitialised read", OF_THREADS, ""),
         ("race", HALVED, ""),
         ("divergent barrier", HALVED, "            cuda.syncthreads()\n"),
         ("divergent barrier", ZERO, RETURN + ZERO),
@@ -102,7 +102,7 @@ WRONG = {
         ("index out of range, transposed index in dW", "dW[d, k]", "dW[k, d]"),
         ("sign", "dW[d, k] += total", "dW[d, k] -= total"),
         ("index out of range", "min((s + 1) * n, B)", "(s + 1) * n"),
-        ("race, unwritten read", "    cuda.syncthreads()  # the sums of all parts are there\n", ""),
+        ("race, uninitialised read", "    cuda.syncthreads()  # the sums of all parts are there\n", ""),
         ("race", ADD_PARTS, ADD_EACH + "        total = float32(0)\n"),
         ("divergent barrier", ZERO + "    if k", "    if k >= K:\n        return\n" + ZERO + "    if k"),
         ("", *INTEGERS),
@@ -113,19 +113,19 @@ WRONG = {
         ("race", ROUND, ""),
         ("divergent barrier", READ + NEW, IN_IF),
         ("divergent barrier, race", READ, "        if t + 1 < T:\n            cuda.syncthreads()\n"),
-        ("race, unwritten read", "    cuda.syncthreads()  # all frames are there\n", ""),
+        ("race, uninitialised read", "    cuda.syncthreads()  # all frames are there\n", ""),
         ("one round too few", "range(rounds)", "range(1, rounds)"),
         ("one round too many", "range(rounds)", "range(rounds + 1)"),
         ("one round only", "range(rounds)", "range(min(rounds, 1))"),
         ("left neighbour", MEAN, MEAN.replace("+ 1", "- 1"), "if t + 1 < T", "if t > 0"),
-        ("index out of range, unwritten read", "if t + 1 < T", "if t < T"),
+        ("index out of range, uninitialised read", "if t + 1 < T", "if t < T"),
         ("last frame halved", "else part[t]", "else part[t] / 2"),
         ("last frame set to 0", "else part[t]", "else 0"),
         ("mean forgotten", MEAN, "part[t] + part[t + 1]"),
         ("own value forgotten", MEAN, "part[t + 1]"),
         ("neighbour already smoothed", READ + NEW, READ + SERIAL),
         ("race", "cuda.threadIdx.x, cuda.blockIdx.x", "cuda.threadIdx.x, 0"),
-        ("index out of range, unwritten read", "    if t < T:\n        y", "    if True:\n        y"),
+        ("index out of range, uninitialised read", "    if t < T:\n        y", "    if True:\n        y"),
         ("", *INTEGERS),
         ("last frame halved, own value forgotten", MEAN, "part[t + 1]", "else part[t]", "else part[t] / 2"),
     ],

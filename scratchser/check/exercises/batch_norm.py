@@ -25,7 +25,7 @@ PARTS = {
             "variance", "both paths"),
         "division by n forgotten": f"s (n g - Σ g - x̂ Σ g x̂) must be divided by n: {THROUGH}",
         "factor 2 forgotten (variance)": f"the derivative of (x - mean)² is 2 (x - mean): {THROUGH}",
-        "factor s forgotten": f"x̂ is s times what is centred: {THROUGH}",
+        "factor s forgotten": f"dx contains s once: {THROUGH}",
         **ex.variants("γ forgotten", "y = γ x̂ + β, so the gradient of x̂ is g = γ dy.", "everywhere", "both paths"),
         "γ applied twice": "y = γ x̂ + β, so γ appears once in dx, in g = γ dy.",
         "writes past the end": "dx is 0 past the end of an utterance.",
@@ -35,7 +35,7 @@ PARTS = {
         "a = x[np.arange(T) < lengths[:, None]], mean = a.sum(axis=0) / len(a), s = 1 / np.sqrt(variance + epsilon)", {
         **ex.variants("padding counted", "only real frames count, in every mean and sum: n is the sum of the lengths, "
             "not B T.", "everywhere but in dx", "divided by B T", "paths divided by B T", "in the sums", "in dx too"),
-        **ex.variants("variance divided by n - 1", "eq. (11) divides by n, the number of frames; n - 1 is for later.",
+        **ex.variants("variance divided by n - 1", "divide by n, eq. (11); n - 1 is for the variance of inference.",
             "1 for one frame", "0 / 0 for one frame"),
         "statistics of each frame": "that is eq. (7); here all frames share one mean and one variance.",
         "statistics of all features together": "that is eq. (14); here each feature has its own.",
@@ -66,7 +66,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     everywhere = bool(mistakes & {"padding counted (everywhere but in dx)", "padding counted (in dx too)"})
     averaged = real | everywhere
     summed = real | everywhere | ("padding counted (in the sums)" in mistakes)
-    summed &= (np.arange(B) == B - 1)[:, None, None] | ("missing accumulate (last utterance)" not in mistakes)
+    summed &= (np.arange(B) == B - 1)[:, None, None] | ("accumulation forgotten (last utterance)" not in mistakes)
 
     def mean(values: np.ndarray) -> np.ndarray:
         axis = ex.choice(mistakes, AXES, (0, 1))

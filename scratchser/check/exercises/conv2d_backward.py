@@ -9,15 +9,15 @@ from scratchser.check.exercises.conv2d_forward import AXES, FRAMES, frames, wind
 from scratchser.kernels import conv2d
 
 LAST = {  # kept by = in place of +=, in the order of the loops
-    "missing accumulate (last position)": "= keeps the last position only: sum over all positions with +=.",
-    "missing accumulate (last open position)": "= keeps the last position with an open ReLU: sum over all with +=.",
-    "missing accumulate (last product)": "= keeps the last channel of the last position: sum over all with +=.",
+    "accumulation forgotten (last position)": "= keeps the last position only: sum over all positions with +=.",
+    "accumulation forgotten (last open position)": "= keeps the last position with y > 0: sum over all with +=.",
+    "accumulation forgotten (last product)": "= keeps the last channel of the last position: sum over all with +=.",
 }
 PARTS = {
-    "mask": ex.Part("Where is the ReLU closed, and which elements of dy exist at all?",
+    "mask": ex.Part("Where does the ReLU let dy through, and which frames of dy are padding?",
         "dz = dy where y > 0, else 0, for the frames t < ⌈length / st⌉.",
         "for t in range(-(-lengths[b] // st)), and dz = np.where(y[b, t, f] > 0, dy[b, t, f], 0)", {
-        "ReLU mask forgotten": "where y is 0 the ReLU was closed: dz is 0 there, and dy elsewhere.",
+        "ReLU mask forgotten": "where y is 0, the ReLU blocks the gradient: dz is 0 there, and dy elsewhere.",
         "mask of the wrong array": "the ReLU's mask is y > 0, not dy > 0.",
         "sign of the mask": "the gradient passes where y > 0, not where y is 0.",
         "lengths ignored (dy)": "dy past ⌈length / st⌉ is padding: stop at the end of the utterance.",
@@ -70,12 +70,12 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     if last:  # a tap that meets no input and a channel that is never open keep their old values
         dW, dbias = a["dW"].copy(), a["dbias"].copy()
     for u in range(B):
-        if "missing accumulate (last utterance)" in mistakes:
+        if "accumulation forgotten (last utterance)" in mistakes:
             dW[:], dbias[:] = 0, 0
         for t in range(frames(a, u, mistakes)):
             for f in range(dy.shape[2]):
                 d, (taps, row, column) = dz[u, t, f], window(a, W, (u, t, f), mistakes)
-                kept = y[u, t, f] > 0 if "missing accumulate (last open position)" in mistakes else np.full(D, True)
+                kept = y[u, t, f] > 0 if "accumulation forgotten (last open position)" in mistakes else np.full(D, True)
                 counts = {"all": I * J, "that meets x": len(row) * len(column), "rows": I, "rows that meet x": len(row)}
                 times = counts.get(ex.kind(mistakes, "added for every tap"), 1)
                 dbias[kept] = d[kept] if last else (dbias + d * times)[kept]
@@ -86,7 +86,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
                     dW[at] += to_W
                     continue
                 dW[at] = np.where(kept, to_W, dW[at])
-                if "missing accumulate (last position)" in mistakes:
+                if "accumulation forgotten (last position)" in mistakes:
                     dx[of_x] = to_x
                 elif kept.any():
                     k = np.flatnonzero(kept)[-1]

@@ -8,9 +8,9 @@ from scratchser.kernels import conv2d
 AXES = ("utterance", "frame", "bin", "channel")
 CENTRE = "the window of output t begins at frame t · st - ⌊(I - 1) / 2⌋"
 LAST = {  # kept by = in place of +=
-    **ex.variants("missing accumulate", "= keeps the last tap only: add up the taps with +=.", "last tap",
+    **ex.variants("accumulation forgotten", "= keeps the last tap only: add up the taps with +=.", "last tap",
         "last tap, then bias"),
-    "missing accumulate (last product)": "= keeps the last product only: add up taps and channels with +=.",
+    "accumulation forgotten (last product)": "= keeps the last product only: add up taps and channels with +=.",
 }  # fmt: skip
 FRAMES = {  # mistakes in the number of output frames
     "last frame forgotten": "an utterance has ⌈length / st⌉ output frames: round up.",
@@ -25,7 +25,7 @@ PARTS = {
         "bias after the ReLU": "the ReLU comes last: y = ReLU(bias + sum).",
         **ex.variants("bias added for every tap", "add bias[d] once to each output, outside of the loops over the "
             "window.", "tap", "tap and channel"),
-        "missing accumulate (last channel)": "= keeps the last input channel only: add up the channels with +=.",
+        "accumulation forgotten (last channel)": "= keeps the last input channel only: add up the channels with +=.",
         **LAST,
     }),
     "window": ex.Part("Which frame and which bin of x meets tap (i, j), for output frame t and bin f?",
@@ -34,7 +34,7 @@ PARTS = {
         "stride forgotten": "output frame t reads around input frame t · st, bin f around f · sf.",
         "stride forgotten (time)": "output frame t reads around input frame t · st.",
         "stride forgotten (frequency)": "output bin f reads around input bin f · sf.",
-        "stride times the tap": "the stride moves the window, not its taps: u = t st + i - ⌊(I - 1) / 2⌋.",
+        **ex.variants("tap multiplied by the stride", "the stride moves the window, not its taps.", "tap", "both"),
         **ex.variants("tap subtracted", "add the tap: u = t st + i - ⌊(I - 1) / 2⌋.", "time", "time and frequency"),
         "strides exchanged": "stride is (time, frequency): st belongs to t, sf to f.",
         "off by one in time (late)": f"here it begins one frame too late: {CENTRE}.",
@@ -46,14 +46,14 @@ PARTS = {
     "W": ex.Part("Which index of W is which?",
         "W is [kernel row, kernel column, input channel, output channel]; tap (i, j) meets row i and column j.",
         "W[i, j, c, d]", {
-        "kernel flipped": "go through kernel and window in the same direction.",
+        "kernel flipped": "W[i, j] meets frame i and bin j of the window: both run forward.",
         "transposed index in W": "W is [kernel row, kernel column, input channel, output channel].",
         "kernel rows and columns exchanged": "the first index of W is time, the second is frequency.",
     }),
     "lengths": ex.Part("Where does each utterance end, in x and in y?",
         "Read only 0 ≤ u < length and 0 ≤ v < F; write only the frames t < ⌈length / st⌉.",
         "if 0 <= u < lengths[b] and 0 <= v < F, and for t in range(-(-lengths[b] // st))", {
-        "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, no padding.",
+        "length mask forgotten": "a window that reaches past the end of its utterance reads 0 there, not the padding.",
         "writes past the end": "frames from ⌈length / st⌉ on stay 0: stop at the end of the utterance.",
         **FRAMES,
         "lengths ignored": "each utterance has its own length, for reading and for writing.",
@@ -65,13 +65,11 @@ PARTS = {
 def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     x, W, bias, (st, sf) = a["x"], a["W"], a["bias"], a["stride"]
     W = W[::-1, ::-1] if "kernel flipped" in mistakes else W
-    if "transposed index in W" in mistakes and W.shape[2] == W.shape[3]:
-        W = W.swapaxes(2, 3)
-    if "kernel rows and columns exchanged" in mistakes and W.shape[0] == W.shape[1]:
-        W = W.swapaxes(0, 1)
+    W = W.swapaxes(2, 3) if "transposed index in W" in mistakes and W.shape[2] == W.shape[3] else W
+    W = W.swapaxes(0, 1) if "kernel rows and columns exchanged" in mistakes and W.shape[0] == W.shape[1] else W
     (B, T, F, C), D, last = x.shape, W.shape[3], mistakes & LAST.keys()
-    no_bias = mistakes & {"bias forgotten", "bias after the ReLU", "missing accumulate (last tap, then bias)"}
-    if mistakes & {"missing accumulate (last channel)", "missing accumulate (last product)"}:
+    no_bias = mistakes & {"bias forgotten", "bias after the ReLU", "accumulation forgotten (last tap, then bias)"}
+    if mistakes & {"accumulation forgotten (last channel)", "accumulation forgotten (last product)"}:
         x, W = x[..., -1:], W[:, :, -1:]
     y = np.zeros((B, -(-T // st), -(-F // sf), D), x.dtype)
     for u in range(B):
@@ -87,7 +85,7 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
                     pixel = products[-1, -1]
                 elif count:
                     pixel = pixel + products.sum(axis=(0, 1))
-                if "missing accumulate (last tap, then bias)" in mistakes:
+                if "accumulation forgotten (last tap, then bias)" in mistakes:
                     pixel = pixel + bias
                 pixel = pixel if "ReLU forgotten" in mistakes else np.maximum(pixel, 0)
                 y[u, t, f] = pixel + bias if "bias after the ReLU" in mistakes else pixel
@@ -112,10 +110,12 @@ def window(a: ex.Arguments, W: np.ndarray, output: tuple[int, int, int], mistake
     sf = 1 if mistakes & {"stride forgotten", "stride forgotten (frequency)"} else sf
     end = T if mistakes & {"length mask forgotten", "lengths ignored"} else int(a["lengths"][u])
     pt, pf = padding(I, J, mistakes)
-    rows, columns = np.arange(I) - pt, np.arange(J) - pf
+    multiplied = ex.kind(mistakes, "tap multiplied by the stride")
+    of_t, of_f = (st, sf) if multiplied else (1, 1)
+    pt, pf = (pt * st, pf * sf) if multiplied == "both" else (pt, pf)
+    rows, columns = of_t * np.arange(I) - pt, of_f * np.arange(J) - pf
     subtracted = ex.kind(mistakes, "tap subtracted")
     rows, columns = -rows if subtracted else rows, -columns if subtracted == "time and frequency" else columns
-    rows, columns = (rows * st, columns * sf) if "stride times the tap" in mistakes else (rows, columns)
     row, column = t * st + rows, f * sf + columns
     low_t, low_f = (-T, -F) if "negative index" in mistakes else (0, 0)
     taps = tuple(np.flatnonzero((low <= i) & (i < high)) for i, low, high in ((row, low_t, end), (column, low_f, F)))

@@ -7,16 +7,16 @@ from scratchser.kernels.machine.device import blocks
 
 PARTS = {
     "sums": ex.Part("What is added to what in each halving, and which elements are there at the beginning?",
-        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
+        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then half of that, down to 1.",
         "while half > 0: if t < half: part[t] += part[t + half]", {
         "one halving too few": "halve until one element is left: while half > 0.",
-        "missing accumulate (first)": "the result is the block's first element: add the halves with +=.",
-        "missing accumulate (last)": "= keeps the block's last element: add the elements with +=.",
+        "accumulation forgotten (first)": "the result is the block's first element: add the halves with +=.",
+        "accumulation forgotten (last)": "= keeps the block's last element: add the elements with +=.",
         "divided by the number of threads": "the result is the sum, not the mean.",
         "off by one at the end": "the element of the last thread belongs to the sum.",
         "sign": "the other half is subtracted: add the halves with +=.",
     }),
-    "index, index out of range, unwritten read": ex.Part(
+    "index, index out of range, uninitialised read": ex.Part(
         "Which element of x does thread t of block b load, and where does its block write?",
         "Thread t of block b has x[cuda.grid(1)], or 0 past the end; block b writes sums[b].",
         "part[t] = x[i] if i < x.shape[0] else 0, with i = cuda.grid(1)", {
@@ -35,7 +35,7 @@ def block_sum(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Output
     padded[:, THREADS - ("off by one at the end" in mistakes) :] = 0
     signs = [(-1) ** t.bit_count() if "sign" in mistakes else 1 for t in range(THREADS)]  # one sign for each halving
     step = 2 if "one halving too few" in mistakes else 1
-    ends = {"missing accumulate (first)": padded[:, 0], "missing accumulate (last)": padded[:, -1]}
+    ends = {"accumulation forgotten (first)": padded[:, 0], "accumulation forgotten (last)": padded[:, -1]}
     result = ex.choice(mistakes, ends, (padded * signs)[:, ::step].sum(axis=1))
     result = result / THREADS if "divided by the number of threads" in mistakes else result
     sums[:] = [result[-1], *sums[1:]] if "block index forgotten (output)" in mistakes else result

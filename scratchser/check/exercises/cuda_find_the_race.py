@@ -18,7 +18,7 @@ PARTS = {
         "mean = float32(0.5) * (part[t] + part[t + 1]) if t + 1 < T else part[t]", {
         "one round too few": "the result is that of the round before. With two arrays: which one is written last?",
         "one round too many": "the loop over the rounds makes one round too many.",
-        **ex.variants("one round only", "each round begins with the result of the last.", "each from x", "no loop"),
+        **ex.variants("one round only", "a round begins with the result of the one before.", "each from x", "no loop"),
         "neighbour already smoothed": "part[t + 1] must be the value from before this round, not after it.",
         "left neighbour": "the neighbour of frame t is t + 1.",
         "last frame halved": "the last frame has no neighbour and keeps its value.",
@@ -30,7 +30,7 @@ PARTS = {
 
 
 def smoothed(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
-    x, rounds = a["x"].astype(np.float64), a["rounds"]
+    x, rounds = a["x"].astype(np.float64), int(a["rounds"])
     rounds += ("one round too many" in mistakes) - ("one round too few" in mistakes)
     rounds = {"each from x": min(rounds, 1), "no loop": 1}.get(ex.kind(mistakes, "one round only"), rounds)
     frames = x[:, ::-1] if "left neighbour" in mistakes else x

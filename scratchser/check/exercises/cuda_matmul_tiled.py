@@ -11,12 +11,12 @@ PARTS = {
     "C": ex.Part("When is the sum set to 0, and what is added to it?",
         "C[i, j] = Σ over all tiles Σ_k a[y, k] b[k, x]; the sum is 0 once, before the first tile.",
         "total = float32(0), for start in range(0, K, TILE): ... total += a[y, k] * b[k, x], then C[i, j] = total", {
-        "missing accumulate (last tile)": "set the sum to 0 once, before the first tile, and add in every tile.",
-        "missing accumulate (last product)": "= keeps the last k of the last tile only: add up with +=.",
+        "accumulation forgotten (last tile)": "set the sum to 0 once, before the first tile, and add in every tile.",
+        "accumulation forgotten (last product)": "= keeps the last k of the last tile only: add up with +=.",
         "one tile only": "loop over all of k, tile by tile.",
         "last, smaller tile forgotten": "if TILE does not divide K, a smaller tile remains: fill it with zeros.",
     }),
-    "index, index out of range, unwritten read": ex.Part(
+    "index, index out of range, uninitialised read": ex.Part(
         "Which of x and y counts rows, and which columns, in C, in A, in B and in the tiles?",
         f"j, i = cuda.grid(2); {TILE_OF}",
         "a[y, x] = A[i, start + x] if i < M and start + x < K else 0, and likewise b[y, x] = B[start + y, j]", {
@@ -61,8 +61,8 @@ def matmul(a: ex.Arguments, mistakes: ex.Mistakes, TILE: int) -> ex.Outputs:
             tile_A = tile_A.T if "transposed shared tile (A)" in mistakes else tile_A
             tile_B = tile_B.T if "transposed shared tile (B)" in mistakes else tile_B
             products = np.stack([tile_A[y, k] * tile_B[k, x] for k in range(TILE)])
-            if mistakes & {"missing accumulate (last tile)", "missing accumulate (last product)"}:
-                total = products[-1] if "missing accumulate (last product)" in mistakes else products.sum(axis=0)
+            if mistakes & {"accumulation forgotten (last tile)", "accumulation forgotten (last product)"}:
+                total = products[-1] if "accumulation forgotten (last product)" in mistakes else products.sum(axis=0)
             else:
                 total = total + products.sum(axis=0)
         there = (i < M) & (j < N)

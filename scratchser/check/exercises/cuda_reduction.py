@@ -13,19 +13,19 @@ PARTS = {
         "block index forgotten": "every block adds the elements of block 0: begin at cuda.grid(1).",
         "every block sums all": "begin at cuda.grid(1) and step by cuda.gridsize(1): a block adds its own elements.",
         "contiguous elements in a thread": "thread i adds x[i], x[i + gridsize], ...: neighbours read neighbours.",
-        "missing accumulate (last element)": "= keeps the last element of each thread: add its elements with +=.",
+        "accumulation forgotten (last element)": "= keeps the last element of each thread: add its elements with +=.",
         "off by one at the end": "the loop must include the last element: it ends before x.shape[0].",
         "first element counted twice": "the sum of a thread begins with x[i], or the loop begins at i, but not both.",
     }),
     "halving": ex.Part("How do the sums of all threads of the block become one?",
-        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then a half of it, down to 1.",
+        "part[t] += part[t + half] for t < half, with half = THREADS / 2, then half of that, down to 1.",
         "while half > 0: if t < half: part[t] += part[t + half]", {
-        "missing accumulate (thread 0)": "the result is the sum of thread 0: add those of the other threads with +=.",
-        "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
+        "accumulation forgotten (thread 0)": "the result is the sum of thread 0: add those of the others with +=.",
+        "accumulation forgotten (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
         "one halving too few": "halve until one sum is left: while half > 0.",
         "divided by the number of threads": "the result is the sum, not the mean.",
     }),
-    "race, unwritten read, divergent barrier": ex.BARRIERS,
+    "race, uninitialised read, divergent barrier": ex.BARRIERS,
 }  # fmt: skip
 
 
@@ -37,11 +37,11 @@ def reduction(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Output
     first = np.arange(N * THREADS).reshape(N, THREADS)  # element of each thread
     if mistakes & {"block index forgotten", "every block sums all"}:
         first = np.tile(first[0], (N, 1))
-    of_share = {"loop over the grid forgotten": slice(1), "missing accumulate (last element)": slice(-1, None)}
+    of_share = {"loop over the grid forgotten": slice(1), "accumulation forgotten (last element)": slice(-1, None)}
     of_block = {
         "one halving too few": slice(None, None, 2),
-        "missing accumulate (thread 0)": slice(1),
-        "missing accumulate (last thread)": slice(-1, None),
+        "accumulation forgotten (thread 0)": slice(1),
+        "accumulation forgotten (last thread)": slice(-1, None),
     }
 
     def thread(i: int) -> float:

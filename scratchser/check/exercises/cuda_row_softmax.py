@@ -10,11 +10,11 @@ PARTS = {
         "p[row, k] = math.exp(z[row, k] - m) / part[0]", {
         "exp forgotten": "p = exp(z - m) / Σ exp(z - m): exp is missing in the numerator.",
         "division forgotten": "divide by the sum of the row.",
-        "missing accumulate (last column)": "= keeps the last column of each thread: add up its columns with +=.",
-        **ex.variants("missing accumulate", "each thread divides by its own sum: the sum of the row is part[0].",
+        "accumulation forgotten (last column)": "= keeps the last column of each thread: add up its columns with +=.",
+        **ex.variants("accumulation forgotten", "each thread divides by its own sum: the sum of the row is part[0].",
             "own columns", "part[t]"),
-        "missing accumulate (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
-        "missing accumulate (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
+        "accumulation forgotten (thread 0)": "the sum is that of thread 0: add those of the other threads with +=.",
+        "accumulation forgotten (last thread)": "= keeps the sum of the last thread: add the halves with +=.",
         "one halving too few": "halve until one sum is left: while half > 0.",
         "loop over the columns forgotten": "a thread has more columns than one if the row is longer than the block.",
         "loop over the columns forgotten (sum)": "the sum contains the first THREADS columns only.",
@@ -30,7 +30,7 @@ PARTS = {
         "maximum begins at 0": "all scores may be negative: begin with -inf, or with the first score of the row.",
         "maximum begins at 0 (no column)": "a thread without a column gives the maximum -inf, not 0.",
     }),
-    "race, unwritten read, divergent barrier": ex.BARRIERS,
+    "race, uninitialised read, divergent barrier": ex.BARRIERS,
 }  # fmt: skip
 
 
@@ -57,16 +57,16 @@ def softmax(a: ex.Arguments, mistakes: ex.Mistakes, THREADS: int) -> ex.Outputs:
         first = any(name.startswith("loop over the columns forgotten") for name in mistakes)
         summed = summed[:, :THREADS] if first else summed
         columns = [summed[:, t::THREADS].astype(np.float64) for t in range(THREADS)]
-        if "missing accumulate (last column)" in mistakes:
+        if "accumulation forgotten (last column)" in mistakes:
             columns = [of_thread[:, -1:] for of_thread in columns]
         own = np.stack([of_thread.sum(axis=1) for of_thread in columns], axis=1)
         kept = {
             "one halving too few": slice(None, None, 2),
-            "missing accumulate (thread 0)": slice(1),
-            "missing accumulate (last thread)": slice(-1, None),
+            "accumulation forgotten (thread 0)": slice(1),
+            "accumulation forgotten (last thread)": slice(-1, None),
         }
         total = own[:, ex.choice(mistakes, kept, slice(None))].sum(axis=1, keepdims=True)
-        step = {"own columns": single, "part[t]": trees}.get(ex.kind(mistakes, "missing accumulate"))
+        step = {"own columns": single, "part[t]": trees}.get(ex.kind(mistakes, "accumulation forgotten"))
         if step:
             total = np.stack([own[:, t :: step[t]].sum(axis=1) for t in thread], axis=1)
         p = e if "division forgotten" in mistakes else e / total.astype(np.float32)

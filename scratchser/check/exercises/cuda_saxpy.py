@@ -9,7 +9,7 @@ PARTS = {
     "y": ex.Part("What does y contain before the call, and what must become of it?",
         "y[i] = a x[i] + y[i], with the old y[i] on the right.",
         "y[i] = a * x[i] + y[i]", {
-        "missing accumulate": "y = a x + y: the old value of y is part of the new one.",
+        "accumulation forgotten": "y = a x + y: the old value of y is part of the new one.",
         "factor forgotten": "x is multiplied by a.",
         "factor of the sum": "y = a x + y, not a (x + y).",
         "x and y exchanged": "y = a x + y, not a y + x.",
@@ -45,7 +45,7 @@ def saxpy(arguments: ex.Arguments, mistakes: ex.Mistakes, BLOCK: int) -> ex.Outp
         old = a * old if "factor of the sum" in mistakes else old
         ax, old = -ax if "sign" in mistakes else ax, -old if "sign of y" in mistakes else old
         new = ax * old if "product in place of a sum" in mistakes else ax + old
-        result[own] = (ax if "missing accumulate" in mistakes else new)[own]
+        result[own] = (ax if "accumulation forgotten" in mistakes else new)[own]
     return {"y": result.astype(y.dtype)}
 
 

@@ -8,19 +8,19 @@ from scratchser.kernels.machine.device import blocks
 HINTS = {
     "loop, index out of range": ex.Part("Which feature, class and utterances has a thread?",
         "d = cuda.blockIdx.y, k = cuda.grid(1) below K, and part s adds the rows s n to min((s + 1) n, B) - 1.",
-        "for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]", {
-        **ex.variants("missing accumulate", "= keeps the last utterance of each part: add up its products with +=.",
+        "n = -(-B // PARTS), then for b in range(s * n, min((s + 1) * n, B)): total += x[b, d] * dy[b, k]", {
+        **ex.variants("accumulation forgotten", "= keeps the last utterance of each part: add up its products with +=.",
             "last utterance", "last of every PARTS-th"),
         "rest of the batch forgotten": "a part has ⌈B / PARTS⌉ utterances, not ⌊B / PARTS⌋, which may leave a rest.",
     }),
-    "dW, race, unwritten read, divergent barrier": ex.Part(
+    "dW, race, uninitialised read, divergent barrier": ex.Part(
         "Several threads work on the same weight. How many of them write to dW, and what do the others do before?",
         "Every part writes its own element of shared memory. After a barrier, one thread adds them and writes to dW.",
         "part[s, x] = total, cuda.syncthreads() outside of every if, then if s == 0 and k < K: ... dW[d, k] += total", {
-        "missing accumulate (start lost)": "dW contains a gradient already: add to it with +=.",
+        "accumulation forgotten (start lost)": "dW contains a gradient already: add to it with +=.",
         "divided by the batch size": ex.SUMS["divided by the batch size"],
-        "missing accumulate (first part)": "the result is that of part 0: one thread adds the other parts to it.",
-        "missing accumulate (last part)": "= keeps the last part: add up all parts with +=.",
+        "accumulation forgotten (first part)": "the result is that of part 0: one thread adds the other parts to it.",
+        "accumulation forgotten (last part)": "= keeps the last part: add up all parts with +=.",
         "last part forgotten": "the loop over the parts must include the last one: range(PARTS).",
         "sum added PARTS times": "part s adds its own utterances only, and one thread of each weight adds to dW.",
         "old gradient in every part": "dW is added once, to the sum of the parts, and not in each of them.",
@@ -42,7 +42,7 @@ def gradient(a: ex.Arguments, mistakes: ex.Mistakes, PARTS: int) -> ex.Outputs:
         "last part": parts[-1:],
     }
     parts = parts[:-1] if "last part forgotten" in mistakes else parts
-    parts = used.get(ex.kind(mistakes, "missing accumulate"), parts)
+    parts = used.get(ex.kind(mistakes, "accumulation forgotten"), parts)
     total = sum((x[part].T @ dy[part] for part in parts), np.zeros(dW.shape))
     if "old gradient in every part" in mistakes:
         total += (PARTS - 1) * dW

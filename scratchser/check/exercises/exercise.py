@@ -21,8 +21,8 @@ UNWRITTEN = -12345.0  # in the outputs of a CUDA kernel before the launch
 FAULT_KINDS = 5  # that the tracer finds
 
 SUMS = {  # known mistakes of gradients that are added to what an argument contains
-    "missing accumulate (start lost)": "the value before the call is lost: use += instead of =.",
-    "missing accumulate (last utterance)": "only the last utterance is added: sum over all of them.",
+    "accumulation forgotten (start lost)": "the value before the call is lost: use += instead of =.",
+    "accumulation forgotten (last utterance)": "only the last utterance is added: sum over all of them.",
     "divided by the batch size": "the loss contains 1 / B already; here gradients are summed.",
 }
 
@@ -84,7 +84,7 @@ class Exercise:
 
     def form(self) -> Part:
         """The part of a function that returns other arrays than it should."""
-        returned = ", ".join(f"{name} [{', '.join(self.axes[name])}]" for name in self.returns) or "nothing"
+        returned = ", ".join(f"{name} [{', '.join(self.axes[name]) or 'number'}]" for name in self.returns) or "nothing"
         return Part(
             "Which arrays does the function return, in which order and shape, and which ones does it change in place?",
             f"It returns {returned}" + (f", and changes {', '.join(self.changes)} in place." if self.changes else "."),
@@ -236,6 +236,6 @@ def hide_padding(lengths: Sequence[int], *arrays: np.ndarray) -> None:
 
 def added(a: Arguments, sums: Outputs, mistakes: Mistakes) -> Outputs:
     """The gradients after the call: those before it plus the sums. Makes the mistakes of SUMS."""
-    start = 0 if "missing accumulate (start lost)" in mistakes else 1
+    start = 0 if "accumulation forgotten (start lost)" in mistakes else 1
     share = len(a["x"]) if "divided by the batch size" in mistakes else 1
     return {name: start * a[name] + value / share for name, value in sums.items()}

@@ -10,7 +10,7 @@ PARTS = {
     "dx": ex.Part("Over which index does the sum for dx run, and which array does each factor come from?",
         "dx[b, d] = Σ_k dy[b, k] W[d, k]: a sum over the classes.",
         "dx[b, d] += dy[b, k] * W[d, k]", {
-        "missing accumulate (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
+        "accumulation forgotten (last class)": "= keeps the last class only: dx is a sum over the classes, use +=.",
         "transposed index in W": "dx = dy Wᵀ.",
         "x in place of dy": "dx = dy Wᵀ: the gradient of the scores goes back through W.",
     }),
@@ -18,7 +18,7 @@ PARTS = {
         "dW[d, k] += Σ_b x[b, d] dy[b, k] and db[k] += Σ_b dy[b, k]: every utterance once, added to what is there.",
         "dW[d, k] += x[b, d] * dy[b, k], and outside of the loop over d: db[k] += dy[b, k]", {
         **ex.SUMS,
-        "missing accumulate (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
+        "accumulation forgotten (last utterance, start lost)": "= keeps the last utterance only: add up all with +=.",
         "transposed index in dW": "dW is [feature, class]: dW = xᵀ dy.",
         "added for every feature": "add dy to db once for each utterance: outside of the loop over the features.",
         "W in place of x": "dW = xᵀ dy: the derivative of x W by W is x.",
@@ -37,16 +37,16 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dx[rows] = dy @ (W if "transposed index in W" in mistakes and square else W.T)
     if "x in place of dy" in mistakes:
         dx[rows] = x * W.sum(axis=1)
-    if "missing accumulate (last class)" in mistakes:
+    if "accumulation forgotten (last class)" in mistakes:
         dx[rows] = np.outer(dy[:, -1], W[:, -1])
-    last = mistakes & {"missing accumulate (last utterance)", "missing accumulate (last utterance, start lost)"}
+    last = mistakes & {"accumulation forgotten (last utterance)", "accumulation forgotten (last utterance, start lost)"}
     x, dy = (x[-1:], dy[-1:]) if last else (x, dy)
     dW, db = x.T @ dy, dy.sum(axis=0) * (D if "added for every feature" in mistakes else 1)
     if "W in place of x" in mistakes:
         dW = W * dy.sum(axis=0)
     if "transposed index in dW" in mistakes and square:
         dW = dW.T
-    if "missing accumulate (last utterance, start lost)" in mistakes:
+    if "accumulation forgotten (last utterance, start lost)" in mistakes:
         return {"dx": dx, "dW": dW, "db": db}
     return {"dx": dx, **ex.added(a, {"dW": dW, "db": db}, mistakes)}
 

@@ -18,8 +18,8 @@ PARTS = {
         "dh = dy[n] + dz[n+1] Whᵀ; dx[n] = dz[n] Wxᵀ; at the end dh0 = dz[0] Whᵀ.",
         "dh = dh + dy[b, t] at the beginning of the step, dx[b, t] = dz @ Wx.T and dh = dz @ Wh.T at its end", {
         "state not carried": "dz of step n+1 is a part of dh of step n: dh = dy[n] + dz[n+1] Whᵀ.",
-        "missing accumulate (last dy)": "add the dy of every frame to dh, not only that of the last one.",
-        "missing accumulate (dy)": "dh is the sum of dy[n] and what comes from step n+1, which replaces nothing.",
+        "accumulation forgotten (last dy)": "add the dy of every frame to dh, not only that of the last one.",
+        "accumulation forgotten (dy)": "dh is the sum of two parts: dy[n] and what comes from step n+1.",
         "transposed index in Wx": "dx = dz Wxᵀ.",
         "dh0 and dc0 exchanged": "return dx, dh0, dc0, in this order.",
     }),
@@ -30,7 +30,7 @@ PARTS = {
         "cell state not carried": "dc of step n+1, times f[n+1], is a part of dc of step n.",
         "forget gate forgotten": "multiply dc of step n+1 by f[n+1] before it is used in step n.",
         "input gate in place of the forget gate": "dc goes back through f: c[n] = f c[n-1] + i g.",
-        "missing accumulate (dc)": "dc is the sum of two parts, from h and from step n+1, which replace nothing.",
+        "accumulation forgotten (dc)": "dc is the sum of two parts: from h and from step n+1.",
         "output gate forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
         "derivative of tanh c forgotten": "from h to c: dc = dh o (1 - tanh² c) + what comes from step n+1.",
         "square forgotten in the derivative of tanh c": "the derivative of tanh c is 1 - tanh² c.",
@@ -43,13 +43,13 @@ PARTS = {
         "di = dc * g * i * (1 - i), df = dc * c_before * f * (1 - f), dg = dc * i * (1 - g**2), "
         "do = dh * tanh_c * o * (1 - o)", {
         **SWAPPED,
-        "derivative of σ forgotten (all)": "from i to its z: multiply by i (1 - i); likewise for f and o.",
-        "derivative of σ incomplete (all)": "from i to its z: multiply by both i and 1 - i; likewise for f and o.",
-        "derivative of tanh in place of that of σ (all)": "from i to its z: multiply by i (1 - i), not by 1 - i².",
-        **{f"derivative of σ forgotten ({s})": f"from {s} to its z: multiply by {s} (1 - {s})." for s in "ifo"},
-        **{f"derivative of σ incomplete ({s})": f"from {s} to its z: multiply by both {s} and 1 - {s}." for s in "ifo"},
-        "derivative of tanh for g forgotten": "from g to its z: multiply by 1 - g².",
-        "derivative of σ in place of that of tanh": "from g to its z: multiply by 1 - g², not by g (1 - g).",
+        "derivative of σ forgotten (all)": "back through σ: multiply by i (1 - i); likewise for f and o.",
+        "derivative of σ incomplete (all)": "back through σ: multiply by i and by 1 - i; likewise for f and o.",
+        "derivative of tanh in place of that of σ (all)": "back through σ: multiply by i (1 - i), not by 1 - i².",
+        **{f"derivative of σ forgotten ({s})": f"back through σ: multiply by {s} (1 - {s})." for s in "ifo"},
+        **{f"derivative of σ incomplete ({s})": f"back through σ: multiply by {s} and by 1 - {s}." for s in "ifo"},
+        "derivative of tanh for g forgotten": "back through the tanh of g: multiply by 1 - g².",
+        "derivative of σ in place of that of tanh": "back through the tanh of g: multiply by 1 - g², not by g (1 - g).",
         "tanh of the cell state forgotten": "o multiplied tanh c: do = dh tanh c.",
         "tanh of the cell state left out": "o multiplied tanh c: do = dh tanh c o (1 - o).",
         "i and g exchanged": "i multiplied g: the gradient of i is dc g, that of g is dc i.",
@@ -78,7 +78,7 @@ PARTS = {
         "dWx += Σ x[n]ᵀ dz[n], dWh += Σ h[n-1]ᵀ dz[n], db += Σ dz[n], over all utterances and steps.",
         "dWx += np.outer(x[b, t], dz), dWh += np.outer(h_before, dz), db += dz", {
         **ex.SUMS,
-        "missing accumulate (last step)": "= keeps the first frame of the last utterance only: use +=.",
+        "accumulation forgotten (last step)": "= keeps the first frame of the last utterance only: use +=.",
     }),
 }  # fmt: skip
 
@@ -110,7 +110,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     for u in range(B):
         if "state of another utterance" not in mistakes:
             dh, dc = np.zeros(H), np.zeros(H)
-        if "missing accumulate (last utterance)" in mistakes:
+        if "accumulation forgotten (last utterance)" in mistakes:
             dWx[:], dWh[:], db[:] = 0, 0, 0
         frames = T if ex.kind(mistakes, "length mask forgotten") else int(lengths[u])
         times = list(range(frames) if "forward in time" in mistakes else reversed(range(frames)))
@@ -119,16 +119,16 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
             parts = np.split(gates[u, t], 4)
             i, f, g, o = (parts[order.index(gate)] for gate in range(4))
             h_before, c_before = _before(a, u, t, mistakes)
-            if "missing accumulate (dy)" in mistakes:
+            if "accumulation forgotten (dy)" in mistakes:
                 dh = dy[u, t] if t == times[0] else dh
-            elif "missing accumulate (last dy)" not in mistakes or t == times[0]:
+            elif "accumulation forgotten (last dy)" not in mistakes or t == times[0]:
                 dh = dh + dy[u, t]
             tanh_c = np.tanh(c_before if "off by one in time (tanh)" in mistakes else c[u, t])
             tanh_c = np.tanh(tanh_c) if "tanh applied twice" in mistakes else tanh_c
             slope = ex.choice(mistakes, SLOPES, lambda c, tanh_c: 1 - tanh_c**2)(c[u, t], tanh_c)
             from_h = dh * (1 if "output gate forgotten" in mistakes else o) * slope
             from_next = dc * f if "off by one in time (f)" in mistakes else dc
-            dc = from_h if "missing accumulate (dc)" in mistakes else from_h + from_next
+            dc = from_h if "accumulation forgotten (dc)" in mistakes else from_h + from_next
             slopes = [_slope(gate, s, mistakes) for gate, s in zip("ifo", (i, f, o), strict=True)]
             of_g = {"derivative of tanh for g forgotten": 1, "derivative of σ in place of that of tanh": g * (1 - g)}
             of_i, of_candidate = (i, g) if "i and g exchanged" in mistakes else (g, i)
@@ -140,7 +140,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
             dz = 0 * dz if t >= lengths[u] and "length mask forgotten (cell state)" in mistakes else dz
             dx[u, t] = dz @ (Wx if "transposed index in Wx" in mistakes and Wx.shape[0] == 4 * H else Wx.T)
             step = np.outer(x[u, t], dz), np.outer(h_before, dz), dz
-            if "missing accumulate (last step)" in mistakes:
+            if "accumulation forgotten (last step)" in mistakes:
                 dWx, dWh, db = step
             else:
                 dWx, dWh, db = dWx + step[0], dWh + step[1], db + step[2]
@@ -150,7 +150,7 @@ def backward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
                 dc = dc * ex.choice(mistakes, kept, f)
         dh0[u], dc0[u] = dh, dc
     sums = {"dWx": dWx, "dWh": dWh, "db": db}
-    if "missing accumulate (last step)" not in mistakes:
+    if "accumulation forgotten (last step)" not in mistakes:
         sums = ex.added(a, sums, mistakes)
     dh0, dc0 = (dc0, dh0) if "dh0 and dc0 exchanged" in mistakes else (dh0, dc0)
     return {"dx": dx, "dh0": dh0, "dc0": dc0, **sums}

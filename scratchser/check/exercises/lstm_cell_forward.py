@@ -31,7 +31,7 @@ PARTS = {
     "c_after": ex.Part("What does the cell keep of its old state, and what comes new?",
         "c_after = f c + i g.",
         "c_after = f * c + i * g", {
-        "missing accumulate": "c = f c_before + i g: the old state is missing.",
+        "accumulation forgotten": "c = f c_before + i g: the old state is missing.",
         "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
         "input gate forgotten": "multiply the candidate by i before you add it.",
         "candidate forgotten": "c = f c_before + i g: i alone is no candidate.",
@@ -65,7 +65,7 @@ def cell(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     candidate = np.tanh(g) if "tanh applied twice (g, for c only)" in mistakes else g
     new = ex.choice(mistakes, {"input gate forgotten": candidate, "candidate forgotten": i}, i * candidate)
     changes = {
-        "missing accumulate": new,
+        "accumulation forgotten": new,
         "f and i exchanged": i * before + f * candidate,
         "forget gate forgotten": before + new,
         "forget gate times both": f * (before + new),

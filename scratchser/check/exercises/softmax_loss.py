@@ -18,9 +18,9 @@ PARTS = {
         "p and t exchanged": "the cross-entropy is -Σ t log p, not -Σ p log t or -Σ p log p.",
         "logarithm forgotten": "the cross-entropy is -Σ t log p.",
         **ex.variants("another base of the logarithm", "take the natural logarithm.", "10", "2"),
-        "missing accumulate": "the loss is the sum over all utterances: use +=.",
+        "accumulation forgotten": "the loss is the sum over all utterances: use +=.",
     }),
-    "dlogits": ex.Part("What is the derivative of log p by a score? Do the targets sum to 1?",
+    "dlogits": ex.Part("What is the derivative of log p with respect to a score? Do the targets sum to 1?",
         "dlogits[b, k] = w[b] / B (p[b, k] Σ_j t[b, j] - t[b, k]).",
         "dlogits[b] = weight[b] / B * (p * target[b].sum() - target[b])", {
         "targets assumed to sum to 1": "dlogits = w / B (p Σ_j t[j] - t): here the targets need not sum to 1.",
@@ -73,7 +73,7 @@ def loss(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     dz = w[:, None] / divisor * t * (p - 1) if "own class only" in mistakes else dz
     dz = dz * p * (1 - p) if "derivative of p twice" in mistakes else dz
     sign = -1 if "sign" in mistakes else 1
-    total = rows[-1] if "missing accumulate" in mistakes else rows.sum()
+    total = rows[-1] if "accumulation forgotten" in mistakes else rows.sum()
     return {"loss": np.asarray(sign * total), "dlogits": sign * dz}
 
 

@@ -17,8 +17,8 @@ PARTS = {
         "logarithm forgotten": "Y is the logarithm of the power.",
         "floor added": "powers below the floor count as the floor: take the larger of the two, not the sum.",
         "floor forgotten": "log 0 is infinite: powers below the floor count as the floor.",
-        "floor of the wrong quantity (|X|)": "the floor is one of the power |X|², not of |X|.",
-        "floor of the wrong quantity (Y)": "the floor is one of the power, before the logarithm.",
+        "floor of the wrong quantity (|X|)": "the floor applies to the power |X|², not to |X|.",
+        "floor of the wrong quantity (Y)": "the floor applies to the power, before the logarithm.",
     }),
     "frames": ex.Part("Which samples belong to frame t, and by what is each multiplied?",
         "Frame t is x[t hop + n] window[n], n = 0 ... N - 1.",
@@ -32,7 +32,7 @@ PARTS = {
         "X[t, k] = Σ_n frame[n] exp(-2πi k n / N), for k = 0 ... bins - 1, a plain sum.",
         "angle = -2 * np.pi * np.outer(np.arange(N), np.arange(bins)) / N", {
         **ex.variants("divided by the window's length", "X is the plain sum, without 1 / N.", "power", "X"),
-        "missing accumulate": "= keeps the last sample only: X is the sum over the window, use +=.",
+        "accumulation forgotten": "= keeps the last sample only: X is the sum over the window, use +=.",
         "off by one in frequency": "the first bin is k = 0, the mean of the window.",
         "factor 2 in the angle forgotten": "the angle is 2π k n / N: bin 1 turns once in a window.",
     }),
@@ -47,7 +47,7 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     padded = np.concatenate([x, np.zeros(T * N + N)])
     w = ex.choice(mistakes, {"window forgotten": np.ones(N), "window applied twice": window**2}, window)
     frames = np.array([padded[t * step : t * step + N] * w for t in range(T)])
-    if "missing accumulate" in mistakes:
+    if "accumulation forgotten" in mistakes:
         frames[:, :-1] = 0
     start = 1 if "off by one in frequency" in mistakes else 0
     k = np.arange(start, bins + start) / (2 if "factor 2 in the angle forgotten" in mistakes else 1)

@@ -13,7 +13,7 @@ PARTS = {
         "source = k / alpha if k <= alpha * 0.9 * fmax else fmax - (fmax - k) / (10 - 9 * alpha)", {
         "warp in the wrong direction (G)": "Y at bin k is S at G⁻¹(k), not at G(k): G maps a frequency to its new "
         "one.",
-        "warp in the wrong direction (1 / α)": "this is the warp with 1 / α: a formant at f moves to α f.",
+        "warp in the wrong direction (1 / α)": "this is the warp with 1 / α: what S has at f moves to α f.",
         "hinge in the wrong place": "G⁻¹ bends at α f0, because G maps f0 to α f0.",
         **ex.variants("upper part forgotten", "above the hinge the axis is stretched so that fmax does not move.",
             "straight", "clipped"),

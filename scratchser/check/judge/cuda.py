@@ -37,19 +37,19 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint; t
     "out_of_range": (
         "every index is in range",
         "index out of range",
-        "if there are more threads than elements, only threads with an element may read and write. Or are two indices "
-        "exchanged, or does a tap or a tile reach past the array?",
+        "a thread without an element must not read or write. Or are two indices exchanged, or does a tap or a tile "
+        "reach past the array?",
     ),
     "races": (
         "no race",
         "race",
         "one thread writes what another one reads or writes. In a block, put cuda.syncthreads() between the two "
-        "or give each thread its own element; different blocks must use different elements.",
+        "or give each thread its own element. Different blocks must use different elements.",
     ),
     "uninitialised": (
         "nothing is read before it is written",
-        "unwritten read",
-        "shared memory contains arbitrary numbers at first. Which thread should write here, and when does none?",
+        "uninitialised read",
+        "shared memory contains arbitrary numbers at first. Which thread should write this element, and when does none?",
     ),
 }
 
