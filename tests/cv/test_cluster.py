@@ -229,13 +229,6 @@ def test_a_killed_driver_continues_where_it_was(address, folder, straight, tmp_p
     assert result["complete"] and [fold["fold"] for fold in result["folds"]] == [1, 3, 4]
 
 
-@pytest.mark.slow
-@needs_dask
-def test_a_local_cluster(folder, straight, tmp_path):
-    assert cv.main(command(folder, tmp_path / "run", "--cluster", "local", "--workers", 2)) == 0
-    assert measured(tmp_path / "run") == straight
-
-
 @contextmanager
 def server(*arguments):
     """A process of dask, started as a user starts it."""
