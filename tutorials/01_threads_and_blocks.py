@@ -10,10 +10,6 @@ This is the first tutorial. You need Python and NumPy, and no GPU.
 """
 
 # %%
-# From a loop to threads
-# ----------------------
-#
-# A CPU squares ten numbers in a loop. The loop takes one element after the other.
 
 import os
 import subprocess
@@ -29,6 +25,12 @@ from numba import cuda, float32
 from scratchser.kernels import norms
 from scratchser.tracer import trace
 from scratchser.tracer.drawing import draw
+
+# %%
+# From a loop to threads
+# ----------------------
+#
+# A CPU squares ten numbers in a loop. The loop takes one element after the other.
 
 x = np.arange(10, dtype=np.float32)
 y = np.zeros(10, np.float32)
@@ -46,7 +48,7 @@ print(y)
 #
 # .. math:: i = \mathtt{blockIdx} \cdot \mathtt{blockDim} + \mathtt{threadIdx}
 #
-# To start a kernel is called to *launch* it. The expression ``square[3, 4]`` launches 3 blocks of 4
+# Starting a kernel is called *launching* it. The expression ``square[3, 4]`` launches 3 blocks of 4
 # threads. How many threads is that, and what should the last ones do?
 #
 # ``@cuda.jit`` marks a function as a kernel. A kernel returns nothing: it writes its result into an
@@ -380,11 +382,12 @@ draw_branches()
 plt.show()
 
 # %%
-# The tracer runs threads, not warps. But its log is enough to find out what a warp would do: the
-# accesses of its threads when they execute a line for the first time are one *request* of the warp,
-# those of the second time are the next request, and so on. ``report.requests()`` returns them: for
-# each request, the offsets of the elements in bytes. An offset counts from the beginning of its
-# array. This is enough for all that follows, because a GPU places arrays at multiples of 256 bytes.
+# The tracer runs threads, not warps. But its log is enough to find out what a warp would do. When
+# the threads of a warp execute a line for the first time, their accesses are one *request* of the
+# warp. When they execute it again, their accesses are the next request. ``report.requests()``
+# returns them: for each request, the offsets of the elements in bytes. An offset counts from the
+# beginning of its array. This is enough for all that follows, because a GPU places arrays at
+# multiples of 256 bytes.
 #
 # Two kernels with the same ``if`` and ``else``. In the first one, even and odd threads differ. In
 # the second one, whole warps differ. Each side of the ``if`` has one read and one write. How many
@@ -408,6 +411,9 @@ def warp_by_warp(x, y):
     else:
         y[i] = 3 * x[i]
 
+
+# %%
+# We trace both kernels with one block and count the requests.
 
 x = np.arange(64, dtype=np.float32)
 y = np.zeros(64, np.float32)
@@ -440,6 +446,9 @@ def copy(x, y, step, shift):
     i = cuda.grid(1)
     y[i] = x[i * step + shift]
 
+
+# %%
+# A set holds each sector once, so its size is the number of sectors.
 
 SECTOR = 32  # bytes
 
@@ -534,15 +543,18 @@ plt.show()
 # threads of a warp need different elements of the same bank, the request needs several passes: a
 # *bank conflict*. If they need the same element, one pass is enough.
 #
-# Where does it matter? Take a tile of 32 x 32 elements. It is written by rows and read by columns,
-# as in a transpose. How many passes does the read of one column take? And what changes if each row
-# has one more element, which stays unused?
+# The number of passes is the number of different elements that the busiest bank must deliver:
 
 
 def passes(offsets):
-    """The number of different elements that the busiest bank must deliver."""
     elements = {int(offset) // 4 for offset in offsets}
     return max(Counter(element % 32 for element in elements).values())
+
+
+# %%
+# Where does it matter? Take a tile of 32 x 32 elements. It is written by rows and read by columns,
+# as in a transpose. The loop writes one row at a time. Then the 32 threads read column 5, one
+# element each.
 
 
 def read_a_column(width):
@@ -557,6 +569,10 @@ def read_a_column(width):
 
     return kernel
 
+
+# %%
+# How many passes does the read of one column take? And what changes if each row has one more
+# element, which stays unused?
 
 x = np.arange(1024, dtype=np.float32).reshape(32, 32)
 y = np.zeros(32, np.float32)
@@ -605,18 +621,18 @@ plt.show()
 # which means that their blocks have begun and not yet ended. How many fit depends on what a block
 # needs:
 #
-# - **threads**: a multiprocessor has places for a fixed number of warps;
-# - **registers**: it has 65 536 of them, in four parts of equal size, and each thread needs its
+# - **threads**: a multiprocessor can hold a fixed number of warps;
+# - **registers**: it has 65,536 of them, in four parts of equal size, and each thread needs its
 #   own;
 # - **shared memory**: its size is fixed too, and each block needs its own.
 #
-# The *occupancy* is the number of resident warps divided by the number of places. It can be
-# computed with simple arithmetic. The limits are in NVIDIA's tables for each *compute capability*,
+# The *occupancy* is the number of resident warps divided by this largest number. It can be computed
+# with simple arithmetic. The limits are in NVIDIA's tables for each *compute capability*,
 # which is the version of a GPU: 7.5 is a T4, 9.0 an H100 or H200.
 
 
 class Multiprocessor(NamedTuple):
-    warps: int  # places
+    warps: int  # the largest number that it can hold
     blocks: int
     shared: int  # bytes
     reserved: int  # bytes of shared memory that the system needs for each block
@@ -674,7 +690,7 @@ draw_occupancy()
 plt.show()
 
 # %%
-# The curves fall in stairs: at each stair, fewer blocks fit. The LSTM and the matrix product have
+# The curves fall in steps: after each step, fewer blocks fit. The LSTM and the matrix product have
 # the lowest occupancy. A block of the LSTM has 16 warps, and with 80 registers a second block does
 # not fit. The matrix product needs many registers because each of its threads keeps 32 sums in
 # them.
@@ -742,9 +758,9 @@ plt.show()
 #    .. admonition:: Answer
 #       :class: dropdown
 #
-#       The places: 8 blocks of 4 warps fill all 32, so the occupancy is 100 %. Shared memory is
-#       full at the same point, since 8 times 8192 bytes are 64 KB. Registers would be enough for 9
-#       blocks.
+#       The number of warps: 8 blocks of 4 warps are all 32, so the occupancy is 100 %. Shared
+#       memory is full at the same point, since 8 times 8192 bytes are 64 KB. Registers would be
+#       enough for 9 blocks.
 #
 # **Your turn.** Write your first kernels in ``tutorials/exercises/cuda_saxpy.py`` and
 # ``tutorials/exercises/cuda_block_sum.py``. This command judges them without a GPU::
