@@ -15,6 +15,7 @@ all steps of an utterance.
 """
 
 # %%
+
 # sphinx_gallery_thumbnail_number = 2
 import math
 
@@ -66,11 +67,17 @@ assert difference[0] > 0.9
 assert difference[10] < 1e-2
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3), layout="constrained")
-axis.semilogy(difference, marker=".")
-axis.set(xlabel="frame n", ylabel="difference of the states", xticks=range(0, 21, 5))
-axis.grid(alpha=0.3)
+
+
+def draw_difference():
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    axis.semilogy(difference, marker=".")
+    axis.set(xlabel="frame n", ylabel="difference of the states", xticks=range(0, 21, 5))
+    axis.grid(alpha=0.3)
+
+
 # sphinx_gallery_end_ignore
+draw_difference()
 plt.show()
 
 # %%
@@ -78,7 +85,7 @@ plt.show()
 # state with respect to the old one. This factor is never larger than :math:`u`, and it is small
 # where the tanh is *saturated*, that is, close to -1 or 1. A product of many factors below 1 soon
 # becomes very small: it *vanishes*. The gradient takes the same way back and is multiplied by the
-# same factors. So the network also can hardly *learn* that the first frame mattered.
+# same factors. So the network can hardly *learn*, either, that the first frame mattered.
 #
 # The cause is that each step replaces the state by something new.
 #
@@ -168,6 +175,7 @@ def draw_lstm(labels, backward=False):
 
 # sphinx_gallery_end_ignore
 draw_lstm(FORWARD)
+plt.show()
 
 # %%
 # In formulas: each gate, and the candidate, is computed from its own weighted sum :math:`z` of the
@@ -232,21 +240,27 @@ def draw_input(axis):
     axis.legend(loc="upper right", ncols=2)
 
 
-_, axis = plt.subplots(figsize=(8, 2.5), layout="constrained")
-draw_input(axis)
-axis.set_xlabel("frame")
+def draw_task():
+    _, axis = plt.subplots(figsize=(8, 2.5), layout="constrained")
+    draw_input(axis)
+    axis.set_xlabel("frame")
+
+
 # sphinx_gallery_end_ignore
+draw_task()
 plt.show()
 
 # %%
-# Think about it for a moment: when should each gate be open (1), and when closed (0)? Only then
-# read the answer.
+# Think about it for a moment: when should each gate be open (1), and when closed (0)?
 #
-# - Write where there is a mark: :math:`z_i = 20 \cdot \text{mark} - 10`. This is 10 or -10, so
-#   :math:`i` is almost exactly 1 or 0.
-# - Keep where there is no mark: :math:`z_f = 10 - 20 \cdot \text{mark}`.
-# - The candidate is the value: :math:`z_g = \text{value}`.
-# - Always show the memory: :math:`z_o = 10`.
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    - Write where there is a mark: :math:`z_i = 20 \cdot \text{mark} - 10`. This is 10 or -10, so
+#      :math:`i` is almost exactly 1 or 0.
+#    - Keep where there is no mark: :math:`z_f = 10 - 20 \cdot \text{mark}`.
+#    - The candidate is the value: :math:`z_g = \text{value}`.
+#    - Always show the memory: :math:`z_o = 10`.
 #
 # The cell does not need its last output, so ``Wh`` is zero. A network would have to learn these
 # weights; here we only show that such weights exist. The LSTM of the package reads each utterance
@@ -268,7 +282,8 @@ cell_state = cache.c[:, 0, 0]
 # sphinx_gallery_start_ignore
 
 
-def draw_gates(axes):
+def draw_gates():
+    _, axes = plt.subplots(3, 1, figsize=(8, 5.4), layout="constrained", sharex=True, height_ratios=(2, 1.2, 2))
     draw_input(axes[0])
     axes[1].imshow(gates[:, [1, 0, 3]].T, aspect="auto", cmap="viridis", vmin=0, vmax=1)
     axes[1].set_yticks(range(3), ["f: keep", "i: write", "o: show"])
@@ -281,13 +296,12 @@ def draw_gates(axes):
             axis.axvline(frame, color="C3", lw=1, ls=":")
 
 
-_, axes = plt.subplots(3, 1, figsize=(8, 5.4), layout="constrained", sharex=True, height_ratios=(2, 1.2, 2))
-draw_gates(axes)
 # sphinx_gallery_end_ignore
+draw_gates()
 plt.show()
 
 # %%
-# In the middle panel, yellow is 1 and dark blue is 0. At a mark, the forget gate closes and the
+# In the middle panel, yellow is 1 and dark violet is 0. At a mark, the forget gate closes and the
 # input gate opens for one frame: the old value is forgotten and the new one is written. Between the
 # marks, the cell state does not move, whatever the other values are.
 #
@@ -307,18 +321,24 @@ assert np.allclose(y, by_loops, rtol=0, atol=1e-13)
 # one for each direction, are placed next to each other. This is called a bidirectional LSTM, or
 # Bi-LSTM. What do you expect from the second cell in frame 20: 0.9, -0.6, or nothing?
 
-# sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 2.8), layout="constrained")
-axis.plot(y[0, :, 0], lw=2, label="forward →")
-axis.plot(y[0, :, 1], lw=2, ls="--", label="← backward")
-axis.plot(np.flatnonzero(mark), np.tanh(np.tanh(value[mark > 0])), "o", color="C3", mfc="none", ms=11, mew=2)
-axis.set(xlabel="frame", ylabel="output h", ylim=(-1.1, 1.1))
-axis.legend(loc="upper right", ncols=2)
-# sphinx_gallery_end_ignore
-plt.show()
-
 print(f"frame 20: forward {y[0, 20, 0]:.3f}, backward {y[0, 20, 1]:.3f}")
 assert y[0, 20, 0] > 0.6 and y[0, 20, 1] < -0.4
+
+# sphinx_gallery_start_ignore
+
+
+def draw_directions():
+    _, axis = plt.subplots(figsize=(8, 2.8), layout="constrained")
+    axis.plot(y[0, :, 0], lw=2, label="forward →")
+    axis.plot(y[0, :, 1], lw=2, ls="--", label="← backward")
+    axis.plot(np.flatnonzero(mark), np.tanh(np.tanh(value[mark > 0])), "o", color="C3", mfc="none", ms=11, mew=2)
+    axis.set(xlabel="frame", ylabel="output h", ylim=(-1.1, 1.1))
+    axis.legend(loc="upper right", ncols=2)
+
+
+# sphinx_gallery_end_ignore
+draw_directions()
+plt.show()
 
 # %%
 # The forward cell has already seen 0.9, in frame 10. The backward cell comes from the other end and
@@ -348,13 +368,19 @@ for bias in (0, 1, 2, 4, 10):
     assert math.isclose(memory[20], memory[10] * kept**10, rel_tol=2e-3, abs_tol=2e-3)
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3), layout="constrained")
-draw_input(axis)
-for bias, memory in memories.items():
-    axis.plot(memory, lw=1.8, label=f"c, bias {bias}")
-axis.set(xlabel="frame", ylim=(-1.1, 2.2), ylabel="cell state")
-axis.legend(loc="upper center", ncols=4, fontsize=9)
+
+
+def draw_memories():
+    _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    draw_input(axis)
+    for bias, memory in memories.items():
+        axis.plot(memory, lw=1.8, label=f"c, bias {bias}")
+    axis.set(xlabel="frame", ylim=(-1.1, 2.2), ylabel="cell state")
+    axis.legend(loc="upper center", ncols=4, fontsize=9)
+
+
 # sphinx_gallery_end_ignore
+draw_memories()
 plt.show()
 
 # %%
@@ -393,6 +419,7 @@ plt.show()
 # along the arrow.
 
 draw_lstm(BACKWARD, backward=True)
+plt.show()
 
 # %%
 # In formulas
@@ -577,13 +604,19 @@ for name, factors in left.items():
     print(f"{name:16} {factors[-1]:.1e} of the gradient is left after 40 steps")
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
-for name, factors in left.items():
-    axis.semilogy(factors, label=name, lw=2, ls="--" if "simple" in name else "-")
-axis.set(xlabel="steps back", ylabel="gradient that is left", ylim=(1e-14, 10))
-axis.legend()
-axis.grid(alpha=0.3)
+
+
+def draw_left():
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for name, factors in left.items():
+        axis.semilogy(factors, label=name, lw=2, ls="--" if "simple" in name else "-")
+    axis.set(xlabel="steps back", ylabel="gradient that is left", ylim=(1e-14, 10))
+    axis.legend()
+    axis.grid(alpha=0.3)
+
+
 # sphinx_gallery_end_ignore
+draw_left()
 plt.show()
 
 # %%
