@@ -8,7 +8,8 @@ without a GPU. On the way we plant typical mistakes, to see what each tool says 
 which mistakes it cannot see. At the end you meet the judge of the exercises, and see where to
 begin.
 
-You need tutorial 1 for the CUDA part. Tutorials 4 to 11 used the same gradient check.
+You need tutorial 1. Steps 4 and 5 also need the chain rule; tutorial 4 explains the gradient check
+in detail.
 """
 
 # %%
@@ -27,7 +28,7 @@ You need tutorial 1 for the CUDA part. Tutorials 4 to 11 used the same gradient 
 # - x (B, T, 2D): the values, then the gates, of each frame; y (B, T, D); beta (D,)
 # - lengths (B,): the frames of each utterance. Past its end, nothing is read, and y is 0.
 #
-# The last line is easy to forget, and its mistakes are hard to see.
+# The last line is easy to forget, and a mistake there is hard to see.
 
 import math
 import os
@@ -273,6 +274,8 @@ assert error < 5e-7
 # access neighbouring elements. So threads 0 to D - 1 have the units of the first frame, the next D
 # threads those of the second frame, and so on through all utterances. The *tracer* runs the kernel
 # without a GPU, thread by thread, and records every access (tutorial 1).
+#
+# How many reads of global memory will it count? 36 of the 60 elements of y are real.
 
 
 @cuda.jit
@@ -298,7 +301,7 @@ print(report.counts)
 assert np.abs(y - right).max() < 1e-15
 
 # %%
-# How many reads did you expect? Each of the 60 threads reads its length, and each of the 36 real
+# Each of the 60 threads reads its length, and each of the 36 real
 # elements reads a, g and beta: 60 + 3 · 36 = 168. The count is a score that needs no GPU.
 
 assert report.counts.global_reads.total == 60 + 3 * 36
@@ -401,7 +404,7 @@ assert np.abs(on_gpu - once).max() < 1e-12
 # Three kinds of evidence
 # -----------------------
 #
-# What do we know now, and what not?
+# What do we know now, and what do we not know?
 #
 # - The tracer ran the CUDA kernels *as Python*. It knows indices, races, barriers and counts. It
 #   does not know whether the compiler accepts the kernel, nor how the GPU rounds.
