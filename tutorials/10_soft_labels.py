@@ -106,7 +106,7 @@ def draw_votes():
                 left = annotator * 1.08 + part * width
                 axes[0].barh(row, width, 0.6, left=left, fc=colour.get(label, others), ec="black")
                 if label not in colour:
-                    axes[0].text(left + width / 2, row, label[:5], ha="center", va="center", fontsize=7)
+                    axes[0].text(left + width / 2, row, label, ha="center", va="center", fontsize=7)
         soft, weight = soft_label(votes, CLASSES)
         axes[1].barh(row, soft, 0.6 * weight, left=np.cumsum(soft) - soft, color=COLOURS, ec="black")
         axes[1].text(1.03, row, f"{weight:.2f}", va="center")
@@ -323,7 +323,7 @@ assert (soft.argmax(axis=1) == labels).all()
 
 # %%
 # In this corpus the largest class of the soft label is always the hard label. So soft labels do not
-# change *which* class is right. But each soft label gives a part of its target to other classes.
+# change *which* class is right. But many soft labels give a part of their target to another class.
 # From which class to which? Think of an annotator who is not sure that an utterance is happy.
 
 
@@ -358,10 +358,10 @@ draw_shares(share_hard, share_soft)
 plt.show()
 
 # %%
-# Annotators who are not sure of happiness choose neutral. So the largest class becomes even larger.
-# The paper's result (its table 6) is what one should then expect: with soft labels
-# the recall of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 %
-# to 15.5 %. WA rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12
+# Annotators who are not sure of happiness often choose neutral. So the largest class becomes even
+# larger. The paper's result (its table 6) is what one should then expect: with soft labels the
+# recall of neutral rises from 60.2 % to 69.4 %, and the recall of happiness falls from 28.9 % to
+# 15.5 %. WA rises by 2.0 points, because neutral is frequent, and UA falls by 2.6. Tutorial 12
 # explains these two measures.
 #
 # What to try
