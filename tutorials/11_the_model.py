@@ -116,7 +116,7 @@ print(f"{total:,} parameters in all")
 assert sizes["lstm1"] > 0.7 * total
 
 # %%
-# The Bi-LSTM has almost three quarters of them, and nearly all of these are its input weights: 864
+# The Bi-LSTM has almost three quarters of them, and 87 % of these are its input weights: 864
 # features, two directions, four gates of 128 units. The convolutions have few parameters, because
 # the same kernel is used at every position. For the same reason, each of their weights takes part
 # in many multiplications. What share of all multiplications do you expect in the convolutions?
@@ -283,8 +283,7 @@ assert errors[0] < 1e-4 < 1e-2 < errors[-1]
 # Now the strict check. It uses a small network with the same layers, utterances of unequal lengths,
 # NaN past their ends (it must not matter), soft targets and weights. ``scratchser.gradcheck`` moves
 # each tensor in three random directions and compares the change of the loss with the gradient. The
-# relative error must be below about :math:`10^{-8}`. ``kinks`` gives it the values that enter the
-# ReLUs, so that it can avoid a step across zero.
+# relative error must be below about :math:`10^{-8}`.
 
 tiny = replace(
     config,
@@ -301,6 +300,11 @@ z[np.arange(13) >= short[:, None]] = np.nan
 soft, weight = rng.dirichlet(np.ones(4), 4), rng.uniform(0.3, 1, 4)
 # biases of 0 would hide terms
 small.parameters.values += 0.1 * rng.standard_normal(small.parameters.values.shape)
+
+
+# %%
+# The check calls three functions of the parameters: the loss, its gradients, and ``kinks``. The
+# last one gives the values that enter the ReLUs, so that the check can avoid a step across zero.
 
 
 def loss_of(arrays):
@@ -330,15 +334,17 @@ def kinks(**arrays):
     return np.concatenate(before)
 
 
+# %%
+# Each line of the output is one tensor, with its largest error and the limit.
+
 tensors = {name: value.copy() for name, value in small.parameters.W.items()}
 reports = check(forward, backward, tensors, directions=3, kinks=kinks)
 print(*reports, sep="\n")
 require(reports)
 
 # %%
-# Test the tester: what would this check say about a mistake? We plant one. The layers of a network
-# pass their gradients on, so we let the Bi-LSTM pass on only 99 % of its gradient. Which tensors
-# will fail?
+# Does the check find a mistake? We plant one. The layers of a network pass their gradients on, so
+# we let the Bi-LSTM pass on only 99 % of its gradient. Which tensors will fail?
 
 
 def wrong_backward(dy, **arrays):
