@@ -2,24 +2,15 @@
 3. VTLP: a vocal tract of another length
 ========================================
 
-You will see how a recorded utterance is changed as if another speaker had spoken it: eq. (4) of
-the paper, *vocal tract length perturbation* (VTLP). You will also see why it is computed from the
-result back to the input, and how to find and check the gradient of a linear map without any
-derivative.
+You will see how a recorded utterance is changed so that it sounds as if another speaker had spoken
+it: eq. (4) of the paper, *vocal tract length perturbation* (VTLP). You will also see why it is
+computed from the result back to the input, and how to find and check the gradient of a linear map
+without any derivative.
 
 You need the spectrogram of tutorial 2, and the race of tutorial 1.
 """
 
 # %%
-# A voice is a source and a tube
-# ------------------------------
-#
-# The vocal folds make a buzz with many harmonics. The *vocal tract*, from the vocal folds to the
-# lips, is a tube of about 17 cm in men and 15 cm in women. A tube has resonances, the *formants*:
-# frequencies that it makes louder. They make the difference between an "a" and an "i".
-#
-# The tube is closed at the vocal folds and open at the lips. A sound wave fits if a quarter of its
-# length fits into the tube, or three quarters, or five quarters:
 
 # sphinx_gallery_thumbnail_number = 8
 import matplotlib.pyplot as plt
@@ -35,12 +26,6 @@ from scratchser.kernels import stft, vtlp
 from scratchser.tracer import trace
 from scratchser.tracer.drawing import draw
 
-
-def formants(length_cm):
-    """The first three resonances of a straight tube, in Hz."""
-    return np.array([1, 3, 5]) * SOUND_CM_PER_S / (4 * length_cm)
-
-
 # sphinx_gallery_start_ignore
 try:
     from IPython.display import Audio
@@ -48,6 +33,28 @@ except ImportError:  # a plain script has no player
 
     def Audio(sound, rate):
         return None
+
+
+# sphinx_gallery_end_ignore
+
+# %%
+# A voice is a source and a tube
+# ------------------------------
+#
+# The vocal folds make a buzz with many harmonics. The *vocal tract*, from the vocal folds to the
+# lips, is a tube of about 17 cm in men and 15 cm in women. A tube has resonances, the *formants*:
+# frequencies that it makes louder. They make the difference between an "a" and an "i".
+#
+# The tube is closed at the vocal folds and open at the lips. A sound wave fits if a quarter of its
+# length fits into the tube, or three quarters, or five quarters:
+
+
+def formants(length_cm):
+    """The first three resonances of a straight tube, in Hz."""
+    return np.array([1, 3, 5]) * SOUND_CM_PER_S / (4 * length_cm)
+
+
+# sphinx_gallery_start_ignore
 
 
 def draw_tubes(lengths):
@@ -115,9 +122,15 @@ def spectrogram(sound):
 
 def draw_envelopes(lengths):
     _, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    kilohertz = np.arange(513) / 64
+    ends = []
     for length, style in zip(lengths, ("-", "--"), strict=True):
         mean = uniform_filter1d(spectrogram(speak(length, PITCH)).mean(axis=0), 15)
-        axis.plot(np.arange(513) / 64, mean, style, label=f"{length:g} cm")
+        axis.plot(kilohertz, mean, style, label=f"{length:g} cm")
+        peaks = np.array([7, 9, 11]) * SOUND_CM_PER_S / (4000 * length)  # resonances 4 to 6 of a straight tube
+        ends.append(np.stack([peaks, np.interp(peaks, kilohertz, mean)], axis=1))
+    for start, end in zip(*ends, strict=True):
+        axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0})
     axis.set(xlabel="frequency, kHz", ylabel="mean of log |X|²", xlim=(0, 8))
     axis.legend(title="vocal tract")
 
@@ -127,20 +140,26 @@ draw_envelopes((17.0, 14.0))
 plt.show()
 
 # %%
-# Each peak of the dashed curve lies further right by the same factor, 17 / 14 = 1.21. A corpus has
-# few speakers. A network can adapt too closely to their vocal tracts, and then it fails for a new
-# speaker. So we stretch the frequency axis of each utterance by a random factor α between 0.9 and
-# 1.1. The result is the same utterance, as if from a tube 1 / α times as long.
+# The arrows join three peaks of the two curves. Each peak of the dashed curve lies further right by
+# the same factor, 17 / 14 = 1.21. A corpus has few speakers. A network can adapt too closely to
+# their vocal tracts, and then it fails for a new speaker. So we stretch the frequency axis of each
+# utterance by a random factor α between 0.9 and 1.1. The result is the same utterance, as if from a
+# tube 1 / α times as long.
 #
 # Eq. (4)
 # -------
 #
-# Stretching has a problem at the top. Say the highest frequency is fmax = 8 kHz and α = 1.1. Where
+# Stretching has a problem at the top. Let the highest frequency be fmax = 8 kHz and α = 1.1. Where
 # does 7.9 kHz go? And for α = 0.9, what is left between 7.2 and 8 kHz?
 #
-# With α = 1.1 it goes to 8.69 kHz, out of range. With α = 0.9 there is nothing between 7.2 and 8
-# kHz: a gap. So eq. (4) stretches only up to f0 = 0.9 fmax. From this point, the *hinge*, a second
-# straight line leads to fmax:
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    With α = 1.1 it goes to 8.69 kHz, out of range. With α = 0.9 there is nothing between 7.2 and 8
+#    kHz: a gap.
+#
+# For this reason, eq. (4) stretches only up to f0 = 0.9 fmax. From this point, the *hinge*, a
+# second straight line leads to fmax:
 #
 # .. math::
 #
@@ -481,8 +500,8 @@ for alpha in (0.9, 1.04, 1.1):
 #       Not exactly. The hinges of the two warps do not fit together, and each interpolation blurs a
 #       little.
 #
-# 4. In the drawing of the gather, bin 1 of S is read by three threads. Which of them could do
-#    without it? Is this a race?
+# 4. In the drawing of the gather, bin 1 of S is read by three threads. Which of them does not need
+#    it? Is this a race?
 #
 #    .. admonition:: Answer
 #       :class: dropdown
