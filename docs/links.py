@@ -30,6 +30,7 @@ def tutorial(text: str) -> str:
     for i in range(0, len(parts), 2):
         part = re.sub(r"``docs/([\w-]+)\.md``", r":doc:`\1.md </\1>`", parts[i])
         part = re.sub(rf"``(?:tutorials/exercises/)?({EXERCISES})``", EXERCISE, part)
+        part = re.sub(r"``tutorials/(numpy_\w+\.py)``", r":download:`\1 <../../tutorials/\1>`", part)
         part = numbered(part, r"\b[Tt]utorial\s+(\d+)")
         parts[i] = NUMBERS.sub(lambda match: numbered(match[0], r"(\d+)"), part)  # "tutorials 4 and 6 to 9"
     return "".join(parts)
