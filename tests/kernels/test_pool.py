@@ -71,18 +71,18 @@ CASES = {
     "one-frame utterances": Case((1, 1, 1), F=5, C=1, window=(2, 2), spare=3),
     "17 channels": Case((5, 3), F=4, C=17, window=(2, 2)),
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 anything = st.builds(
     Case,
     lengths=st.lists(st.integers(1, 11), min_size=1, max_size=3).map(tuple),
     F=st.integers(1, 9),
     C=st.sampled_from([1, 3, 17]),
-    window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    window=st.tuples(st.integers(1, 5), st.integers(1, 4)),
     spare=st.integers(0, 4),
 )
 
 
+@pytest.mark.gradcheck
 @settings(max_examples=60, deadline=None)
 @given(case=anything, seed=st.integers(0, 99), ties=st.booleans())
 def test_forward_and_backward_of_any_shape(case, seed, ties):
@@ -93,18 +93,9 @@ def test_forward_and_backward_of_any_shape(case, seed, ties):
 
 
 @pytest.mark.gradcheck
-@cases
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_gradients(case):
     require(check(case.forward, case.backward, case.draw(), time_axis={"x": 1}, kinks=case.kinks))
-
-
-@pytest.mark.gradcheck
-@cases
-@pytest.mark.parametrize("ties", [False, True], ids=["", "ties"])
-def test_forward_and_gradients_against_the_reference(case, ties):
-    inputs = case.draw(ties=ties)
-    np.testing.assert_array_equal(case.forward(**inputs), case.reference(**inputs))
-    require(complex_step(case.reference, case.backward, inputs))
 
 
 def test_of_equal_numbers_the_first_gets_the_gradient():
