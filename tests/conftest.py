@@ -228,6 +228,16 @@ def on_gpu(request: pytest.FixtureRequest) -> bool:
     return "device" in request.fixturenames and request.getfixturevalue("device").real
 
 
+@pytest.fixture(autouse=True)
+def blocks_of_the_file(request: pytest.FixtureRequest, on_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU, threads cost more than their work: a file's SMALL_BLOCKS = module, {name: size} makes them few, so
+    each has several turns in every loop."""
+    if not on_gpu:
+        module, sizes = getattr(request.module, "SMALL_BLOCKS", (None, {}))
+        for name, size in sizes.items():
+            monkeypatch.setattr(module, name, size)
+
+
 @pytest.fixture
 def check_fault(monkeypatch: pytest.MonkeyPatch, fault: tuple) -> Callable:
     """check_fault(run, *modules): plants the fault of this test and asserts that it is found as its row says.

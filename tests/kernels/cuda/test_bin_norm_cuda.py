@@ -45,7 +45,6 @@ FAULTS = [
     ("sums_cuda", "sums[p, f] = total", "sums[0, f] = total", "race"),
     ("squares_cuda", "deviation = x[t, f] - mean[g, f]", "deviation = x[t + 1, f] - mean[g, f]", "out of range"),
     ("normalise_cuda", Y, "y[t, f] = (x[t, f] - mean[0, f]) * scale[g, f]", "result"),
-    ("normalise_cuda", Y, "y[t, f] = (x[t, f] - mean[g, f]) * scale[g, 0]", "result"),
 ]
 
 

@@ -107,8 +107,6 @@ INSIDE = "if (frame >= lowest) & (left > tap) & (start >= leftmost) & (start < r
 FAULTS = [
     (FORWARD, "forward_cuda", "cuda.syncthreads()  # all windows are written", "pass", "race"),
     (FORWARD, "forward_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
-    (FORWARD, "forward_cuda", "cuda.syncthreads()  # both chunks are complete", "cuda.syncthreads() if t else None",
-     "divergence"),
     (FORWARD, "forward_cuda", "buffer = step & 1", "buffer = 0", "race"),
     (ACROSS, "forward_cuda", "m0, n0 = tile_cuda.tile_origin(cuda.blockIdx.x, D)", "m0, n0 = 0, 0", "race"),
     (FORWARD, "forward_cuda", "tap, jc = carry(0, k_a, run)", "tap, jc = 0, k_a", "result"),

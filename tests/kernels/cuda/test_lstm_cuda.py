@@ -181,26 +181,18 @@ PRODUCT = "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices, sums)"
 READOUT = "r[b, j] = y[b, lengths[b] - 1 if j < width // 2 else 0, j]"
 FAULTS = [
     *[(name, f"cuda.syncthreads()  # {why}", "pass", "race") for name, whys in BARRIERS.items() for why in whys],
-    *[
-        (name, f"cuda.syncthreads()  # {why}", "cuda.syncthreads() if thread < 3 else None", "divergence")
-        for name, whys in BARRIERS.items()
-        for why in whys
-    ],
     ("forward_cuda", "if n < length:", "if n <= length:", "result"),
-    ("forward_cuda", "at = start + t", "at = start + t - 1", "out of range"),
     ("forward_cuda", "at = start + t", "at = start + n", "result"),
     ("forward_cuda", "t = frame_at(direction, n, length)", "t = frame_at(0, n, length)", "result"),
     ("forward_cuda", "if r < members:", "if r < U:", "out of range"),
     ("forward_cuda", "h[e] = 0", "pass", "uninitialised"),
     ("forward_cuda", "members = min(U, sequences.shape[0] - first)", "members = U", "out of range"),
     ("forward_cuda", "first = cuda.blockIdx.x * U", "first = 0", "race"),
-    ("forward_cuda", "h[u * U + r] = next_h", "h[u * U] = next_h", "race"),
     ("forward_cuda", "h[u * U + r] = next_h", "h[r * H + u] = next_h", "result"),
     ("forward_cuda", "z[at, direction, H + u] = f", "z[at, direction, H + u] = i", "result"),
     ("forward_cuda", "c[at, direction, u] = next_c", "c[at, 0, u] = next_c", "race"),
     ("forward_cuda", "y[b, t, direction * H + u] = next_h", "y[b, t, u] = next_h", "race"),
     ("forward_cuda", PRODUCT, "multiply(U, h, Wh, 0, H, 4 * H, slices, sums)", "result"),
-    ("forward_cuda", PRODUCT, "multiply(U, h, Wh, direction * H * 4 * H, H, 4 * H, slices - 1, sums)", "uninitialised"),
     ("c_before", "if n == 0:", "if n <= 1:", "result"),
     ("c_before", "return c[start + frame_at(direction, n - 1, length), direction, u]",
      "return c[start + frame_at(direction, n, length), direction, u]", "result"),
@@ -220,7 +212,6 @@ FAULTS = [
     ("product_of", "for s in range(1, slices):", "for s in range(2, slices):", "result"),
     ("product_of", "total += sums[(s * U + r) * M + m]", "total += sums[(s * U + r) * M + m + 1]", "result"),
     ("readout_forward_cuda", "if b < B:", "if b <= B:", "out of range"),
-    ("readout_forward_cuda", READOUT, "r[b, j] = y[b, -1 if j < width // 2 else 0, j]", "out of range"),
     ("readout_forward_cuda", READOUT, "r[b, j] = y[b, lengths[b] - 1, j]", "result"),
     ("readout_backward_cuda", "if b < B:", "if b <= B:", "out of range"),
     ("readout_backward_cuda", "dy[b, lengths[b] - 1 if j < width // 2 else 0, j] = dr[b, j]",

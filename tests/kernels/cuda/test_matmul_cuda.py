@@ -87,8 +87,6 @@ def test_parts_follow_from_the_shapes():
 MASK = "if (np.int32(row + i * row_hop) < rows) & (np.int32(k + i * k_hop) < K):"
 FAULTS = [
     ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "pass", "race"),
-    ("product_cuda", "cuda.syncthreads()  # both chunks are complete", "cuda.syncthreads() if t < 32 else None",
-     "divergence"),
     ("product_cuda", "buffer = step & 1", "buffer = 0", "race"),
     ("product_cuda", "tile_cuda.store_chunk(next_b, b, buffer, row_b, k_b, along_b)",
      "tile_cuda.store_chunk(next_b, b, 0, row_b, k_b, along_b)", "uninitialised"),

@@ -7,13 +7,7 @@ from test_mean_variance import corpus
 from scratchser.kernels import mean_variance
 
 SMALL, LARGE = [((1,), 1), ((3, 1, 70), 5)], [((441, 3, 100_000), 257)]
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(on_gpu, monkeypatch):
-    """Without a GPU."""
-    if not on_gpu:
-        monkeypatch.setattr(mean_variance, "THREADS", 8)
+SMALL_BLOCKS = mean_variance, {"THREADS": 8}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -28,7 +28,6 @@ BINS = "for k in range(cuda.threadIdx.x, S.shape[1], THREADS):"
 FILTERS = "for m in range(filters[k, 0], filters[k, 1]):"
 FAULTS = [
     ("forward_cuda", "Y[t, m] = highest + math.log(total)", "Y[0, m] = highest + math.log(total)", "race"),
-    ("forward_cuda", "Y[t, m] = highest + math.log(total)", "Y[t, m] = math.log(total)", "result"),
     ("backward_cuda", BINS, "for k in range(cuda.threadIdx.x, S.shape[1] + 1, THREADS):", "out of range"),
     ("backward_cuda", FILTERS, "for m in range(filters[k, 0] + 1, filters[k, 1]):", "result"),
 ]

@@ -8,14 +8,7 @@ from scratchser.kernels.machine.chunks import cut_segments
 
 SMALL = [[1], [0, 3, 3, 258, 561]]
 LARGE = [[100, 3_000_000, 3_000_001]]
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(on_gpu, monkeypatch):
-    """Without a GPU, and chunks of 270 elements."""
-    if not on_gpu:
-        monkeypatch.setattr(norms, "THREADS", 8)
-        monkeypatch.setattr(norms, "cut_segments", lambda ends, size: cut_segments(ends, 270))
+SMALL_BLOCKS = norms, {"THREADS": 8, "cut_segments": lambda ends, size: cut_segments(ends, 270)}
 
 
 def both(upload, dW, ends):
