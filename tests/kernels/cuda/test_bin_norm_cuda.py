@@ -7,14 +7,7 @@ from test_mean_variance import corpus
 from scratchser.kernels import bin_norm
 
 SMALL, LARGE = [((1,), 1), ((3, 1, 70), 5)], [((441, 3, 100_000), 257)]
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(on_gpu, monkeypatch):
-    """Without a GPU."""
-    if not on_gpu:
-        monkeypatch.setattr(bin_norm, "THREADS", 4)
-    monkeypatch.setattr(bin_norm, "CHUNK", 30)
+SMALL_BLOCKS = bin_norm, {"THREADS": 4, "CHUNK": 30}
 
 
 def draw(lengths, F, dtype):
