@@ -10,12 +10,6 @@ You need tutorial 1 for the last part only, in which a block of threads computes
 """
 
 # %%
-# A sound is a list of numbers
-# ----------------------------
-#
-# A microphone measures the air pressure 16 000 times a second. Each measurement is a *sample*. Here
-# is an angry utterance of the corpus that is built into this project. A synthesiser speaks it: it
-# has a voice and a mood, but no words.
 
 # sphinx_gallery_thumbnail_number = 10
 import matplotlib.pyplot as plt
@@ -39,6 +33,15 @@ except ImportError:  # a plain script has no player
 
 
 # sphinx_gallery_end_ignore
+
+# %%
+# A sound is a list of numbers
+# ----------------------------
+#
+# A microphone measures the air pressure 16,000 times a second. Each measurement is a *sample*. Here
+# is an angry utterance of the corpus that is built into this project. A synthesiser speaks it: it
+# has a voice and a mood, but no words.
+
 RATE = 16000  # samples in a second
 corpus = synthetic.load(size=10)
 utterance = next(one for one in corpus.utterances if corpus.classes[one.label] == "anger")
@@ -103,6 +106,8 @@ def draw_products(tone, waves, sums):
         below.fill_between(n, tone * wave, where=tone * wave >= 0, color="C2", label="positive")
         below.fill_between(n, tone * wave, where=tone * wave < 0, color="C3", label="negative")
         below.set(xlabel="sample", title=f"products, sum {abs(sums[periods]):.0f}")
+    axes[0, 0].set_ylabel("pressure")
+    axes[1, 0].set_ylabel("product")
     axes[1, 0].legend(loc="lower right", ncols=2)
 
 
@@ -157,8 +162,8 @@ assert np.allclose(cosines**2 + sines**2, (N / 2) ** 2)
 #
 # .. math:: X[t, k] = \sum_{n=0}^{N-1} x[S t + n] \, w[n] \, e^{-2\pi i k n / N}
 #
-# In words: take part number t of the sound, which begins at sample S t. Multiply its N samples by a
-# window function w, which we explain below, and by a wave with k periods. Add up. Here N is 1024.
+# In words: take part t of the sound. It begins at sample S · t. Multiply its N samples by a window
+# function w, which we explain below, and by a wave with k periods. Add up. Here N is 1024.
 # The *hop* S, the distance from one part to the next, is 512. The result number k is called
 # frequency *bin* k. It has k periods in 64 ms, so its frequency is k · 15.625 Hz.
 #
@@ -215,6 +220,7 @@ def draw_repetition(window):
         axis.plot(np.tile(w, 2), ":", color="grey")
         axis.axvline(N, color="C3", ls="--")
         axis.set(title=name, xlabel="sample", xticks=[0, N, 2 * N])
+    axes[0].set_ylabel("pressure")
 
 
 # sphinx_gallery_end_ignore
@@ -256,9 +262,9 @@ draw_leak(spectra)
 plt.show()
 
 # %%
-# Without a window, 20 bins away from a loud tone, everything is hidden that has less than about a
-# thousandth of its power. With the window, the peak is a little wider, but far away from it the
-# leak is very small.
+# Without a window, a loud tone hides everything 20 bins away that has less than about a
+# two-thousandth of its power (-33 dB). With the window, the peak is a little wider, but far away
+# from it the leak is very small.
 #
 # The fast Fourier transform
 # --------------------------
@@ -391,7 +397,7 @@ plt.show()
 # frame has a small weight there, but it is in the middle of the next frame. Its two weights add up
 # to about 1. The figure shows four frames and their windows.
 #
-# An utterance has 24 000 samples. How many complete frames fit?
+# An utterance has 24,000 samples. How many complete frames fit?
 
 HOP = 512
 print(f"24000 samples: {stft.frames(24000, N, HOP)} frames")
