@@ -14,6 +14,7 @@ dimension, with nine numbers that you can follow by hand.
 """
 
 # %%
+
 # sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
@@ -101,19 +102,21 @@ def draw_windows(x, W, stride):
 
 # sphinx_gallery_end_ignore
 draw_windows(x, W, stride=1)
+plt.show()
 
 # %%
 # A stride
 # --------
 #
-# Neighbouring windows overlap and see nearly the same, so their outputs are often similar. With a
-# *stride* of 2 the window moves two elements at a time, and only half of the outputs are computed.
-# A strided layer makes an utterance shorter for all the layers above it.
+# Neighbouring windows overlap and cover nearly the same inputs, so their outputs are often similar.
+# With a *stride* of 2 the window moves two elements at a time, and only half of the outputs are
+# computed. A strided layer makes an utterance shorter for all the layers above it.
 #
 # How many outputs do you expect for nine inputs and stride 2? And for eight inputs? Write down your
 # guess, then run the cell.
 
 draw_windows(x, W, stride=2)
+plt.show()
 
 # %%
 # The window stops at the positions 0, 2, 4, ... up to the last input. With stride :math:`s`, these
@@ -193,6 +196,7 @@ def draw_receptive_field(T, layers, marked):
 
 # sphinx_gallery_end_ignore
 draw_receptive_field(T=24, layers=3, marked=1)
+plt.show()
 
 # %%
 # We can also measure it. Set one frame to 1 and all others to 0, run the layers, and see whether
@@ -257,11 +261,15 @@ def draw_table(axis, marked=(), colour=WEIGHT):
     without_frame(axis, -1.2, 9.2, -4.2, 2.8)
 
 
-figure, axis = plt.subplots(figsize=(6, 3))
-draw_table(axis, {(t, u) for t in range(5) for u in range(9) if M[t, u]})
-axis.text(4.5, 2.2, "input u", ha="center")
-axis.text(-1.2, -1.5, "output t", rotation=90, ha="center", va="center")
+def draw_whole_table():
+    _, axis = plt.subplots(figsize=(6, 3))
+    draw_table(axis, {(t, u) for t in range(5) for u in range(9) if M[t, u]})
+    axis.text(4.5, 2.2, "input u", ha="center")
+    axis.text(-1.2, -1.5, "output t", rotation=90, ha="center", va="center")
+
+
 # sphinx_gallery_end_ignore
+draw_whole_table()
 plt.show()
 
 # %%
@@ -288,13 +296,19 @@ plt.show()
 #   So :math:`dW[i]` is the sum of the diagonal, over :math:`dy[t] \, x[u]`.
 
 # sphinx_gallery_start_ignore
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.4), layout="constrained")
-draw_table(axes[0], {(2, u) for u in (3, 4, 5)}, OUTPUT)
-draw_table(axes[1], {(t, 3) for t in (1, 2)}, INPUT)
-draw_table(axes[2], {(t, 2 * t + 1) for t in range(4)}, WEIGHT)
-for axis, title in zip(axes, ("row: y[2]", "column: dx[3]", "diagonal: dW[2]"), strict=True):
-    axis.set_title(title, fontsize=11)
+
+
+def draw_three_sums():
+    _, axes = plt.subplots(1, 3, figsize=(9, 2.4), layout="constrained")
+    draw_table(axes[0], {(2, u) for u in (3, 4, 5)}, OUTPUT)
+    draw_table(axes[1], {(t, 3) for t in (1, 2)}, INPUT)
+    draw_table(axes[2], {(t, 2 * t + 1) for t in range(4)}, WEIGHT)
+    for axis, title in zip(axes, ("row: y[2]", "column: dx[3]", "diagonal: dW[2]"), strict=True):
+        axis.set_title(title, fontsize=11)
+
+
 # sphinx_gallery_end_ignore
+draw_three_sums()
 plt.show()
 
 # %%
@@ -376,19 +390,25 @@ assert list(np.flatnonzero(y == 0)) == [1, 3]
 assert np.argmax(np.abs(dy)) == 3 and dz[3] == 0
 
 # sphinx_gallery_start_ignore
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
-for axis, before, after, names, title in (
-    (axes[0], z, y, ("z", "y"), "forward"),
-    (axes[1], dy, dz, ("dy", "dz"), "backward"),
-):
-    axis.bar(np.arange(5) - 0.2, before, 0.38, label=names[0], color="0.75")
-    axis.bar(np.arange(5) + 0.2, after, 0.38, label=names[1], color="C2")
-    axis.axhline(0, color="0.3", lw=0.8)
-    axis.set(title=title, xlabel="output t")
-    for t in np.flatnonzero(z < 0):
-        axis.axvspan(t - 0.45, t + 0.45, color="C3", alpha=0.12)
-    axis.legend()
+
+
+def draw_relu():
+    _, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+    for axis, before, after, names, title in (
+        (axes[0], z, y, ("z", "y"), "forward"),
+        (axes[1], dy, dz, ("dy", "dz"), "backward"),
+    ):
+        axis.bar(np.arange(5) - 0.2, before, 0.38, label=names[0], color="0.75")
+        axis.bar(np.arange(5) + 0.2, after, 0.38, label=names[1], color="C2")
+        axis.axhline(0, color="0.3", lw=0.8)
+        axis.set(title=title, xlabel="output t")
+        for t in np.flatnonzero(z < 0):
+            axis.axvspan(t - 0.45, t + 0.45, color="C3", alpha=0.12)
+        axis.legend()
+
+
 # sphinx_gallery_end_ignore
+draw_relu()
 plt.show()
 
 # %%
@@ -438,13 +458,33 @@ assert rate == 16000
 # - *rise*: the last frame minus the first one. Its output is large where the sound becomes louder.
 # - *ridge*: the middle bins minus the outer bins. Its output is large on lines along time, such as
 #   harmonics.
-#
-# The stride is 1 in time and 2 in frequency. What shape do you expect for the output?
 
 kernels = np.zeros((3, 5, 1, 2), np.float32)  # I, J, C, D
 kernels[0, :, 0, 0] = -0.2
 kernels[2, :, 0, 0] = 0.2
 kernels[:, :, 0, 1] = np.array([-1, 0.5, 1, 0.5, -1]) / 3
+
+# sphinx_gallery_start_ignore
+
+
+def draw_kernels():
+    _, axes = plt.subplots(1, 2, figsize=(5.2, 2.8), layout="constrained")
+    for axis, d, title in zip(axes, (0, 1), ("rise", "ridge"), strict=True):
+        shown = kernels[:, :, 0, d].T
+        axis.imshow(shown, origin="lower", cmap="RdBu_r", vmin=-0.4, vmax=0.4)
+        for (j, i), weight in np.ndenumerate(shown):
+            colour = "k" if abs(weight) < 0.3 else "w"
+            axis.text(i, j, f"{weight:.2f}", ha="center", va="center", fontsize=9, color=colour)
+        axis.set(title=title, xlabel="frame i", ylabel="bin j", xticks=range(3), yticks=range(5))
+
+
+# sphinx_gallery_end_ignore
+draw_kernels()
+plt.show()
+
+# %%
+# The stride is 1 in time and 2 in frequency. What shape do you expect for the output?
+
 bias = np.zeros(2, np.float32)
 stride = (1, 2)
 
@@ -454,27 +494,25 @@ print("output:", y.shape)
 assert y.shape == (3, lengths.max(), 129, 2)
 
 # sphinx_gallery_start_ignore
-figure, axes = plt.subplots(1, 2, figsize=(5.2, 2.8), layout="constrained")
-for axis, d, title in zip(axes, (0, 1), ("rise", "ridge"), strict=True):
-    shown = kernels[:, :, 0, d].T
-    axis.imshow(shown, origin="lower", cmap="RdBu_r", vmin=-0.4, vmax=0.4)
-    for (j, i), weight in np.ndenumerate(shown):
-        axis.text(i, j, f"{weight:.2f}", ha="center", va="center", fontsize=9, color="k" if abs(weight) < 0.3 else "w")
-    axis.set(title=title, xlabel="frame i", ylabel="bin j", xticks=range(3), yticks=range(5))
 
-figure, axes = plt.subplots(3, 1, figsize=(8, 6.4), layout="constrained", sharex=True)
-for axis, values, bins, title in (
-    (axes[0], batch[0, ..., 0], 257, "input"),
-    (axes[1], y[0, ..., 0], 129, "rise"),
-    (axes[2], y[0, ..., 1], 129, "ridge"),
-):
-    shown = values[: lengths[0]].T
-    lowest = np.quantile(shown, 0.02)
-    image = axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", vmin=lowest, vmax=np.quantile(shown, 0.99))
-    figure.colorbar(image, ax=axis, pad=0.01)
-    axis.set(title=title, ylabel="bin", ylim=(0, bins - 1))
-axes[-1].set_xlabel("frame (32 ms each)")
+
+def draw_outputs():
+    figure, axes = plt.subplots(3, 1, figsize=(8, 6.4), layout="constrained", sharex=True)
+    for axis, values, bins, title in (
+        (axes[0], batch[0, ..., 0], 257, "input"),
+        (axes[1], y[0, ..., 0], 129, "rise"),
+        (axes[2], y[0, ..., 1], 129, "ridge"),
+    ):
+        shown = values[: lengths[0]].T
+        lowest, highest = np.quantile(shown, (0.02, 0.99))
+        image = axis.imshow(shown, origin="lower", aspect="auto", cmap="magma", vmin=lowest, vmax=highest)
+        figure.colorbar(image, ax=axis, pad=0.01)
+        axis.set(title=title, ylabel="bin", ylim=(0, bins - 1))
+    axes[-1].set_xlabel("frame (32 ms each)")
+
+
 # sphinx_gallery_end_ignore
+draw_outputs()
 plt.show()
 
 # %%
@@ -523,6 +561,7 @@ def draw_lengths(lengths, layers):
 
 # sphinx_gallery_end_ignore
 draw_lengths(np.array([16, 9, 5]), layers=3)
+plt.show()
 
 # %%
 # What happens at the end of an utterance that is shorter than its batch? Its last window reaches
@@ -558,7 +597,7 @@ print("none in front:    ", even_batch)
 assert np.abs(odd_batch - even_batch).max() > 1
 
 # %%
-# Not a single output is the same. The package always has :math:`\lfloor (I - 1) / 2 \rfloor` zeros
+# No output is the same in both. The package always has :math:`\lfloor (I - 1) / 2 \rfloor` zeros
 # in front.
 #
 # Is the backward pass the derivative?
@@ -680,6 +719,9 @@ assert difference < 1e-12
 #       A matrix can only describe a linear function, and ReLU is not linear. Its effect on the
 #       gradient is one more factor for each output, 0 or 1.
 #
-# 5. Your turn: write the convolution (``tutorials/exercises/conv2d_forward.py``), its gradients
-#    (``conv2d_backward.py``) and a CUDA kernel (``cuda_conv2d_forward.py``). Judge them by, for
-#    example, ``python -m scratchser.check tutorials/exercises/conv2d_backward.py``.
+# **Your turn.** Write the convolution in ``tutorials/exercises/conv2d_forward.py``. This command
+# judges it::
+#
+#     python -m scratchser.check tutorials/exercises/conv2d_forward.py
+#
+# ``conv2d_backward.py`` is for its gradients and ``cuda_conv2d_forward.py`` for a CUDA kernel.
