@@ -2,11 +2,14 @@
 13. The whole training in plain NumPy
 =====================================
 
-You will see the whole system in about 150 lines of NumPy that you can read in one sitting: from the
-sound to the spectrogram, two convolutions, a Bi-LSTM, the softmax, all gradients and Nesterov's
-method. There are only functions and dictionaries, and no framework. It learns emotions from the
-built-in corpus in less than a minute. At the end, we give the package the same parameters and the
-same data. It must compute the same scores, the same gradients and the same loss.
+You will see the whole system in plain NumPy: from the sound to the spectrogram, two convolutions, a
+Bi-LSTM, the softmax, all gradients and Nesterov's method. There are only functions and
+dictionaries, and no framework. It learns emotions from the built-in corpus in less than a minute.
+At the end, we give the package the same parameters and the same data. It must compute the same
+scores, the same gradients and the same loss.
+
+``tutorials/numpy_training.py`` has the same functions without text, figures and checks: the whole
+training in about 160 lines of code, which you can read in one sitting and run as one program.
 
 Every part of it has its own tutorial, which explains the maths: 2 (spectrogram), 4 (convolution),
 6 and 7 (LSTM), 9 (update) and 10 (loss). Here you see how the parts fit together. If you want to
@@ -14,14 +17,6 @@ begin with the whole and look at the parts later, you can also begin here.
 """
 
 # %%
-# Sounds
-# ------
-#
-# The built-in corpus has 300 synthetic utterances of ten speakers, two in each of five sessions. It
-# replaces real speech, so what the network learns here says nothing about real emotions.
-# We train on the speakers of the sessions 1 to 4 and test on the two speakers of session 5. No
-# decision depends on the test, so we need no validation speaker (tutorial 12).
-
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrices are small here
@@ -48,6 +43,16 @@ except ImportError:
 
 
 # sphinx_gallery_end_ignore
+
+# %%
+# Sounds
+# ------
+#
+# The built-in corpus has 300 synthetic utterances of ten speakers, two in each of five sessions. It
+# replaces real speech, so what the network learns here says nothing about real emotions.
+# We train on the speakers of the sessions 1 to 4 and test on the two speakers of session 5. No
+# decision depends on the test, so we need no validation speaker (tutorial 12).
+
 corpus = synthetic.load()
 sounds = [corpus.read(utterance)[0] for utterance in corpus.utterances]
 labels = np.array([utterance.label for utterance in corpus.utterances])
@@ -149,7 +154,8 @@ print(f"x {x.shape}; {real:.0%} of the frames are real")
 
 KERNELS = ((3, 9), (3, 3))
 STRIDES = ((2, 8), (2, 2))
-CHANNELS = (8, 16)
+CHANNELS = (1, 8, 16)
+FEATURES = 17 * CHANNELS[2]  # the strides leave 17 of 257 bins
 UNITS = 16
 
 
@@ -159,18 +165,14 @@ def glorot(rng, fan_in, fan_out, shape):
 
 def initial(rng):
     p = {}
-    bins, channels = 257, 1
     for n in range(2):
-        shape = (*KERNELS[n], channels, CHANNELS[n])
+        shape = (*KERNELS[n], CHANNELS[n], CHANNELS[n + 1])
         p[f"conv{n + 1}.W"] = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[:3]))
-        p[f"conv{n + 1}.b"] = np.zeros(CHANNELS[n])
-        bins, channels = -(-bins // STRIDES[n][1]), CHANNELS[n]
-    features = bins * channels
+        p[f"conv{n + 1}.b"] = np.zeros(CHANNELS[n + 1])
     # two directions, and the gates i f g o of each side by side
-    p["lstm1.Wx"] = glorot(rng, features, UNITS, (features, 2, 4 * UNITS))
+    p["lstm1.Wx"] = glorot(rng, FEATURES, UNITS, (FEATURES, 2, 4 * UNITS))
     # orthogonal matrices, because they keep the length of h
-    square = 2, UNITS, UNITS
-    orthogonal = [np.linalg.qr(rng.standard_normal(square))[0] for _ in range(4)]
+    orthogonal = np.linalg.qr(rng.standard_normal((4, 2, UNITS, UNITS)))[0]
     p["lstm1.Wh"] = np.concatenate(orthogonal, axis=2)
     p["lstm1.b"] = np.zeros((2, 4 * UNITS))
     p["lstm1.b"][:, UNITS : 2 * UNITS] = 1  # the forget gate begins open
@@ -199,21 +201,18 @@ print(f"in all   {sum(values.size for values in p.values()):21}")
 def conv_forward(x, lengths, W, b, stride):
     """y (B, T', F', D), its lengths, and the padded input, which backward needs."""
     I, J = W.shape[:2]
-    real = frames_of(-(-lengths // stride[0]), -(-x.shape[1] // stride[0]))
-    padded = np.pad(x, ((0, 0), ((I - 1) // 2, I), ((J - 1) // 2, J), (0, 0)))
-    z = 0
-    for i in range(I):
-        for j in range(J):
-            z += padded[taps(i, j, x.shape, stride)] @ W[i, j]
-    y = np.maximum(z + b, 0) * real[:, :, None, None]
-    return y, -(-lengths // stride[0]), padded
+    padded = np.pad(x, ((0, 0), ((I - 1) // 2, I // 2), ((J - 1) // 2, J // 2), (0, 0)))
+    z = b
+    for i, j in np.ndindex(I, J):
+        z = z + padded[taps(i, j, x.shape, stride)] @ W[i, j]
+    lengths = -(-lengths // stride[0])
+    y = np.maximum(z, 0) * frames_of(lengths, z.shape[1])[:, :, None, None]
+    return y, lengths, padded
 
 
 def taps(i, j, shape, stride):
     """The elements of the padded input that meet tap (i, j)."""
-    frames = slice(i, i + -(-shape[1] // stride[0]) * stride[0], stride[0])
-    bins = slice(j, j + -(-shape[2] // stride[1]) * stride[1], stride[1])
-    return slice(None), frames, bins
+    return np.s_[:, i : i + shape[1] : stride[0], j : j + shape[2] : stride[1]]
 
 
 # sphinx_gallery_start_ignore
@@ -240,9 +239,10 @@ plt.show()
 # LSTM
 # ----
 #
-# The input part of all steps is one product. Then the time loop begins. When an utterance has
-# ended, ``np.where`` keeps its old state. So after the loop, ``h`` is the last state of every
-# utterance, and that is all that the dense layer reads.
+# The LSTM reads each utterance twice, forward and backward in time, with different parameters. So
+# the first axis of its arrays is the direction. The input part of all steps is one product. Then
+# the time loop begins. In the padding, ``np.where`` keeps the old state. So after the loop, ``h``
+# is the last state of every utterance, and that is all that the dense layer reads.
 
 
 def sigmoid(z):
@@ -250,16 +250,16 @@ def sigmoid(z):
 
 
 def lstm_forward(x, real, Wx, Wh, b):
-    """The last states (B, H) of x (B, T, D), and what backward needs of each step."""
-    z = x @ Wx + b
-    h = c = np.zeros((len(x), len(Wh)))
+    """The last states (2, B, H) of x (2, B, T, D), and what backward needs of each step."""
+    z = x @ Wx.swapaxes(0, 1)[:, None] + b[:, None, None]
+    h = c = np.zeros((*x.shape[:2], UNITS))
     steps = []
-    for t in range(x.shape[1]):
-        i, f, g, o = np.split(z[:, t] + h @ Wh, 4, axis=1)
+    for t in range(x.shape[2]):
+        i, f, g, o = np.split(z[:, :, t] + h @ Wh, 4, axis=2)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
         new = f * c + i * g
         steps.append((h, c, i, f, g, o, np.tanh(new)))
-        now = real[:, t, None]
+        now = real[:, :, t, None]
         h = np.where(now, o * np.tanh(new), h)
         c = np.where(now, new, c)
     return h, steps
@@ -269,32 +269,30 @@ def lstm_forward(x, real, Wx, Wh, b):
 # Forward
 # -------
 #
-# The network from the first layer to the last. The second direction of the Bi-LSTM is the same
-# function: it gets the real frames of each utterance in reverse order. ``forward`` returns the
-# scores and everything that backward will need.
-
-
-def direction(p, d):
-    """Wx, Wh and b of one direction."""
-    return p["lstm1.Wx"][:, d], p["lstm1.Wh"][d], p["lstm1.b"][d]
+# The network from the first layer to the last. For its second direction, the LSTM gets the frames
+# in reverse order: first the padding, during which the state stays 0, then the utterance from its
+# end to its beginning. ``forward`` returns the scores and everything that backward will need.
 
 
 def forward(p, x, lengths):
-    """Scores (B, 4) of a batch."""
+    """Scores (B, 4) of a batch, and what backward needs."""
     convs = []
     for n in range(2):
-        shape = x.shape
         W, b = p[f"conv{n + 1}.W"], p[f"conv{n + 1}.b"]
-        x, lengths, padded = conv_forward(x, lengths, W, b, STRIDES[n])
-        convs.append((x, shape, padded))
-    B, T = x.shape[:2]
-    real = frames_of(lengths, T)
-    order = np.where(real, lengths[:, None] - 1 - np.arange(T), np.arange(T))
-    turn = np.arange(B)[:, None], order  # x[turn]: each utterance backwards
-    inputs = [x.reshape(B, T, -1), x.reshape(B, T, -1)[turn]]
-    lstms = [lstm_forward(inputs[d], real, *direction(p, d)) for d in range(2)]
-    h = np.concatenate([state for state, _ in lstms], axis=1)
-    return h @ p["dense.W"] + p["dense.b"], (convs, real, turn, inputs, lstms, h)
+        y, lengths, padded = conv_forward(x, lengths, W, b, STRIDES[n])
+        convs.append((x, y, padded))
+        x = y
+    x = x.reshape(*x.shape[:2], FEATURES)
+    x = np.stack([x, x[:, ::-1]])  # both directions: in the second one, the padding comes first
+    real = frames_of(lengths, x.shape[2])
+    real = np.stack([real, real[:, ::-1]])
+    h, steps = lstm_forward(x, real, p["lstm1.Wx"], p["lstm1.Wh"], p["lstm1.b"])
+    h = np.concatenate(h, axis=1)
+    return h @ p["dense.W"] + p["dense.b"], (convs, x, real, steps, h)
+
+
+# %%
+# The gradient of the loss is the prediction minus the target, as in tutorial 10.
 
 
 def loss_of(scores, labels):
@@ -320,63 +318,68 @@ assert abs(loss - np.log(4)) < 0.3
 #
 # Each function takes the steps of its forward function in reverse order. ``lstm_backward`` goes
 # from the last step to the first, and in each step from the output of the cell back to the gates.
-# Where an utterance has ended, the gradient passes through unchanged, as the state did.
+# In the padding, the gradient passes through unchanged, as the state did.
 
 
 def lstm_backward(dh, x, real, steps, Wx, Wh):
-    """Gradients of x, Wx, Wh and b, from the gradient dh (B, H) of the last states."""
+    """Gradients of x, Wx, Wh and b, from the gradient dh (2, B, H) of the last states."""
     dc = np.zeros_like(dh)
-    dz = np.zeros((*x.shape[:2], 4 * len(Wh)))
+    dz = np.zeros((*x.shape[:3], 4 * UNITS))
     dWh = np.zeros_like(Wh)
     for t in reversed(range(len(steps))):
         h, c, i, f, g, o, squashed = steps[t]
-        now = real[:, t, None]
+        now = real[:, :, t, None]
         dnew = dc + dh * o * (1 - squashed**2)
         di = dnew * g * i * (1 - i)
         df = dnew * c * f * (1 - f)
         dg = dnew * i * (1 - g**2)
         do = dh * squashed * o * (1 - o)
-        dz[:, t] = np.concatenate([di, df, dg, do], axis=1) * now
-        dWh += h.T @ dz[:, t]
-        dh = np.where(now, dz[:, t] @ Wh.T, dh)
+        dz[:, :, t] = np.concatenate([di, df, dg, do], axis=2) * now
+        dWh += h.swapaxes(1, 2) @ dz[:, :, t]
+        dh = np.where(now, dz[:, :, t] @ Wh.swapaxes(1, 2), dh)
         dc = np.where(now, dnew * f, dc)
-    dWx = np.tensordot(x, dz, ((0, 1), (0, 1)))
-    return dz @ Wx.T, dWx, dWh, dz.sum(axis=(0, 1))
+    dx = dz @ Wx.transpose(1, 2, 0)[:, None]
+    dWx = np.stack([np.tensordot(x[d], dz[d], ((0, 1), (0, 1))) for d in range(2)], axis=1)
+    return dx, dWx, dWh, dz.sum(axis=(1, 2))
 
 
-def conv_backward(dy, y, shape, padded, W, stride, first):
-    """Gradients of x, W and b. The first layer needs no gradient of x, the data."""
+# %%
+# A convolution goes through its taps once more. Each tap has one slice of the padded input, and its
+# gradient is a product of this slice and ``dz``. ReLU passes a gradient on where its output is
+# positive. The gradient of the input is the sum of what all taps add to the padded input, without
+# the padding.
+
+
+def conv_backward(dy, x, y, padded, W, stride):
+    """Gradients of x, W and b."""
     I, J = W.shape[:2]
     dz = dy * (y > 0)
     dW, dpadded = np.zeros_like(W), np.zeros_like(padded)
-    for i in range(I):
-        for j in range(J):
-            at = taps(i, j, shape, stride)
-            dW[i, j] = np.tensordot(padded[at], dz, ((0, 1, 2), (0, 1, 2)))
-            if not first:
-                dpadded[at] += dz @ W[i, j].T
-    top, left = (I - 1) // 2, (J - 1) // 2
-    dx = dpadded[:, top : top + shape[1], left : left + shape[2]]
-    return dx, dW, dz.sum(axis=(0, 1, 2))
+    for i, j in np.ndindex(I, J):
+        at = taps(i, j, x.shape, stride)
+        dW[i, j] = np.tensordot(padded[at], dz, ((0, 1, 2), (0, 1, 2)))
+        dpadded[at] += dz @ W[i, j].T
+    without_padding = taps((I - 1) // 2, (J - 1) // 2, x.shape, (1, 1))
+    return dpadded[without_padding], dW, dz.sum(axis=(0, 1, 2))
+
+
+# %%
+# And all layers together. Both directions of the LSTM have read the same ``x``, so their gradients
+# are added, after the frames of the second one are brought back to the original order.
 
 
 def backward(p, dscores, kept):
     """The gradient of every parameter, from the top to the bottom."""
-    convs, real, turn, inputs, lstms, h = kept
+    convs, x, real, steps, h = kept
     d = {"dense.W": h.T @ dscores, "dense.b": dscores.sum(axis=0)}
-    dh = np.split(dscores @ p["dense.W"].T, 2, axis=1)
-    found = []
-    for n in range(2):
-        Wx, Wh, _ = direction(p, n)
-        found.append(lstm_backward(dh[n], inputs[n], real, lstms[n][1], Wx, Wh))
-    dx = found[0][0] + found[1][0][turn]  # turned twice: the order of the beginning
-    d["lstm1.Wx"] = np.stack([found[0][1], found[1][1]], axis=1)
-    d["lstm1.Wh"] = np.stack([found[0][2], found[1][2]])
-    d["lstm1.b"] = np.stack([found[0][3], found[1][3]])
+    dh = np.stack(np.split(dscores @ p["dense.W"].T, 2, axis=1))
+    Wx, Wh = p["lstm1.Wx"], p["lstm1.Wh"]
+    dx, d["lstm1.Wx"], d["lstm1.Wh"], d["lstm1.b"] = lstm_backward(dh, x, real, steps, Wx, Wh)
+    dx = dx[0] + dx[1][:, ::-1]  # reversed twice: the original order
     for n in reversed(range(2)):
-        y, shape, padded = convs[n]
+        x, y, padded = convs[n]
         dy, W = dx.reshape(y.shape), p[f"conv{n + 1}.W"]
-        dx, dW, db = conv_backward(dy, y, shape, padded, W, STRIDES[n], n == 0)
+        dx, dW, db = conv_backward(dy, x, y, padded, W, STRIDES[n])
         d[f"conv{n + 1}.W"], d[f"conv{n + 1}.b"] = dW, db
     return d
 
@@ -413,7 +416,7 @@ LEARNING_RATES = {"conv": 0.02, "lstm": 0.01, "dense": 0.01}
 
 
 def update(p, velocity, gradients, factor):
-    """One step, in place."""
+    """One step of Nesterov's method, in place."""
     for name, W in p.items():
         g = gradients[name] + (0 if name.endswith(".b") else L2 * W)
         velocity[name] = MOMENTUM * velocity[name] + g
@@ -429,18 +432,9 @@ def step(p, velocity, chosen, factor):
     return loss
 
 
-def batches(chosen):
-    return [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
-
-
-def predict(p, chosen):
-    scores = [forward(p, *batch(part))[0] for part in batches(chosen)]
-    return np.concatenate(scores).argmax(axis=1)
-
-
 def ua(p, chosen):
     """Unweighted accuracy: the mean recall of the classes."""
-    right = predict(p, chosen) == labels[chosen]
+    right = forward(p, *batch(chosen))[0].argmax(axis=1) == labels[chosen]
     return np.mean([right[labels[chosen] == k].mean() for k in range(4)])
 
 
@@ -455,8 +449,9 @@ history = []
 for epoch in range(EPOCHS):
     factor = 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
     order = rng.permutation(train)
-    losses = [step(p, velocity, part, factor) for part in batches(order)]
-    history.append((np.mean(losses), ua(p, test)))
+    parts = [order[n : n + BATCH] for n in range(0, len(order), BATCH)]
+    loss = np.mean([step(p, velocity, part, factor) for part in parts])
+    history.append((loss, ua(p, test)))
     print("epoch {}: loss {:.3f}, UA of the test {:.3f}".format(epoch + 1, *history[-1]))
 known = ua(p, train)
 print(f"UA of the training speakers: {known:.3f}")
@@ -485,7 +480,8 @@ def draw_history(history, predicted, labels):
 
 
 # sphinx_gallery_end_ignore
-draw_history(history, predict(p, test), labels[test])
+scores, _ = forward(p, *batch(test))
+draw_history(history, scores.argmax(axis=1), labels[test])
 plt.show()
 assert history[-1][0] < 0.7 * history[0][0]
 assert known > history[-1][1] > 0.3
@@ -504,7 +500,7 @@ assert known > history[-1][1] > 0.3
 
 config = replace(
     PRESETS["demo"],
-    conv_channels=CHANNELS,
+    conv_channels=CHANNELS[1:],
     conv_kernels=KERNELS,
     conv_strides=STRIDES,
     lstm_units=UNITS,
@@ -559,7 +555,8 @@ optimiser = Optimiser(model.parameters, config)
 model.parameters.gradients[:] = 0
 velocity = {name: np.zeros_like(W) for name, W in ours.items()}
 order = np.random.default_rng(2).permutation(train)
-for n, chosen in enumerate(batches(order)[:10]):
+for n in range(10):
+    chosen = order[n * BATCH : (n + 1) * BATCH]
     loss = step(ours, velocity, chosen, 1.0)
     _, package_loss = package_step(chosen)
     optimiser.step(1.0)
@@ -604,7 +601,7 @@ for n, chosen in enumerate(batches(order)[:10]):
 #       with forward, and says nothing about whether forward is what you want. But the comparison
 #       with the package fails.
 #
-# 3. In ``backward``, leave out ``[turn]``. Which gradients are wrong?
+# 3. In ``backward``, leave out ``[:, ::-1]``. Which gradients are wrong?
 #
 #    .. admonition:: Answer
 #       :class: dropdown
