@@ -14,15 +14,6 @@ You need the LSTM with lengths of tutorial 7.
 """
 
 # %%
-# Why normalise?
-# --------------
-#
-# The gates of an LSTM are :math:`\sigma(z)`. If the sums :math:`z` are far from zero, all gates are
-# fully open or closed, their slopes are almost 0, and the layer hardly learns. How large :math:`z`
-# is depends on the layers below, which change during training.
-#
-# Normalisation removes this dependence. Take a group of numbers, subtract their mean, and divide by
-# the square root of their variance. What will be the mean and the variance of the result?
 
 # sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
@@ -40,6 +31,17 @@ from scratchser.presets import PRESETS
 
 numba.set_num_threads(1)  # the arrays are small: a second thread would mostly wait
 
+# %%
+# Why normalise?
+# --------------
+#
+# The gates of an LSTM are :math:`\sigma(z)`. If the sums :math:`z` are far from zero, all gates are
+# fully open or closed, their slopes are almost 0, and the layer hardly learns. How large :math:`z`
+# is depends on the layers below, which change during training.
+#
+# Normalisation removes this dependence. Take a group of numbers, subtract their mean, and divide by
+# the square root of their variance. What will be the mean and the variance of the result?
+
 group = np.array([2.0, 3.0, 7.0, 4.0])
 mean = group.mean()
 variance = ((group - mean) ** 2).mean()
@@ -50,13 +52,19 @@ print("after: ", hat.round(3), f" mean {hat.mean():.0f}, variance {(hat**2).mean
 assert np.isclose(hat.mean(), 0) and np.isclose((hat**2).mean(), 1)
 
 # sphinx_gallery_start_ignore
-_, axes = plt.subplots(1, 2, figsize=(8, 2.5), layout="constrained")
-for axis, values, title in zip(axes, (group, hat), ("before", "after"), strict=True):
-    axis.bar(range(4), values, color="C0")
-    axis.axhline(values.mean(), color="C3", label="mean")
-    axis.set(title=title, xticks=range(4), xlabel="element")
-    axis.legend()
+
+
+def draw_group():
+    _, axes = plt.subplots(1, 2, figsize=(8, 2.5), layout="constrained")
+    for axis, values, title in zip(axes, (group, hat), ("before", "after"), strict=True):
+        axis.bar(range(4), values, color="C0")
+        axis.axhline(values.mean(), color="C3", label="mean")
+        axis.set(title=title, xticks=range(4), xlabel="element")
+        axis.legend()
+
+
 # sphinx_gallery_end_ignore
+draw_group()
 plt.show()
 
 # %%
@@ -89,8 +97,8 @@ def draw_block(group=None):
     marked = real & np.array(group(u, t, f) if group else np.zeros(real.shape, bool))
     colours = np.where(marked[..., None], (0.99, 0.55, 0.24, 1.0), (0.62, 0.79, 0.88, 0.22 if group else 0.75))
     axis.voxels(real, facecolors=colours, edgecolor=(0.3, 0.3, 0.3, 0.5), linewidth=0.6, shade=False)
-    axis.set_xlabel("frame", labelpad=7)
-    axis.set_ylabel("utterance", labelpad=7)
+    axis.set_xlabel("frame", labelpad=14)
+    axis.set_ylabel("utterance", labelpad=14)
     axis.set_zlabel("feature")
     for name, size in (("x", 6), ("y", 4), ("z", 3)):
         axis.set(**{f"{name}ticks": np.arange(size) + 0.5, f"{name}ticklabels": range(size)})
@@ -205,19 +213,25 @@ versions = {
 }
 
 # sphinx_gallery_start_ignore
-_, axes = plt.subplots(2, 4, figsize=(10, 4), layout="constrained", sharex=True)
-for column, (name, values) in enumerate(versions.items()):
-    for f in range(2):
-        axis = axes[f, column]
-        for u in range(3):
-            axis.plot(values[u, :, f], label=f"utterance {u}", lw=2)
-        axis.set(ylim=(0, 10) if column == 0 else (-2.5, 2.5))
-        if column == 0:
-            axis.set_ylabel(f"feature {f}")
-    axes[0, column].set_title(name)
-    axes[1, column].set_xlabel("frame")
-axes[0, 0].legend(fontsize=8, loc="lower right")
+
+
+def draw_series():
+    _, axes = plt.subplots(2, 4, figsize=(10, 4), layout="constrained", sharex=True)
+    for column, (name, values) in enumerate(versions.items()):
+        for f in range(2):
+            axis = axes[f, column]
+            for u in range(3):
+                axis.plot(values[u, :, f], label=f"utterance {u}", lw=2)
+            axis.set(ylim=(0, 10) if column == 0 else (-2.5, 2.5))
+            if column == 0:
+                axis.set_ylabel(f"feature {f}")
+        axes[0, column].set_title(name)
+        axes[1, column].set_xlabel("frame")
+    axes[0, 0].legend(fontsize=8, loc="lower right")
+
+
 # sphinx_gallery_end_ignore
+draw_series()
 plt.show()
 
 frame_wise = versions["frame-wise"]
@@ -239,9 +253,7 @@ assert np.allclose(np.abs(frame_wise[:2, 18:19, 0]), 1, atol=1e-2)
 # On speech
 # ---------
 #
-# The same with speech: six utterances of the built-in corpus, with 64 frequency bins. Here we use
-# the package's kernel. It normalises the sums :math:`x W_x` inside an LSTM. If ``Wx`` is the
-# identity matrix, these sums are the spectrogram itself.
+# The same with speech: six utterances of the built-in corpus, with 64 frequency bins.
 
 features = extract(synthetic.load(size=10), PRESETS["demo"])
 chosen = np.argsort(features.lengths)[::-1][:6]
@@ -250,6 +262,10 @@ F = 64  # four gates of 16 units: 64 sums
 speech = np.full((6, speech_lengths.max(), F), np.nan)
 for u, utterance in enumerate(chosen):
     speech[u, : speech_lengths[u]] = features.of(utterance)[:, :F]
+
+# %%
+# Here we use the package's kernel. It normalises the sums :math:`x W_x` inside an LSTM. If ``Wx``
+# is the identity matrix, these sums are the spectrogram itself.
 
 AXES = {"frame-8": 0, "sequence": (0, 1), "layer": (0, 1, 2)}
 
@@ -278,19 +294,25 @@ for kind, axis in AXES.items():
 print("The package's kernel and our function agree for all three kinds.")
 
 # sphinx_gallery_start_ignore
-figure, axes = plt.subplots(4, 2, figsize=(8, 7), layout="constrained", width_ratios=(3, 2), sharex=True)
-for (left, right), (name, values) in zip(axes, spectrograms.items(), strict=True):
-    shown = values[0]
-    if name == "before":
-        shown = (shown - np.nanmean(shown)) / np.nanstd(shown)
-    left.imshow(shown.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
-    left.set(title=name if name == "before" else f"{name.removesuffix('-8')}-wise", ylabel="bin")
-    right.plot(shown.mean(axis=1))
-    right.vlines(speech_lengths[1:], -1.5, 2.2, color="C3", lw=0.8, ls=":")
-    right.set(ylabel="mean of bins", xlim=(0, speech_lengths[0] - 1), ylim=(-1.5, 2.2))
-for axis in axes[-1]:
-    axis.set_xlabel("frame")
+
+
+def draw_spectrograms():
+    _, axes = plt.subplots(4, 2, figsize=(8, 7), layout="constrained", width_ratios=(3, 2), sharex=True)
+    for (left, right), (name, values) in zip(axes, spectrograms.items(), strict=True):
+        shown = values[0]
+        if name == "before":
+            shown = (shown - np.nanmean(shown)) / np.nanstd(shown)
+        left.imshow(shown.T, aspect="auto", origin="lower", cmap="magma", vmin=-2, vmax=3)
+        left.set(title=name if name == "before" else f"{name.removesuffix('-8')}-wise", ylabel="bin")
+        right.plot(shown.mean(axis=1))
+        right.vlines(speech_lengths[1:], -1.5, 2.2, color="C3", lw=0.8, ls=":")
+        right.set(ylabel="mean of bins", xlim=(0, speech_lengths[0] - 1), ylim=(-1.5, 2.2))
+    for axis in axes[-1]:
+        axis.set_xlabel("frame")
+
+
 # sphinx_gallery_end_ignore
+draw_spectrograms()
 plt.show()
 
 # %%
@@ -375,14 +397,16 @@ draw_places()
 # %%
 # Frame-wise normalisation can use eq. (8) or eq. (9). The package calls them ``frame-8`` and
 # ``frame-9``. The other two kinds use eq. (12), which does not normalise the part with :math:`h`.
-# Why not? Think of what they average over, and of the order in which an LSTM computes, before you
-# read on.
+# Why not? Think of what they average over, and of the order in which an LSTM computes.
 #
-# Sequence-wise and layer-wise statistics need all frames. The sums :math:`x W_x` of all frames are
-# known before the time loop. But :math:`h[n-1]` is computed in the loop, step by step, so its mean
-# over all frames is not known while it is needed. Frame-wise statistics need one step only, in all
-# utterances. For this reason the frame-wise loop has to process all utterances together, step by
-# step (``kernels/batchnorm_frame.py``).
+# .. admonition:: Answer
+#    :class: dropdown
+#
+#    Sequence-wise and layer-wise statistics need all frames. The sums :math:`x W_x` of all frames
+#    are known before the time loop. But :math:`h[n-1]` is computed in the loop, step by step, so
+#    its mean over all frames is not known while it is needed. Frame-wise statistics need one step
+#    only, in all utterances. For this reason the frame-wise loop has to process all utterances
+#    together, step by step (``kernels/batchnorm_frame.py``).
 #
 # Back through the statistics
 # ---------------------------
@@ -520,7 +544,7 @@ assert np.abs(ones).max() < 1e-12
 # is not a derivative. So the differences use a large :math:`\varepsilon` of 0.3, which makes the
 # jump smooth. The complex step needs no differences and uses the normal :math:`\varepsilon`.
 
-n = np.array([6, 1, 4, 6, 2])
+n = np.array([6, 1, 4, 6, 2])  # lengths
 D, H = 3, 2
 batch = np.random.default_rng(8).standard_normal((5, 7, D))
 batch[np.arange(7) >= n[:, None]] = np.nan
@@ -535,6 +559,11 @@ def inputs_of(kind):
         "beta": rng.standard_normal((2, 4 * H)),
         "gamma": rng.uniform(0.5, 1.5, (KINDS[kind], 2, 4 * H)),
     }
+
+
+# %%
+# ``check`` needs functions of the inputs alone. ``layer_of`` makes them for one kind and one
+# :math:`\varepsilon`.
 
 
 def layer_of(kind, epsilon):
@@ -565,6 +594,9 @@ def layer_of(kind, epsilon):
     return forward, backward, by_reference
 
 
+# %%
+# Now both checks for each kind:
+
 for kind in KINDS:
     forward, backward, _ = layer_of(kind, epsilon=0.3)
     reports = check(forward, backward, inputs_of(kind), time_axis={"x": 1})
@@ -585,9 +617,9 @@ for kind in KINDS:
 #
 # .. math:: \text{running} \leftarrow \text{running} + w \, (\text{batch} - \text{running})
 #
-# and the running variance likewise. In the package, :math:`w` is 0.1 in the end, and
-# :math:`1, 1/2, 1/3, \dots` for the first ten batches, so that the starting value is forgotten at
-# once. In inference, the running statistics are used and not changed.
+# and the running variance likewise. In the package, :math:`w` is
+# :math:`1, 1/2, 1/3, \dots` for the first ten batches and 0.1 for all others, so that the starting
+# value is forgotten at once. In inference, the running statistics are used and not changed.
 #
 # We draw many batches from one distribution. How will the running mean move, compared with the
 # means of the batches?
@@ -612,13 +644,19 @@ assert np.isclose(running[1], np.mean(of_batches[:2]))
 assert np.std(running[20:]) < np.std(of_batches[20:]) / 2
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 2.9), layout="constrained")
-axis.plot(of_batches, ".", color="0.6", label="mean of the batch")
-axis.plot(running, color="C3", lw=2, label="running mean")
-axis.axhline(expected, color="C0", ls="--", lw=1, label="expected mean")
-axis.set(xlabel="batch", ylabel="mean of the first sum")
-axis.legend(ncols=3)
+
+
+def draw_running_mean():
+    _, axis = plt.subplots(figsize=(8, 2.9), layout="constrained")
+    axis.plot(of_batches, ".", color="0.6", label="mean of the batch")
+    axis.plot(running, color="C3", lw=2, label="running mean")
+    axis.axhline(expected, color="C0", ls="--", lw=1, label="expected mean")
+    axis.set(xlabel="batch", ylabel="mean of the first sum")
+    axis.legend(ncols=3)
+
+
 # sphinx_gallery_end_ignore
+draw_running_mean()
 plt.show()
 
 # %%
@@ -652,11 +690,17 @@ for kind in KINDS:
 assert spread["frame-8", True] > spread["sequence", True] > spread["layer", True]
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
-axis.barh(list(KINDS), [spread[kind, True] for kind in KINDS], color="C0")
-axis.invert_yaxis()
-axis.set(xlabel="spread of one utterance's outputs over ten batches (outputs are between -1 and 1)")
+
+
+def draw_spread():
+    _, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
+    axis.barh(list(KINDS), [spread[kind, True] for kind in KINDS], color="C0")
+    axis.invert_yaxis()
+    axis.set(xlabel="spread of one utterance's outputs over ten batches (outputs are between -1 and 1)")
+
+
 # sphinx_gallery_end_ignore
+draw_spread()
 plt.show()
 
 # %%
@@ -670,8 +714,8 @@ plt.show()
 # What to try
 # -----------
 #
-# 1. Three utterances with 10, 10 and 4 frames are in a batch. How many elements has a group of each
-#    kind, for 8 features?
+# 1. Three utterances with 10, 10 and 4 frames are in a batch. How many elements does a group of
+#    each kind have, for 8 features?
 #
 #    .. admonition:: Answer
 #       :class: dropdown
