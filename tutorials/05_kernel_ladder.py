@@ -11,18 +11,8 @@ You need tutorial 1 (warps, sectors, banks) and the convolution of tutorial 4.
 """
 
 # %%
-# The task
-# --------
-#
-# Most of the work of a network is matrix products: dense layers, LSTMs and convolutions consist of
-# them.
-#
-# .. math:: C[i, j] = \sum_k A[i, k] \, B[k, j]
-#
-# For matrices of 256 x 256 this makes 256³ products, about 17 million. Their order is free. All
-# versions below compute exactly these products. They differ in how much they load for them.
 
-# sphinx_gallery_thumbnail_number = 9
+# sphinx_gallery_thumbnail_number = 11
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy, before it is imported
@@ -42,6 +32,19 @@ from scratchser.kernels.matmul import Operand
 from scratchser.kernels.parts import tile, tile_cuda, windows_cuda
 from scratchser.tracer import trace
 from scratchser.tracer.drawing import draw
+
+# %%
+# The task
+# --------
+#
+# Most of the work of a network is matrix products: dense layers, LSTMs and convolutions consist of
+# them.
+#
+# .. math:: C[i, j] = \sum_k A[i, k] \, B[k, j]
+#
+# For matrices of 256 x 256 this makes 256³ products, about 17 million. They may be computed in any
+# order. All versions below compute exactly these products. They differ in how much they load for
+# them.
 
 rng = np.random.default_rng(0)
 A, B, C = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(3))
@@ -448,11 +451,12 @@ plt.show()
 # All five, by this count. But the count is pessimistic: it treats every request as if it went to
 # memory. Caches answer many of them.
 #
-# What was measured? ``docs/gpu.md`` has results of the last step on one NVIDIA H200:
-# ``matmul.product_cuda`` does 1514 GFLOP/s in a training step of the paper's network, and
-# ``conv2d.forward_cuda``, which uses the same tile, 2511 GFLOP/s (billions of operations in a
-# second). Steps 1 to 4 have not been run on a GPU. So from here on we measure on a CPU, where every
-# reader can repeat it.
+# **The gains of the GPU steps were counted, not measured.** Steps 1 to 4 have not been run on a GPU,
+# so we do not know whether the expected gains of 6.6, 20 and 3.7 are right. Of the last step we know
+# the speed, but not the gain: in ``docs/gpu.md``, ``matmul.product_cuda`` does 1514 GFLOP/s in a
+# training step of the paper's network on one NVIDIA H200, and ``conv2d.forward_cuda``, which uses
+# the same tile, 2511 GFLOP/s (billions of operations in a second). From here on we count *and*
+# measure on a CPU, where every reader can repeat it.
 #
 # How to count on a CPU
 # ---------------------
@@ -461,7 +465,7 @@ plt.show()
 # compute with 8 or 16 neighbouring elements at once. So the rule is the same: neighbours are cheap.
 #
 # The tracer can run a CPU function as a kernel with one thread. For each access in the source code,
-# we remember the last line that it used, and count one whenever the next line is a different one.
+# we remember the cache line that it used last. If it now uses another one, we count one.
 
 
 def lines(function, products, *arrays):
@@ -546,10 +550,11 @@ plt.show()
 # Step 3, CPU: a tile in the cache
 # --------------------------------
 #
-# A CPU has no shared memory that we fill by hand. Its caches keep by themselves what was used last.
+# A CPU has no shared memory that we fill by hand. Its caches automatically keep what was used last.
 # But we can choose an order in which a part of B, here 64 x 128 elements or 32 KB, is used for all
 # rows of C before the next part is needed. Then it stays in the first cache, which is the smallest
-# and fastest one.
+# and fastest one. The drawing shows the eight parts of B in their order. While part 3 is used, the
+# loop over i goes through all rows of A and C.
 #
 # The number of lines is the same, but they come from a faster cache. Do you expect a gain?
 
@@ -568,12 +573,41 @@ def cache_tile(A, B, C):
                         c[j] += a * b[j]
 
 
+# sphinx_gallery_start_ignore
+
+
+def draw_cache_tile(k0=64, j0=0):
+    """One part of B, and what it is used for."""
+    _, axes = plt.subplots(1, 3, figsize=(8, 3.1), layout="constrained")
+    used = {"A": (k0, 0, 64, 256, "C2"), "B": (j0, k0, 128, 64, "C1"), "C": (j0, 0, 128, 256, "C0")}
+    for axis, (name, (left, top, width, height, colour)) in zip(axes, used.items(), strict=True):
+        axis.add_patch(plt.Rectangle((left, top), width, height, color=colour, alpha=0.6))
+        axis.set(xlim=(0, 256), ylim=(256, 0), aspect="equal", yticks=range(0, 257, 64))
+        axis.set_xticks(range(0, 257, 64 if name == "A" else 128))
+        if name != "B":
+            for row in (48, 112, 176):
+                middle = left + width / 2
+                axis.annotate("", (middle, row + 40), (middle, row), arrowprops={"arrowstyle": "-|>"})
+            axis.text(left + width / 2, 24, "row i", ha="center", va="center")
+    for part in range(8):
+        axes[1].text(64 + 128 * (part % 2), 32 + 64 * (part // 2), f"{part + 1}", ha="center", va="center")
+    axes[1].grid(color="black")
+    axes[0].set(title="A: all rows", xlabel="k", ylabel="i")
+    axes[1].set(title="B: part 3 of 8", xlabel="j", ylabel="k")
+    axes[2].set(title="C: all rows", xlabel="j", ylabel="i")
+
+
+# sphinx_gallery_end_ignore
+draw_cache_tile()
+plt.show()
+
 # %%
 # Step 4, CPU: a tile in registers
 # --------------------------------
 #
 # Keep 4 x 4 elements of A in registers. Then one line from each of 4 rows of B and 4 rows of C is
-# enough for 16 x 16 = 256 products.
+# enough for 16 x 16 = 256 products: each of the 16 elements of A is multiplied by a line of 16
+# elements of B.
 
 
 @njit
@@ -595,6 +629,32 @@ def register_rows(A, B, C):
                 c2[j] += r0 * x0 + r1 * x1 + r2 * x2 + r3 * x3
                 c3[j] += s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
 
+
+# sphinx_gallery_start_ignore
+
+
+def draw_register_rows():
+    """4 x 4 elements of A, and the lines of B and C that they need. C stands right of A and below B."""
+    _, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    for row in range(4):
+        for column in range(4):
+            axis.add_patch(plt.Rectangle((column, 5 + row), 0.9, 0.9, color="C2", alpha=0.8))
+        for lane in range(16):
+            axis.add_patch(plt.Rectangle((5 + lane, row), 0.9, 0.9, color="C1", alpha=0.8))
+            axis.add_patch(plt.Rectangle((5 + lane, 5 + row), 0.9, 0.9, color="C0", alpha=0.6))
+        axis.text(4.7, row + 0.45, f"b{row}", ha="right", va="center")
+        axis.text(-0.3, 5 + row + 0.45, f"a{row}", ha="right", va="center")
+        axis.text(21.2, 5 + row + 0.45, f"c{row}", va="center")
+    axis.text(22.3, 1.95, "a line of 4 rows of B:\neach is used for 4 rows of C", va="center")
+    axis.text(22.3, 6.95, "a line of 4 rows of C:\nread and written once\nfor 4 values of k", va="center")
+    axis.text(1.95, 9.4, "4 x 4 of A,\nin registers", ha="center", va="top")
+    axis.set(xlim=(-1.2, 32), ylim=(11.4, -0.2))
+    axis.axis("off")
+
+
+# sphinx_gallery_end_ignore
+draw_register_rows()
+plt.show()
 
 # %%
 # Now we count, with A of 32 x 32 and B of 32 x 64.
@@ -621,10 +681,10 @@ assert 3 < line_counts["by row"] / line_counts["register tile"] < 4.1
 #
 # The last version keeps a tile of **C** in registers for the whole of k. It loads and stores C only
 # once. Numba does not turn loops into such code, so ``kernels/parts/tile.py`` writes the vector
-# instructions itself. For each k it loads one line of B, which has 16 elements. Each of R elements
-# of A, one for each row of the tile, is copied into 16 places and multiplied by this line. R is 6
-# or 12, depending on the processor. So 16 R products need one line of B and R elements, or R / 16
-# lines, of A.
+# instructions itself. For each k it loads one line of B, which has 16 elements. Then it takes R
+# elements of A, one for each row of the tile. It copies each of them 16 times and multiplies these
+# copies by the line. R is 6 or 12, depending on the processor. So 16 R products need one line of B
+# and R elements, or R / 16 lines, of A.
 
 # sphinx_gallery_start_ignore
 
@@ -757,18 +817,20 @@ for name in ("by row", "cache tile", "register tile", "vectors"):
     before = name
 
 # %%
-# When this text was written, on a busy Intel Xeon with AVX-512, we saw this. Compare it with your
-# own numbers above.
+# When this text was written, on a busy AMD EPYC with AVX-512, we saw this in three runs. Each step
+# is compared with the step before it. Compare the gains with your own numbers above.
 #
-# - **By row** gained about 12 instead of the expected 5.6. The count does not know that in
-#   ``by_element`` each addition waits for the one before, and that it uses no vectors.
-# - **The cache tile** gained nothing, as expected: all of B, 256 KB, fits into the second cache,
-#   which is fast enough when it is read in order. On a GPU we expect a factor of 20 from the same
-#   idea.
-# - **The register tile** gained about 2.7 instead of 3.6. When memory is no longer the limit,
-#   arithmetic begins to be.
-# - **Vectors by hand** gained about 1.5, as expected: here both are near the limit of the
-#   arithmetic.
+# - **By row** became 17 to 22 times as fast, instead of the expected 5.6 times. The count does not
+#   know that in ``by_element`` each addition waits for the one before, and that it uses no vectors.
+# - **The cache tile** took 1.7 to 2 times as long, instead of the same time. All of B, 256 KB, fits
+#   into the second cache, so there was little to gain. A likely reason for the loss is the inner
+#   loop: it is only half as long, so the work around it is done twice as often. On a GPU we expect a
+#   factor of 20 from the same idea.
+# - **The register tile** became 2.8 to 3.5 times as fast, about as expected (2.5 to 3.1). Without a
+#   limit of the arithmetic, the expectation would be 3.6.
+# - **Vectors by hand** became 1.5 to 1.7 times as fast, instead of 1.0. We expected that the register
+#   tile reaches the limit of the arithmetic. It does not: it still loads and stores C again and
+#   again.
 #
 # A wrong expectation is not a failure. It shows which effect we have forgotten.
 #
@@ -955,9 +1017,16 @@ draw_comparison(convolution_expected, convolution_times, "convolution, 5 x 5 x 1
 plt.show()
 
 # %%
-# In our measurement, the loops as written took about as long as expected. The copy of im2col took
-# much longer than expected: it consists of many short ranges, and NumPy needs extra time for each
-# of them. Reading in place needs no copy at all. That is why ``kernels/conv2d.py`` reads in place.
+# When this text was written, on the machine described above, we saw this in two runs. Compare it
+# with your own numbers.
+#
+# - **As written** took 1.1 to 1.2 ms instead of the expected 0.5 to 0.7 ms. Its inner loop runs over
+#   32 elements only, and the count does not see the work around this loop.
+# - **im2col** took 0.56 to 0.64 ms instead of the expected 0.22 to 0.23 ms. The copy consists of
+#   many short ranges, and NumPy needs extra time for each of them.
+# - **In place** took 0.20 to 0.22 ms, as expected.
+#
+# Reading in place needs no copy at all. That is why ``kernels/conv2d.py`` reads in place.
 #
 # What to try
 # -----------
@@ -992,8 +1061,9 @@ plt.show()
 #    .. admonition:: Answer
 #       :class: dropdown
 #
-#       On the machine described above it did not: B has 1 MB then, and still lies in the second
-#       cache of 2 MB. Try it on yours.
+#       On the machine described above it did not: it still took about twice as long as "by row".
+#       B has 1 MB then, as much as the second cache, but "by row" did as many products in a second
+#       as before. Try it on yours.
 #
 # **Your turn.** Write step 3 yourself, for matrices of any size, in
 # ``tutorials/exercises/cuda_matmul_tiled.py``. This command judges it without a GPU::
