@@ -524,6 +524,9 @@ def fft_of_8(x, X):
         X[i] = z[i]
 
 
+# %%
+# We run it on eight random numbers and compare the result with NumPy's.
+
 x = np.random.default_rng(0).standard_normal(8).astype(np.complex64)
 X = np.zeros(8, np.complex64)
 report = trace(fft_of_8, 1, 4, x, X)
