@@ -6,7 +6,7 @@ Tutorial 6 took one step of an LSTM backward. An utterance has many steps, and t
 weights. In this tutorial you will see
 
 - what one backward step needs from the step after it,
-- how far back a gradient reaches, as a picture,
+- how far back a gradient reaches, as a figure,
 - what changes with two directions and with utterances of unequal lengths,
 - five typical mistakes, and what a gradient check says about each of them,
 - one mistake that passes every gradient check.
@@ -15,6 +15,7 @@ You need the cell of tutorial 6 and matrix products.
 """
 
 # %%
+
 # sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,11 +72,13 @@ def draw_unrolled(steps, backward=False):
 
 # sphinx_gallery_end_ignore
 draw_unrolled(4)
+plt.show()
 
 # %%
 # The backward pass turns all arrows around. It begins at the last step and ends at the first one:
 
 draw_unrolled(4, backward=True)
+plt.show()
 
 # %%
 # Three things follow from the drawing, before any formula.
@@ -221,20 +224,26 @@ for direction in range(2):
         dy[0, frame, direction * units : (direction + 1) * units] = direction_of_dy
         reach[direction, frame] = sizes_of_dx(dy, b)
 
-# sphinx_gallery_start_ignore
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.7), layout="constrained", sharey=True)
-for axis, values, name in zip(axes, reach, ("forward direction", "backward direction"), strict=True):
-    image = axis.imshow(
-        np.log10(np.where(values > 0, values, np.nan)), origin="lower", cmap="viridis", vmin=-5, vmax=0.5
-    )
-    axis.set(title=name, xlabel="input frame")
-axes[0].set_ylabel("output frame")
-figure.colorbar(image, ax=axes, label="log10 |dx|", pad=0.01)
-# sphinx_gallery_end_ignore
-plt.show()
-
 assert np.array_equal(reach[0] > 0, np.tri(T, dtype=bool))
 assert np.array_equal(reach[1] > 0, np.tri(T, dtype=bool).T)
+
+# sphinx_gallery_start_ignore
+
+
+def draw_reach():
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.7), layout="constrained", sharey=True)
+    for axis, values, name in zip(axes, reach, ("forward direction", "backward direction"), strict=True):
+        image = axis.imshow(
+            np.log10(np.where(values > 0, values, np.nan)), origin="lower", cmap="viridis", vmin=-5, vmax=0.5
+        )
+        axis.set(title=name, xlabel="input frame")
+    axes[0].set_ylabel("output frame")
+    figure.colorbar(image, ax=axes, label="log10 |dx|", pad=0.01)
+
+
+# sphinx_gallery_end_ignore
+draw_reach()
+plt.show()
 
 # %%
 # White is exactly 0. In the forward direction, an output depends on its own frame and all earlier
@@ -258,19 +267,24 @@ for bias in (0, 1, 3):
 left = {bias: sizes[0] / sizes[-1] for bias, sizes in curves.items()}
 for bias, part in left.items():
     print(f"forget bias {bias}: |dx| of the first frame is {part:.0e} of the last one's")
-
-# sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
-for bias, sizes in curves.items():
-    axis.semilogy(sizes, marker=".", label=f"forget bias {bias}")
-axis.set(xlabel="input frame", ylabel="|dx|")
-axis.legend()
-axis.grid(alpha=0.3)
-# sphinx_gallery_end_ignore
-plt.show()
-
 assert left[0] < left[1] < left[3]
 assert curves[0][:20].max() < 1e-3 * curves[0].max()
+
+# sphinx_gallery_start_ignore
+
+
+def draw_curves():
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for bias, sizes in curves.items():
+        axis.semilogy(sizes, marker=".", label=f"forget bias {bias}")
+    axis.set(xlabel="input frame", ylabel="|dx|")
+    axis.legend()
+    axis.grid(alpha=0.3)
+
+
+# sphinx_gallery_end_ignore
+draw_curves()
+plt.show()
 
 # %%
 # With a bias of 0, the last output hardly depends on the first frames, so the network can hardly
@@ -317,6 +331,7 @@ def draw_batch(lengths, T, mask=True):
 
 # sphinx_gallery_end_ignore
 draw_batch(lengths=(6, 3, 5), T=7)
+plt.show()
 
 # %%
 # The rule that nothing past the end is read or changed is called a *mask*. There are two ways to do
@@ -324,9 +339,7 @@ draw_batch(lengths=(6, 3, 5), T=7)
 # compute the padding at all. The package does the second, which also saves time.
 #
 # Now the package's kernel, with both directions and unequal lengths. Past each end we write NaN. If
-# a NaN were read anywhere, the results would be NaN. The kernel is checked twice: by differences of
-# its own forward pass, and by the complex step of tutorial 6 with another implementation of the
-# forward pass (``scratchser/reference/lstm.py``).
+# a NaN were read anywhere, the results would be NaN.
 
 lengths = np.array([6, 3, 5])
 x = rng.standard_normal((3, 7, D))
@@ -352,6 +365,11 @@ def bi_backward(dy, x, Wx, Wh, b, h0, c0):
     dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)
     dx, dh0, dc0 = lstm.backward(dy, cache, Wx, Wh, dWx, dWh, db)
     return {"x": dx, "Wx": dWx, "Wh": dWh, "b": db, "h0": dh0, "c0": dc0}
+
+
+# %%
+# The kernel is checked twice: by differences of its own forward pass, and by the complex step of
+# tutorial 6 with another implementation of the forward pass (``scratchser/reference/lstm.py``).
 
 
 def bi_reference(x, Wx, Wh, b, h0, c0):
@@ -441,24 +459,30 @@ assert wrong_ones["B"] == ["Wx"]
 assert all(len(wrong_ones[mistake]) == 6 for mistake in "CDE")
 
 # sphinx_gallery_start_ignore
-names = list(inputs)
-table = np.array([[name in wrong_ones[mistake] for name in names] for mistake in MISTAKES])
-_, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-axis.imshow(table, cmap="RdYlGn_r", vmin=-0.5, vmax=1.5, aspect="auto")
-for (row, column), is_wrong in np.ndenumerate(table):
-    axis.text(column, row, "wrong" if is_wrong else "right", ha="center", va="center", fontsize=10)
-axis.set_xticks(range(6), [f"d{name}" for name in names])
-axis.set_yticks(range(5), [f"{letter}. {text}" for letter, text in MISTAKES.items()])
-axis.xaxis.tick_top()
+
+
+def draw_wrong_ones():
+    names = list(inputs)
+    table = np.array([[name in wrong_ones[mistake] for name in names] for mistake in MISTAKES])
+    _, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+    axis.imshow(table, cmap="RdYlGn_r", vmin=-0.5, vmax=1.5, aspect="auto")
+    for (row, column), is_wrong in np.ndenumerate(table):
+        axis.text(column, row, "wrong" if is_wrong else "right", ha="center", va="center", fontsize=10)
+    axis.set_xticks(range(6), [f"d{name}" for name in names])
+    axis.set_yticks(range(5), [f"{letter}. {text}" for letter, text in MISTAKES.items()])
+    axis.xaxis.tick_top()
+
+
 # sphinx_gallery_end_ignore
+draw_wrong_ones()
 plt.show()
 
 # %%
 # The pattern shows where to look. If only one weight gradient is wrong, the mistake is in its own
 # line, since nothing else depends on it (A, B). If everything is wrong, the mistake is in what is
 # passed on from step to step (C, D, E). Then look at the frames of ``dx``, one by one. In the last
-# frame there is no later step, so ``dx`` is right there. Frame 4 is the first one, counted from the
-# end, that is wrong. There the mistake has been made only once, so it is easiest to find.
+# frame there is no later step, so ``dx`` is right there. Counted from the end, frame 4 is the first
+# wrong one. There the mistake has been made only once, so it is easiest to find.
 
 right = backward(np.ones((6, B, H)), **inputs)["x"]
 for mistake in "CDE":
@@ -475,9 +499,7 @@ for mistake in "CDE":
 # Would you have noticed these mistakes without a check? We train a small LSTM on a task that needs
 # memory: each frame has a value and a mark, exactly one frame has a mark, and the last output of
 # unit 0 should be half of the value at the mark. This is the task of tutorial 6 again, but now the
-# weights are learned. All runs begin with the same weights.
-#
-# We train with the right gradient and with A, C and D. For which do you expect the loss to fall?
+# weights are learned.
 
 rng = np.random.default_rng(11)
 steps, batch, size = 8, 64, 8
@@ -487,8 +509,12 @@ marks[rng.integers(0, steps, batch), np.arange(batch)] = 1
 task = np.stack([values, marks], axis=2)  # (frames, utterances, 2)
 target = (values * marks).sum(axis=0) / 2
 
+# %%
+# Each step of the training goes forward, computes the gradient of the mean squared error, goes
+# backward, and moves the weights against their gradients. All runs begin with the same weights.
 
-def train(backward, epochs=500, rate=1.0):
+
+def train(backward, epochs=500, learning_rate=1.0):
     rng = np.random.default_rng(12)
     W = {
         "Wx": rng.standard_normal((2, 4 * size)) / 2,
@@ -505,28 +531,36 @@ def train(backward, epochs=500, rate=1.0):
         dy[-1, :, 0] = 2 * error / batch
         gradients = backward(dy, task, **W, **start)
         for name in W:
-            W[name] -= rate * gradients[name]
+            W[name] -= learning_rate * gradients[name]
     return losses
 
+
+# %%
+# We train with the right gradient and with A, C and D. For which do you expect the loss to fall?
 
 losses = {"right": train(backward)}
 for mistake in "ACD":
     losses[mistake] = train(backward_with(mistake))
 for name, of_run in losses.items():
     print(f"{name:5}: loss {of_run[0]:.4f} at the start, {of_run[-1]:.5f} at the end")
-
-# sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
-for name, of_run in losses.items():
-    label = name if name == "right" else f"{name}. {MISTAKES[name]}"
-    axis.semilogy(of_run, label=label, lw=2.5 if name == "right" else 1.3, color="k" if name == "right" else None)
-axis.set(xlabel="epoch", ylabel="mean squared error")
-axis.legend(fontsize=9, ncols=2)
-# sphinx_gallery_end_ignore
-plt.show()
-
 assert all(of_run[-1] < 0.7 * of_run[0] for of_run in losses.values())
 assert all(losses[name][-1] < 0.15 * losses[name][0] for name in ("right", "A", "C"))
+
+# sphinx_gallery_start_ignore
+
+
+def draw_losses():
+    _, axis = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    for name, of_run in losses.items():
+        label = name if name == "right" else f"{name}. {MISTAKES[name]}"
+        axis.semilogy(of_run, label=label, lw=2.5 if name == "right" else 1.3, color="k" if name == "right" else None)
+    axis.set(xlabel="epoch", ylabel="mean squared error")
+    axis.legend(fontsize=9, ncols=2)
+
+
+# sphinx_gallery_end_ignore
+draw_losses()
+plt.show()
 
 # %%
 # It falls for all of them. D learns more slowly, which you would notice only if you knew the right
@@ -556,6 +590,7 @@ for mistake in "ACDE":
 # the batch:
 
 draw_batch(lengths=(6, 3, 5), T=7, mask=False)
+plt.show()
 
 # %%
 # The forward output is now read after the padding. The backward direction begins in the padding,
@@ -620,8 +655,8 @@ assert np.isnan(no_mask_forward(**bi_inputs)).any()
 #   test: the output without a mask contains NaN.)
 #
 # Without a mask, training suffers too. The gradient of the last output goes back through the
-# padding first, and vanishes a little with each step. Here it is for the forward direction, with
-# the padding in grey:
+# padding first, and becomes smaller there. Here it is for the forward direction, with the padding in
+# grey:
 
 without_mask = {}
 for padding in (0, 10, 40):
@@ -635,16 +670,25 @@ for padding in (0, 10, 40):
     without_mask[padding] = sizes
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
-for padding, sizes in without_mask.items():
-    axis.semilogy(sizes, marker=".", label=f"{padding} frames of padding")
-axis.axvspan(T - 0.5, T + 39.5, color="0.92", zorder=0)
-axis.set(xlabel="frame", ylabel="|dx|")
-axis.legend()
+
+
+def draw_without_mask():
+    _, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for padding, sizes in without_mask.items():
+        axis.semilogy(sizes, marker=".", label=f"{padding} frames of padding")
+    axis.axvspan(T - 0.5, T + 39.5, color="0.92", zorder=0)
+    axis.set(xlabel="frame", ylabel="|dx|")
+    axis.legend()
+
+
 # sphinx_gallery_end_ignore
+draw_without_mask()
 plt.show()
 
 # %%
+# Most of the gradient is lost in the first ten frames of padding. After some frames of zeros the
+# state hardly changes, and little more is lost: 40 frames are not much worse than 10.
+#
 # What it costs
 # -------------
 #
@@ -677,24 +721,29 @@ for name, (count, where) in products.items():
     print(f"{name:12} {count:7} multiplications, {count / total:5.1%}, {where}")
 in_loop = sum(count for count, where in products.values() if where == "in the loop")
 print(f"in the loop: {in_loop / total:.1%}")
+assert in_loop / total < 0.1
 
 # sphinx_gallery_start_ignore
-_, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
-left = 0
-colours = {"before the loop": "C0", "in the loop": "C3", "after the loop": "C2"}
-for name, (count, where) in products.items():
-    axis.barh(0, count / total, left=left, color=colours[where], edgecolor="white")
-    turned = 90 if count < 1e5 else 0
-    axis.text(left + count / total / 2, 0, name, ha="center", va="center", rotation=turned, fontsize=9)
-    left += count / total
-for where, colour in colours.items():
-    axis.barh(0, 0, color=colour, label=where)
-axis.set(yticks=[], xlabel="share of the multiplications", xlim=(0, 1))
-axis.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.35))
-# sphinx_gallery_end_ignore
-plt.show()
 
-assert in_loop / total < 0.1
+
+def draw_products():
+    _, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
+    left = 0
+    colours = {"before the loop": "C0", "in the loop": "C3", "after the loop": "C2"}
+    for name, (count, where) in products.items():
+        axis.barh(0, count / total, left=left, color=colours[where], edgecolor="white")
+        turned = 90 if count < 1e5 else 0
+        axis.text(left + count / total / 2, 0, name, ha="center", va="center", rotation=turned, fontsize=9)
+        left += count / total
+    for where, colour in colours.items():
+        axis.barh(0, 0, color=colour, label=where)
+    axis.set(yticks=[], xlabel="share of the multiplications", xlim=(0, 1))
+    axis.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.35))
+
+
+# sphinx_gallery_end_ignore
+draw_products()
+plt.show()
 
 # %%
 # Only the products with ``Wh`` that carry the state from step to step must be in the loop (red).
