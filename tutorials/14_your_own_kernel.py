@@ -458,9 +458,8 @@ assert "FAIL" in done.stdout
 #   and ``cuda_matmul_tiled.py``.
 # - **You want to find a mistake**: ``cuda_find_the_race.py``.
 #
-# ``python -m scratchser.check tutorials/exercises/linear_backward.py`` judges one file, and with
-# ``--draw mine.svg`` it draws the reads and writes of a CUDA kernel. ``docs/exercises.md`` has all
-# exercises and options.
+# With ``--draw mine.svg``, the judge also draws the reads and writes of a CUDA kernel.
+# ``docs/exercises.md`` has all exercises and options.
 #
 # What to try
 # -----------
@@ -500,3 +499,8 @@ assert "FAIL" in done.stdout
 #       It is ``forward_cuda`` with two writes: da to ``dx[b, t, d]`` and dg to ``dx[b, t, D + d]``,
 #       and both 0 past the end. No two threads write one element, so there is no race. Compare with
 #       ``backward_cpu``.
+#
+# **Your turn.** Find the mistake in ``tutorials/exercises/cuda_find_the_race.py``, then write
+# ``tutorials/exercises/cuda_reduction.py``. This command judges the first one without a GPU::
+#
+#     python -m scratchser.check tutorials/exercises/cuda_find_the_race.py
