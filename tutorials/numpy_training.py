@@ -227,7 +227,8 @@ session = np.array([utterance.session for utterance in corpus.utterances])
 train, test = np.flatnonzero(session != "5"), np.flatnonzero(session == "5")
 spectrograms = [spectrogram(corpus.read(utterance)[0]) for utterance in corpus.utterances]
 pixels = np.concatenate([spectrograms[n] for n in train])
-spectrograms = [(S - pixels.mean()) / pixels.std() for S in spectrograms]
+mean, std = pixels.mean(), pixels.std()
+spectrograms = [(S - mean) / std for S in spectrograms]
 
 p = initial(np.random.default_rng(0))
 velocity = {name: np.zeros_like(W) for name, W in p.items()}
