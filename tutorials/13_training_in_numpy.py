@@ -84,7 +84,8 @@ def spectrogram(sound):
 
 spectrograms = [spectrogram(sound) for sound in sounds]
 pixels = np.concatenate([spectrograms[n] for n in train])
-spectrograms = [(S - pixels.mean()) / pixels.std() for S in spectrograms]
+mean, std = pixels.mean(), pixels.std()
+spectrograms = [(S - mean) / std for S in spectrograms]
 
 
 # sphinx_gallery_start_ignore
