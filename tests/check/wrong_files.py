@@ -113,7 +113,7 @@ WRONG = {
         ("hop forgotten", "start = t * hop", "start = t"),
         ("divided by the window's length", POWER, f"({POWER}) / N"),
         ("divided by the window's length", POWER, f"({POWER}) / N**2"),
-        ("factor 2 in the angle forgotten", "-2 * np.pi", "-np.pi"),
+        ("factor of the angle forgotten", "-2 * np.pi", "-np.pi"),
         ("off by one in frequency", "np.arange(bins)", "np.arange(1, bins + 1)"),
         ("early return", "    return Y", "        return Y"),
         ("", FRAME, "(x[start : start + N] - x[start : start + N].mean()) * window"),

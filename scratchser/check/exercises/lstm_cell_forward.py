@@ -34,7 +34,7 @@ PARTS = {
         "accumulation forgotten": "c = f c_before + i g: the old state is missing.",
         "f and i exchanged": "f multiplies the old state, i the candidate; i is the first part of z, f the second.",
         "input gate forgotten": "multiply the candidate by i before you add it.",
-        "candidate forgotten": "c = f c_before + i g: i alone is no candidate.",
+        **ex.variants("candidate forgotten", "c = f c_before + i g: the new part is i times g.", "i alone", "i too"),
         "forget gate forgotten": "multiply the old state by f before you add the candidate.",
         "forget gate times both": "f multiplies the old state only: c = f c_before + i g.",
     }),
@@ -63,7 +63,8 @@ def cell(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     for _ in range(ex.choice(mistakes, {"σ forgotten": 0, "σ applied twice": 2}, 1)):
         i, f, o = squash(sign * i), squash(sign * f), squash(sign * o)
     candidate = np.tanh(g) if "tanh applied twice (g, for c only)" in mistakes else g
-    new = ex.choice(mistakes, {"input gate forgotten": candidate, "candidate forgotten": i}, i * candidate)
+    new = candidate if "input gate forgotten" in mistakes else i * candidate
+    new = {"i alone": i, "i too": 0 * i}.get(ex.kind(mistakes, "candidate forgotten"), new)
     changes = {
         "accumulation forgotten": new,
         "f and i exchanged": i * before + f * candidate,
@@ -72,7 +73,7 @@ def cell(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     }
     c = ex.choice(mistakes, changes, f * before + new)
     state = before if "off by one step" in mistakes else c
-    outside = np.ones_like(o) if "output gate forgotten" in mistakes else o
+    outside = o**0 if "output gate forgotten" in mistakes else o
     squashed = sigmoid(state) if "σ in place of tanh for c" in mistakes else np.tanh(state)
     squashed = np.tanh(squashed) if "tanh applied twice (h)" in mistakes else squashed
     h = outside * (state if "tanh of the cell state forgotten" in mistakes else squashed)

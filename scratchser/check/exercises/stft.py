@@ -34,7 +34,7 @@ PARTS = {
         **ex.variants("divided by the window's length", "X is the plain sum, without 1 / N.", "power", "X"),
         "accumulation forgotten": "= keeps the last sample only: X is the sum over the window, use +=.",
         "off by one in frequency": "the first bin is k = 0, the mean of the window.",
-        "factor 2 in the angle forgotten": "the angle is 2π k n / N: bin 1 turns once in a window.",
+        **ex.variants("factor of the angle forgotten", "it is 2π k n / N: bin 1 turns once in a window.", "2", "1 / N"),
     }),
 }  # fmt: skip
 
@@ -49,12 +49,11 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     frames = np.array([padded[t * step : t * step + N] * w for t in range(T)])
     if "accumulation forgotten" in mistakes:
         frames[:, :-1] = 0
-    start = 1 if "off by one in frequency" in mistakes else 0
-    k = np.arange(start, bins + start) / (2 if "factor 2 in the angle forgotten" in mistakes else 1)
+    k = np.arange(bins) + ("off by one in frequency" in mistakes)
+    k = k * {"2": 0.5, "1 / N": N}.get(ex.kind(mistakes, "factor of the angle forgotten"), 1)
     X = frames @ np.exp(-2j * np.pi * np.outer(np.arange(N), k) / N)
     X = X / N if "divided by the window's length (X)" in mistakes else X
-    size = ex.choice(mistakes, {"imaginary part forgotten": X.real, "square of the sum": X.real + X.imag}, X)
-    size = np.abs(size)
+    size = np.abs(ex.choice(mistakes, {"imaginary part forgotten": X.real, "square of the sum": X.real + X.imag}, X))
     size = np.maximum(size, floor) if "floor of the wrong quantity (|X|)" in mistakes else size
     power = size if "square forgotten" in mistakes else size**2
     power = power / N if "divided by the window's length (power)" in mistakes else power

@@ -49,7 +49,7 @@ FAULTS = {  # kind of fault -> what is checked, the name of the mistake, hint; t
     "uninitialised": (
         "nothing is read before it is written",
         "uninitialised read",
-        "shared memory contains arbitrary numbers at first. Which thread should write this element, and when does none?",
+        "shared memory contains arbitrary numbers at first. Which thread should write this element? When does none?",
     ),
 }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Found = tuple[list[str], bool]  # mistakes, and whether they leave the right outputs right
 MOST = 3  # mistakes together
 FEW = 2  # cases that rule out most sets
-CALLS = 3000  # of the reference implementation: they limit the time, and are the same on every machine
+CALLS = 2000  # of the reference implementation: they limit the time, and are the same on every machine
 
 
 def recognised(exercise: Exercise, trials: Sequence["Trial"], wrong: Sequence[str]) -> Mapping[str, Found]:
