@@ -55,7 +55,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../tutorials",
     "gallery_dirs": "tutorials",
     "filename_pattern": r"[/\\]\d\d_",
-    "ignore_pattern": r"[/\\](_|numpy_training)",  # numpy_training.py is a download of tutorial 13
+    "ignore_pattern": r"(^|[/\\])(?!\d\d_)[^/\\]*$",  # numpy_training.py is a download of tutorial 13
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_",),  # sound; tutorials print what they show otherwise
