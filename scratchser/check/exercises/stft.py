@@ -49,7 +49,7 @@ def forward(a: ex.Arguments, mistakes: ex.Mistakes) -> ex.Outputs:
     frames = np.array([padded[t * step : t * step + N] * w for t in range(T)])
     if "accumulation forgotten" in mistakes:
         frames[:, :-1] = 0
-    k = np.arange(bins) + ("off by one in frequency" in mistakes)
+    k: np.ndarray = np.arange(bins) + ("off by one in frequency" in mistakes)
     k = k * {"2": 0.5, "1 / N": N}.get(ex.kind(mistakes, "factor of the angle forgotten"), 1)
     X = frames @ np.exp(-2j * np.pi * np.outer(np.arange(N), k) / N)
     X = X / N if "divided by the window's length (X)" in mistakes else X
