@@ -23,7 +23,8 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   for (const output of document.querySelectorAll(".sphx-glr-script-out pre")) {
     const lines = output.textContent.replace(/\n$/, "").split("\n");
-    const table = lines.some((line) => /\S {2,}\S.* {2,}\S|^\[\[/.test(line));
+    // columns, but not the two spaces after "ok" or "FAIL"
+    const table = lines.some((line) => /^.{6,}\S {2,}\S|^\[\[/.test(line));
     output.className = table ? "table" : "sentences";
     output.replaceChildren(
       ...lines.map((line) => {
