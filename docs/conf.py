@@ -22,7 +22,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 
-import links  # noqa: E402
+import links  # noqa: E402  # below the line that makes this folder importable
 import notebooks  # noqa: E402
 
 project = "scratchser"

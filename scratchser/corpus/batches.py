@@ -131,11 +131,12 @@ def augmented(batch: Batch, config: Config, rng: np.random.Generator) -> Batch:
     share = rng.beta(config.mixup, config.mixup, B) if config.mixup else np.ones(B)
     share = np.maximum(share, 1 - share).astype(real)  # the larger one, because the length is the utterance's own
     partners, gain = rng.permutation(B), (config.gain * rng.standard_normal(B)).astype(real)
-    x = mixup.forward(batch.x[..., 0], batch.lengths, share, partners, gain)
+    x = mixup.forward(batch.x.reshape(batch.x.shape[:3]), batch.lengths, share, partners, gain)
     own, other = share * batch.weights, (1 - share) * batch.weights[partners]
     weighted = own[:, None] * batch.targets + other[:, None] * batch.targets[partners]
     weights = own + other
-    return replace(batch, x=x.reshape(batch.x.shape), targets=weighted / weights[:, None], weights=weights)
+    targets = weighted / np.maximum(weights, np.finfo(real).tiny)[:, None]  # soft labels may have the weight 0
+    return replace(batch, x=x.reshape(batch.x.shape), targets=targets, weights=weights)
 
 
 def cut(order: np.ndarray, voices: np.ndarray | None, size: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -23,7 +23,7 @@ presets, the columns of the paper's table 1
 
 presets of ours
   demo          small and quick, for the synthetic corpus
-  mel           mel axis, small network, statistics over all frames: the default for corpora other than IEMOCAP
+  mel           mel axis, small network, mixup: the default for corpora other than IEMOCAP
   mel-speaker   mel, normalised over all recordings of a speaker, the test speaker too, without labels (transductive)
 
 examples

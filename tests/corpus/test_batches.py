@@ -123,6 +123,8 @@ def test_mixtures_have_the_mixed_loss_and_the_length_of_the_larger_share():
             assert two.targets[b].sum() == pytest.approx(1, abs=1e-5)
             shares.append(other)
     assert np.ptp(shares) > 0.2
+    unlabelled = replace(DATA, weights=np.zeros_like(DATA.weights))
+    assert not any(b.targets.any() for b in minibatches(unlabelled, TRAIN, config, PLAIN, rng_of(0, 1, 1)))
 
 
 def test_a_random_gain_for_each_utterance():
